@@ -1,0 +1,91 @@
+// The types by which callers hand over keys: what a server looks up, what a client presents.
+// Types only: rules about sizes and content live in key.ts and identity.ts.
+
+/**
+ * A pre-shared key: 16 to 512 bytes, from a uniform random source, one per pair of peers (RFC 9257
+ * section 4). Shorter, longer and all-zero keys are refused with `MCBN_KEY_INVALID`.
+ * mcbn copies what it keeps; the caller owns and may wipe the array once the call has returned.
+ */
+export type PskKey = Uint8Array
+
+/** The hash a TLS 1.3 PSK is bound to (RFC 8446 section 4.2.11). (D)TLS 1.2 ignores it. */
+export type PskHash = 'sha256' | 'sha384'
+
+/** A protocol version, spelled as node:tls spells it. */
+export type PskProtocol = 'TLSv1.3' | 'TLSv1.2' | 'DTLSv1.2'
+
+/** What a server knows about one identity. */
+export interface PskEntry<Peer = undefined> {
+  readonly key: PskKey
+  /** Whatever the application wants to find on the socket again; mcbn never looks into it. */
+  readonly peer?: Peer
+  /**
+   * Only TLS 1.3 cipher suites of this hash can use the key (RFC 8446 section 4.2.11).
+   * @defaultValue 'sha256'
+   */
+  readonly hash?: PskHash
+}
+
+/** One handshake's question: which key belongs to this identity? */
+export interface PskQuery {
+  /** The identity as it came: 1 to 256 bytes, any values, NUL included. Chosen by the peer. */
+  readonly identity: Buffer
+  /**
+   * `identity` read as UTF-8 (RFC 4279 section 5.1). Bytes that are not UTF-8 become U+FFFD, so
+   * different identities can have the same text: look up by `identity` where bytes matter.
+   */
+  readonly identityText: string
+  readonly protocol: PskProtocol
+  readonly remoteAddress: string
+  readonly remotePort: number
+  /** The name the client asked for (RFC 6066 section 3), unverified; absent when it sent none. */
+  readonly servername?: string
+  /** Aborted when the handshake ends before the answer is there; pass it on to database calls. */
+  readonly signal: AbortSignal
+}
+
+/** A key, a key with more about its owner, or `null` for an unknown identity. */
+export type PskAnswer<Peer = undefined> = PskKey | PskEntry<Peer> | null
+
+/**
+ * Finds the key of an identity, at once or later. Called once per handshake, never while OpenSSL
+ * is on the stack. Throwing fails that one handshake with `MCBN_LOOKUP_FAILED`; taking longer than
+ * `lookupTimeout` fails it with `MCBN_LOOKUP_TIMEOUT`.
+ */
+export type PskLookup<Peer = undefined> = (
+  query: PskQuery,
+) => PskAnswer<Peer> | Promise<PskAnswer<Peer>>
+
+/** Keys by identity, compared as UTF-8 bytes. A hit never runs JavaScript in a handshake. */
+export type PskTable<Peer = undefined> =
+  | Readonly<Record<string, PskKey | PskEntry<Peer>>>
+  | ReadonlyMap<string, PskKey | PskEntry<Peer>>
+
+/** What a server's `psk` option takes. */
+export type PskSource<Peer = undefined> = PskTable<Peer> | PskLookup<Peer>
+
+/** What a client presents to prove who it is. */
+export interface PskCredential {
+  /**
+   * Public name of the key, sent in the clear: 1 to 256 bytes, a string as UTF-8. On TLS 1.2 and
+   * DTLS 1.2 without NUL. Refused otherwise with `MCBN_IDENTITY_INVALID`.
+   */
+  readonly identity: string | Uint8Array
+  readonly key: PskKey
+  /**
+   * Only TLS 1.3 cipher suites of this hash can use the key (RFC 8446 section 4.2.11).
+   * @defaultValue 'sha256'
+   */
+  readonly hash?: PskHash
+}
+
+/**
+ * Chooses a credential by the server's identity hint (RFC 4279 section 5.2), at once or later.
+ * `hint` is `undefined` when the server sent none; TLS 1.3 has no hints.
+ */
+export type PskClientLookup = (
+  hint: string | undefined,
+) => PskCredential | null | Promise<PskCredential | null>
+
+/** What a client's `psk` option takes. */
+export type PskClientSource = PskCredential | PskClientLookup
