@@ -1,0 +1,292 @@
+#include "psk/negotiation.h"
+
+#include <openssl/rand.h>
+
+#include <array>
+#include <cstring>
+
+#include "record/bytes.h"
+#include "record/psk_messages.h"
+
+namespace mcbn {
+namespace {
+
+// A peer may offer tickets of an earlier life beside its external PSK; five lookups are plenty.
+constexpr size_t kMaxOffers = 5;
+constexpr size_t kDecoyLength = 32;
+constexpr size_t kSha384Length = 48;
+constexpr uint16_t kTls13 = 0x0304;
+constexpr int kUnknownPskIdentity = 115;
+constexpr unsigned char kAes128GcmSha256[] = {0x13, 0x01};
+constexpr unsigned char kAes256GcmSha384[] = {0x13, 0x02};
+
+int exDataIndex() {
+  static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+Identity bytesOf(ByteView view) {
+  return {reinterpret_cast<const char*>(view.data()), view.size()};
+}
+
+std::optional<ByteView> extension(SSL* ssl, unsigned type) {
+  const unsigned char* data = nullptr;
+  size_t length = 0;
+  if (SSL_client_hello_get0_ext(ssl, type, &data, &length) != 1) return std::nullopt;
+  return ByteView{data, length};
+}
+
+PskHash hashOf(const SSL_SESSION* session) {
+  const SSL_CIPHER* cipher = SSL_SESSION_get0_cipher(session);
+  return cipher && SSL_CIPHER_get_protocol_id(cipher) == 0x1302 ? PskHash::Sha384 : PskHash::Sha256;
+}
+
+}  // namespace
+
+Negotiation* Negotiation::of(const SSL* ssl) {
+  return static_cast<Negotiation*>(SSL_get_ex_data(ssl, exDataIndex()));
+}
+
+bool Negotiation::attach(SSL* ssl) { return SSL_set_ex_data(ssl, exDataIndex(), this) == 1; }
+
+bool Negotiation::install(SSL_CTX* context, Role role, Transport transport) {
+  if (exDataIndex() < 0) return false;
+  if (role == Role::Server) {
+    SSL_CTX_set_client_hello_cb(context, onClientHello, nullptr);
+    SSL_CTX_set_psk_server_callback(context, onServerKey);
+    if (transport == Transport::Tls) SSL_CTX_set_psk_find_session_callback(context, onFindSession);
+  } else {
+    SSL_CTX_set_psk_client_callback(context, onClientKey);
+    if (transport == Transport::Tls) SSL_CTX_set_psk_use_session_callback(context, onUseSession);
+  }
+  return true;
+}
+
+// ---- the key is settled before OpenSSL asks ---------------------------------------------------------
+
+bool Negotiation::resolve(Identity identity, Protocol protocol) {
+  if (state_ != State::None) return !asking();  // a retransmission asks nobody twice
+  identity_ = std::move(identity);
+  offered_ = true;
+  // RFC 4279 lets a 1.2 client send an empty identity; nothing can be filed under it.
+  if (identity_.empty() || identity_.size() > kMaxIdentityLength) {
+    settleUnknown(PskHash::Sha256);
+  } else if (!lookUp(identity_, protocol) && !asking()) {
+    settleUnknown(PskHash::Sha256);
+  }
+  return !asking();
+}
+
+void Negotiation::use(Identity identity, PskEntry entry) {
+  identity_ = std::move(identity);
+  entry_ = std::move(entry);
+  state_ = State::Known;
+}
+
+void Negotiation::askForHint(std::optional<std::string> hint, Protocol protocol) {
+  question_.hint = std::move(hint);
+  question_.identity.reset();
+  ask(protocol);
+}
+
+bool Negotiation::answer(uint32_t number, PskAnswer answer) {
+  if (!asking() || number != question_.number) return false;
+  if (role_ == Role::Client) {
+    if (answer.entry) {
+      use(std::move(answer.identity), std::move(*answer.entry));
+    } else {
+      state_ = State::Refused;
+    }
+    return true;
+  }
+  const bool revoked = policy_.table && policy_.table->revoked(*question_.identity);
+  if (answer.entry && !revoked) {
+    entry_ = std::move(*answer.entry);
+    state_ = State::Known;
+  } else if (question_.protocol == Protocol::Tls13) {
+    state_ = State::None;  // selectOffer() goes on with the next one
+    offer_ += 1;
+  } else {
+    settleUnknown(PskHash::Sha256);
+  }
+  return true;
+}
+
+bool Negotiation::lookUp(const Identity& identity, Protocol protocol) {
+  if (policy_.table) {
+    switch (policy_.table->find(identity, entry_)) {
+      case KeyTable::Found::Hit:
+        state_ = State::Known;
+        return true;
+      case KeyTable::Found::Revoked:
+        return false;
+      case KeyTable::Found::Miss:
+        break;
+    }
+  }
+  if (!policy_.ask) return false;
+  question_.identity = identity;
+  ask(protocol);
+  return false;
+}
+
+void Negotiation::ask(Protocol protocol) {
+  question_.number += 1;
+  question_.protocol = protocol;
+  question_.servername = servername_;
+  state_ = State::Asking;
+}
+
+void Negotiation::settleUnknown(PskHash hash) {
+  if (policy_.unknown == UnknownIdentity::Alert) {
+    state_ = State::Refused;
+    return;
+  }
+  // The rest of the handshake then looks and costs the same as with a wrong key (RFC 8446 section E.6).
+  std::array<uint8_t, kDecoyLength> random;
+  if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) {
+    state_ = State::Refused;
+    return;
+  }
+  entry_.key = Secret(random);
+  entry_.hash = hash;
+  OPENSSL_cleanse(random.data(), random.size());
+  state_ = State::Decoy;
+}
+
+// ---- TLS 1.3 server ---------------------------------------------------------------------------------
+
+int Negotiation::onClientHello(SSL* ssl, int* alert, void*) {
+  Negotiation* self = of(ssl);
+  if (!self) return SSL_CLIENT_HELLO_ERROR;
+  self->readHello(ssl);
+  if (self->offers_.empty()) return SSL_CLIENT_HELLO_SUCCESS;
+  return self->selectOffer(ssl, alert);
+}
+
+void Negotiation::readHello(SSL* ssl) {
+  if (hello_read_) return;
+  hello_read_ = true;
+  if (const auto data = extension(ssl, TLSEXT_TYPE_server_name)) {
+    servername_ = hostNameOf(*data).value_or("");
+  }
+  const auto versions = extension(ssl, TLSEXT_TYPE_supported_versions);
+  const auto psks = extension(ssl, TLSEXT_TYPE_psk);
+  const int max_version = SSL_get_max_proto_version(ssl);
+  const bool may_be_13 = !SSL_is_dtls(ssl) && (max_version == 0 || max_version >= TLS1_3_VERSION);
+  if (!may_be_13 || !versions || !psks || !offersVersion(*versions, kTls13)) return;
+  std::vector<OfferedPsk> offered;
+  if (!parseOfferedPsks(*psks, offered, kMaxOffers)) return;  // OpenSSL answers with decode_error
+  for (const OfferedPsk& psk : offered) {
+    offers_.push_back({bytesOf(psk.identity),
+                       psk.binderLength == kSha384Length ? PskHash::Sha384 : PskHash::Sha256});
+  }
+}
+
+int Negotiation::selectOffer(SSL* ssl, int* alert) {
+  offered_ = true;
+  while (state_ == State::None && offer_ < offers_.size()) {
+    const Offer& offer = offers_[offer_];
+    identity_ = offer.identity;
+    const bool filed = !offer.identity.empty() && offer.identity.size() <= kMaxIdentityLength;
+    if (!filed || (!lookUp(offer.identity, Protocol::Tls13) && !asking())) offer_ += 1;
+  }
+  if (asking()) return SSL_CLIENT_HELLO_RETRY;
+  if (state_ == State::Known && entry_.hash != offers_[offer_].hash) {
+    // A PSK belongs to one hash (RFC 8446 section 4.2.11): under the other it is another, unknown key.
+    settleUnknown(offers_[offer_].hash);
+  }
+  if (state_ == State::None) {
+    identity_ = offers_.front().identity;
+    settleUnknown(offers_.front().hash);
+  }
+  if (state_ == State::Refused) {
+    *alert = kUnknownPskIdentity;
+    return SSL_CLIENT_HELLO_ERROR;
+  }
+  // OpenSSL picks the suite before it looks at the PSK and then drops a PSK of another hash without a
+  // word, so only suites of this hash may be in the running.
+  const std::string& suites = entry_.hash == PskHash::Sha384 ? suites_.sha384 : suites_.sha256;
+  if (SSL_set_ciphersuites(ssl, suites.c_str()) != 1) return SSL_CLIENT_HELLO_ERROR;
+  return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+int Negotiation::onFindSession(SSL* ssl, const unsigned char* identity, size_t length,
+                               SSL_SESSION** session) {
+  *session = nullptr;  // "unknown" is success without a session; 0 would be a fatal internal_error
+  Negotiation* self = of(ssl);
+  if (!self || (self->state_ != State::Known && self->state_ != State::Decoy)) return 1;
+  if (self->identity_ != bytesOf({identity, length})) return 1;
+  *session = externalPskSession(ssl, self->entry_.key.view(), self->entry_.hash);
+  self->key_given_ = *session != nullptr;
+  return 1;
+}
+
+SSL_SESSION* externalPskSession(SSL* ssl, std::span<const uint8_t> key, PskHash hash) {
+  const SSL_CIPHER* cipher =
+      SSL_CIPHER_find(ssl, hash == PskHash::Sha384 ? kAes256GcmSha384 : kAes128GcmSha256);
+  SSL_SESSION* session = SSL_SESSION_new();
+  if (session && cipher && SSL_SESSION_set1_master_key(session, key.data(), key.size()) == 1 &&
+      SSL_SESSION_set_cipher(session, cipher) == 1 &&
+      SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION) == 1) {
+    return session;
+  }
+  SSL_SESSION_free(session);
+  return nullptr;
+}
+
+// ---- TLS 1.3 client ---------------------------------------------------------------------------------
+
+int Negotiation::onUseSession(SSL* ssl, const EVP_MD* md, const unsigned char** identity,
+                              size_t* length, SSL_SESSION** session) {
+  *session = nullptr;
+  Negotiation* self = of(ssl);
+  if (!self || self->state_ != State::Known) return 1;
+  SSL_SESSION* made = externalPskSession(ssl, self->entry_.key.view(), self->entry_.hash);
+  if (!made) return 0;
+  // After a HelloRetryRequest the suite is fixed: a PSK of another hash must not be offered again.
+  const bool wrong_hash =
+      md && EVP_MD_is_a(md, "SHA2-384") != (hashOf(made) == PskHash::Sha384 ? 1 : 0);
+  if (wrong_hash) {
+    SSL_SESSION_free(made);
+    return 1;
+  }
+  *identity = reinterpret_cast<const unsigned char*>(self->identity_.data());
+  *length = self->identity_.size();
+  *session = made;  // OpenSSL owns it now, on every call anew
+  self->key_given_ = true;
+  return 1;
+}
+
+// ---- (D)TLS 1.2 -------------------------------------------------------------------------------------
+
+unsigned Negotiation::onServerKey(SSL* ssl, const char*, unsigned char* key, unsigned capacity) {
+  // The identity OpenSSL passes ends at its first NUL; the screen has read the whole one.
+  Negotiation* self = of(ssl);
+  if (!self || SSL_version(ssl) == TLS1_3_VERSION) return 0;
+  if (self->state_ != State::Known && self->state_ != State::Decoy) return 0;
+  const Secret& secret = self->entry_.key;
+  if (secret.size() > capacity) return 0;
+  std::memcpy(key, secret.data(), secret.size());
+  self->key_given_ = true;
+  return static_cast<unsigned>(secret.size());
+}
+
+unsigned Negotiation::onClientKey(SSL* ssl, const char*, char* identity,
+                                  unsigned identity_capacity, unsigned char* key,
+                                  unsigned capacity) {
+  Negotiation* self = of(ssl);
+  if (!self || self->state_ != State::Known) return 0;
+  if (self->identity_.find('\0') != Identity::npos) {
+    self->identity_unsendable_ = true;
+    return 0;
+  }
+  const Secret& secret = self->entry_.key;
+  if (secret.size() > capacity || self->identity_.size() + 1 > identity_capacity) return 0;
+  std::memcpy(identity, self->identity_.c_str(), self->identity_.size() + 1);
+  std::memcpy(key, secret.data(), secret.size());
+  self->key_given_ = true;
+  return static_cast<unsigned>(secret.size());
+}
+
+}  // namespace mcbn

@@ -1,0 +1,56 @@
+// psk.h: the words of a pre-shared key negotiation.
+//
+// An identity is bytes (RFC 4279 section 5.1 calls it UTF-8 text, RFC 8446 section 4.2.11 opaque). It is
+// public: it may be logged. A key is a Secret and never leaves one.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "psk/secret.h"
+
+namespace mcbn {
+
+enum class Transport : uint8_t { Tls, Dtls };
+enum class Role : uint8_t { Client, Server };
+
+// The hash a TLS 1.3 PSK is bound to (RFC 8446 section 4.2.11); (D)TLS 1.2 has no such bond.
+enum class PskHash : uint8_t { Sha256, Sha384 };
+
+enum class Protocol : uint8_t { Unknown, Tls12, Tls13, Dtls12 };
+const char* protocolName(Protocol protocol);
+
+// OpenSSL's limits, which are also ours: PSK_MAX_IDENTITY_LEN and PSK_MAX_PSK_LEN of <openssl/ssl.h>.
+constexpr size_t kMaxIdentityLength = 256;
+constexpr size_t kMinKeyLength = 16;
+constexpr size_t kMaxKeyLength = 512;
+
+using Identity = std::string;  // bytes, NUL included
+
+struct PskEntry {
+  Secret key;
+  PskHash hash = PskHash::Sha256;
+  // What the lookup wants to find on the socket again: an index into a table that JavaScript keeps.
+  uint32_t peer = 0;
+
+  PskEntry clone() const { return {key.clone(), hash, peer}; }
+};
+
+// What a held handshake wants to know. A server asks with the client's identity, a client with the
+// server's hint.
+struct PskQuestion {
+  uint32_t number = 0;  // unique within one session; an answer to an older question is ignored
+  Protocol protocol = Protocol::Unknown;
+  std::optional<std::string> identity;
+  std::optional<std::string> hint;
+  std::string servername;
+};
+
+struct PskAnswer {
+  // A server's answer has no entry when the identity is unknown.
+  std::optional<PskEntry> entry;
+  Identity identity;  // a client's answer names the identity to use
+};
+
+}  // namespace mcbn

@@ -1,0 +1,29 @@
+#include "session/failure.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include <algorithm>
+
+namespace mcbn {
+
+std::string alertName(int alert) {
+  if (alert == kNoApplicationProtocol) return "no_application_protocol";
+  std::string name = SSL_alert_desc_string_long(alert);
+  if (name.empty() || name == "unknown") return "alert " + std::to_string(alert);
+  std::replace(name.begin(), name.end(), ' ', '_');
+  return name == "unknown_PSK_identity" ? "unknown_psk_identity" : name;
+}
+
+OpensslError takeOpensslError() {
+  OpensslError error;
+  error.code = ERR_get_error();
+  if (error.code == 0) return error;
+  error.reason = ERR_GET_REASON(error.code);
+  const char* reason = ERR_reason_error_string(error.code);
+  error.text = reason ? reason : "error " + std::to_string(error.code);
+  ERR_clear_error();
+  return error;
+}
+
+}  // namespace mcbn

@@ -1,0 +1,43 @@
+// failure.h: why a session ended, as a value. It becomes an McbnError in JavaScript.
+#pragma once
+
+#include <string>
+
+namespace mcbn {
+
+constexpr int kNoAlert = -1;
+
+// The alerts this code names itself (RFC 8446 section 6, RFC 4279 section 6).
+enum Alert : int {
+  kCloseNotify = 0,
+  kUnexpectedMessage = 10,
+  kBadRecordMac = 20,
+  kHandshakeFailure = 40,
+  kIllegalParameter = 47,
+  kDecryptError = 51,
+  kInternalError = 80,
+  kUserCanceled = 90,
+  kUnknownPskIdentity = 115,
+  kNoApplicationProtocol = 120,
+};
+
+struct Failure {
+  const char* code = "MCBN_INTERNAL";  // a code of src/errors.ts
+  std::string message = {};            // what happened and what to do; never key bytes
+  std::string reason = {};             // OpenSSL's own words, for `cause`; may be empty
+  int alert = kNoAlert;                // the alert that was sent or received
+};
+
+// "decrypt_error", or "alert 51" where OpenSSL has no name for it.
+std::string alertName(int alert);
+
+// Takes the oldest error of this thread's OpenSSL queue and empties it. node:crypto shares that queue:
+// every entry into OpenSSL starts with ERR_clear_error().
+struct OpensslError {
+  unsigned long code = 0;
+  int reason = 0;
+  std::string text;
+};
+OpensslError takeOpensslError();
+
+}  // namespace mcbn
