@@ -31,10 +31,8 @@ using Identity = std::string;  // bytes, NUL included
 struct PskEntry {
   Secret key;
   PskHash hash = PskHash::Sha256;
-  // What the lookup wants to find on the socket again: an index into a table that JavaScript keeps.
-  uint32_t peer = 0;
 
-  PskEntry clone() const { return {key.clone(), hash, peer}; }
+  PskEntry clone() const { return {key.clone(), hash}; }
 };
 
 // What a held handshake wants to know. A server asks with the client's identity, a client with the

@@ -220,7 +220,6 @@ Opened Handshake::opened() const {
   opened.alpn.assign(reinterpret_cast<const char*>(alpn), alpn_length);
   opened.servername = psk_.servername();
   opened.identity = psk_.identity();
-  opened.peer = psk_.entry().peer;
   opened.extended_master_secret =
       opened.protocol == Protocol::Tls13 || SSL_get_extms_support(ssl_) == 1;
   return opened;

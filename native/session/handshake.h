@@ -27,7 +27,6 @@ struct Opened {
   std::string alpn;
   std::string servername;
   Identity identity;
-  uint32_t peer = 0;
   bool extended_master_secret = false;
 };
 

@@ -1,0 +1,34 @@
+// addon.cc: registers the classes of binding/ in one JavaScript environment; nothing else.
+#include <napi.h>
+#include <openssl/crypto.h>
+
+#include "binding/addon_data.h"
+#include "binding/context_wrap.h"
+#include "binding/key_table_wrap.h"
+
+namespace {
+
+Napi::Object start(Napi::Env env, Napi::Object exports) {
+  // Node 20 to 26 carry OpenSSL 3. The addon was compiled against its headers; another major version
+  // may have moved what the macros in them reach.
+  if (OPENSSL_version_major() != 3) {
+    Napi::Error::New(env, std::string("mcbn needs Node.js on OpenSSL 3, this one runs on ") +
+                              OpenSSL_version(OPENSSL_VERSION))
+        .ThrowAsJavaScriptException();
+    return exports;
+  }
+  auto* data = new mcbn::AddonData;
+  env.SetInstanceData(data);
+  const auto add = [&](const char* name, Napi::FunctionReference& slot, Napi::Function constructor) {
+    slot = Napi::Persistent(constructor);
+    exports.Set(name, constructor);
+  };
+  add("Context", data->context, mcbn::ContextWrap::define(env));
+  add("KeyTable", data->key_table, mcbn::KeyTableWrap::define(env));
+  exports.Set("opensslVersion", OpenSSL_version(OPENSSL_VERSION_STRING));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(mcbn, start)

@@ -1,0 +1,21 @@
+// addon_data.h: what one JavaScript environment (main thread or worker) holds of the addon.
+//
+// Several environments load the addon in one process: nothing that belongs to JavaScript may be global.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+namespace mcbn {
+
+class SharedIoThread;
+
+struct AddonData {
+  Napi::FunctionReference context;
+  Napi::FunctionReference key_table;
+  Napi::FunctionReference tls_session;
+  Napi::FunctionReference dtls_endpoint;
+};
+
+}  // namespace mcbn

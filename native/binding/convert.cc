@@ -1,0 +1,79 @@
+#include "binding/convert.h"
+
+namespace mcbn {
+
+std::span<const uint8_t> viewOf(const Napi::Value& value) {
+  if (!value.IsTypedArray()) return {};
+  const auto array = value.As<Napi::TypedArray>();
+  if (array.TypedArrayType() != napi_uint8_array) return {};
+  const auto bytes = array.As<Napi::Uint8Array>();
+  return {bytes.Data(), bytes.ByteLength()};
+}
+
+std::string bytesOf(const Napi::Value& value) {
+  if (value.IsString()) return value.As<Napi::String>().Utf8Value();
+  const auto view = viewOf(value);
+  return {reinterpret_cast<const char*>(view.data()), view.size()};
+}
+
+Napi::Buffer<uint8_t> bufferOf(Napi::Env env, std::span<const uint8_t> bytes) {
+  return Napi::Buffer<uint8_t>::Copy(env, bytes.data(), bytes.size());
+}
+
+Napi::Buffer<uint8_t> bufferOf(Napi::Env env, const std::string& bytes) {
+  return Napi::Buffer<uint8_t>::Copy(env, reinterpret_cast<const uint8_t*>(bytes.data()),
+                                     bytes.size());
+}
+
+std::string stringOption(const Napi::Object& options, const char* name) {
+  const Napi::Value value = options.Get(name);
+  return value.IsString() ? value.As<Napi::String>().Utf8Value() : std::string();
+}
+
+int32_t intOption(const Napi::Object& options, const char* name, int32_t otherwise) {
+  const Napi::Value value = options.Get(name);
+  return value.IsNumber() ? value.As<Napi::Number>().Int32Value() : otherwise;
+}
+
+bool boolOption(const Napi::Object& options, const char* name) {
+  const Napi::Value value = options.Get(name);
+  return value.IsBoolean() && value.As<Napi::Boolean>().Value();
+}
+
+PskEntry entryOf(const Napi::Value& key, const Napi::Value& hash) {
+  const bool sha384 = hash.IsString() && hash.As<Napi::String>().Utf8Value() == "sha384";
+  return {Secret(viewOf(key)), sha384 ? PskHash::Sha384 : PskHash::Sha256};
+}
+
+Napi::Object failureObject(Napi::Env env, const Failure& failure) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("code", failure.code);
+  object.Set("message", failure.message);
+  object.Set("reason", failure.reason);
+  object.Set("alert", failure.alert == kNoAlert ? std::string() : alertName(failure.alert));
+  return object;
+}
+
+Napi::Object questionObject(Napi::Env env, const PskQuestion& question) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("number", question.number);
+  object.Set("protocol", protocolName(question.protocol));
+  if (question.identity) object.Set("identity", bufferOf(env, *question.identity));
+  if (question.hint) object.Set("hint", *question.hint);
+  object.Set("servername", question.servername);
+  return object;
+}
+
+Napi::Object openedObject(Napi::Env env, const Opened& opened) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("protocol", protocolName(opened.protocol));
+  object.Set("cipher", opened.cipher);
+  object.Set("standardCipher", opened.standard_cipher);
+  object.Set("alpn", opened.alpn);
+  object.Set("servername", opened.servername);
+  object.Set("identity", bufferOf(env, opened.identity));
+  object.Set("extendedMasterSecret", opened.extended_master_secret);
+  return object;
+}
+
+}  // namespace mcbn

@@ -1,0 +1,104 @@
+// udp_socket.h: one UDP socket, non-blocking, in batches.
+//
+//   receiveBatch() -> datagrams in the socket's own slab, valid until the next receiveBatch()
+//   sendBatch(datagrams) -> how many went out; the rest stays the caller's
+//
+// One file a platform: udp_socket_linux.cc (recvmmsg, sendmmsg), udp_socket_posix.cc (one call a
+// datagram). What they share is in udp_socket.cc. UDP_GRO and UDP_SEGMENT belong into the Linux
+// file: receiveBatch() already gives many datagrams out of one slab, sendBatch() takes many at
+// once.
+//
+// Ownership   the object owns descriptor and slab. The slab is address space until used:
+//             batch * 64 KB, of which only pages that datagrams were written to are real.
+// Thread      one at a time.
+// Errors      values. EINTR never shows. A connected socket shows ICMP errors as ECONNREFUSED
+//             and the like, once, from whichever call comes next; the socket stays usable.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "datagram/address.h"
+#include "datagram/system_error.h"
+#include "record/bytes.h"
+
+namespace mcbn {
+
+struct UdpOptions {
+  bool reusePort = false;  // SO_REUSEPORT: several sockets share one port
+  bool ipv6Only = false;   // IPV6_V6ONLY; otherwise "::" takes IPv4 as well
+  int recvBufferSize = 0;  // SO_RCVBUF, bytes; 0: the system's default
+  int sendBufferSize = 0;  // SO_SNDBUF, bytes; 0: the system's default
+  uint16_t batch = 64;     // datagrams taken by one receiveBatch(), 1 to 1024
+};
+
+struct ReceivedDatagram {
+  Address from;
+  ByteView datagram;       // may be empty: zero-length datagrams exist
+  bool truncated = false;  // it was longer than a slot (more than 65535 bytes)
+};
+
+struct OutgoingDatagram {
+  ByteView datagram;
+  const Address* to = nullptr;  // nullptr on a connected socket; borrowed during the call
+};
+
+enum class IoStatus {
+  Ok,     // progress was made; there may be more
+  Again,  // nothing to read, or no room to write: wait for the poller
+  Error,  // `error` says what; the socket may still be used
+};
+
+struct ReceiveResult {
+  IoStatus status = IoStatus::Ok;
+  std::span<const ReceivedDatagram> datagrams;  // empty unless Ok
+  SystemError error;
+};
+
+struct SendResult {
+  IoStatus status = IoStatus::Ok;  // Ok: all went out
+  // How many went out. On Error the datagram at this index is the one refused (EMSGSIZE,
+  // ENETUNREACH, ENOBUFS ...): skip it or end its peer, and send the rest again.
+  size_t sent = 0;
+  SystemError error;
+};
+
+class UdpSocket {
+ public:
+  UdpSocket() = default;
+  ~UdpSocket();
+  UdpSocket(const UdpSocket&) = delete;
+  UdpSocket& operator=(const UdpSocket&) = delete;
+
+  // Opens and binds; `bind` decides the family, its port may be 0. Refuses an open socket.
+  SystemError open(const Address& bind, const UdpOptions& options);
+  // From now on only datagrams of `peer` come in, and ICMP errors show.
+  SystemError connect(const Address& peer);
+  void close();
+
+  bool isOpen() const { return fd_ >= 0; }
+  int fd() const { return fd_; }  // for the Poller
+  bool connected() const { return static_cast<bool>(peer_); }
+  // The bound address with the port that the system chose; no address if not open.
+  Address localAddress() const;
+  // The sizes in force, bytes, as the system reports them; 0 if not open.
+  int recvBufferSize() const;
+  int sendBufferSize() const;
+
+  ReceiveResult receiveBatch();
+  SendResult sendBatch(std::span<const OutgoingDatagram> datagrams);
+
+ private:
+  struct Slab;  // the platform's receive buffers and headers
+  struct SlabDeleter {
+    void operator()(Slab* slab) const;
+  };
+
+  SystemError makeSlab(uint16_t batch);
+
+  int fd_ = -1;
+  Address peer_;
+  std::unique_ptr<Slab, SlabDeleter> slab_;
+};
+
+}  // namespace mcbn

@@ -1,0 +1,79 @@
+// dtls_record.h: the records of one datagram, and the few that are written without keys.
+//
+//   datagram --nextRecord()--> record, record, ...      (RFC 6347 section 4.1.1: one or more)
+//
+// Only the framing is judged here. Whether a record may reach OpenSSL is the screen's decision
+// (handshake_screen.h). Spec: RFC 6347 section 4.1, RFC 5246 sections 6.2.1 and 7.2.
+#pragma once
+
+#include <optional>
+
+#include "record/bytes.h"
+
+namespace mcbn {
+
+// ContentType (RFC 5246 section 6.2.1).
+namespace content_type {
+constexpr uint8_t kChangeCipherSpec = 20;
+constexpr uint8_t kAlert = 21;
+constexpr uint8_t kHandshake = 22;
+constexpr uint8_t kApplicationData = 23;
+}  // namespace content_type
+
+// HandshakeType (RFC 5246 section 7.4, RFC 6347 section 4.3.2).
+namespace handshake_type {
+constexpr uint8_t kHelloRequest = 0;
+constexpr uint8_t kClientHello = 1;
+constexpr uint8_t kServerHello = 2;
+constexpr uint8_t kHelloVerifyRequest = 3;
+constexpr uint8_t kServerKeyExchange = 12;
+constexpr uint8_t kServerHelloDone = 14;
+constexpr uint8_t kClientKeyExchange = 16;
+constexpr uint8_t kFinished = 20;
+}  // namespace handshake_type
+
+// AlertLevel and AlertDescription (RFC 5246 section 7.2, RFC 4279 section 6).
+namespace alert {
+constexpr uint8_t kWarning = 1;
+constexpr uint8_t kFatal = 2;
+
+constexpr uint8_t kCloseNotify = 0;
+constexpr uint8_t kUnexpectedMessage = 10;
+constexpr uint8_t kBadRecordMac = 20;
+constexpr uint8_t kHandshakeFailure = 40;
+constexpr uint8_t kIllegalParameter = 47;
+constexpr uint8_t kDecodeError = 50;
+constexpr uint8_t kDecryptError = 51;
+constexpr uint8_t kProtocolVersion = 70;
+constexpr uint8_t kInternalError = 80;
+constexpr uint8_t kUserCanceled = 90;
+constexpr uint8_t kUnknownPskIdentity = 115;
+}  // namespace alert
+
+constexpr uint16_t kDtls10 = 0xFEFF;
+constexpr uint16_t kDtls12 = 0xFEFD;
+constexpr size_t kDtlsRecordHeaderBytes = 13;
+// RFC 5246 section 6.2.3: a protected record is at most 2048 bytes longer than its plaintext.
+constexpr size_t kMaxRecordFragmentBytes = 16384 + 2048;
+
+// Views borrow from the datagram.
+struct DtlsRecord {
+  uint8_t type = 0;
+  uint16_t version = 0;
+  uint16_t epoch = 0;
+  uint64_t sequence = 0;  // 48 bits
+  ByteView fragment;
+  ByteView whole;  // header and fragment: what OpenSSL is fed
+};
+
+// Takes the next record off the front of `datagram`. nullopt at the end, and also when the bytes
+// are no record (short header, length beyond the datagram, length over
+// kMaxRecordFragmentBytes, major version not 254): then the rest is dropped, `datagram` becomes
+// empty. A caller that counts malformed datagrams asks while `!datagram.empty()`.
+std::optional<DtlsRecord> nextRecord(ByteView& datagram);
+
+// An alert in the clear: 15 bytes, epoch 0 (RFC 6347 section 4.1). `sequence` must not repeat one
+// already used in epoch 0.
+Bytes plaintextAlert(uint16_t version, uint64_t sequence, uint8_t level, uint8_t description);
+
+}  // namespace mcbn

@@ -1,0 +1,160 @@
+// handshake_screen.h: what stands in front of OpenSSL during a DTLS 1.2 handshake.
+//
+//   record --inspect()--> Pass  feed record.whole to OpenSSL
+//                         Hold  keep it (copied, in order); feed it, uninspected, after release()
+//                         Drop  forget it; dropReason() says why
+//
+// Two jobs. *Protection*: OpenSSL keeps memory for whatever it cannot use yet (up to 1.3 MB of
+// handshake fragments, and 16 KB for each record of the next epoch: CVE-2026-54874, open in
+// Node 20), so only messages of a PSK handshake reach it, small, in bounded number, and no
+// record that it would skip while we count it. *Patience*: a key may have to be looked up. The
+// record that makes OpenSSL ask for the key is held until the caller has it; OpenSSL waits in
+// memory as if the network were slow, and can be freed at any moment.
+//
+// After the handshake call established(), or stop asking: until then encrypted records are few.
+//
+// Ownership   a screen per handshake. Held records are the caller's; the screen counts them.
+// Thread      the caller's; no locks, no clock, no I/O.
+// Spec        RFC 6347 sections 4.1 and 4.2, RFC 4279
+#pragma once
+
+#include <optional>
+
+#include "record/bytes.h"
+#include "record/dtls_client_hello.h"
+#include "record/dtls_record.h"
+#include "record/handshake_fragment.h"
+#include "record/message_assembler.h"
+#include "record/replay_window.h"
+
+namespace mcbn {
+
+enum class Verdict { Pass, Hold, Drop };
+
+enum class DropReason {
+  None,
+  Malformed,          // the record's content is not what its type says
+  WrongEpoch,         // neither 0 nor 1
+  WrongVersion,       // not DTLS 1.2 where only that can be meant
+  Oversized,          // the message announces more than its limit
+  UnexpectedMessage,  // no part of a PSK handshake, or not at this point
+  Contradiction,      // disagrees with an earlier fragment of the same message
+  Replayed,           // this record sequence number was seen before
+  Duplicate,          // repeats what is being held
+  Flood,              // more of its kind than any handshake needs
+};
+
+// A word for logs and counters, such as "oversized".
+const char* nameOf(DropReason reason);
+
+// A ClientKeyExchange with a 256-byte identity and an 8192-bit DH value has 1.3 KB.
+constexpr size_t kMaxClientKeyExchangeBytes = 2048;
+// The longest is a ServerKeyExchange with an 8192-bit DH group and a 256-byte hint: 2.4 KB.
+constexpr size_t kMaxServerMessageBytes = 4096;
+// Encrypted records that arrive before ChangeCipherSpec: a Finished that overtook it, repeated.
+constexpr unsigned kMaxEarlyRecords = 8;
+// Encrypted records before established(): a Finished is sent at most 12 times by OpenSSL.
+constexpr unsigned kMaxUnprovenRecords = 32;
+// What a caller has to keep between Hold and release().
+constexpr unsigned kMaxHeldRecords = 16;
+constexpr size_t kMaxHeldBytes = 8192;
+// HelloVerifyRequests a client follows: one, and some for a rotated secret.
+constexpr unsigned kMaxHelloVerifyRequests = 4;
+
+// What both sides' screens share: epochs, versions, repeats, and the bounds on what is kept.
+class HandshakeScreen {
+ public:
+  // Screens no more: every record of epochs 0 and 1 passes.
+  // Call it when OpenSSL reports the handshake done.
+  void established() { established_ = true; }
+  // The key is known: records pass again. The caller feeds what it kept first.
+  void release();
+
+  // Something was held and release() has not been called.
+  bool holding() const { return holding_; }
+  DropReason dropReason() const { return dropReason_; }
+  // The peer's ChangeCipherSpec has come (passed or held).
+  bool changeCipherSpecSeen() const { return changeCipherSpec_; }
+  // Epoch-1 handshake records passed or held: with the key delivered and the handshake not
+  // done, these are Finished messages made with another key (RFC 6347 section 4.1.2.7).
+  unsigned encryptedHandshakeRecords() const { return encryptedHandshakeRecords_; }
+
+ protected:
+  HandshakeScreen(bool hold, bool waitsForRelease) : hold_(hold), holdsAll_(waitsForRelease) {}
+  ~HandshakeScreen() = default;
+
+  Verdict inspectRecord(const DtlsRecord& record, bool keyExchangeSeen);
+  Verdict drop(DropReason reason);
+
+  // Judges one fragment of an epoch-0 handshake record; Hold if it makes OpenSSL ask for the key.
+  virtual Verdict inspectFragment(const HandshakeFragment& fragment, uint16_t version) = 0;
+
+  bool hold_;
+
+ private:
+  Verdict inspectPlaintext(const DtlsRecord& record, bool keyExchangeSeen);
+  Verdict inspectHandshake(const DtlsRecord& record);
+  Verdict inspectEncrypted(const DtlsRecord& record);
+  Verdict keep(const DtlsRecord& record);
+
+  bool holdsAll_;  // once holding, everything that follows is held as well
+  bool holding_ = false;
+  bool changeCipherSpec_ = false;
+  bool established_ = false;
+  unsigned earlyRecords_ = 0;
+  unsigned unprovenRecords_ = 0;
+  unsigned encryptedHandshakeRecords_ = 0;
+  unsigned heldRecords_ = 0;
+  size_t heldBytes_ = 0;
+  DropReason dropReason_ = DropReason::None;
+  ReplayWindow plaintextWindow_;
+};
+
+// In front of a server's OpenSSL. Feed it every record of the handshake, the ClientHello with the
+// cookie first.
+class ServerScreen final : public HandshakeScreen {
+ public:
+  // `holdKeyExchange`: hold the record that completes the ClientKeyExchange, and what follows,
+  // until release(). Without it identity() is known all the same.
+  explicit ServerScreen(bool holdKeyExchange);
+
+  Verdict inspect(const DtlsRecord& record);
+
+  // The psk_identity as sent, NUL bytes included: once the ClientKeyExchange is complete. A
+  // malformed one has none and is not held: OpenSSL answers it with decode_error.
+  std::optional<ByteView> identity() const;
+  bool keyExchangeComplete() const { return keyExchange_.complete(); }
+
+ private:
+  Verdict inspectFragment(const HandshakeFragment& fragment, uint16_t version) override;
+
+  std::optional<uint16_t> helloSequence_;  // message_seq of the ClientHello
+  uint32_t helloLength_ = 0;
+  MessageAssembler keyExchange_{kMaxClientKeyExchangeBytes};
+};
+
+// In front of a client's OpenSSL.
+class ClientScreen final : public HandshakeScreen {
+ public:
+  // `holdHelloDone`: hold the ServerHelloDone until release().
+  explicit ClientScreen(bool holdHelloDone);
+
+  Verdict inspect(const DtlsRecord& record);
+
+  // The psk_identity_hint, empty if the server gives none: once the ServerHelloDone has come and
+  // it is certain that no ServerKeyExchange is still on its way. With holdHelloDone the caller
+  // asks for it after every record while holding(): fragments may arrive in any order.
+  std::optional<ByteView> hint() const;
+
+ private:
+  Verdict inspectFragment(const HandshakeFragment& fragment, uint16_t version) override;
+  Verdict inspectVerifyRequest(const HandshakeFragment& fragment);
+
+  uint16_t helloSequence_ = 0;  // message_seq the ServerHello has or must have
+  bool helloSeen_ = false;
+  unsigned verifyRequests_ = 0;
+  std::optional<uint16_t> doneSequence_;  // message_seq of the ServerHelloDone
+  MessageAssembler keyExchange_{kMaxServerMessageBytes};
+};
+
+}  // namespace mcbn
