@@ -8,13 +8,7 @@
  * - `transport`: the network or the peer's silence; retrying may help.
  * - `internal`: a defect in mcbn; please report it.
  */
-export type McbnErrorKind =
-  | 'usage'
-  | 'environment'
-  | 'peer'
-  | 'lookup'
-  | 'transport'
-  | 'internal'
+export type McbnErrorKind = 'usage' | 'environment' | 'peer' | 'lookup' | 'transport' | 'internal'
 
 /** Each comment answers the reader's question: what do I do now? */
 const CODES = {

@@ -1,0 +1,85 @@
+import { types } from 'node:util'
+import { McbnError } from '../errors.js'
+
+/**
+ * Longest identity, in bytes: what OpenSSL takes (PSK_MAX_IDENTITY_LEN). RFC 4279 section 5.3 asks
+ * for at least 128; RFC 8446 section 4.2.11 allows 1 to 65,535.
+ */
+export const IDENTITY_MAX_BYTES = 256
+
+/**
+ * The bytes of an identity as they go on the wire: a string as UTF-8 (RFC 4279 section 5.1), bytes
+ * as they are.
+ *
+ * @param identity - borrowed; copied.
+ * @param name - what the identity is called in the message.
+ * @param maxBytes - upper limit; only the RFC 9258 importer allows more than the default.
+ * @returns fresh bytes. Identities are public: they travel in the clear, nobody needs to wipe them.
+ * @throws {McbnError} `MCBN_IDENTITY_INVALID` unless a string or Uint8Array of 1 to `maxBytes` bytes;
+ * also for a string with a lone surrogate, which has no UTF-8 form and would silently become U+FFFD,
+ * the same for every such identity.
+ */
+export function identityBytes(
+  identity: string | Uint8Array,
+  name = 'identity',
+  maxBytes = IDENTITY_MAX_BYTES,
+): Buffer {
+  const bytes = toBytes(identity, name)
+  // RFC 8446 section 4.2.11 forbids the empty identity; TLS 1.2 allows it, but it names nobody.
+  if (bytes.length < 1 || bytes.length > maxBytes) {
+    throw invalid(`${name}: expected 1 to ${maxBytes} bytes, got ${bytes.length}`)
+  }
+  return bytes
+}
+
+/**
+ * An identity as text for logs and lookups: UTF-8, with U+FFFD for what is not. Not reversible, so
+ * two identities that differ can have the same text.
+ */
+export function identityText(identity: Uint8Array): string {
+  return Buffer.from(identity.buffer, identity.byteOffset, identity.byteLength).toString('utf8')
+}
+
+/**
+ * Whether the identity has a NUL byte. OpenSSL keeps TLS 1.2 and DTLS 1.2 identities as C strings:
+ * a client cannot send the NUL and would present a shorter identity, that of somebody else.
+ */
+export function hasNul(identity: Uint8Array): boolean {
+  return identity.includes(0)
+}
+
+/**
+ * For clients that may speak TLS 1.2 or DTLS 1.2: refuses an identity that those cannot send.
+ *
+ * @param protocol - the version that cannot carry it, for the message.
+ * @throws {McbnError} `MCBN_IDENTITY_INVALID` when there is a NUL byte.
+ */
+export function refuseNul(identity: Uint8Array, protocol: 'TLSv1.2' | 'DTLSv1.2'): void {
+  const at = identity.indexOf(0)
+  if (at === -1) return
+  const instead =
+    protocol === 'TLSv1.2'
+      ? "choose another identity, or set minVersion: 'TLSv1.3'"
+      : 'choose another identity'
+  throw invalid(
+    `identity: expected no NUL byte, got one at offset ${at}, which a ${protocol} client cannot send; ${instead}`,
+  )
+}
+
+function toBytes(identity: string | Uint8Array, name: string): Buffer {
+  if (typeof identity === 'string') {
+    // With the u flag \p{Surrogate} matches only surrogates that stand alone.
+    if (/\p{Surrogate}/u.test(identity)) {
+      throw invalid(`${name}: expected well-formed Unicode, got a lone surrogate`)
+    }
+    return Buffer.from(identity, 'utf8')
+  }
+  if (types.isUint8Array(identity)) return Buffer.from(identity)
+  throw invalid(
+    `${name}: expected a string or Uint8Array, got ${identity === null ? 'null' : typeof identity}`,
+  )
+}
+
+function invalid(message: string): McbnError {
+  return new McbnError('MCBN_IDENTITY_INVALID', message)
+}

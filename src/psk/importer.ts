@@ -1,0 +1,120 @@
+import { createHash } from 'node:crypto'
+import { types } from 'node:util'
+import { McbnError } from '../errors.js'
+import { FIELD_MAX_BYTES, lengthPrefixed, uint16 } from './encoding.js'
+import { HASH_BYTES, hkdfExpandLabel, hkdfExtract } from './hkdf.js'
+import { identityBytes } from './identity.js'
+import { copyPskKey } from './key.js'
+import type { PskHash, PskKey } from './types.js'
+
+/** What {@link importPsk} takes, in the terms of RFC 9258. */
+export interface ImportPskOptions {
+  /** The external PSK (`epsk`): 16 to 512 bytes; borrowed, never modified. */
+  readonly key: PskKey
+  /** `external_identity`: 1 to 65,535 bytes, a string as UTF-8. */
+  readonly identity: string | Uint8Array
+  /**
+   * Where the key came from and who uses it in which role, which stops reflection (RFC 9258
+   * appendix B): 0 to 65,535 bytes, a string as UTF-8. Both peers must use the same bytes.
+   * @defaultValue '' (no context)
+   */
+  readonly context?: string | Uint8Array
+  /** The version the imported key is for. RFC 9258 section 5.1 forbids (D)TLS 1.2 and older. */
+  readonly targetProtocol: 'TLSv1.3' | 'DTLSv1.3'
+  /** The hash of the cipher suites the imported key is for; sets its length: 32 or 48 bytes. */
+  readonly targetKdf: PskHash
+  /**
+   * The hash that belongs to the external PSK, not to the suites.
+   * @defaultValue 'sha256' (RFC 9258 section 5.1)
+   */
+  readonly hash?: PskHash
+}
+
+/** An imported key and the identity to present it under; fits a client's `psk` option. */
+export interface ImportedPsk {
+  /** `ipskx`: 32 bytes for SHA-256, 48 for SHA-384; the caller owns and wipes it. */
+  readonly key: Buffer
+  /** The serialized ImportedIdentity. Above 256 bytes OpenSSL-based peers refuse it. */
+  readonly identity: Buffer
+}
+
+// RFC 9258 section 9 (TLS KDF Identifiers); versions from RFC 8446 section 4.1.2, RFC 9147 section 5.3.
+const TARGET_KDF = { sha256: 0x0001, sha384: 0x0002 } as const
+const TARGET_PROTOCOL = {
+  'TLSv1.3': { version: 0x0304, labelPrefix: 'tls13 ' },
+  'DTLSv1.3': { version: 0xfefc, labelPrefix: 'dtls13' },
+} as const
+
+/**
+ * Makes one external PSK into a key for one protocol version and one hash (RFC 9258 section 5.1),
+ * so that the same secret never serves two of them.
+ *
+ * OpenSSL does not know the "imp binder" label of RFC 9258 section 5.2: used with mcbn/tls the result
+ * is an ordinary external PSK. Both ends must be told so; a peer that imports by itself refuses it.
+ *
+ * @throws {McbnError} `MCBN_KEY_INVALID`, `MCBN_IDENTITY_INVALID`, `MCBN_OPTION_TYPE`;
+ * `MCBN_OPTION_RANGE` for an unknown protocol or hash, or an ImportedIdentity above 65,535 bytes.
+ */
+export function importPsk(options: ImportPskOptions): ImportedPsk {
+  const { context = '', hash = 'sha256' } = options
+  const target = oneOf('targetProtocol', options.targetProtocol, TARGET_PROTOCOL)
+  const targetKdf = oneOf('targetKdf', options.targetKdf, TARGET_KDF)
+  oneOf('hash', hash, HASH_BYTES)
+  const identity = Buffer.concat([
+    lengthPrefixed(identityBytes(options.identity, 'identity', FIELD_MAX_BYTES)),
+    lengthPrefixed(contextBytes(context)),
+    uint16(target.version),
+    uint16(targetKdf),
+  ])
+  if (identity.length > FIELD_MAX_BYTES) {
+    throw new McbnError(
+      'MCBN_OPTION_RANGE',
+      `identity and context: expected at most ${FIELD_MAX_BYTES - 8} bytes together, got ${identity.length - 8}`,
+    )
+  }
+
+  const epsk = copyPskKey(options.key)
+  const epskx = hkdfExtract(hash, Buffer.alloc(0), epsk)
+  epsk.fill(0)
+  try {
+    const key = hkdfExpandLabel(
+      hash,
+      epskx,
+      target.labelPrefix,
+      'derived psk',
+      createHash(hash).update(identity).digest(),
+      HASH_BYTES[options.targetKdf],
+    )
+    return { key, identity }
+  } finally {
+    epskx.fill(0)
+  }
+}
+
+function contextBytes(context: string | Uint8Array): Uint8Array {
+  if (typeof context !== 'string' && !types.isUint8Array(context)) {
+    throw new McbnError(
+      'MCBN_OPTION_TYPE',
+      `context: expected a string or Uint8Array, got ${typeof context}`,
+    )
+  }
+  if (typeof context === 'string' && /\p{Surrogate}/u.test(context)) {
+    throw new McbnError(
+      'MCBN_OPTION_RANGE',
+      'context: expected well-formed Unicode, got a lone surrogate',
+    )
+  }
+  return typeof context === 'string' ? Buffer.from(context, 'utf8') : context
+}
+
+function oneOf<Table extends object, Name extends keyof Table>(
+  option: string,
+  name: Name,
+  table: Table,
+): Table[Name] {
+  if (typeof name === 'string' && Object.hasOwn(table, name)) return table[name]
+  throw new McbnError(
+    'MCBN_OPTION_RANGE',
+    `${option}: expected ${Object.keys(table).join(' or ')}, got ${String(name)}`,
+  )
+}
