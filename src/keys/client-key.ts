@@ -1,0 +1,102 @@
+// A client's `psk` option at work: one credential, or a function of the server's hint.
+
+import { McbnError } from '../errors.js'
+import { typeName } from '../options.js'
+import { identityBytes } from '../psk/identity.js'
+import { copyPskKey } from '../psk/key.js'
+import type { PskClientLookup, PskClientSource, PskHash } from '../psk/types.js'
+import { hashOf } from './server-keys.js'
+
+/** A credential of ours: wipe `key` once the addon has it. */
+export interface ClientKey {
+  readonly identity: Buffer
+  readonly key: Buffer
+  readonly hash: PskHash
+}
+
+export type ClientAnswer = ClientKey | { readonly error: McbnError }
+
+/** Whether the option is a function that has to be asked. */
+export function isClientLookup(source: PskClientSource): source is PskClientLookup {
+  return typeof source === 'function'
+}
+
+/** @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_IDENTITY_INVALID`, `MCBN_KEY_INVALID`. */
+export function clientKey(value: unknown, name = 'psk'): ClientKey {
+  if (value === null || typeof value !== 'object' || ArrayBuffer.isView(value)) {
+    throw new McbnError(
+      'MCBN_OPTION_TYPE',
+      `${name}: expected { identity, key } or a function of the hint, got ${typeName(value)}`,
+    )
+  }
+  const { identity, key, hash } = value as Record<string, unknown>
+  const bytes = identityBytes(identity as string | Uint8Array, `${name}.identity`)
+  return {
+    identity: bytes,
+    hash: hashOf(hash, name),
+    key: copyPskKey(key as Uint8Array, `${name}.key`),
+  }
+}
+
+/**
+ * Asks a client's function for the credential that suits the hint. `done` is called exactly once,
+ * at once where the function answers at once, unless cancelled. Does not throw.
+ */
+export function askClientKey(
+  lookup: PskClientLookup,
+  hint: string | undefined,
+  lookupTimeout: number,
+  done: (answer: ClientAnswer) => void,
+): () => void {
+  let open = true
+  let timer: NodeJS.Timeout | undefined
+  const settle = (answer: ClientAnswer): void => {
+    if (!open) {
+      if ('key' in answer) answer.key.fill(0)
+      return
+    }
+    open = false
+    clearTimeout(timer)
+    done(answer)
+  }
+  const accept = (value: unknown): void => {
+    try {
+      if (value === null || value === undefined) {
+        const shown = hint === undefined ? 'no hint' : `hint ${JSON.stringify(hint)}`
+        throw new McbnError('MCBN_LOOKUP_FAILED', `the psk function has no credential for ${shown}`)
+      }
+      settle(clientKey(value, 'the psk function’s answer'))
+    } catch (error) {
+      fail(error)
+    }
+  }
+  const fail = (cause: unknown): void => {
+    const already = cause instanceof McbnError && cause.code === 'MCBN_LOOKUP_FAILED'
+    settle({
+      error: already
+        ? cause
+        : new McbnError('MCBN_LOOKUP_FAILED', 'the psk function failed', { cause }),
+    })
+  }
+  try {
+    const value = lookup(hint)
+    if (value instanceof Promise) {
+      value.then(accept, fail)
+      if (lookupTimeout > 0) {
+        const message = `the psk function took longer than lookupTimeout (${lookupTimeout} ms)`
+        timer = setTimeout(
+          () => settle({ error: new McbnError('MCBN_LOOKUP_TIMEOUT', message) }),
+          lookupTimeout,
+        )
+      }
+    } else {
+      accept(value)
+    }
+  } catch (error) {
+    fail(error)
+  }
+  return () => {
+    open = false
+    clearTimeout(timer)
+  }
+}

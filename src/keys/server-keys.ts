@@ -1,0 +1,183 @@
+// A server's `psk` option at work: hits live in the addon's table, misses may be asked of a lookup.
+
+import { McbnError } from '../errors.js'
+import type { NativeKeyTable, NativeQuestion } from '../native/contract.js'
+import { typeName } from '../options.js'
+import { identityBytes, identityText } from '../psk/identity.js'
+import { copyPskKey } from '../psk/key.js'
+import type { PskEntry, PskHash, PskKey, PskLookup, PskSource } from '../psk/types.js'
+
+/** What a lookup came to. `key` is a copy of ours: wipe it once the addon has it. */
+export type LookupAnswer<Peer> =
+  | { readonly key: Buffer; readonly hash: PskHash; readonly peer: Peer | undefined }
+  | { readonly unknown: true }
+  | { readonly error: McbnError }
+
+/** The peer's side of a question. */
+export interface Asker {
+  readonly remoteAddress: string
+  readonly remotePort: number
+}
+
+/** Ends a question early: the handshake is gone. The lookup's signal aborts, no answer follows. */
+export type Cancel = () => void
+
+export class ServerKeys<Peer> {
+  readonly table: NativeKeyTable
+  readonly #lookup: PskLookup<Peer> | undefined
+  readonly #lookupTimeout: number
+  /** Only of identities that have one; keyed by the identity's bytes as latin1. */
+  readonly #peers = new Map<string, Peer>()
+
+  /** @param lookupTimeout - milliseconds an answer may take; 0: for ever. */
+  constructor(table: NativeKeyTable, source: PskSource<Peer>, lookupTimeout: number) {
+    this.table = table
+    this.#lookupTimeout = lookupTimeout
+    if (typeof source === 'function') {
+      this.#lookup = source
+      return
+    }
+    if (source === null || typeof source !== 'object' || ArrayBuffer.isView(source)) {
+      throw new McbnError(
+        'MCBN_OPTION_TYPE',
+        `psk: expected a record or Map of identity to key, or a lookup function, got ${typeName(source)}`,
+      )
+    }
+    const entries = source instanceof Map ? source.entries() : Object.entries(source)
+    for (const [identity, entry] of entries) this.set(identity, entry)
+  }
+
+  /** Whether a miss is worth a question. */
+  get asks(): boolean {
+    return this.#lookup !== undefined
+  }
+
+  /** Files a key from now on, replacing what was there, and lifts a revocation. */
+  set(identity: string | Uint8Array, value: PskKey | PskEntry<Peer>): void {
+    const bytes = identityBytes(identity)
+    const entry = entryOf<Peer>(value, `psk[${JSON.stringify(identityText(bytes))}]`)
+    try {
+      this.table.set(bytes, entry.key, entry.hash)
+    } finally {
+      entry.key.fill(0)
+    }
+    const name = bytes.toString('latin1')
+    if (entry.peer === undefined) this.#peers.delete(name)
+    else this.#peers.set(name, entry.peer)
+  }
+
+  delete(identity: string | Uint8Array): boolean {
+    const bytes = identityBytes(identity)
+    this.#peers.delete(bytes.toString('latin1'))
+    return this.table.delete(bytes)
+  }
+
+  revoke(identity: string | Uint8Array): Buffer {
+    const bytes = identityBytes(identity)
+    this.#peers.delete(bytes.toString('latin1'))
+    this.table.revoke(bytes)
+    return bytes
+  }
+
+  /** The `peer` filed with an identity of the table. */
+  peerOf(identity: Buffer): Peer | undefined {
+    return this.#peers.size === 0 ? undefined : this.#peers.get(identity.toString('latin1'))
+  }
+
+  /**
+   * Asks the lookup. `done` is called exactly once unless the question is cancelled, at once where
+   * the lookup answers at once. Whatever the lookup does, this does not throw.
+   */
+  ask(question: NativeQuestion, asker: Asker, done: (answer: LookupAnswer<Peer>) => void): Cancel {
+    const identity = question.identity ?? Buffer.alloc(0)
+    const abort = new AbortController()
+    let open = true
+    let timer: NodeJS.Timeout | undefined
+    const settle = (answer: LookupAnswer<Peer>): void => {
+      if (!open) {
+        if ('key' in answer) answer.key.fill(0)
+        return
+      }
+      open = false
+      clearTimeout(timer)
+      done(answer)
+    }
+    const fail = (cause: unknown): void => settle({ error: lookupFailed(identity, cause) })
+
+    let answer: ReturnType<PskLookup<Peer>>
+    try {
+      answer = (this.#lookup as PskLookup<Peer>)({
+        identity,
+        identityText: identityText(identity),
+        protocol: question.protocol,
+        ...asker,
+        ...(question.servername !== '' && { servername: question.servername }),
+        signal: abort.signal,
+      })
+    } catch (error) {
+      fail(error)
+      return () => {}
+    }
+    if (isThenable(answer)) {
+      answer.then((value) => settle(answerOf<Peer>(identity, value)), fail)
+      if (this.#lookupTimeout > 0) {
+        timer = setTimeout(() => {
+          settle({ error: lookupTimedOut(identity, this.#lookupTimeout) })
+          abort.abort()
+        }, this.#lookupTimeout)
+      }
+    } else {
+      settle(answerOf<Peer>(identity, answer))
+    }
+    return () => {
+      if (!open) return
+      open = false
+      clearTimeout(timer)
+      abort.abort()
+    }
+  }
+}
+
+function answerOf<Peer>(identity: Buffer, value: unknown): LookupAnswer<Peer> {
+  if (value === null || value === undefined) return { unknown: true }
+  try {
+    return entryOf<Peer>(value, 'the lookup’s key')
+  } catch (error) {
+    return { error: lookupFailed(identity, error) }
+  }
+}
+
+function entryOf<Peer>(
+  value: unknown,
+  name: string,
+): { key: Buffer; hash: PskHash; peer: Peer | undefined } {
+  if (value !== null && typeof value === 'object' && !ArrayBuffer.isView(value)) {
+    const entry = value as PskEntry<Peer>
+    return { key: copyPskKey(entry.key, `${name}.key`), hash: hashOf(entry.hash, name), peer: entry.peer }
+  }
+  return { key: copyPskKey(value as PskKey, name), hash: 'sha256', peer: undefined }
+}
+
+/** The hash of a TLS 1.3 PSK: 'sha256' unless told otherwise (RFC 8446 section 4.2.11). */
+export function hashOf(hash: unknown, name: string): PskHash {
+  if (hash === undefined || hash === 'sha256') return 'sha256'
+  if (hash === 'sha384') return hash
+  throw new McbnError('MCBN_OPTION_RANGE', `${name}.hash: expected 'sha256' or 'sha384'`)
+}
+
+function isThenable<Value>(value: Value | Promise<Value>): value is Promise<Value> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
+}
+
+function lookupFailed(identity: Buffer, cause: unknown): McbnError {
+  const shown = JSON.stringify(identityText(identity.subarray(0, 64)))
+  return new McbnError('MCBN_LOOKUP_FAILED', `the psk lookup failed for identity ${shown}`, { cause })
+}
+
+function lookupTimedOut(identity: Buffer, milliseconds: number): McbnError {
+  const shown = JSON.stringify(identityText(identity.subarray(0, 64)))
+  return new McbnError(
+    'MCBN_LOOKUP_TIMEOUT',
+    `the psk lookup for identity ${shown} took longer than lookupTimeout (${milliseconds} ms)`,
+  )
+}
