@@ -1,0 +1,27 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+const source = fileURLToPath(new URL('./src/', import.meta.url))
+
+// Sanitizers make everything several times slower; they say so instead of editing every timeout.
+const slowdown = Number(process.env['MCBN_TEST_SLOWDOWN'] ?? 1)
+
+export default defineConfig({
+  resolve: {
+    // The same mapping as "paths" in tsconfig.json: the package's own name is its sources.
+    alias: [
+      { find: /^mcbn$/, replacement: `${source}index.ts` },
+      { find: /^mcbn\/(.+)$/, replacement: `${source}$1/index.ts` },
+    ],
+  },
+  test: {
+    include: ['test/**/*.test.ts'],
+    environment: 'node',
+    // One process a file: the addon keeps state per process, and a crash names its file.
+    pool: 'forks',
+    poolOptions: { forks: { minForks: 1, maxForks: 2 } },
+    testTimeout: 20_000 * slowdown,
+    hookTimeout: 20_000 * slowdown,
+    teardownTimeout: 5_000 * slowdown,
+  },
+})
