@@ -51,7 +51,7 @@ export function parsePskFile(text: string): Map<string, Buffer> {
     const { identity, key } = parseLine(content, line)
     const earlier = firstLines.get(identity)
     if (earlier !== undefined) {
-      throw invalid(line, `identity ${quote(identity)} is already on line ${earlier}; keep one`)
+      throw invalid(line, `the identity is already on line ${earlier}; keep one of the two lines`)
     }
     keys.set(identity, key)
     firstLines.set(identity, line)
@@ -113,7 +113,7 @@ function plainIdentity(identity: string, line: number): string {
   if (identity !== identity.trim() || /\p{Cc}/u.test(identity)) {
     throw invalid(
       line,
-      `identity ${quote(identity)}: expected no control characters, nor white space around it; write #<hex of its bytes> if they are meant`,
+      `identity: expected no control characters, nor white space around it; write #<hex of its bytes> if they are meant`,
     )
   }
   return identity
@@ -155,10 +155,7 @@ function firstIndexOf(text: string, mark: string): number | undefined {
   return at === -1 ? undefined : at
 }
 
-function quote(identity: string): string {
-  return JSON.stringify(identity)
-}
-
+/** `problem` never quotes the line: where the identity ends is exactly what can be wrong. */
 function invalid(line: number, problem: string): McbnError {
   return new McbnError('MCBN_PSK_FILE_INVALID', `line ${line}: ${problem}`, { line })
 }

@@ -23,15 +23,12 @@ export function copyPskKey(key: PskKey, name = 'key'): Buffer {
     const hint = typeof key === 'string' ? '; decode it first: Buffer.from(text, "hex")' : ''
     throw invalid(`${name}: expected a Uint8Array, got ${typeName(key)}${hint}`)
   }
-  const copy = Buffer.alloc(key.length)
-  copy.set(key)
-  // The copy's length: a growable buffer can have changed under us.
-  if (copy.length < KEY_MIN_BYTES || copy.length > KEY_MAX_BYTES) {
-    copy.fill(0)
-    throw invalid(
-      `${name}: expected ${KEY_MIN_BYTES} to ${KEY_MAX_BYTES} bytes, got ${copy.length}`,
-    )
+  const { length } = key
+  if (length < KEY_MIN_BYTES || length > KEY_MAX_BYTES) {
+    throw invalid(`${name}: expected ${KEY_MIN_BYTES} to ${KEY_MAX_BYTES} bytes, got ${length}`)
   }
+  const copy = Buffer.alloc(length)
+  copy.set(key)
   // No early exit: how long the check takes must not depend on the key.
   let seen = 0
   for (const byte of copy) seen |= byte

@@ -55,7 +55,7 @@ export function resolvePskSource<Peer>(source: PskSource<Peer>): ResolvedSource<
   const entries: ResolvedTableEntry<Peer>[] = []
   try {
     for (const [identity, answer] of table) {
-      const name = `psk[${JSON.stringify(identity)}]`
+      const name = `psk[${JSON.stringify(String(identity).slice(0, 64))}]`
       entries.push({
         identity: identityBytes(identity, name),
         ...resolvePskAnswer<Peer>(answer, name),
