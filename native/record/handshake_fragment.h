@@ -21,7 +21,7 @@ struct HandshakeFragment {
   bool whole() const { return body.size() == length; }
 };
 
-// Takes the next fragment off `records`' front. nullopt when the header is short, the fragment
+// Takes the next fragment off the front of `record`. nullopt when the header is short, the fragment
 // does not lie within its message, runs beyond the record, or carries nothing of a message that
 // has something (nobody needs those; they only cost work).
 std::optional<HandshakeFragment> nextFragment(Reader& record);

@@ -11,7 +11,8 @@
 // record that makes OpenSSL ask for the key is held until the caller has it; OpenSSL waits in
 // memory as if the network were slow, and can be freed at any moment.
 //
-// After the handshake call established(), or stop asking: until then encrypted records are few.
+// After the handshake call established(), or stop asking: until then only kMaxUnprovenRecords
+// encrypted records pass.
 //
 // Ownership   a screen per handshake. Held records are the caller's; the screen counts them.
 // Thread      the caller's; no locks, no clock, no I/O.
@@ -53,8 +54,8 @@ constexpr size_t kMaxClientKeyExchangeBytes = 2048;
 constexpr size_t kMaxServerMessageBytes = 4096;
 // Encrypted records that arrive before ChangeCipherSpec: a Finished that overtook it, repeated.
 constexpr unsigned kMaxEarlyRecords = 8;
-// Encrypted records before established(): a Finished is sent at most 12 times by OpenSSL.
-constexpr unsigned kMaxUnprovenRecords = 32;
+// Encrypted records before established(): OpenSSL sends its Finished 12 times at most.
+constexpr unsigned kMaxUnprovenRecords = 16;
 // What a caller has to keep between Hold and release().
 constexpr unsigned kMaxHeldRecords = 16;
 constexpr size_t kMaxHeldBytes = 8192;
@@ -64,14 +65,18 @@ constexpr unsigned kMaxHelloVerifyRequests = 4;
 // What both sides' screens share: epochs, versions, repeats, and the bounds on what is kept.
 class HandshakeScreen {
  public:
-  // Screens no more: every record of epochs 0 and 1 passes.
-  // Call it when OpenSSL reports the handshake done.
-  void established() { established_ = true; }
-  // The key is known: records pass again. The caller feeds what it kept first.
+  // Decides about the next record. A dropped record leaves no trace but in dropReason().
+  Verdict inspect(const DtlsRecord& record);
+
+  // The key is known: records pass again, and none is held any more. The caller feeds what it
+  // kept first. Also ends the holding before it began, when no key has to be waited for.
   void release();
+  // OpenSSL reports the handshake done: from now on every record of epochs 0 and 1 passes.
+  void established() { established_ = true; }
 
   // Something was held and release() has not been called.
   bool holding() const { return holding_; }
+  // Why the last record was dropped; None if it was not.
   DropReason dropReason() const { return dropReason_; }
   // The peer's ChangeCipherSpec has come (passed or held).
   bool changeCipherSpecSeen() const { return changeCipherSpec_; }
@@ -80,34 +85,38 @@ class HandshakeScreen {
   unsigned encryptedHandshakeRecords() const { return encryptedHandshakeRecords_; }
 
  protected:
-  HandshakeScreen(bool hold, bool waitsForRelease) : hold_(hold), holdsAll_(waitsForRelease) {}
+  explicit HandshakeScreen(bool hold) : hold_(hold) {}
   ~HandshakeScreen() = default;
 
-  Verdict inspectRecord(const DtlsRecord& record, bool keyExchangeSeen);
+  // Judges the fragments of an epoch-0 handshake record; holds the one that makes OpenSSL ask for
+  // the key.
+  virtual Verdict inspectHandshake(const DtlsRecord& record) = 0;
+  // Whether OpenSSL, fed what has passed, is at the point where it takes a ChangeCipherSpec.
+  virtual bool expectsChangeCipherSpec() const = 0;
+  // Whether all that follows the first held record is held as well.
+  virtual bool holdsWhatFollows() const = 0;
+
+  bool mayHold() const { return hold_; }
+  // Counts what the caller has to keep; Drop when that is too much.
+  Verdict hold(const DtlsRecord& record);
   Verdict drop(DropReason reason);
 
-  // Judges one fragment of an epoch-0 handshake record; Hold if it makes OpenSSL ask for the key.
-  virtual Verdict inspectFragment(const HandshakeFragment& fragment, uint16_t version) = 0;
+ private:
+  Verdict inspectPlaintext(const DtlsRecord& record);
+  Verdict inspectChangeCipherSpec(const DtlsRecord& record);
+  Verdict inspectEncrypted(const DtlsRecord& record);
 
   bool hold_;
-
- private:
-  Verdict inspectPlaintext(const DtlsRecord& record, bool keyExchangeSeen);
-  Verdict inspectHandshake(const DtlsRecord& record);
-  Verdict inspectEncrypted(const DtlsRecord& record);
-  Verdict keep(const DtlsRecord& record);
-
-  bool holdsAll_;  // once holding, everything that follows is held as well
   bool holding_ = false;
-  bool changeCipherSpec_ = false;
   bool established_ = false;
+  bool changeCipherSpec_ = false;
   unsigned earlyRecords_ = 0;
   unsigned unprovenRecords_ = 0;
   unsigned encryptedHandshakeRecords_ = 0;
   unsigned heldRecords_ = 0;
   size_t heldBytes_ = 0;
   DropReason dropReason_ = DropReason::None;
-  ReplayWindow plaintextWindow_;
+  ReplayWindow plaintextRecords_;
 };
 
 // In front of a server's OpenSSL. Feed it every record of the handshake, the ClientHello with the
@@ -116,45 +125,64 @@ class ServerScreen final : public HandshakeScreen {
  public:
   // `holdKeyExchange`: hold the record that completes the ClientKeyExchange, and what follows,
   // until release(). Without it identity() is known all the same.
-  explicit ServerScreen(bool holdKeyExchange);
-
-  Verdict inspect(const DtlsRecord& record);
+  explicit ServerScreen(bool holdKeyExchange) : HandshakeScreen(holdKeyExchange) {}
 
   // The psk_identity as sent, NUL bytes included: once the ClientKeyExchange is complete. A
   // malformed one has none and is not held: OpenSSL answers it with decode_error.
   std::optional<ByteView> identity() const;
-  bool keyExchangeComplete() const { return keyExchange_.complete(); }
+  bool keyExchangeComplete() const { return seen_.keyExchange.complete(); }
 
  private:
-  Verdict inspectFragment(const HandshakeFragment& fragment, uint16_t version) override;
+  struct Seen {
+    std::optional<uint16_t> helloSequence;  // message_seq of the ClientHello
+    uint32_t helloLength = 0;
+    MessageAssembler keyExchange{kMaxClientKeyExchangeBytes};
+  };
 
-  std::optional<uint16_t> helloSequence_;  // message_seq of the ClientHello
-  uint32_t helloLength_ = 0;
-  MessageAssembler keyExchange_{kMaxClientKeyExchangeBytes};
+  Verdict inspectHandshake(const DtlsRecord& record) override;
+  bool expectsChangeCipherSpec() const override { return keyExchangeComplete(); }
+  bool holdsWhatFollows() const override { return true; }
+
+  DropReason takeAll(const DtlsRecord& record);
+  DropReason takeClientHello(const HandshakeFragment& fragment);
+  DropReason takeClientKeyExchange(const HandshakeFragment& fragment, uint16_t version);
+
+  Seen seen_;
 };
 
 // In front of a client's OpenSSL.
 class ClientScreen final : public HandshakeScreen {
  public:
   // `holdHelloDone`: hold the ServerHelloDone until release().
-  explicit ClientScreen(bool holdHelloDone);
-
-  Verdict inspect(const DtlsRecord& record);
+  explicit ClientScreen(bool holdHelloDone) : HandshakeScreen(holdHelloDone) {}
 
   // The psk_identity_hint, empty if the server gives none: once the ServerHelloDone has come and
   // it is certain that no ServerKeyExchange is still on its way. With holdHelloDone the caller
-  // asks for it after every record while holding(): fragments may arrive in any order.
+  // asks for it after every record while holding(): fragments may arrive in any order. A
+  // malformed hint counts as none: OpenSSL answers it with an alert.
   std::optional<ByteView> hint() const;
 
  private:
-  Verdict inspectFragment(const HandshakeFragment& fragment, uint16_t version) override;
-  Verdict inspectVerifyRequest(const HandshakeFragment& fragment);
+  struct Seen {
+    uint16_t helloSequence = 0;  // message_seq the ServerHello has or must have
+    bool serverHello = false;
+    unsigned verifyRequests = 0;
+    std::optional<uint16_t> doneSequence;  // message_seq of the ServerHelloDone
+    MessageAssembler keyExchange{kMaxServerMessageBytes};
+  };
 
-  uint16_t helloSequence_ = 0;  // message_seq the ServerHello has or must have
-  bool helloSeen_ = false;
-  unsigned verifyRequests_ = 0;
-  std::optional<uint16_t> doneSequence_;  // message_seq of the ServerHelloDone
-  MessageAssembler keyExchange_{kMaxServerMessageBytes};
+  Verdict inspectHandshake(const DtlsRecord& record) override;
+  bool expectsChangeCipherSpec() const override { return seen_.doneSequence && !holding(); }
+  bool holdsWhatFollows() const override { return false; }
+
+  DropReason takeAll(const DtlsRecord& record);
+  DropReason take(const HandshakeFragment& fragment, uint16_t version);
+  DropReason takeHelloVerifyRequest(const HandshakeFragment& fragment);
+  DropReason takeServerHello(const HandshakeFragment& fragment);
+  DropReason takeServerKeyExchange(const HandshakeFragment& fragment);
+  DropReason takeServerHelloDone(const HandshakeFragment& fragment);
+
+  Seen seen_;
 };
 
 }  // namespace mcbn

@@ -22,6 +22,7 @@ class MessageAssembler {
   // Complete also for a repetition after completion.
   Added add(size_t length, size_t offset, ByteView fragment);
 
+  bool started() const { return started_; }
   bool complete() const { return started_ && missing_ == 0; }
   // The body; empty until complete. Valid until reset().
   ByteView body() const { return complete() ? ByteView(body_) : ByteView(); }
@@ -35,7 +36,7 @@ class MessageAssembler {
   size_t missing_ = 0;
   bool started_ = false;
   Bytes body_;
-  Bytes present_;  // one bit a byte of body_; empty once complete
+  Bytes present_;  // one bit a byte of body_
 };
 
 }  // namespace mcbn

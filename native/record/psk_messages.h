@@ -13,12 +13,17 @@
 
 namespace mcbn {
 
+// What OpenSSL takes at most (PSK_MAX_IDENTITY_LEN), for identities and for hints. It answers
+// longer ones with an alert, without asking for a key.
+constexpr size_t kMaxPskIdentityBytes = 256;
+
 // psk_identity of a ClientKeyExchange body (without its handshake header): it comes first in PSK,
-// DHE_PSK, ECDHE_PSK and RSA_PSK. May be empty; NUL bytes are kept. nullopt: malformed.
+// DHE_PSK, ECDHE_PSK and RSA_PSK. May be empty; NUL bytes are kept. nullopt: malformed, or longer
+// than kMaxPskIdentityBytes.
 std::optional<ByteView> pskIdentityOf(ByteView clientKeyExchangeBody);
 
 // psk_identity_hint of a ServerKeyExchange body: first in PSK, DHE_PSK, ECDHE_PSK and RSA_PSK.
-// Empty means that the server gives no hint. nullopt: malformed.
+// Empty means that the server gives no hint. nullopt: malformed, or too long.
 std::optional<ByteView> pskHintOf(ByteView serverKeyExchangeBody);
 
 struct OfferedPsk {

@@ -6,11 +6,15 @@
 // allocates for it ("HollowByte", open in Node 20). Patience, for TLS 1.2: the record that makes
 // OpenSSL ask for a key is held until the key is known. On a server that is the one that
 // completes the ClientKeyExchange, on a client the one that completes the ServerHelloDone. TLS 1.3
-// passes through: it is held by the client_hello callback, and from the first ChangeCipherSpec or
-// application_data record on (everything encrypted) the screen lets all bytes by.
+// is held by OpenSSL's client_hello callback, not here; its records pass.
 //
-// Alerts pass one by one without ending the screening: a warning between two fragments of a
-// ClientKeyExchange would otherwise lift the screen from it.
+// When the bytes pass unseen for good: after release(), after established(), at the
+// ChangeCipherSpec behind the key exchange (TLS 1.2), and on a client at the first application_data
+// record (TLS 1.3). Not earlier: a server that has asked for another ClientHello gets it in the
+// clear after a ChangeCipherSpec, and after early data that it skips, and a warning alert may stand
+// between two fragments of a ClientKeyExchange. A TLS 1.3 server therefore calls established()
+// when OpenSSL reports the handshake done; until then each record is only framed.
+// TLS 1.2 resumption would need a change here: it has no key exchange. mcbn keeps it off.
 //
 // Ownership   the caller owns the bytes, and removes the passed ones before it asks again. It
 //             never keeps more than one record plus what it just received: whole records
@@ -45,7 +49,7 @@ class StreamScreen {
   enum class Refusal {
     None,
     NotTls,         // no TLS record header: another protocol, or SSLv2
-    RecordLength,   // a plaintext record over 16 KB, or a handshake record without content
+    RecordLength,   // a record over its limit, or a handshake record without content
     MessageLength,  // a handshake message that announces more than its limit
   };
 
@@ -62,6 +66,8 @@ class StreamScreen {
 
   // The key is known (or never will be): transparent from now on. Call pass() again.
   void release();
+  // OpenSSL reports the handshake done: transparent from now on.
+  void established() { release(); }
 
   // Server: psk_identity as sent, NUL bytes included, once the ClientKeyExchange is complete. A
   // malformed one has none and is not held: OpenSSL answers it with decode_error.
@@ -75,7 +81,8 @@ class StreamScreen {
   bool beginMessage();
   bool endMessage();
   bool refuse(Refusal reason);
-  bool keepsBody() const;
+  bool isKeyExchange() const;
+  bool asksForKeyAlready() const;
 
   Role role_;
   bool hold_;

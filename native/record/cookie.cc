@@ -1,0 +1,119 @@
+#include "record/cookie.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "record/address_bytes.h"
+
+namespace mcbn {
+namespace {
+
+constexpr size_t kMacBytes = 32;
+constexpr size_t kWindowBytes = 4;
+
+EVP_MAC_CTX* keyedMac(ByteView secret) {
+  EVP_MAC* hmac = EVP_MAC_fetch(nullptr, "HMAC", nullptr);
+  if (hmac == nullptr) return nullptr;
+  EVP_MAC_CTX* context = EVP_MAC_CTX_new(hmac);
+  EVP_MAC_free(hmac);  // the context keeps its own reference
+  char digest[] = "SHA256";
+  const OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string("digest", digest, 0),
+                                   OSSL_PARAM_construct_end()};
+  if (context != nullptr && EVP_MAC_init(context, secret.data(), secret.size(), parameters) != 1) {
+    EVP_MAC_CTX_free(context);
+    context = nullptr;
+  }
+  return context;
+}
+
+// Everything the MAC covers in one stretch: one update call, no allocation.
+struct MacInput {
+  std::array<uint8_t, kWindowBytes + 1 + kMaxAddressBytes + 2 + 32 + 1 + 32> bytes;
+  size_t size = 0;
+
+  void number(uint32_t value, unsigned width) {
+    while (width-- > 0) bytes[size++] = static_cast<uint8_t>(value >> (8 * width));
+  }
+  void append(ByteView view) {
+    std::copy(view.begin(), view.end(), bytes.begin() + size);
+    size += view.size();
+  }
+};
+
+uint32_t windowOf(uint64_t wallSeconds) {
+  return static_cast<uint32_t>(wallSeconds / kCookieWindowSeconds);
+}
+
+}  // namespace
+
+Cookies::Cookies(ByteView secretOrEmpty) {
+  std::array<uint8_t, 32> fresh;
+  if (secretOrEmpty.empty()) {
+    if (RAND_bytes(fresh.data(), static_cast<int>(fresh.size())) != 1) return;
+    secretOrEmpty = fresh;
+  }
+  mac_ = keyedMac(secretOrEmpty);
+  OPENSSL_cleanse(fresh.data(), fresh.size());
+}
+
+Cookies::~Cookies() { EVP_MAC_CTX_free(mac_); }
+
+Cookies::Cookies(Cookies&& other) noexcept : mac_(std::exchange(other.mac_, nullptr)) {}
+
+Cookies& Cookies::operator=(Cookies&& other) noexcept {
+  std::swap(mac_, other.mac_);
+  return *this;
+}
+
+Cookie Cookies::make(ByteView address, const DtlsClientHello& hello, uint64_t wallSeconds) {
+  Cookie cookie{};
+  if (!compute(address, hello, windowOf(wallSeconds), cookie)) cookie.fill(0);
+  return cookie;
+}
+
+bool Cookies::verify(ByteView address, const DtlsClientHello& hello, uint64_t wallSeconds,
+                     ByteView cookie) {
+  Reader reader(cookie);
+  uint32_t window = 0;
+  if (cookie.size() != kCookieBytes || !reader.u32(window)) return false;
+  // Wraps like the windows themselves: -1, 0 or 1 away from now. The window is no secret.
+  if (window - windowOf(wallSeconds) + 1 > 2) return false;
+  Cookie expected;
+  if (!compute(address, hello, window, expected)) return false;
+  return CRYPTO_memcmp(expected.data(), cookie.data(), kCookieBytes) == 0;
+}
+
+bool Cookies::compute(ByteView address, const DtlsClientHello& hello, uint32_t window,
+                      Cookie& out) {
+  if (mac_ == nullptr || address.size() > kMaxAddressBytes || hello.random.size() != 32 ||
+      hello.sessionId.size() > 32) {
+    return false;
+  }
+  MacInput input;
+  input.number(window, kWindowBytes);
+  input.number(static_cast<uint32_t>(address.size()), 1);
+  input.append(address);
+  input.number(hello.clientVersion, 2);
+  input.append(hello.random);
+  input.number(static_cast<uint32_t>(hello.sessionId.size()), 1);
+  input.append(hello.sessionId);
+
+  std::array<uint8_t, kMacBytes> mac;
+  size_t written = 0;
+  // A null key starts over with the key it already has.
+  if (EVP_MAC_init(mac_, nullptr, 0, nullptr) != 1 ||
+      EVP_MAC_update(mac_, input.bytes.data(), input.size) != 1 ||
+      EVP_MAC_final(mac_, mac.data(), &written, mac.size()) != 1 || written != mac.size()) {
+    return false;
+  }
+  std::copy_n(input.bytes.begin(), kWindowBytes, out.begin());
+  std::copy_n(mac.begin(), kCookieBytes - kWindowBytes, out.begin() + kWindowBytes);
+  return true;
+}
+
+}  // namespace mcbn

@@ -1,0 +1,31 @@
+#include "record/dtls_record.h"
+
+namespace mcbn {
+
+std::optional<DtlsRecord> nextRecord(ByteView& datagram) {
+  Reader reader(datagram);
+  DtlsRecord record;
+  uint16_t length = 0;
+  const bool framed = reader.u8(record.type) && reader.u16(record.version) &&
+                      reader.u16(record.epoch) && reader.u48(record.sequence) &&
+                      reader.u16(length) && reader.take(length, record.fragment);
+  // Major version 254 is all that DTLS 1.0 and 1.2 have in common (RFC 6347 section 4.1).
+  if (!framed || record.version >> 8 != 0xFE || length > kMaxRecordFragmentBytes) {
+    datagram = {};
+    return std::nullopt;
+  }
+  record.whole = datagram.first(kDtlsRecordHeaderBytes + length);
+  datagram = reader.rest();
+  return record;
+}
+
+Bytes plaintextAlert(uint16_t version, uint64_t sequence, uint8_t level, uint8_t description) {
+  constexpr uint16_t kEpoch = 0, kLength = 2;
+  Bytes out;
+  out.reserve(kDtlsRecordHeaderBytes + kLength);
+  Writer(out).u8(content_type::kAlert).u16(version).u16(kEpoch).u48(sequence).u16(kLength);
+  Writer(out).u8(level).u8(description);
+  return out;
+}
+
+}  // namespace mcbn
