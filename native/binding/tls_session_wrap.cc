@@ -1,0 +1,129 @@
+#include "binding/tls_session_wrap.h"
+
+#include "binding/context_wrap.h"
+#include "binding/convert.h"
+
+namespace mcbn {
+namespace {
+
+constexpr double kReadyRange = 256;  // the Ready bits' share of a step's number
+
+// Called once a record batch: one call into Node-API instead of the typed-array questions of viewOf().
+std::span<uint8_t> bufferView(const Napi::Value& value) {
+  void* data = nullptr;
+  size_t length = 0;
+  if (napi_get_buffer_info(value.Env(), value, &data, &length) != napi_ok) return {};
+  return {static_cast<uint8_t*>(data), length};
+}
+
+Napi::Value numberOf(Napi::Env env, TlsSession::Step step) {
+  return Napi::Number::New(env, step.ready + kReadyRange * static_cast<double>(step.length));
+}
+
+}  // namespace
+
+Napi::Function TlsSessionWrap::define(Napi::Env env) {
+  return DefineClass(env, "TlsSession",
+                     {InstanceMethod<&TlsSessionWrap::useKey>("useKey"),
+                      InstanceMethod<&TlsSessionWrap::start>("start"),
+                      InstanceMethod<&TlsSessionWrap::receive>("receive"),
+                      InstanceMethod<&TlsSessionWrap::write>("write"),
+                      InstanceMethod<&TlsSessionWrap::shutdown>("shutdown"),
+                      InstanceMethod<&TlsSessionWrap::answer>("answer"),
+                      InstanceMethod<&TlsSessionWrap::takeCiphertext>("takeCiphertext"),
+                      InstanceMethod<&TlsSessionWrap::takeQuestion>("takeQuestion"),
+                      InstanceMethod<&TlsSessionWrap::takeOpened>("takeOpened"),
+                      InstanceMethod<&TlsSessionWrap::takeFailure>("takeFailure"),
+                      InstanceMethod<&TlsSessionWrap::takeKeylog>("takeKeylog"),
+                      InstanceMethod<&TlsSessionWrap::exportKeyingMaterial>("exportKeyingMaterial"),
+                      InstanceMethod<&TlsSessionWrap::destroy>("destroy")});
+}
+
+TlsSessionWrap::TlsSessionWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  if (!info[0].IsObject()) return;
+  ContextWrap* context = ContextWrap::Unwrap(info[0].As<Napi::Object>());
+  if (!context || !context->context()) return;
+  TlsSession::Options options;
+  options.keylog = info[1].IsBoolean() && info[1].As<Napi::Boolean>().Value();
+  if (info[2].IsString()) options.servername = info[2].As<Napi::String>().Utf8Value();
+  options.ask_for_hint = info[3].IsBoolean() && info[3].As<Napi::Boolean>().Value();
+  session_ = std::make_unique<TlsSession>(context->context(), std::move(options));
+}
+
+Napi::Value TlsSessionWrap::useKey(const Napi::CallbackInfo& info) {
+  if (!session_) return numberOf(info.Env(), {});
+  return numberOf(info.Env(), session_->useKey(bytesOf(info[0]), entryOf(info[1], info[2])));
+}
+
+Napi::Value TlsSessionWrap::start(const Napi::CallbackInfo& info) {
+  return numberOf(info.Env(), session_ ? session_->start() : TlsSession::Step{});
+}
+
+Napi::Value TlsSessionWrap::receive(const Napi::CallbackInfo& info) {
+  if (!session_) return numberOf(info.Env(), {});
+  return numberOf(info.Env(), session_->receive(bufferView(info[0]), bufferView(info[1])));
+}
+
+Napi::Value TlsSessionWrap::write(const Napi::CallbackInfo& info) {
+  if (!session_) return numberOf(info.Env(), {});
+  return numberOf(info.Env(), session_->write(bufferView(info[0]), bufferView(info[1])));
+}
+
+Napi::Value TlsSessionWrap::shutdown(const Napi::CallbackInfo& info) {
+  return numberOf(info.Env(), session_ ? session_->shutdown() : TlsSession::Step{});
+}
+
+// answer(number), or answer(number, identity, key, hash)
+Napi::Value TlsSessionWrap::answer(const Napi::CallbackInfo& info) {
+  if (!session_ || !info[0].IsNumber()) return numberOf(info.Env(), {});
+  PskAnswer answer;
+  if (info.Length() > 1) {
+    answer.identity = bytesOf(info[1]);
+    answer.entry = entryOf(info[2], info[3]);
+  }
+  const uint32_t number = info[0].As<Napi::Number>().Uint32Value();
+  return numberOf(info.Env(), session_->answer(number, std::move(answer)));
+}
+
+Napi::Value TlsSessionWrap::takeCiphertext(const Napi::CallbackInfo& info) {
+  return bufferOf(info.Env(), session_ ? session_->takeCiphertext() : Bytes());
+}
+
+Napi::Value TlsSessionWrap::takeQuestion(const Napi::CallbackInfo& info) {
+  if (!session_) return info.Env().Undefined();
+  return questionObject(info.Env(), session_->question());
+}
+
+Napi::Value TlsSessionWrap::takeOpened(const Napi::CallbackInfo& info) {
+  if (!session_ || !session_->open()) return info.Env().Undefined();
+  return openedObject(info.Env(), session_->opened());
+}
+
+Napi::Value TlsSessionWrap::takeFailure(const Napi::CallbackInfo& info) {
+  return failureObject(info.Env(), session_ ? session_->failure() : Failure{});
+}
+
+Napi::Value TlsSessionWrap::takeKeylog(const Napi::CallbackInfo& info) {
+  const auto lines = session_ ? session_->takeKeylog() : std::vector<std::string>();
+  auto array = Napi::Array::New(info.Env(), lines.size());
+  for (uint32_t i = 0; i < lines.size(); ++i) array.Set(i, bufferOf(info.Env(), lines[i] + '\n'));
+  return array;
+}
+
+// exportKeyingMaterial(length, label, context?): undefined where it cannot be trusted
+Napi::Value TlsSessionWrap::exportKeyingMaterial(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!session_ || !info[0].IsNumber() || !info[1].IsString()) return env.Undefined();
+  auto out = Napi::Buffer<uint8_t>::New(env, info[0].As<Napi::Number>().Uint32Value());
+  const std::string label = info[1].As<Napi::String>().Utf8Value();
+  std::optional<ByteView> context;
+  if (info[2].IsTypedArray()) context = viewOf(info[2]);
+  if (!session_->exportKeyingMaterial(label, context, {out.Data(), out.Length()})) {
+    return env.Undefined();
+  }
+  return out;
+}
+
+void TlsSessionWrap::destroy(const Napi::CallbackInfo&) { session_.reset(); }
+
+}  // namespace mcbn
