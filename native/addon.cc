@@ -5,6 +5,7 @@
 #include "binding/addon_data.h"
 #include "binding/context_wrap.h"
 #include "binding/key_table_wrap.h"
+#include "binding/tls_session_wrap.h"
 
 namespace {
 
@@ -25,6 +26,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   };
   add("Context", data->context, mcbn::ContextWrap::define(env));
   add("KeyTable", data->key_table, mcbn::KeyTableWrap::define(env));
+  add("TlsSession", data->tls_session, mcbn::TlsSessionWrap::define(env));
   exports.Set("opensslVersion", OpenSSL_version(OPENSSL_VERSION_STRING));
   return exports;
 }

@@ -80,4 +80,6 @@ export const READY = {
   closed: 16,
   failed: 32,
   keylog: 64,
+  /** Plaintext is left that the lent buffer had no room for: receive() again. */
+  more: 128,
 } as const

@@ -6,11 +6,13 @@ import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { McbnError } from '../errors.js'
 import type { NativeContext, NativeContextOptions, NativeKeyTable } from './contract.js'
+import type { NativeTlsSessionConstructor } from './tls.js'
 
 /** What native/addon.cc exports. */
 export interface NativeAddon {
   readonly Context: new (options: NativeContextOptions) => NativeContext
   readonly KeyTable: new () => NativeKeyTable
+  readonly TlsSession: NativeTlsSessionConstructor
   /** For example `3.0.19`: the running process's own, not the headers'. */
   readonly opensslVersion: string
 }
