@@ -68,10 +68,6 @@ export function derivePsk(shares: readonly Share[], options: OriginalSchemeOptio
 export function derivePsk(
   shares: LabelledShares | readonly Share[],
   options: Mcbn1Options | OriginalSchemeOptions,
-): Buffer
-export function derivePsk(
-  shares: LabelledShares | readonly Share[],
-  options: Mcbn1Options | OriginalSchemeOptions,
 ): Buffer {
   if (typeof options !== 'object' || options === null) {
     throw new McbnError('MCBN_OPTION_TYPE', `options: expected an object, got ${typeof options}`)

@@ -1,0 +1,151 @@
+// [keys] on the command line: --psk, --psk-file, or shares, for `listen` and `connect`.
+
+import { type Command, Option } from 'commander'
+import { McbnError } from '../errors.js'
+import type { KeyProtocol } from '../psk/derive.js'
+import { loadPskFile, splitKeyLine } from '../psk/file.js'
+import { identityBytes } from '../psk/identity.js'
+import { parseKeyText } from '../psk/key.js'
+import type { PskCredential } from '../psk/types.js'
+import {
+  ARGUMENTS_ARE_VISIBLE,
+  addShareFlags,
+  deriveFromShares,
+  type ShareFlags,
+} from './shares.js'
+
+/** All keys that the command line names. */
+export interface CommandKeys {
+  /** Identity -> key, never empty: a server's `psk` as it is. The caller owns and wipes the keys. */
+  readonly keys: ReadonlyMap<string, Buffer>
+  /** What `--identity` said: the name of the derived key, or the one that a client picks. */
+  readonly identity?: string
+  /**
+   * Set when a key was derived by mcbn/1, which makes one key a protocol: the connection must then
+   * be limited to this version.
+   */
+  readonly protocol?: KeyProtocol
+}
+
+/** As commander hands them over. */
+export interface KeyFlags extends ShareFlags {
+  readonly psk?: readonly string[]
+  readonly pskFile?: string
+  readonly identity?: string
+}
+
+/** Adds the options that name keys; {@link readKeys} reads them. */
+export function addKeyFlags(command: Command): Command {
+  command
+    .addOption(
+      new Option(
+        '--psk <identity:key>',
+        'identity and key, in hex or marked hex: or ascii:; repeatable',
+      ).argParser((value: string, earlier: readonly string[] = []) => [...earlier, value]),
+    )
+    .option(
+      '--psk-file <file>',
+      'file with lines identity:key, as stunnel, mosquitto, psktool write',
+    )
+    .option('--identity <name>', 'identity of the key made from shares, or the one to connect with')
+  return addShareFlags(command).addHelpText('after', `\n${ARGUMENTS_ARE_VISIBLE}`)
+}
+
+/**
+ * Reads all keys that the command line names.
+ *
+ * @param defaultProtocol - what mcbn/1 derives for without `--protocol`.
+ * @throws {McbnError} of kind `usage`, never with a secret in it; also when there is no key at all.
+ */
+export async function readKeys(
+  flags: KeyFlags,
+  defaultProtocol: KeyProtocol,
+): Promise<CommandKeys> {
+  const { psk = [], pskFile, identity } = flags
+  const keys = new Map<string, Buffer>()
+  const add = (option: string, name: string, key: Buffer) => {
+    if (keys.has(name)) {
+      throw new McbnError(
+        'MCBN_OPTION_CONFLICT',
+        `${option}: expected one key an identity, got a second one; drop one of them`,
+      )
+    }
+    keys.set(name, key)
+  }
+  for (const [at, text] of psk.entries()) {
+    const option = psk.length === 1 ? '--psk' : `--psk (number ${at + 1})`
+    const entry = parsePskArgument(text, option)
+    add(option, entry.identity, entry.key)
+  }
+  if (pskFile !== undefined) {
+    for (const [name, key] of loadPskFile(pskFile)) add('--psk-file', name, key)
+  }
+  if (flags.protocol === 'kcv') throw checkValueAsKey()
+  const derived = await deriveFromShares(flags, {}, defaultProtocol)
+  if (derived !== undefined) {
+    add('--share', derivedIdentity(identity), derived.key)
+  }
+  if (keys.size === 0) {
+    throw new McbnError(
+      'MCBN_OPTION_CONFLICT',
+      pskFile === undefined
+        ? 'keys: expected --psk <identity>:<hexkey>, --psk-file, or --share with --identity, got none'
+        : '--psk-file: expected at least one line identity:key, got none',
+    )
+  }
+  return {
+    keys,
+    ...(identity !== undefined && { identity }),
+    ...(derived?.protocol !== undefined && { protocol: derived.protocol }),
+  }
+}
+
+/**
+ * The one identity a client presents: what `--identity` names, or the only one there is.
+ *
+ * @throws {McbnError} `MCBN_OPTION_CONFLICT` when there are several and none is named, or the named
+ * one has no key.
+ */
+export function chooseCredential({ keys, identity }: CommandKeys): PskCredential {
+  const chosen = identity ?? (keys.size === 1 ? [...keys.keys()][0] : undefined)
+  const key = chosen === undefined ? undefined : keys.get(chosen)
+  if (chosen !== undefined && key !== undefined) return { identity: chosen, key }
+  throw new McbnError(
+    'MCBN_OPTION_CONFLICT',
+    identity === undefined
+      ? `keys: expected one identity to connect with, got ${keys.size}; choose with --identity`
+      : '--identity: expected one of the identities given with a key, got another',
+  )
+}
+
+function parsePskArgument(text: string, option: string): { identity: string; key: Buffer } {
+  const entry = splitKeyLine(text)
+  if (entry === undefined) {
+    // Without the colon the whole text may be a key: not one character of it is shown.
+    throw new McbnError(
+      'MCBN_OPTION_RANGE',
+      `${option}: expected <identity>:<hexkey>, got no colon`,
+    )
+  }
+  identityBytes(entry.identity, `${option} identity`)
+  return { identity: entry.identity, key: parseKeyText(entry.keyText, `${option} key`) }
+}
+
+function derivedIdentity(identity: string | undefined): string {
+  if (identity === undefined) {
+    throw new McbnError(
+      'MCBN_OPTION_CONFLICT',
+      '--identity: expected with --share, got none; it names the key on the wire',
+    )
+  }
+  identityBytes(identity, '--identity')
+  return identity
+}
+
+/** The check value is logged and compared in the open: a connection keyed with it has no secret. */
+function checkValueAsKey(): McbnError {
+  return new McbnError(
+    'MCBN_OPTION_CONFLICT',
+    '--protocol: expected tls13, tls12 or dtls12 for a connection, got kcv, which is no secret',
+  )
+}
