@@ -27,15 +27,23 @@ export interface CommandKeys {
   readonly protocol?: KeyProtocol
 }
 
+/**
+ * Reads the keys once the command has been parsed.
+ *
+ * @param defaultProtocol - what mcbn/1 derives for without `--protocol`.
+ * @throws {McbnError} of kind `usage`, never with a secret in it; also when there is no key at all.
+ */
+export type KeyReader = (defaultProtocol: KeyProtocol) => Promise<CommandKeys>
+
 /** As commander hands them over. */
-export interface KeyFlags extends ShareFlags {
+interface KeyFlags extends ShareFlags {
   readonly psk?: readonly string[]
   readonly pskFile?: string
   readonly identity?: string
 }
 
-/** Adds the options that name keys; {@link readKeys} reads them. */
-export function addKeyFlags(command: Command): Command {
+/** Adds the options that name keys. */
+export function addKeyOptions(command: Command): KeyReader {
   command
     .addOption(
       new Option(
@@ -48,19 +56,11 @@ export function addKeyFlags(command: Command): Command {
       'file with lines identity:key, as stunnel, mosquitto, psktool write',
     )
     .option('--identity <name>', 'identity of the key made from shares, or the one to connect with')
-  return addShareFlags(command).addHelpText('after', `\n${ARGUMENTS_ARE_VISIBLE}`)
+  addShareFlags(command).addHelpText('after', `\n${ARGUMENTS_ARE_VISIBLE}`)
+  return (defaultProtocol) => readKeys(command.opts<KeyFlags>(), defaultProtocol)
 }
 
-/**
- * Reads all keys that the command line names.
- *
- * @param defaultProtocol - what mcbn/1 derives for without `--protocol`.
- * @throws {McbnError} of kind `usage`, never with a secret in it; also when there is no key at all.
- */
-export async function readKeys(
-  flags: KeyFlags,
-  defaultProtocol: KeyProtocol,
-): Promise<CommandKeys> {
+async function readKeys(flags: KeyFlags, defaultProtocol: KeyProtocol): Promise<CommandKeys> {
   const { psk = [], pskFile, identity } = flags
   const keys = new Map<string, Buffer>()
   const add = (option: string, name: string, key: Buffer) => {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { Command } from 'commander'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { addKeyFlags, chooseCredential, type KeyFlags, readKeys } from '../../src/cli/keys.js'
+import { addKeyOptions, chooseCredential } from '../../src/cli/keys.js'
 import { McbnError } from '../../src/errors.js'
 import { derivePsk } from '../../src/psk/derive.js'
 
@@ -29,10 +29,10 @@ function file(name: string, content: string): string {
 }
 
 async function read(...args: string[]) {
-  const command = addKeyFlags(new Command('listen').exitOverride()).argument('[url]')
-  command.configureOutput({ writeErr: () => {} })
+  const command = new Command('listen').argument('[url]').exitOverride()
+  const readKeys = addKeyOptions(command)
   command.parse(['dtls://127.0.0.1:1', ...args], { from: 'user' })
-  return readKeys(command.opts<KeyFlags>(), 'dtls12')
+  return readKeys('dtls12')
 }
 
 async function keysOf(...args: string[]): Promise<Record<string, string>> {
@@ -62,7 +62,11 @@ describe('cli/keys refusals', () => {
     ['shares without an identity', CONCAT, /^--identity: expected with --share/],
     ['an identity that is too long', [...CONCAT, '--identity', 'x'.repeat(257)], /got 257/],
     ['shares without labels for mcbn/1', [...MCBN, '--share', ALICE], /expected <label>=<share>/],
-    ['mcbn/1 without a network', [...LABELLED, '--descriptor-hash', '00'], /^--network: expected with mcbn/],
+    [
+      'mcbn/1 without a network',
+      [...LABELLED, '--descriptor-hash', '00'],
+      /^--network: expected with mcbn/,
+    ],
     ['one label twice', [...MCBN, ...LABELLED, '--share', `bob=${ALICE}`], /got two/],
     ['an epoch in words', [...LABELLED, ...MCBN, '--epoch', 'three'], /^--epoch/],
     ['an epoch of 33 bits', [...LABELLED, ...MCBN, '--epoch', '4294967296'], /^epoch/],
@@ -158,9 +162,8 @@ describe('cli/keys', () => {
 
   it('says in --help that arguments are visible', () => {
     let help = ''
-    const command = addKeyFlags(new Command('listen')).configureOutput({
-      writeOut: (text) => (help += text),
-    })
+    const command = new Command('listen').configureOutput({ writeOut: (text) => (help += text) })
+    addKeyOptions(command)
     command.outputHelp()
     expect(help).toMatch(/visible to other users/)
     for (const option of [

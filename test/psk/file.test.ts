@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,6 +7,7 @@ import { inspect } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { McbnError } from '../../src/errors.js'
 import { loadPskFile, parsePskFile } from '../../src/psk/file.js'
+import { requirePeer } from '../support/peers.js'
 
 const KEY = '00112233445566778899aabbccddeeff'
 const OTHER = 'ffeeddccbbaa99887766554433221100'
@@ -151,8 +152,7 @@ describe('file/on disk', () => {
     }
   })
 
-  const hasPsktool = spawnSync('psktool', ['--version']).status === 0
-  it.skipIf(!hasPsktool)('reads what psktool of GnuTLS writes', () => {
+  it.skipIf(!requirePeer('psktool'))('reads what psktool of GnuTLS writes', () => {
     const path = join(folder, 'psktool')
     // Of these, psktool writes the name with the colon as # and hex digits.
     for (const name of ['Client1', 'a:b', 'café x']) {
