@@ -10,6 +10,7 @@ import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { headersBesideNode } from './headers.mjs'
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
 const require = createRequire(import.meta.url)
@@ -40,14 +41,6 @@ if (built.status !== 0) {
 function prebuiltLoads() {
   const load = "require('node-gyp-build')(process.argv[1])"
   return spawnSync(process.execPath, ['-e', load, root], { cwd: root }).status === 0
-}
-
-/** @returns {Record<string, string>} the node-gyp setting that avoids a download, or nothing. */
-function headersBesideNode() {
-  const already = Object.keys(process.env).some((name) => /^npm_config_nodedir$/i.test(name))
-  const prefix = resolve(dirname(process.execPath), '..')
-  const found = existsSync(join(prefix, 'include', 'node', 'node_api.h'))
-  return !already && found ? { npm_config_nodedir: prefix } : {}
 }
 
 /** Ours in a checkout; npm's own copy, which npm puts on the PATH, in a user's project. */
