@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+# npm run check:native: everything that a compiler, clang-tidy, the sanitizers and the fuzzers can
+# say about native/. Builds go to build/sanitize/, which `rm -rf build` removes.
+#
+#   check-native.sh [tidy] [asan] [tsan] [suite] [fuzz]      all of them without an argument
+#
+#   tidy    clang-tidy over native/ (left out where it is not installed, unless CI=true)
+#   asan    the native tests under AddressSanitizer and UndefinedBehaviorSanitizer
+#   tsan    the native tests under ThreadSanitizer
+#   suite   the whole vitest suite on an addon built with ASan and UBSan
+#   fuzz    each fuzzer for FUZZ_SECONDS (20) seconds, from its corpus
+set -u -o pipefail
+cd "$(dirname "$0")/.."
+
+readonly OUT=$PWD/build/sanitize
+readonly FUZZ_SECONDS=${FUZZ_SECONDS:-20}
+readonly CLANG_VERSION=14
+readonly JOBS=2
+export CMAKE_BUILD_PARALLEL_LEVEL=$JOBS
+failed=()
+
+main() {
+  local wanted=("$@")
+  [ $# -gt 0 ] || wanted=(tidy asan tsan suite fuzz)
+  for part in "${wanted[@]}"; do
+    local began=$SECONDS
+    printf '\n--- check:native %s\n' "$part"
+    if "check_$part"; then
+      printf -- '--- check:native %s: passed in %s s\n' "$part" $((SECONDS - began))
+    else
+      printf -- '--- check:native %s: FAILED after %s s\n' "$part" $((SECONDS - began))
+      failed+=("$part")
+    fi
+  done
+  [ ${#failed[@]} -eq 0 ] || { echo "check:native failed: ${failed[*]}" >&2; exit 1; }
+}
+
+# Includes of the addon: Node's headers (with OpenSSL's among them) and node-addon-api.
+node_headers() {
+  node --input-type=module -e "
+    import { headersBesideNode } from './scripts/headers.mjs'
+    const prefix = process.env.npm_config_nodedir ?? headersBesideNode().npm_config_nodedir
+    if (!prefix) throw new Error('no headers beside node: set npm_config_nodedir=<prefix>')
+    console.log(prefix)"
+}
+
+check_tidy() {
+  local tidy
+  tidy=$(command -v clang-tidy-$CLANG_VERSION || command -v clang-tidy) || {
+    echo 'clang-tidy is not installed (Debian: clang-tidy-14)'
+    [ "${CI:-}" != true ]
+    return
+  }
+  local prefix api
+  prefix=$(node_headers) || return
+  api=$(node -p "require('node-addon-api').include_dir") || return
+  find native -name '*.cc' -print0 | sort -z | xargs -0 -n 1 -P $JOBS "$tidy" --quiet -- \
+    -std=c++20 -fno-exceptions -fno-rtti -Inative -isystem "$prefix/include/node" -isystem "$api" \
+    -DNAPI_VERSION=9 -DNODE_ADDON_API_DISABLE_DEPRECATED -DNODE_ADDON_API_DISABLE_CPP_EXCEPTIONS \
+    -DOPENSSL_API_COMPAT=30000 2> >(grep -v 'warnings\? generated\|^Suppressed\|^Use -' >&2)
+}
+
+check_asan() { native_tests asan address,undefined; }
+
+check_tsan() { native_tests tsan thread; }
+
+native_tests() {
+  local dir=$OUT/$1 sanitize=$2
+  cmake -S native -B "$dir" -DSANITIZE="$sanitize" >"$OUT-$1.log" 2>&1 &&
+    cmake --build "$dir" --target native_tests >>"$OUT-$1.log" 2>&1 || {
+    tail -40 "$OUT-$1.log"
+    return 1
+  }
+  ctest --test-dir "$dir" --output-on-failure
+}
+
+check_suite() {
+  local runtime
+  npm_config_nodedir=$(node_headers) npx --no-install cmake-js build -d native \
+    -O "$OUT/addon/build" -T addon -p $JOBS --CDSANITIZE=address,undefined \
+    --CDCMAKE_CXX_FLAGS_RELEASE='-O1 -g' >"$OUT-addon.log" 2>&1 || {
+    tail -40 "$OUT-addon.log"
+    return 1
+  }
+  runtime=$(g++ -print-file-name=libasan.so) || return
+  # node-gyp-build looks where <NAME>_PREBUILD says. Node is no sanitized program: what V8 never
+  # frees is suppressed by name, and its own allocator's games are none of our business.
+  MCBN_PREBUILD=$OUT/addon MCBN_TEST_SLOWDOWN=4 MCBN_SANITIZED=address \
+    LD_PRELOAD="$runtime" \
+    ASAN_OPTIONS=detect_leaks=${MCBN_DETECT_LEAKS:-1}:abort_on_error=1:alloc_dealloc_mismatch=0 \
+    UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+    LSAN_OPTIONS="suppressions=$PWD/scripts/lsan.supp:print_suppressions=0" \
+    node node_modules/vitest/vitest.mjs run
+}
+
+check_fuzz() {
+  local dir=$OUT/fuzz compiler status=0
+  compiler=$(command -v clang++-$CLANG_VERSION || command -v clang++) || {
+    echo 'clang++ is not installed (Debian: clang-14 libclang-rt-14-dev)'
+    [ "${CI:-}" != true ]
+    return
+  }
+  cmake -S native -B "$dir" -DFUZZ=ON -DCMAKE_CXX_COMPILER="$compiler" >"$OUT-fuzz.log" 2>&1 &&
+    cmake --build "$dir" >>"$OUT-fuzz.log" 2>&1 || {
+    tail -40 "$OUT-fuzz.log"
+    return 1
+  }
+  local fuzzer name
+  for fuzzer in "$dir"/fuzz_*; do
+    [ -x "$fuzzer" ] && [ -f "$fuzzer" ] || continue
+    name=$(basename "$fuzzer")
+    # New inputs go to a scratch folder: the committed corpus stays as small as it is.
+    mkdir -p "$OUT/corpus/$name"
+    echo "$name, $FUZZ_SECONDS s"
+    "$fuzzer" -max_total_time="$FUZZ_SECONDS" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+      -artifact_prefix="$OUT/$name-" "$OUT/corpus/$name" "fuzz/corpus/${name#fuzz_}" \
+      >"$OUT-$name.log" 2>&1 || { tail -40 "$OUT-$name.log"; status=1; }
+    grep -E 'stat::(number_of_executed_units|average_exec_per_sec)' "$OUT-$name.log"
+  done
+  return $status
+}
+
+mkdir -p "$OUT"
+main "$@"
