@@ -4,6 +4,7 @@
 
 #include "binding/addon_data.h"
 #include "binding/context_wrap.h"
+#include "binding/io_thread_wrap.h"
 #include "binding/key_table_wrap.h"
 #include "binding/tls_session_wrap.h"
 
@@ -25,6 +26,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
     exports.Set(name, constructor);
   };
   add("Context", data->context, mcbn::ContextWrap::define(env));
+  add("IoThread", data->io_thread, mcbn::IoThreadWrap::define(env));
   add("KeyTable", data->key_table, mcbn::KeyTableWrap::define(env));
   add("TlsSession", data->tls_session, mcbn::TlsSessionWrap::define(env));
   exports.Set("opensslVersion", OpenSSL_version(OPENSSL_VERSION_STRING));

@@ -5,17 +5,13 @@
 
 #include <napi.h>
 
-#include <memory>
-
 namespace mcbn {
-
-class SharedIoThread;
 
 struct AddonData {
   Napi::FunctionReference context;
+  Napi::FunctionReference io_thread;
   Napi::FunctionReference key_table;
   Napi::FunctionReference tls_session;
-  Napi::FunctionReference dtls_endpoint;
 };
 
 }  // namespace mcbn

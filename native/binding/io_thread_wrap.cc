@@ -1,0 +1,411 @@
+#include "binding/io_thread_wrap.h"
+
+#include <cstring>
+
+#include "binding/context_wrap.h"
+#include "binding/convert.h"
+#include "engine/client_endpoint.h"
+#include "engine/server_endpoint.h"
+
+namespace mcbn {
+namespace {
+
+// Below this a copy is cheaper than a finalizer.
+constexpr size_t kCopiedSlab = 16 * 1024;
+
+uint32_t numberOf(const Napi::Value& value) {
+  return value.IsNumber() ? value.As<Napi::Number>().Uint32Value() : 0;
+}
+
+Milliseconds millisecondsOf(const Napi::Object& options, const char* name) {
+  return static_cast<Milliseconds>(intOption(options, name, 0));
+}
+
+Napi::Object systemErrorObject(Napi::Env env, const SystemError& error) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("code", error.name());
+  object.Set("syscall", error.call);
+  object.Set("errno", -error.code);
+  return object;
+}
+
+// { address, port, family } or { error }.
+Napi::Object openedSocket(Napi::Env env, const SystemError& error, const Address& local) {
+  Napi::Object object = Napi::Object::New(env);
+  if (error) {
+    object.Set("error", systemErrorObject(env, error));
+    return object;
+  }
+  object.Set("address", local.host());
+  object.Set("port", local.port());
+  object.Set("family", local.isIpv6() ? "IPv6" : "IPv4");
+  return object;
+}
+
+UdpOptions udpOptions(const Napi::Object& given) {
+  UdpOptions options;
+  options.reusePort = boolOption(given, "reusePort");
+  options.ipv6Only = boolOption(given, "ipv6Only");
+  options.recvBufferSize = intOption(given, "recvBufferSize", 0);
+  options.sendBufferSize = intOption(given, "sendBufferSize", 0);
+  return options;
+}
+
+DtlsOptions dtlsOptions(const Napi::Object& given) {
+  DtlsOptions options;
+  options.mtu = static_cast<size_t>(intOption(given, "mtu", 1400));
+  options.handshake_timeout = millisecondsOf(given, "handshakeTimeout");
+  options.retransmit_timeout = millisecondsOf(given, "retransmitTimeout");
+  options.keylog = boolOption(given, "keylog");
+  options.servername = stringOption(given, "servername");
+  return options;
+}
+
+void setRemote(Napi::Object& object, const std::string& host, uint16_t port) {
+  object.Set("remoteAddress", host);
+  object.Set("remotePort", port);
+}
+
+Napi::Value detailValue(Napi::Env env, const EventDetail& detail) {
+  if (const auto* event = std::get_if<OpenedEvent>(&detail)) {
+    Napi::Object object = openedObject(env, event->opened);
+    setRemote(object, event->remote_host, event->remote_port);
+    object.Set("maxMessage", static_cast<double>(event->max_message));
+    return object;
+  }
+  if (const auto* event = std::get_if<QuestionEvent>(&detail)) {
+    Napi::Object object = questionObject(env, event->question);
+    setRemote(object, event->remote_host, event->remote_port);
+    return object;
+  }
+  if (const auto* event = std::get_if<EndedEvent>(&detail)) {
+    Napi::Object object = Napi::Object::New(env);
+    if (event->failure) object.Set("failure", failureObject(env, *event->failure));
+    setRemote(object, event->remote_host, event->remote_port);
+    return object;
+  }
+  if (const auto* line = std::get_if<std::string>(&detail)) return bufferOf(env, *line + "\n");
+  if (const auto* error = std::get_if<SystemError>(&detail)) return systemErrorObject(env, *error);
+  return env.Undefined();
+}
+
+Napi::Value slabValue(Napi::Env env, Arena& slab) {
+  const size_t size = slab.size();
+  if (size < kCopiedSlab) return bufferOf(env, slab.view(0, size));
+  uint8_t* bytes = slab.release().release();
+  return Napi::Buffer<uint8_t>::NewOrCopy(env, bytes, size,
+                                          [](Napi::Env, uint8_t* data) { delete[] data; });
+}
+
+}  // namespace
+
+Napi::Function IoThreadWrap::define(Napi::Env env) {
+  return DefineClass(
+      env, "IoThread",
+      {InstanceMethod<&IoThreadWrap::listen>("listen"),
+       InstanceMethod<&IoThreadWrap::connect>("connect"),
+       InstanceMethod<&IoThreadWrap::submit>("submit"),
+       InstanceMethod<&IoThreadWrap::progress>("progress"),
+       InstanceMethod<&IoThreadWrap::notifyAt>("notifyAt"),
+       InstanceMethod<&IoThreadWrap::answer>("answer"),
+       InstanceMethod<&IoThreadWrap::closeSession>("closeSession"),
+       InstanceMethod<&IoThreadWrap::closeEndpoint>("closeEndpoint"),
+       InstanceMethod<&IoThreadWrap::endSessionsOf>("endSessionsOf"),
+       InstanceMethod<&IoThreadWrap::setKeylog>("setKeylog"),
+       InstanceMethod<&IoThreadWrap::exportKeyingMaterial>("exportKeyingMaterial"),
+       InstanceMethod<&IoThreadWrap::endpointStats>("endpointStats"),
+       InstanceMethod<&IoThreadWrap::sessionStats>("sessionStats"),
+       InstanceMethod<&IoThreadWrap::ref>("ref"), InstanceMethod<&IoThreadWrap::unref>("unref"),
+       InstanceMethod<&IoThreadWrap::stop>("stop")});
+}
+
+IoThreadWrap::IoThreadWrap(const Napi::CallbackInfo& info)
+    : ObjectWrap(info), bridge_(std::make_shared<Bridge>()) {
+  const Napi::Env env = info.Env();
+  auto* context = new Context(bridge_);
+  wake_ = Wake::New(env, info[0].As<Napi::Function>(), "mcbn I/O thread", 0, 1, context,
+                    [](Napi::Env, void*, Context* shared) { delete shared; });
+  wake_.Unref(env);
+  bridge_->io = std::make_unique<IoThread>([wake = wake_] { wake.NonBlockingCall(); });
+  napi_add_env_cleanup_hook(env, onEnvironmentEnd, this);
+  if (const SystemError error = bridge_->io->start()) {
+    close();
+    Napi::Error::New(env, "mcbn: no I/O thread: " + error.text()).ThrowAsJavaScriptException();
+  }
+}
+
+IoThreadWrap::~IoThreadWrap() {
+  close();
+}
+
+void IoThreadWrap::onEnvironmentEnd(void* self) { static_cast<IoThreadWrap*>(self)->close(); }
+
+void IoThreadWrap::close() {
+  if (std::exchange(bridge_->closed, true)) return;
+  napi_remove_env_cleanup_hook(Env(), onEnvironmentEnd, this);
+  bridge_->io->stop();
+  wake_.Release();
+}
+
+// On JavaScript's thread, from the event loop: OpenSSL is not on this stack.
+void IoThreadWrap::deliver(Napi::Env env, Napi::Function onBatch, Context* context, void*) {
+  const std::shared_ptr<Bridge> bridge = *context;
+  if (!static_cast<napi_env>(env) || bridge->closed) return;
+  for (EventBatch& batch : bridge->io->events().takeAll()) {
+    const Napi::HandleScope scope(env);
+    const size_t bytes = batch.rows.size() * sizeof(EventRow);
+    Napi::ArrayBuffer rows = Napi::ArrayBuffer::New(env, bytes);
+    std::memcpy(rows.Data(), batch.rows.data(), bytes);
+    Napi::Array details = Napi::Array::New(env, batch.details.size());
+    for (uint32_t i = 0; i < batch.details.size(); ++i) {
+      details[i] = detailValue(env, batch.details[i]);
+    }
+    onBatch.Call({Napi::Uint32Array::New(env, bytes / sizeof(uint32_t), rows, 0),
+                  slabValue(env, batch.slab), details});
+    if (env.IsExceptionPending()) return;  // the rest went with it: src/dtls never lets one through
+  }
+}
+
+// ---- endpoints --------------------------------------------------------------------------------------
+
+Napi::Value IoThreadWrap::listen(const Napi::CallbackInfo& info) {
+  const Napi::Object given = info[2].As<Napi::Object>();
+  const auto local = Address::parse(stringOption(given, "address"),
+                                    static_cast<uint16_t>(intOption(given, "port", 0)));
+  if (!local) return openedSocket(info.Env(), {.code = EINVAL, .call = "bind"}, {});
+  ServerOptions options;
+  options.local = *local;
+  options.udp = udpOptions(given);
+  options.dtls = dtlsOptions(given);
+  options.idle_timeout = millisecondsOf(given, "idleTimeout");
+  options.max_sessions = static_cast<size_t>(intOption(given, "maxSessions", 0));
+  options.max_sessions_per_host = static_cast<size_t>(intOption(given, "maxSessionsPerHost", 0));
+  const auto secret = viewOf(given.Get("cookieSecret"));
+  options.cookie_secret.assign(secret.begin(), secret.end());
+  auto endpoint = std::make_unique<ServerEndpoint>(
+      numberOf(info[0]), io().services(),
+      ContextWrap::Unwrap(info[1].As<Napi::Object>())->context(), std::move(options));
+  const SystemError error = endpoint->open();
+  const Address bound = endpoint->localAddress();
+  if (!error) {
+    io().post([shared = endpoint.release()](IoThread& self) {
+      shared->start();
+      self.add(std::unique_ptr<Endpoint>(shared));
+    });
+  }
+  return openedSocket(info.Env(), error, bound);
+}
+
+Napi::Value IoThreadWrap::connect(const Napi::CallbackInfo& info) {
+  const Napi::Object given = info[2].As<Napi::Object>();
+  ClientOptions options;
+  const auto remote = Address::parse(stringOption(given, "address"),
+                                     static_cast<uint16_t>(intOption(given, "port", 0)));
+  if (!remote) return openedSocket(info.Env(), {.code = EINVAL, .call = "connect"}, {});
+  options.remote = *remote;
+  const int32_t local_port = intOption(given, "localPort", 0);
+  std::string local_host = stringOption(given, "localAddress");
+  if (local_host.empty() && local_port != 0) local_host = remote->isIpv6() ? "::" : "0.0.0.0";
+  if (!local_host.empty()) {
+    const auto local = Address::parse(local_host, static_cast<uint16_t>(local_port));
+    if (!local) return openedSocket(info.Env(), {.code = EINVAL, .call = "bind"}, {});
+    options.local = *local;
+  }
+  options.udp = udpOptions(given);
+  options.dtls = dtlsOptions(given);
+  options.idle_timeout = millisecondsOf(given, "idleTimeout");
+  if (given.Get("key").IsTypedArray()) {
+    options.key.emplace(bytesOf(given.Get("identity")), entryOf(given.Get("key"), given.Get("hash")));
+  }
+  auto endpoint = std::make_unique<ClientEndpoint>(
+      numberOf(info[0]), io().services(),
+      ContextWrap::Unwrap(info[1].As<Napi::Object>())->context(), std::move(options));
+  const SystemError error = endpoint->open();
+  const Address bound = endpoint->localAddress();
+  if (!error) {
+    io().post([shared = endpoint.release()](IoThread& self) {
+      self.add(std::unique_ptr<Endpoint>(shared));
+      shared->start(self.now());
+      self.touched(*shared);
+    });
+  }
+  return openedSocket(info.Env(), error, bound);
+}
+
+void IoThreadWrap::closeEndpoint(const Napi::CallbackInfo& info) {
+  const uint32_t id = numberOf(info[0]);
+  io().call([id](IoThread& self) {
+    Endpoint* const endpoint = self.endpoint(id);
+    if (!endpoint) return;
+    self.sendEverything();
+    endpoint->closeAll();
+    endpoint->flush();
+    self.remove(id);
+  });
+}
+
+// ---- sessions ---------------------------------------------------------------------------------------
+
+Napi::Value IoThreadWrap::submit(const Napi::CallbackInfo& info) {
+  const auto rows = viewOf(info[0]);
+  const size_t length = std::min<size_t>(numberOf(info[1]), rows.size());
+  return Napi::Number::New(info.Env(), io().submit(rows.first(length)));
+}
+
+Napi::Value IoThreadWrap::progress(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), io().progress());
+}
+
+void IoThreadWrap::notifyAt(const Napi::CallbackInfo& info) { io().notifyAt(numberOf(info[0])); }
+
+void IoThreadWrap::answer(const Napi::CallbackInfo& info) {
+  struct Reply {
+    uint32_t endpoint, session, number;
+    PskAnswer answer;
+    std::optional<Failure> failure;
+  };
+  auto reply = std::make_shared<Reply>();
+  reply->endpoint = numberOf(info[0]);
+  reply->session = numberOf(info[1]);
+  reply->number = numberOf(info[2]);
+  if (info[3].IsTypedArray()) reply->answer.entry = entryOf(info[3], info[4]);
+  if (info[5].IsTypedArray()) reply->answer.identity = bytesOf(info[5]);
+  if (info[6].IsBoolean() && info[6].As<Napi::Boolean>().Value()) {
+    reply->failure = Failure{.code = "MCBN_LOOKUP_FAILED", .message = "the psk lookup failed"};
+  }
+  io().post([reply](IoThread& self) {
+    Endpoint* const endpoint = self.endpoint(reply->endpoint);
+    if (!endpoint) return;
+    endpoint->answer(reply->session, reply->number, std::move(reply->answer),
+                     std::move(reply->failure), self.now());
+    self.touched(*endpoint);
+  });
+}
+
+void IoThreadWrap::closeSession(const Napi::CallbackInfo& info) {
+  io().post([id = numberOf(info[0]), session = numberOf(info[1])](IoThread& self) {
+    Endpoint* const endpoint = self.endpoint(id);
+    if (!endpoint) return;
+    self.sendEverything();
+    endpoint->closeSession(session);
+    self.touched(*endpoint);
+  });
+}
+
+Napi::Value IoThreadWrap::endSessionsOf(const Napi::CallbackInfo& info) {
+  size_t ended = 0;
+  io().call([&, id = numberOf(info[0]), identity = bytesOf(info[1])](IoThread& self) {
+    auto* const endpoint = static_cast<ServerEndpoint*>(self.endpoint(id));
+    if (!endpoint) return;
+    ended = endpoint->endSessionsOf(
+        identity, {.code = "MCBN_CONNECTION_LOST", .message = "the identity was revoked"});
+    self.touched(*endpoint);
+  });
+  return Napi::Number::New(info.Env(), static_cast<double>(ended));
+}
+
+void IoThreadWrap::setKeylog(const Napi::CallbackInfo& info) {
+  io().post([id = numberOf(info[0]), server = boolOption(info[1].As<Napi::Object>(), "server"),
+             on = boolOption(info[1].As<Napi::Object>(), "on")](IoThread& self) {
+    Endpoint* const endpoint = self.endpoint(id);
+    if (!endpoint) return;
+    if (server) {
+      static_cast<ServerEndpoint*>(endpoint)->setKeylog(on);
+    } else if (Association* association = endpoint->find(ClientEndpoint::kSession)) {
+      association->session.setKeylog(on);
+    }
+  });
+}
+
+Napi::Value IoThreadWrap::exportKeyingMaterial(const Napi::CallbackInfo& info) {
+  Bytes out(numberOf(info[2]));
+  bool exported = false;
+  std::optional<std::string> context;
+  if (info[4].IsTypedArray()) context = bytesOf(info[4]);
+  io().call([&, id = numberOf(info[0]), session = numberOf(info[1]),
+             label = bytesOf(info[3])](IoThread& self) {
+    Endpoint* const endpoint = self.endpoint(id);
+    Association* const association = endpoint ? endpoint->find(session) : nullptr;
+    if (!association) return;
+    std::optional<ByteView> view;
+    if (context) view = ByteView(reinterpret_cast<const uint8_t*>(context->data()), context->size());
+    exported = association->session.exportKeyingMaterial(label, view, out);
+  });
+  if (!exported) return info.Env().Null();
+  const Napi::Value buffer = bufferOf(info.Env(), ByteView(out));
+  OPENSSL_cleanse(out.data(), out.size());
+  return buffer;
+}
+
+// ---- figures ----------------------------------------------------------------------------------------
+
+Napi::Value IoThreadWrap::endpointStats(const Napi::CallbackInfo& info) {
+  EndpointStats stats;
+  bool found = false;
+  io().call([&, id = numberOf(info[0])](IoThread& self) {
+    if (const Endpoint* endpoint = self.endpoint(id)) {
+      stats = endpoint->stats();
+      found = true;
+    }
+  });
+  if (!found) return info.Env().Null();
+  Napi::Object object = Napi::Object::New(info.Env());
+  const auto set = [&](Napi::Object& to, const char* name, uint64_t value) {
+    to.Set(name, static_cast<double>(value));
+  };
+  set(object, "datagramsReceived", stats.datagrams_received);
+  set(object, "datagramsSent", stats.datagrams_sent);
+  set(object, "bytesReceived", stats.bytes_received);
+  set(object, "bytesSent", stats.bytes_sent);
+  set(object, "helloVerifyRequests", stats.hello_verify_requests);
+  set(object, "handshakesStarted", stats.handshakes_started);
+  set(object, "handshakesCompleted", stats.handshakes_completed);
+  set(object, "handshakesFailed", stats.handshakes_failed);
+  set(object, "sessions", stats.sessions);
+  Napi::Object dropped = Napi::Object::New(info.Env());
+  set(dropped, "unknownPeer", stats.dropped_unknown_peer);
+  set(dropped, "badCookie", stats.dropped_bad_cookie);
+  set(dropped, "limit", stats.dropped_limit);
+  set(dropped, "messages", stats.dropped_messages);
+  set(dropped, "sends", stats.dropped_sends);
+  for (size_t i = 1; i <= static_cast<size_t>(DropReason::Flood); ++i) {
+    set(dropped, nameOf(static_cast<DropReason>(i)), stats.dropped_records[i]);
+  }
+  object.Set("dropped", dropped);
+  return object;
+}
+
+Napi::Value IoThreadWrap::sessionStats(const Napi::CallbackInfo& info) {
+  SessionStats stats;
+  bool found = false;
+  io().call([&, id = numberOf(info[0]), session = numberOf(info[1])](IoThread& self) {
+    Endpoint* const endpoint = self.endpoint(id);
+    if (const Association* association = endpoint ? endpoint->find(session) : nullptr) {
+      stats = association->session.stats();
+      found = true;
+    }
+  });
+  if (!found) return info.Env().Null();
+  Napi::Object object = Napi::Object::New(info.Env());
+  const auto set = [&](const char* name, uint64_t value) {
+    object.Set(name, static_cast<double>(value));
+  };
+  set("datagramsReceived", stats.datagrams_received);
+  set("datagramsSent", stats.datagrams_sent);
+  set("bytesReceived", stats.bytes_received);
+  set("bytesSent", stats.bytes_sent);
+  set("messagesReceived", stats.messages_received);
+  set("messagesSent", stats.messages_sent);
+  set("retransmits", stats.retransmits);
+  set("recordsDropped", stats.records_dropped);
+  return object;
+}
+
+void IoThreadWrap::ref(const Napi::CallbackInfo& info) { wake_.Ref(info.Env()); }
+void IoThreadWrap::unref(const Napi::CallbackInfo& info) { wake_.Unref(info.Env()); }
+
+void IoThreadWrap::stop(const Napi::CallbackInfo&) {
+  close();
+}
+
+}  // namespace mcbn

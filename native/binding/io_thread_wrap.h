@@ -1,0 +1,54 @@
+// io_thread_wrap.h: `IoThread` of src/native/contract.ts, and the bridge by which batches cross.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "engine/io_thread.h"
+
+namespace mcbn {
+
+class IoThreadWrap : public Napi::ObjectWrap<IoThreadWrap> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit IoThreadWrap(const Napi::CallbackInfo& info);
+  ~IoThreadWrap() override;
+
+ private:
+  // Shared with the thread-safe function, which may outlive the wrap for one turn of the event loop.
+  struct Bridge {
+    std::unique_ptr<IoThread> io;
+    bool closed = false;
+  };
+  using Context = std::shared_ptr<Bridge>;
+  static void deliver(Napi::Env env, Napi::Function onBatch, Context* context, void*);
+  using Wake = Napi::TypedThreadSafeFunction<Context, void, deliver>;
+
+  Napi::Value listen(const Napi::CallbackInfo& info);
+  Napi::Value connect(const Napi::CallbackInfo& info);
+  Napi::Value submit(const Napi::CallbackInfo& info);
+  Napi::Value progress(const Napi::CallbackInfo& info);
+  void notifyAt(const Napi::CallbackInfo& info);
+  void answer(const Napi::CallbackInfo& info);
+  void closeSession(const Napi::CallbackInfo& info);
+  void closeEndpoint(const Napi::CallbackInfo& info);
+  Napi::Value endSessionsOf(const Napi::CallbackInfo& info);
+  void setKeylog(const Napi::CallbackInfo& info);
+  Napi::Value exportKeyingMaterial(const Napi::CallbackInfo& info);
+  Napi::Value endpointStats(const Napi::CallbackInfo& info);
+  Napi::Value sessionStats(const Napi::CallbackInfo& info);
+  void ref(const Napi::CallbackInfo& info);
+  void unref(const Napi::CallbackInfo& info);
+  void stop(const Napi::CallbackInfo& info);
+
+  // Stops the thread before the environment, and with it wake_, goes away.
+  static void onEnvironmentEnd(void* self);
+  void close();
+  IoThread& io() { return *bridge_->io; }
+
+  std::shared_ptr<Bridge> bridge_;
+  Wake wake_;
+};
+
+}  // namespace mcbn

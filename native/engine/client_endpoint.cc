@@ -1,0 +1,107 @@
+#include "engine/client_endpoint.h"
+
+#include <algorithm>
+
+namespace mcbn {
+namespace {
+
+constexpr int kBatchesPerTurn = 32;  // then others have their turn
+
+}  // namespace
+
+ClientEndpoint::ClientEndpoint(uint32_t id, IoServices& services,
+                               std::shared_ptr<const Context> context, ClientOptions options)
+    : Endpoint(id, services),
+      options_(std::move(options)),
+      association_(kSession, options_.remote, std::move(context), options_.dtls) {}
+
+SystemError ClientEndpoint::open() {
+  Address local = options_.local;
+  if (!local) local = *Address::parse(options_.remote.isIpv6() ? "::" : "0.0.0.0", 0);
+  if (const SystemError error = socket_.open(local, options_.udp)) return error;
+  return socket_.connect(options_.remote);
+}
+
+void ClientEndpoint::start(Milliseconds now) {
+  enter(association_);
+  association_.active = now;
+  stats_.handshakes_started += 1;
+  stats_.sessions = 1;
+  if (const SystemError error = watch()) {
+    unreachable(error);
+  } else {
+    association_.session.connect(std::move(options_.key), now, *this);
+  }
+  options_.key.reset();
+  leave();
+}
+
+void ClientEndpoint::receive(Milliseconds now) {
+  for (int turn = 0; turn < kBatchesPerTurn; ++turn) {
+    const ReceiveResult result = socket_.receiveBatch();
+    if (result.status == IoStatus::Again) return;
+    if (result.status == IoStatus::Error) return unreachable(result.error);
+    enter(association_);
+    for (const ReceivedDatagram& received : result.datagrams) {
+      stats_.datagrams_received += 1;
+      stats_.bytes_received += received.datagram.size();
+      if (received.datagram.empty() || received.truncated || association_.ended) continue;
+      association_.active = now;
+      association_.session.receive(received.datagram, now, *this);
+    }
+    leave();
+    publishIfLarge();
+  }
+}
+
+void ClientEndpoint::expire(Milliseconds now) {
+  if (association_.ended) return;
+  enter(association_);
+  if (association_.session.deadline() <= now) association_.session.expire(now, *this);
+  if (!association_.ended && idleDeadline() <= now) {
+    association_.session.close(*this);
+    ended(Failure{.code = "MCBN_IDLE_TIMEOUT", .message = "nothing was sent or received for " +
+                                                          std::to_string(options_.idle_timeout) +
+                                                          " ms (idleTimeout)"});
+  }
+  leave();
+}
+
+Milliseconds ClientEndpoint::idleDeadline() const {
+  const bool counts = options_.idle_timeout > 0 && association_.opened;
+  return counts ? association_.active + options_.idle_timeout : kNever;
+}
+
+Milliseconds ClientEndpoint::deadline() const {
+  if (association_.ended) return kNever;
+  return std::min(association_.session.deadline(), idleDeadline());
+}
+
+Association* ClientEndpoint::find(uint32_t session) {
+  return session == kSession && !association_.ended ? &association_ : nullptr;
+}
+
+void ClientEndpoint::closeAll() { closeSession(kSession); }
+
+void ClientEndpoint::leave() {
+  if (association_.ended) stats_.sessions = 0;
+  current_ = nullptr;
+}
+
+void ClientEndpoint::onSendError(const SystemError& error) { unreachable(error); }
+
+// The network says that nobody is there. Believed until somebody has answered: later an ICMP message is
+// just one more lost datagram.
+void ClientEndpoint::unreachable(const SystemError& error) {
+  if (association_.ended || association_.opened || stats_.datagrams_received > 0) return;
+  Association* const outer = current_;
+  enter(association_);
+  association_.session.close(*this);
+  ended(Failure{.code = "MCBN_CONNECTION_FAILED",
+                .message = "no answer from " + association_.peer.text() + " (" + error.text() +
+                           "); is the server running?",
+                .reason = error.text()});
+  current_ = outer;
+}
+
+}  // namespace mcbn

@@ -1,0 +1,44 @@
+// client_endpoint.h: a connected UDP socket with one session.
+#pragma once
+
+#include "engine/endpoint.h"
+
+namespace mcbn {
+
+struct ClientOptions {
+  Address remote;
+  Address local;  // no address: the system chooses
+  UdpOptions udp;
+  DtlsOptions dtls;
+  Milliseconds idle_timeout = 0;  // 0: never
+  // Absent: JavaScript is asked once the server's hint is known.
+  std::optional<std::pair<Identity, PskEntry>> key;
+};
+
+class ClientEndpoint final : public Endpoint {
+ public:
+  static constexpr uint32_t kSession = 1;
+
+  ClientEndpoint(uint32_t id, IoServices& services, std::shared_ptr<const Context> context,
+                 ClientOptions options);
+
+  SystemError open();
+  void start(Milliseconds now);
+
+  void receive(Milliseconds now) override;
+  void expire(Milliseconds now) override;
+  Milliseconds deadline() const override;
+  Association* find(uint32_t session) override;
+  void closeAll() override;
+
+ private:
+  void leave() override;
+  void onSendError(const SystemError& error) override;
+  void unreachable(const SystemError& error);
+  Milliseconds idleDeadline() const;
+
+  ClientOptions options_;
+  Association association_;
+};
+
+}  // namespace mcbn

@@ -1,0 +1,142 @@
+#include "engine/endpoint.h"
+
+namespace mcbn {
+
+Endpoint::~Endpoint() {
+  if (watched_) services_.poller.remove(socket_.fd());
+  if (blocked_) services_.blocked_sockets -= 1;
+}
+
+SystemError Endpoint::watch() {
+  const SystemError error = services_.poller.add(socket_.fd(), id_);
+  watched_ = !error;
+  return error;
+}
+
+// ---- sending ----------------------------------------------------------------------------------------
+
+void Endpoint::send(uint32_t session, ByteView message, Milliseconds now) {
+  Association* association = find(session);
+  if (!association) return;
+  enter(*association);
+  association->active = now;
+  association->session.send(message, now, *this);
+  leave();
+}
+
+void Endpoint::answer(uint32_t session, uint32_t number, PskAnswer answer,
+                      std::optional<Failure> failure, Milliseconds now) {
+  Association* association = find(session);
+  if (!association) return;
+  enter(*association);
+  association->session.answer(number, std::move(answer), std::move(failure), now, *this);
+  leave();
+}
+
+void Endpoint::closeSession(uint32_t session) {
+  Association* association = find(session);
+  if (!association) return;
+  enter(*association);
+  association->session.close(*this);
+  association->ended = true;
+  leave();
+}
+
+void Endpoint::post(const Address& to, ByteView datagram) {
+  outbox_.push_back({outgoing_.size(), datagram.size(), to});
+  outgoing_.append(datagram);
+}
+
+void Endpoint::flush() {
+  if (outbox_.empty()) return;
+  const bool connected = socket_.connected();
+  while (sent_ < outbox_.size()) {
+    batch_.clear();
+    for (size_t i = sent_; i < outbox_.size(); ++i) {
+      const Waiting& waiting = outbox_[i];
+      batch_.push_back({outgoing_.view(waiting.offset, waiting.length),
+                        connected ? nullptr : &waiting.to});
+    }
+    const SendResult result = socket_.sendBatch(batch_);
+    for (size_t i = 0; i < result.sent; ++i) {
+      stats_.datagrams_sent += 1;
+      stats_.bytes_sent += outbox_[sent_ + i].length;
+    }
+    sent_ += result.sent;
+    if (result.status == IoStatus::Again) return setBlocked(true);
+    if (result.status == IoStatus::Error) {
+      // Lost, as any datagram may be: DTLS has retransmission for what must arrive.
+      sent_ += 1;
+      stats_.dropped_sends += 1;
+      onSendError(result.error);
+    }
+  }
+  outbox_.clear();
+  outgoing_.clear();
+  sent_ = 0;
+  setBlocked(false);
+}
+
+void Endpoint::setBlocked(bool blocked) {
+  if (blocked_ == blocked) return;
+  blocked_ = blocked;
+  services_.blocked_sockets += blocked ? 1 : -1;
+  services_.poller.setWritable(socket_.fd(), blocked);
+}
+
+// ---- what sessions report ---------------------------------------------------------------------------
+
+void Endpoint::report(EventKind kind, EventDetail detail) {
+  events_.filling().add(kind, id_, current_ ? current_->id : 0, std::move(detail));
+}
+
+void Endpoint::publishIfLarge() {
+  if (events_.filling().slab.size() >= EventQueue::kSlabBytes) events_.publish();
+}
+
+void Endpoint::datagram(ByteView bytes) { post(current_->peer, bytes); }
+
+uint8_t* Endpoint::reserveMessage(size_t capacity) {
+  return events_.filling().slab.reserve(capacity);
+}
+
+void Endpoint::commitMessage(size_t length) {
+  EventBatch& batch = events_.filling();
+  if (events_.full()) {
+    stats_.dropped_messages += 1;
+    return;
+  }
+  const auto offset = static_cast<uint32_t>(batch.slab.size());
+  batch.slab.commit(length);
+  batch.rows.push_back(
+      {EventKind::Message, id_, current_->id, offset, static_cast<uint32_t>(length)});
+}
+
+void Endpoint::opened(const Opened& opened, size_t max_message) {
+  current_->opened = true;
+  stats_.handshakes_completed += 1;
+  onOpened(*current_);
+  report(EventKind::Opened,
+         OpenedEvent{opened, current_->peer.host(), current_->peer.port(), max_message});
+}
+
+void Endpoint::question(const PskQuestion& question) {
+  report(EventKind::Question,
+         QuestionEvent{question, current_->peer.host(), current_->peer.port()});
+}
+
+void Endpoint::ended(const std::optional<Failure>& failure) {
+  if (current_->ended) return;
+  current_->ended = true;
+  if (!current_->opened) stats_.handshakes_failed += 1;
+  report(current_->opened ? EventKind::Ended : EventKind::Refused,
+         EndedEvent{failure, current_->peer.host(), current_->peer.port()});
+}
+
+void Endpoint::keylog(const std::string& line) { report(EventKind::Keylog, line); }
+
+void Endpoint::dropped(DropReason reason) {
+  stats_.dropped_records[static_cast<size_t>(reason)] += 1;
+}
+
+}  // namespace mcbn

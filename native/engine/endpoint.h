@@ -1,0 +1,143 @@
+// endpoint.h: one UDP socket with the sessions that live on it.
+//
+//   receive() -> datagrams from the system -> sessions -> EventBatch
+//   send()    -> session -> outbox -> flush() -> the system
+//
+// Two kinds: ServerEndpoint tells many peers apart by their addresses, ClientEndpoint has one session on a
+// connected socket. What they share is here: the outbox and how sessions report.
+//
+// Ownership   the IoThread owns endpoints; an endpoint owns its socket and sessions.
+// Thread      the I/O thread, but for open(), which JavaScript's thread calls before add().
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "datagram/poller.h"
+#include "datagram/udp_socket.h"
+#include "engine/arena.h"
+#include "engine/event.h"
+#include "session/dtls_session.h"
+
+namespace mcbn {
+
+struct EndpointStats {
+  uint64_t datagrams_received = 0;
+  uint64_t datagrams_sent = 0;
+  uint64_t bytes_received = 0;  // UDP payload
+  uint64_t bytes_sent = 0;
+  uint64_t hello_verify_requests = 0;
+  uint64_t handshakes_started = 0;
+  uint64_t handshakes_completed = 0;
+  uint64_t handshakes_failed = 0;
+  uint64_t sessions = 0;              // now
+  uint64_t dropped_unknown_peer = 0;  // no session, no ClientHello
+  uint64_t dropped_bad_cookie = 0;
+  uint64_t dropped_limit = 0;         // maxSessions, maxSessionsPerHost
+  uint64_t dropped_messages = 0;      // JavaScript did not take them in time
+  uint64_t dropped_sends = 0;         // the system refused the datagram
+  std::array<uint64_t, 16> dropped_records{};  // by DropReason
+};
+
+// What the I/O thread lends its endpoints.
+struct IoServices {
+  Poller& poller;
+  EventQueue& events;
+  size_t blocked_sockets = 0;  // whose system buffer is full
+};
+
+// One session and whom it talks to.
+struct Association {
+  Association(uint32_t id, const Address& peer, std::shared_ptr<const Context> context,
+              const DtlsOptions& options)
+      : id(id), peer(peer), session(std::move(context), options) {}
+
+  const uint32_t id;
+  const Address peer;
+  DtlsSession session;
+  bool opened = false;
+  bool ended = false;
+  Milliseconds active = 0;            // when anything was last received or sent
+  std::array<uint8_t, 32> random{};   // of the ClientHello
+};
+
+class Endpoint : protected SessionSink {
+ public:
+  virtual ~Endpoint();
+
+  virtual void receive(Milliseconds now) = 0;
+  virtual void expire(Milliseconds now) = 0;
+  virtual Milliseconds deadline() const = 0;
+  virtual Association* find(uint32_t session) = 0;
+  // Says goodbye to every session; no events follow.
+  virtual void closeAll() = 0;
+
+  void send(uint32_t session, ByteView message, Milliseconds now);
+  void answer(uint32_t session, uint32_t number, PskAnswer answer, std::optional<Failure> failure,
+              Milliseconds now);
+  // close_notify, then gone; no events follow.
+  void closeSession(uint32_t session);
+
+  // Gives the outbox to the system; what it does not take waits for the poller.
+  void flush();
+  bool blocked() const { return blocked_; }
+  bool hasOutgoing() const { return !outbox_.empty(); }
+
+  uint32_t id() const { return id_; }
+  Address localAddress() const { return socket_.localAddress(); }
+  const EndpointStats& stats() const { return stats_; }
+
+  bool dirty = false;  // of the IoThread: waits for flush()
+
+ protected:
+  Endpoint(uint32_t id, IoServices& services)
+      : id_(id), services_(services), events_(services.events) {}
+
+  SystemError watch();
+  // Around every call into a session.
+  void enter(Association& association) { current_ = &association; }
+  virtual void leave() = 0;  // drops it if it has ended
+  virtual void onOpened(Association&) {}
+  virtual void onSendError(const SystemError&) {}
+  void post(const Address& to, ByteView datagram);
+  void report(EventKind kind, EventDetail detail);
+  // A batch of messages has become large: hand it over while receiving goes on.
+  void publishIfLarge();
+
+  // SessionSink
+  void datagram(ByteView bytes) override;
+  uint8_t* reserveMessage(size_t capacity) override;
+  void commitMessage(size_t length) override;
+  void opened(const Opened& opened, size_t max_message) override;
+  void question(const PskQuestion& question) override;
+  void ended(const std::optional<Failure>& failure) override;
+  void keylog(const std::string& line) override;
+  void dropped(DropReason reason) override;
+
+  const uint32_t id_;
+  IoServices& services_;
+  EventQueue& events_;
+  UdpSocket socket_;
+  EndpointStats stats_;
+  Association* current_ = nullptr;
+
+ private:
+  struct Waiting {
+    size_t offset;
+    size_t length;
+    Address to;
+  };
+
+  void setBlocked(bool blocked);
+
+  Arena outgoing_;
+  std::vector<Waiting> outbox_;
+  size_t sent_ = 0;  // of outbox_
+  std::vector<OutgoingDatagram> batch_;
+  bool blocked_ = false;
+  bool watched_ = false;
+};
+
+}  // namespace mcbn

@@ -1,0 +1,105 @@
+// event.h: what an I/O thread tells JavaScript, in batches.
+//
+// A batch keeps the order in which things happened: a row for each, messages as bytes in one slab, the
+// rest as details. One crossing into JavaScript delivers a batch.
+//
+// Ownership   the I/O thread fills a batch and hands it over whole; JavaScript's thread empties it.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "datagram/system_error.h"
+#include "engine/arena.h"
+#include "psk/psk.h"
+#include "session/dtls_session.h"
+
+namespace mcbn {
+
+// The kinds of src/native/contract.ts, row by row the same numbers.
+enum class EventKind : uint32_t {
+  Message = 1,
+  Opened = 2,
+  Question = 3,
+  Ended = 4,       // of a session that was opened, or of a client's
+  Refused = 5,     // a server's handshake came to nothing
+  Keylog = 6,
+  Progress = 7,    // the I/O thread has sent everything up to a submission
+  SocketError = 8,
+};
+
+struct OpenedEvent {
+  Opened opened;
+  std::string remote_host;
+  uint16_t remote_port = 0;
+  size_t max_message = 0;
+};
+
+struct QuestionEvent {
+  PskQuestion question;
+  std::string remote_host;
+  uint16_t remote_port = 0;
+};
+
+struct EndedEvent {
+  std::optional<Failure> failure;
+  std::string remote_host;
+  uint16_t remote_port = 0;
+};
+
+using EventDetail =
+    std::variant<std::monostate, OpenedEvent, QuestionEvent, EndedEvent, std::string, SystemError>;
+
+// A message's a and b are offset and length in the slab; Progress has a submission number in a; every
+// other row has the index of its detail in a.
+struct EventRow {
+  EventKind kind;
+  uint32_t endpoint;
+  uint32_t session;
+  uint32_t a;
+  uint32_t b;
+};
+static_assert(sizeof(EventRow) == 20, "read by JavaScript as five uint32");
+
+struct EventBatch {
+  std::vector<EventRow> rows;
+  Arena slab;
+  std::vector<EventDetail> details;
+
+  bool empty() const { return rows.empty(); }
+  void add(EventKind kind, uint32_t endpoint, uint32_t session, EventDetail detail);
+};
+
+// Between one I/O thread and one JavaScript environment.
+class EventQueue {
+ public:
+  // `wake` makes JavaScript's thread call takeAll() soon; called from the I/O thread, once until taken.
+  explicit EventQueue(std::function<void()> wake) : wake_(std::move(wake)) {}
+
+  // The batch being filled; I/O thread only.
+  EventBatch& filling() { return filling_; }
+  // Hands over what was filled, if anything; I/O thread only.
+  void publish();
+  // Room for messages: a blocked event loop must not make the process grow without limit.
+  bool full() const { return waiting_bytes_ >= kMaxWaitingBytes; }
+
+  std::deque<EventBatch> takeAll();
+
+  static constexpr size_t kSlabBytes = 256 * 1024;         // a batch is published when it has so much
+  static constexpr size_t kMaxWaitingBytes = 64 * 1024 * 1024;
+
+ private:
+  std::function<void()> wake_;
+  EventBatch filling_;
+  std::mutex mutex_;
+  std::deque<EventBatch> waiting_;
+  std::atomic<size_t> waiting_bytes_ = 0;
+  bool woken_ = false;
+};
+
+}  // namespace mcbn

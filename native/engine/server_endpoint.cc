@@ -1,0 +1,267 @@
+#include "engine/server_endpoint.h"
+
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "record/dtls_client_hello.h"
+#include "record/hello_verify_request.h"
+
+namespace mcbn {
+namespace {
+
+constexpr int kBatchesPerTurn = 32;  // then deadlines and others have their turn
+
+uint64_t wallSeconds() {
+  using std::chrono::system_clock;
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::seconds>(system_clock::now().time_since_epoch())
+          .count());
+}
+
+size_t randomSeed() {
+  size_t seed = 0;
+  RAND_bytes(reinterpret_cast<unsigned char*>(&seed), sizeof seed);
+  return seed;
+}
+
+std::string hostKey(const Address& address) {
+  const AddressBytes host = address.hostBytes();
+  const ByteView bytes = host.view();
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+}  // namespace
+
+size_t ServerEndpoint::SeededHash::operator()(const Address& address) const {
+  // Strangers choose their ports: without a secret they could choose them to collide.
+  uint64_t mixed = (address.hash() ^ seed) * 0x9e3779b97f4a7c15ULL;
+  return static_cast<size_t>(mixed ^ (mixed >> 32));
+}
+
+ServerEndpoint::ServerEndpoint(uint32_t id, IoServices& services,
+                               std::shared_ptr<const Context> context, ServerOptions options)
+    : Endpoint(id, services),
+      context_(std::move(context)),
+      options_(std::move(options)),
+      cookies_(options_.cookie_secret),
+      slots_(16, SeededHash{randomSeed()}) {
+  OPENSSL_cleanse(options_.cookie_secret.data(), options_.cookie_secret.size());
+}
+
+ServerEndpoint::~ServerEndpoint() = default;
+
+SystemError ServerEndpoint::open() {
+  if (!cookies_.usable()) return {.code = EIO, .call = "HMAC"};
+  return socket_.open(options_.local, options_.udp);
+}
+
+// ---- receiving --------------------------------------------------------------------------------------
+
+void ServerEndpoint::receive(Milliseconds now) {
+  for (int turn = 0; turn < kBatchesPerTurn; ++turn) {
+    const ReceiveResult result = socket_.receiveBatch();
+    if (result.status == IoStatus::Again) return;
+    if (result.status == IoStatus::Error) {
+      // ICMP errors do not show on an unconnected socket; what does show concerns the socket itself.
+      report(EventKind::SocketError, result.error);
+      return;
+    }
+    for (const ReceivedDatagram& received : result.datagrams) {
+      stats_.datagrams_received += 1;
+      stats_.bytes_received += received.datagram.size();
+      // An empty datagram would read as the end of the connection.
+      if (received.datagram.empty() || received.truncated) {
+        dropped(DropReason::Malformed);
+        continue;
+      }
+      route(received.from, received.datagram, now);
+    }
+    publishIfLarge();
+    flush();
+    if (blocked()) return;
+  }
+}
+
+void ServerEndpoint::route(const Address& from, ByteView datagram, Milliseconds now) {
+  if (const auto parsed = parseClientHello(datagram)) return hello(from, datagram, *parsed, now);
+  const auto found = slots_.find(from);
+  if (found == slots_.end()) {
+    stats_.dropped_unknown_peer += 1;
+    return;
+  }
+  deliver(*chooseFor(found->second, datagram), datagram, now);
+}
+
+// Of two associations of one address, the one that can use the datagram: epoch 0 and handshake records are
+// the newcomer's, everything else belongs to the session that is open.
+Association* ServerEndpoint::chooseFor(const Slot& slot, ByteView datagram) const {
+  if (!slot.candidate) return slot.current;
+  ByteView rest = datagram;
+  const auto record = nextRecord(rest);
+  const bool handshake =
+      record && (record->epoch == 0 || record->type == content_type::kHandshake);
+  return handshake ? slot.candidate : slot.current;
+}
+
+void ServerEndpoint::deliver(Association& association, ByteView datagram, Milliseconds now) {
+  enter(association);
+  association.active = now;
+  association.session.receive(datagram, now, *this);
+  leave();
+}
+
+void ServerEndpoint::hello(const Address& from, ByteView datagram, const DtlsClientHello& hello,
+                           Milliseconds now) {
+  if (const auto found = slots_.find(from); found != slots_.end() && !hello.cookie.empty()) {
+    for (Association* known : {found->second.candidate, found->second.current}) {
+      const bool repeated = known && !known->opened &&
+                            std::equal(hello.random.begin(), hello.random.end(),
+                                       known->random.begin(), known->random.end());
+      if (repeated) return deliver(*known, datagram, now);
+    }
+  }
+  const AddressBytes address = from.bytes();
+  const uint64_t seconds = wallSeconds();
+  if (hello.cookie.empty() || !cookies_.verify(address.view(), hello, seconds, hello.cookie)) {
+    if (!hello.cookie.empty()) stats_.dropped_bad_cookie += 1;
+    post(from, helloVerifyRequest(hello, cookies_.make(address.view(), hello, seconds)));
+    stats_.hello_verify_requests += 1;
+    return;
+  }
+  if (!admits(from)) {
+    stats_.dropped_limit += 1;
+    return;
+  }
+  create(from, datagram, hello, now);
+}
+
+bool ServerEndpoint::admits(const Address& from) {
+  if (associations_.size() >= options_.max_sessions) return false;
+  if (options_.max_sessions_per_host == 0) return true;
+  const auto found = hosts_.find(hostKey(from));
+  return found == hosts_.end() || found->second < options_.max_sessions_per_host;
+}
+
+void ServerEndpoint::create(const Address& from, ByteView datagram, const DtlsClientHello& hello,
+                            Milliseconds now) {
+  last_session_ += 1;
+  auto made = std::make_unique<Association>(last_session_, from, context_, options_.dtls);
+  Association& association = *made;
+  std::copy(hello.random.begin(), hello.random.end(), association.random.begin());
+  association.active = now;
+  associations_.emplace(association.id, std::move(made));
+  if (options_.max_sessions_per_host != 0) hosts_[hostKey(from)] += 1;
+  stats_.handshakes_started += 1;
+  stats_.sessions = associations_.size();
+
+  Slot& slot = slots_[from];
+  Association*& place = slot.current && slot.current->opened ? slot.candidate : slot.current;
+  Association* const replaced = std::exchange(place, &association);
+  if (replaced) {
+    // The same address began another handshake: the half-finished one leads nowhere.
+    endWith(*replaced, {.code = "MCBN_HANDSHAKE_FAILED",
+                        .message = "the client began another handshake from the same port"});
+  }
+  enter(association);
+  association.session.accept(datagram, now, *this);
+  leave();
+}
+
+void ServerEndpoint::onOpened(Association& association) {
+  const auto found = slots_.find(association.peer);
+  if (found == slots_.end() || found->second.candidate != &association) return;
+  // RFC 6347 section 4.2.8: only a finished handshake may take the old session's place.
+  Association* const old = std::exchange(found->second.current, &association);
+  found->second.candidate = nullptr;
+  if (old) {
+    endWith(*old, {.code = "MCBN_CONNECTION_LOST",
+                   .message = "the peer connected anew from the same address and port"});
+  }
+}
+
+// ---- time -------------------------------------------------------------------------------------------
+
+void ServerEndpoint::expire(Milliseconds now) {
+  while (const auto due = deadlines_.pop(now)) {
+    Association* association = find(*due);
+    if (!association) continue;
+    enter(*association);
+    if (association->session.deadline() <= now) association->session.expire(now, *this);
+    if (!association->ended && idleDeadline(*association) <= now) {
+      association->session.close(*this);
+      ended(Failure{.code = "MCBN_IDLE_TIMEOUT", .message = "nothing was sent or received for " +
+                                                            std::to_string(options_.idle_timeout) +
+                                                            " ms (idleTimeout)"});
+    }
+    leave();
+  }
+}
+
+Milliseconds ServerEndpoint::idleDeadline(const Association& association) const {
+  const bool counts = options_.idle_timeout > 0 && association.opened;
+  return counts ? association.active + options_.idle_timeout : kNever;
+}
+
+// ---- ending -----------------------------------------------------------------------------------------
+
+Association* ServerEndpoint::find(uint32_t session) {
+  const auto found = associations_.find(session);
+  return found == associations_.end() ? nullptr : found->second.get();
+}
+
+void ServerEndpoint::leave() {
+  Association* const association = std::exchange(current_, nullptr);
+  if (association->ended) return drop(*association);
+  const Milliseconds session = association->session.deadline();
+  deadlines_.atLatest(association->id, std::min(session, idleDeadline(*association)));
+}
+
+void ServerEndpoint::endWith(Association& association, const Failure& failure) {
+  Association* const outer = current_;
+  enter(association);
+  association.session.close(*this);
+  ended(failure);
+  drop(association);
+  current_ = outer;
+}
+
+void ServerEndpoint::drop(Association& association) {
+  if (const auto found = slots_.find(association.peer); found != slots_.end()) {
+    Slot& slot = found->second;
+    if (slot.candidate == &association) slot.candidate = nullptr;
+    if (slot.current == &association) slot.current = std::exchange(slot.candidate, nullptr);
+    if (!slot.current) slots_.erase(found);
+  }
+  if (options_.max_sessions_per_host != 0) {
+    const auto host = hosts_.find(hostKey(association.peer));
+    if (host != hosts_.end() && --host->second == 0) hosts_.erase(host);
+  }
+  deadlines_.erase(association.id);
+  associations_.erase(association.id);
+  stats_.sessions = associations_.size();
+}
+
+void ServerEndpoint::closeAll() {
+  while (!associations_.empty()) closeSession(associations_.begin()->first);
+}
+
+size_t ServerEndpoint::endSessionsOf(const Identity& identity, const Failure& failure) {
+  std::vector<Association*> ending;
+  for (auto& [id, association] : associations_) {
+    if (association->session.handshake().psk().identity() == identity) {
+      ending.push_back(association.get());
+    }
+  }
+  for (Association* association : ending) endWith(*association, failure);
+  return ending.size();
+}
+
+void ServerEndpoint::setKeylog(bool on) {
+  options_.dtls.keylog = on;
+  for (auto& [id, association] : associations_) association->session.setKeylog(on);
+}
+
+}  // namespace mcbn

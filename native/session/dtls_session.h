@@ -1,0 +1,153 @@
+// dtls_session.h: one DTLS 1.2 association, without any I/O.
+//
+//   received datagram --receive()--> [ screen ][ SSL ] --SessionSink--> datagrams, messages, events
+//
+// Never touches a socket, a clock or JavaScript: time comes in as milliseconds of a monotonic clock, and
+// test/native drives it with plain buffers.
+//
+// Ownership   the endpoint owns sessions. A session holds its Context.
+// Thread      the I/O thread of its endpoint; there are no locks here.
+// Reentrancy  the sink is called while OpenSSL is on the stack: it stores, nothing else.
+// Spec        RFC 6347 section 4.2 (handshake, retransmission), RFC 4279 (PSK suites).
+#pragma once
+
+#include <memory>
+#include <variant>
+#include <vector>
+
+#include "record/handshake_screen.h"
+#include "session/datagram_bio.h"
+#include "session/handshake.h"
+
+namespace mcbn {
+
+// Milliseconds of a monotonic clock.
+using Milliseconds = uint64_t;
+constexpr Milliseconds kNever = UINT64_MAX;
+
+struct SessionStats {
+  uint64_t datagrams_received = 0;
+  uint64_t datagrams_sent = 0;
+  uint64_t bytes_received = 0;  // UDP payload
+  uint64_t bytes_sent = 0;
+  uint64_t messages_received = 0;
+  uint64_t messages_sent = 0;
+  uint64_t retransmits = 0;
+  uint64_t records_dropped = 0;  // by the screen, during the handshake
+};
+
+// What a session tells, in the order in which it happened.
+class SessionSink : public DatagramSink {
+ public:
+  // Room for at least `capacity` bytes of one message; committed with its true length, or not at all.
+  virtual uint8_t* reserveMessage(size_t capacity) = 0;
+  virtual void commitMessage(size_t length) = 0;
+  virtual void opened(const Opened& opened, size_t max_message) = 0;
+  virtual void question(const PskQuestion& question) = 0;
+  // Nothing follows. No failure: the peer said close_notify.
+  virtual void ended(const std::optional<Failure>& failure) = 0;
+  virtual void keylog(const std::string& line) = 0;
+  virtual void dropped(DropReason reason) = 0;
+
+ protected:
+  ~SessionSink() = default;
+};
+
+struct DtlsOptions {
+  size_t mtu = 1400;                      // bytes of UDP payload
+  Milliseconds handshake_timeout = 10'000;  // 0: never
+  // First retransmission; 0: 1,000 until a round trip is known, then four round trips but not under 250.
+  Milliseconds retransmit_timeout = 0;
+  bool keylog = false;
+  std::string servername;
+};
+
+class DtlsSession : private DatagramSink {
+ public:
+  enum class State : uint8_t { Handshaking, Open, Ended };
+
+  DtlsSession(std::shared_ptr<const Context> context, const DtlsOptions& options);
+  DtlsSession(const DtlsSession&) = delete;
+  DtlsSession& operator=(const DtlsSession&) = delete;
+
+  // Server: `hello` is a datagram with a ClientHello whose cookie has been verified.
+  void accept(ByteView hello, Milliseconds now, SessionSink& sink);
+  // Client: sends the ClientHello; the key is given, or asked for when the server's hint is known.
+  void connect(std::optional<std::pair<Identity, PskEntry>> key, Milliseconds now,
+               SessionSink& sink);
+
+  void receive(ByteView datagram, Milliseconds now, SessionSink& sink);
+  // The answer to a question. `failure` ends the handshake with it (after an answer that looks like
+  // an unknown identity to the peer).
+  void answer(uint32_t number, PskAnswer answer, std::optional<Failure> failure, Milliseconds now,
+              SessionSink& sink);
+  // False when the session is not open or OpenSSL refused.
+  bool send(ByteView message, Milliseconds now, SessionSink& sink);
+  // Says close_notify if the session is open; no ended() follows.
+  void close(SessionSink& sink);
+
+  // When expire() wants to be called; kNever if not at all.
+  Milliseconds deadline() const;
+  void expire(Milliseconds now, SessionSink& sink);
+
+  State state() const { return state_; }
+  bool open() const { return state_ == State::Open; }
+  Handshake& handshake() { return handshake_; }
+  const SessionStats& stats() const { return stats_; }
+  void setKeylog(bool on) { handshake_.setKeylog(on); }
+  bool exportKeyingMaterial(std::string_view label, std::optional<ByteView> context,
+                            std::span<uint8_t> out) const {
+    return open() && handshake_.exportKeyingMaterial(label, context, out);
+  }
+
+ private:
+  class Step;
+  using Screen = std::variant<ServerScreen, ClientScreen>;
+
+  // From OpenSSL, through the BIO.
+  void datagram(ByteView bytes) override;
+  static unsigned onTimer(SSL* ssl, unsigned microseconds);
+  HandshakeScreen& screen();
+  Role role() const { return handshake_.role(); }
+
+  void inspect(const DtlsRecord& record, Milliseconds now);
+  void settleKey(Milliseconds now);
+  void releaseHeld(Milliseconds now);
+  void feed(ByteView record, Milliseconds now);
+  void advance(Milliseconds now);
+  void finish(Milliseconds now);
+  void readMessages(Milliseconds now);
+  void suspectKey(Milliseconds now);
+  void armRetransmission(Milliseconds now);
+  void retransmit(Milliseconds now);
+  void nameSilence(Milliseconds now);
+  void fail(Failure failure);
+  void sendPlaintextAlert(int description);
+  void flushKeylog();
+
+  DtlsOptions options_;
+  Wire wire_;
+  Handshake handshake_;
+  std::unique_ptr<Screen> screen_;
+  State state_ = State::Handshaking;
+  SessionSink* sink_ = nullptr;  // of the step in progress
+  SessionStats stats_;
+
+  std::vector<Bytes> held_;
+  std::optional<Failure> lookup_failure_;
+  uint64_t plaintext_sequence_ = 0;  // next free record number of epoch 0
+
+  Milliseconds started_ = 0;
+  Milliseconds flight_sent_ = 0;        // when our last new flight went out
+  Milliseconds round_trip_ = 0;         // 0: not known
+  Milliseconds last_timeout_ = 0;       // what OpenSSL's timer was last set to
+  Milliseconds retransmit_at_ = kNever;
+  Milliseconds suspicion_at_ = kNever;  // the key is taken for wrong then
+  Milliseconds alert_at_ = kNever;      // an unauthenticated alert is believed then
+  int alert_hint_ = kNoAlert;
+  unsigned flights_unanswered_ = 0;     // sendings of the client's last flight
+  Milliseconds finished_sent_ = 0;
+  bool heard_ = false;                  // anything has come from the peer
+};
+
+}  // namespace mcbn
