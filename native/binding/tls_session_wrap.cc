@@ -8,7 +8,8 @@ namespace {
 
 constexpr double kReadyRange = 256;  // the Ready bits' share of a step's number
 
-// Called once a record batch: one call into Node-API instead of the typed-array questions of viewOf().
+// Called once a record batch: one call into Node-API instead of the typed-array questions of
+// viewOf().
 std::span<uint8_t> bufferView(const Napi::Value& value) {
   void* data = nullptr;
   size_t length = 0;

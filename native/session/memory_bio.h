@@ -20,7 +20,8 @@ struct MemoryPipe {
   std::span<uint8_t> outbound;  // where it writes first; shrinks as it does
   Bytes overflow;               // what did not fit there
 
-  // A BIO for both directions; null without memory. It never blocks: an empty inbound asks to retry.
+  // A BIO for both directions; null without memory. It never blocks: an empty inbound asks to
+  // retry.
   BIO* newBio();
 };
 

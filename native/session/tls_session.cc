@@ -7,18 +7,17 @@
 namespace mcbn {
 namespace {
 
-// A peer that waits for our flight has nothing to send: two full records leave room for a TLS 1.2 client's
-// last flight behind a held ClientKeyExchange, and for data on its heels.
+// A peer that waits for our flight has nothing to send: two full records leave room for a TLS 1.2
+// client's last flight behind a held ClientKeyExchange, and for data on its heels.
 constexpr size_t kMaxHeldBytes = 2 * (kTlsRecordHeaderBytes + kMaxPlaintextBytes) + 64 * 1024;
 
 std::string textOf(ByteView view) {
   return {reinterpret_cast<const char*>(view.data()), view.size()};
 }
 
-// OpenSSL has not seen the bytes that the screen refused, so the alert is ours (RFC 8446 section 6.2).
-Bytes plaintextAlert(uint8_t description) {
-  return {21, 3, 1, 0, 2, 2, description};
-}
+// OpenSSL has not seen the bytes that the screen refused, so the alert is ours (RFC 8446
+// section 6.2).
+Bytes plaintextAlert(uint8_t description) { return {21, 3, 1, 0, 2, 2, description}; }
 
 }  // namespace
 
@@ -127,7 +126,8 @@ bool TlsSession::exportKeyingMaterial(std::string_view label, std::optional<Byte
   return state_ == State::Open && handshake_.exportKeyingMaterial(label, context, out);
 }
 
-// ---- the handshake ----------------------------------------------------------------------------------
+// ---- the handshake
+// ----------------------------------------------------------------------------------
 
 TlsSession::Step TlsSession::advance(bool possible) {
   while (possible) {
@@ -214,7 +214,8 @@ void TlsSession::becomeOpen() {
   news_ |= kOpened;
 }
 
-// ---- records ----------------------------------------------------------------------------------------
+// ---- records
+// ----------------------------------------------------------------------------------------
 
 void TlsSession::readRecords(std::span<uint8_t> plaintext, Step& step) {
   SSL* ssl = handshake_.ssl();
@@ -257,7 +258,8 @@ Failure TlsSession::explainRecord() {
           .alert = handshake_.alertSent()};
 }
 
-// ---- what a step leaves -----------------------------------------------------------------------------
+// ---- what a step leaves
+// -----------------------------------------------------------------------------
 
 TlsSession::Step TlsSession::finish(Step step) {
   if (keylog_wanted_) {

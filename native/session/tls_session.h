@@ -2,7 +2,8 @@
 //
 //   received bytes --receive()--> [ screen -> SSL ] --> plaintext, into the caller's buffer
 //   plaintext      --write()----> [ SSL ]           --> ciphertext, into the caller's buffer
-//   either                                          \-> takeCiphertext(), question(), opened(), failure()
+//   either                                          \-> takeCiphertext(), question(), opened(),
+//   failure()
 //
 // Every step runs OpenSSL as far as it goes and says by Ready bits what there is to take. It never
 // touches a socket, a clock or JavaScript. Whoever drives it takes everything before the next step.
@@ -47,7 +48,8 @@ class TlsSession {
   struct Options {
     bool keylog = false;
     std::string servername;
-    // Client: a function chooses the key, so the server's hint (RFC 4279 section 5.2) is worth a question.
+    // Client: a function chooses the key, so the server's hint (RFC 4279 section 5.2) is worth a
+    // question.
     bool ask_for_hint = false;
   };
 
@@ -59,9 +61,11 @@ class TlsSession {
   Step useKey(Identity identity, PskEntry entry);
   // Client: makes the ClientHello.
   Step start();
-  // Bytes from the peer. Plaintext goes to `plaintext`, whose room may be 0 until the session is open.
+  // Bytes from the peer. Plaintext goes to `plaintext`, whose room may be 0 until the session is
+  // open.
   Step receive(ByteView ciphertext, std::span<uint8_t> plaintext);
-  // Encrypts all of `plaintext`; records go to `ciphertext`, and what it cannot hold to takeCiphertext().
+  // Encrypts all of `plaintext`; records go to `ciphertext`, and what it cannot hold to
+  // takeCiphertext().
   Step write(ByteView plaintext, std::span<uint8_t> ciphertext);
   // close_notify (RFC 8446 section 6.1); nothing before the session is open.
   Step shutdown();
@@ -97,11 +101,11 @@ class TlsSession {
   const bool ask_for_hint_;
   const bool keylog_wanted_;
   State state_ = State::Fresh;
-  bool closed_ = false;          // the peer's close_notify has come
+  bool closed_ = false;  // the peer's close_notify has come
   bool shutdown_sent_ = false;
-  uint32_t news_ = kNothing;     // events of the current step
-  Bytes held_;                   // received, not yet consumed by OpenSSL
-  size_t passed_ = 0;            // how many of its first bytes the screen lets through
+  uint32_t news_ = kNothing;  // events of the current step
+  Bytes held_;                // received, not yet consumed by OpenSSL
+  size_t passed_ = 0;         // how many of its first bytes the screen lets through
   Failure failure_;
   std::vector<std::string> keylog_;
 };

@@ -1,0 +1,62 @@
+// Buffers for records on their way out.
+
+import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+
+/** Plaintext bytes a single call encrypts: four full records keep everything within a core's cache. */
+export const PIECE_BYTES = 64 * 1024
+/** Header, explicit nonce, tag and content type of a record come to at most 29 bytes with AEAD. */
+const RECORD_OVERHEAD = 64
+const RECORD_BYTES = 16 * 1024
+/** Below this, Node's own pool of small buffers is the cheapest place. */
+const SMALL_BYTES = 2048
+const SLAB_BYTES = roomFor(PIECE_BYTES)
+/** Slabs kept between writes, for all connections of the thread together: 1 MB. */
+const MAX_SPARE = 16
+
+const spare: Buffer[] = []
+
+/** Room for the records of so many bytes of plaintext. */
+function roomFor(plaintextBytes: number): number {
+  return plaintextBytes + (Math.floor(plaintextBytes / RECORD_BYTES) + 1) * RECORD_OVERHEAD
+}
+
+/**
+ * Whether a buffer may be used again once the stream's write callback has come: net.Socket has given
+ * it to the kernel by then. Other streams may still hold it (a PassThrough hands it on).
+ */
+export function releasesWrites(transport: Duplex): boolean {
+  return Object.getPrototypeOf(transport) === Socket.prototype
+}
+
+/** A buffer for the records of so many bytes, at most {@link PIECE_BYTES}. */
+export function takeSlab(plaintextBytes: number, reusable: boolean): Buffer {
+  if (plaintextBytes < SMALL_BYTES) return Buffer.allocUnsafe(roomFor(plaintextBytes))
+  if (!reusable) return Buffer.allocUnsafeSlow(roomFor(plaintextBytes))
+  return spare.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES)
+}
+
+/** Gives back what {@link takeSlab} gave, once nobody reads it any more. */
+export function giveSlab(slab: Buffer): void {
+  if (slab.length === SLAB_BYTES && spare.length < MAX_SPARE) spare.push(slab)
+}
+
+/** The chunks of a corked write in pieces: small ones joined, so that they share records. */
+export function piecesOf(chunks: readonly Buffer[]): Buffer[] {
+  const pieces: Buffer[] = []
+  let group: Buffer[] = []
+  let size = 0
+  const close = (): void => {
+    if (group.length > 0)
+      pieces.push(group.length === 1 ? (group[0] as Buffer) : Buffer.concat(group))
+    group = []
+    size = 0
+  }
+  for (const chunk of chunks) {
+    if (size + chunk.length > PIECE_BYTES) close()
+    group.push(chunk)
+    size += chunk.length
+  }
+  close()
+  return pieces
+}

@@ -1,0 +1,141 @@
+// What a TLS socket needs from the side it plays: where its session and its keys come from.
+
+import type { McbnError } from '../errors.js'
+import type { ClientKey } from '../keys/client-key.js'
+import { askClientKey, clientKey } from '../keys/client-key.js'
+import type { Asker, Cancel, ServerKeys } from '../keys/server-keys.js'
+import type { NativeContext, NativeQuestion } from '../native/contract.js'
+import { loadAddon } from '../native/load.js'
+import type { NativeTlsSession } from '../native/tls.js'
+import { refuseNul } from '../psk/identity.js'
+import type { PskClientLookup, PskClientSource, PskHash } from '../psk/types.js'
+import type { ResolvedTlsOptions } from './options.js'
+import { clientContext } from './options.js'
+
+const NOTHING = Buffer.alloc(0)
+
+/** A key for a held handshake: `key` is wiped once the addon has it. */
+export type KeyAnswer<Peer> =
+  | {
+      readonly key: Buffer
+      readonly hash: PskHash
+      /** Clients: the identity to use. */
+      readonly identity?: Buffer
+      readonly peer?: Peer | undefined
+    }
+  | { readonly unknown: true }
+  | { readonly error: McbnError }
+
+/** One side of handshakes. A server has one for all its sockets, a client one for each. */
+export interface HandshakeSide<Peer> {
+  readonly isServer: boolean
+  /**
+   * Makes a session that has all it needs to start; `ready` gets it, at once where nothing has to be
+   * waited for.
+   */
+  prepare(keylog: boolean, ready: (session: NativeTlsSession | McbnError) => void): Cancel
+  answer(question: NativeQuestion, asker: Asker, done: (answer: KeyAnswer<Peer>) => void): Cancel
+  /** The `peer` filed with an identity in a table. */
+  peerOf(identity: Buffer): Peer | undefined
+}
+
+export class ServerSide<Peer> implements HandshakeSide<Peer> {
+  readonly isServer = true
+  readonly #context: NativeContext
+  readonly #keys: ServerKeys<Peer>
+
+  constructor(context: NativeContext, keys: ServerKeys<Peer>) {
+    this.#context = context
+    this.#keys = keys
+  }
+
+  prepare(keylog: boolean, ready: (session: NativeTlsSession) => void): Cancel {
+    ready(new (loadAddon().TlsSession)(this.#context, keylog, '', false))
+    return () => {}
+  }
+
+  answer(question: NativeQuestion, asker: Asker, done: (answer: KeyAnswer<Peer>) => void): Cancel {
+    return this.#keys.ask(question, asker, done)
+  }
+
+  peerOf(identity: Buffer): Peer | undefined {
+    return this.#keys.peerOf(identity)
+  }
+}
+
+export class ClientSide implements HandshakeSide<undefined> {
+  readonly isServer = false
+  readonly #context: NativeContext
+  readonly #servername: string
+  readonly #lookupTimeout: number
+  readonly #asksFirst: boolean
+  readonly #lookup: PskClientLookup | undefined
+  #key: ClientKey | undefined
+
+  /**
+   * @throws {McbnError} for a wrong `psk`; `MCBN_IDENTITY_INVALID` when its identity has a NUL byte and
+   * TLS 1.3, the only version that can carry it on a client, is not allowed.
+   */
+  constructor(psk: PskClientSource, servername: string, options: ResolvedTlsOptions) {
+    let settings = options
+    if (typeof psk === 'function') {
+      this.#lookup = psk
+    } else {
+      this.#key = clientKey(psk)
+      if (this.#key.identity.includes(0)) {
+        if (options.maxVersion === 'TLSv1.2') refuseNul(this.#key.identity, 'TLSv1.2')
+        settings = { ...options, minVersion: 'TLSv1.3' }
+      }
+    }
+    this.#context = clientContext(settings)
+    this.#servername = servername
+    this.#lookupTimeout = options.lookupTimeout
+    // TLS 1.3 offers its key in the first message, before any hint; TLS 1.2 needs it after the hint.
+    this.#asksFirst = settings.maxVersion === 'TLSv1.3'
+  }
+
+  prepare(keylog: boolean, ready: (session: NativeTlsSession | McbnError) => void): Cancel {
+    const lookup = this.#lookup
+    const asks = lookup !== undefined
+    const make = (key: ClientKey | undefined): void => {
+      const session = new (loadAddon().TlsSession)(this.#context, keylog, this.#servername, asks)
+      if (key) {
+        session.useKey(key.identity, key.key, key.hash)
+        key.key.fill(0)
+      }
+      ready(session)
+    }
+    if (asks && this.#asksFirst) {
+      return askClientKey(lookup, undefined, this.#lookupTimeout, (answer) =>
+        'error' in answer ? ready(answer.error) : make(answer),
+      )
+    }
+    make(this.#key)
+    this.#key = undefined
+    return () => {}
+  }
+
+  answer(
+    question: NativeQuestion,
+    _asker: Asker,
+    done: (answer: KeyAnswer<undefined>) => void,
+  ): Cancel {
+    return askClientKey(this.#lookup as PskClientLookup, question.hint, this.#lookupTimeout, done)
+  }
+
+  peerOf(): undefined {
+    return undefined
+  }
+}
+
+/** Gives an answer to a held session, and wipes the key. */
+export function giveAnswer<Peer>(
+  session: NativeTlsSession,
+  question: NativeQuestion,
+  answer: KeyAnswer<Peer>,
+): number {
+  if (!('key' in answer)) return session.answer(question.number)
+  const step = session.answer(question.number, answer.identity ?? NOTHING, answer.key, answer.hash)
+  answer.key.fill(0)
+  return step
+}

@@ -1,0 +1,133 @@
+// TLS options, checked once where the public call comes in.
+
+import { McbnError } from '../errors.js'
+import type { NativeContext, NativeKeyTable } from '../native/contract.js'
+import { toError } from '../native/failure.js'
+import { loadAddon } from '../native/load.js'
+import {
+  alpnOption,
+  booleanOption,
+  choiceOption,
+  integerOption,
+  millisecondsOption,
+  stringOption,
+} from '../options.js'
+import type { TlsOptions, TlsVersion } from './types.js'
+import { TLS_DEFAULTS } from './types.js'
+
+const VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const
+
+/** {@link TlsOptions} with nothing left open. */
+export interface ResolvedTlsOptions {
+  readonly ciphers: string
+  readonly minVersion: TlsVersion
+  readonly maxVersion: TlsVersion
+  readonly alpn: readonly string[]
+  readonly handshakeTimeout: number
+  readonly lookupTimeout: number
+  readonly allowHalfOpen: boolean
+  readonly noDelay: boolean
+  readonly keepAlive: boolean
+  readonly keepAliveInitialDelay: number
+}
+
+/** @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`, `MCBN_OPTION_CONFLICT`. */
+export function resolveTlsOptions(options: TlsOptions): ResolvedTlsOptions {
+  const minVersion = choiceOption(
+    'minVersion',
+    options.minVersion,
+    VERSIONS,
+    // Only one of the two given must not make a contradiction with the other's default.
+    options.maxVersion === 'TLSv1.2' ? 'TLSv1.2' : TLS_DEFAULTS.minVersion,
+  )
+  const maxVersion = choiceOption(
+    'maxVersion',
+    options.maxVersion,
+    VERSIONS,
+    TLS_DEFAULTS.maxVersion,
+  )
+  if (minVersion > maxVersion) {
+    throw new McbnError(
+      'MCBN_OPTION_CONFLICT',
+      `minVersion: expected at most maxVersion '${maxVersion}', got '${minVersion}'`,
+    )
+  }
+  const delay = options.keepAliveInitialDelay
+  return {
+    ciphers: stringOption('ciphers', options.ciphers) ?? '',
+    minVersion,
+    maxVersion,
+    alpn: alpnOption(options.ALPNProtocols),
+    handshakeTimeout: millisecondsOption(
+      'handshakeTimeout',
+      options.handshakeTimeout,
+      TLS_DEFAULTS.handshakeTimeout,
+    ),
+    lookupTimeout: millisecondsOption(
+      'lookupTimeout',
+      options.lookupTimeout,
+      TLS_DEFAULTS.lookupTimeout,
+    ),
+    allowHalfOpen: booleanOption(
+      'allowHalfOpen',
+      options.allowHalfOpen,
+      TLS_DEFAULTS.allowHalfOpen,
+    ),
+    noDelay: booleanOption('noDelay', options.noDelay, TLS_DEFAULTS.noDelay),
+    keepAlive: booleanOption('keepAlive', options.keepAlive, TLS_DEFAULTS.keepAlive),
+    keepAliveInitialDelay: integerOption(
+      'keepAliveInitialDelay',
+      delay,
+      { min: 0, max: 2_147_483_647, unit: 'ms' },
+      TLS_DEFAULTS.keepAliveInitialDelay,
+    ),
+  }
+}
+
+/** What a context needs beyond {@link ResolvedTlsOptions} on a server. */
+export interface ServerContextOptions {
+  readonly keys: NativeKeyTable
+  readonly ask: boolean
+  readonly conceal: boolean
+  readonly identityHint: string
+}
+
+/** @throws {McbnError} `MCBN_CIPHERS_INVALID`, `MCBN_OPTION_RANGE`: what OpenSSL refused. */
+export function createContext(
+  options: ResolvedTlsOptions,
+  server?: ServerContextOptions,
+): NativeContext {
+  const context = new (loadAddon().Context)({
+    server: server !== undefined,
+    datagram: false,
+    min13: options.minVersion === 'TLSv1.3',
+    max12: options.maxVersion === 'TLSv1.2',
+    ciphers: options.ciphers,
+    identityHint: '',
+    alpn: options.alpn,
+    ask: false,
+    conceal: true,
+    ...server,
+  })
+  if (context.failure) throw toError(context.failure)
+  return context
+}
+
+/** Contexts a process keeps for its clients; more kinds of connections than this are rare. */
+const MAX_CLIENT_CONTEXTS = 32
+const clientContexts = new Map<string, NativeContext>()
+
+/**
+ * Making an SSL_CTX costs several handshakes' worth of time (OpenSSL 3 fetches every algorithm anew),
+ * and a client's holds no key and no state: connections with the same settings share one.
+ */
+export function clientContext(options: ResolvedTlsOptions): NativeContext {
+  const { minVersion, maxVersion, ciphers, alpn } = options
+  const kind = JSON.stringify([minVersion, maxVersion, ciphers, alpn])
+  const known = clientContexts.get(kind)
+  if (known) return known
+  const context = createContext(options)
+  if (clientContexts.size >= MAX_CLIENT_CONTEXTS) clientContexts.clear()
+  clientContexts.set(kind, context)
+  return context
+}

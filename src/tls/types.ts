@@ -1,0 +1,130 @@
+// The options of mcbn/tls and their defaults.
+
+import type { LookupFunction } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { PskClientSource, PskSource } from '../psk/types.js'
+
+/** A TLS version, spelled as node:tls spells it. */
+export type TlsVersion = 'TLSv1.2' | 'TLSv1.3'
+
+/** What server and client have in common. */
+export interface TlsOptions {
+  /**
+   * Cipher suites in OpenSSL's list format; TLS 1.3 names may stand in the same list. Naming only
+   * TLS 1.3 suites turns TLS 1.2 off; naming only TLS 1.2 suites leaves TLS 1.3 at its defaults.
+   *
+   * @defaultValue forward-secret AEAD suites first, then every other AEAD suite with a PSK.
+   * @throws {McbnError} `MCBN_CIPHERS_INVALID` when nothing usable is left.
+   */
+  readonly ciphers?: string
+  /** @defaultValue 'TLSv1.2' */
+  readonly minVersion?: TlsVersion
+  /** @defaultValue 'TLSv1.3' */
+  readonly maxVersion?: TlsVersion
+  /**
+   * Application protocols in order of preference (RFC 7301). A server that has some refuses a client
+   * that offers only others.
+   *
+   * @defaultValue none
+   */
+  readonly ALPNProtocols?: readonly string[]
+  /**
+   * Milliseconds until a connection that is not secure yet is given up with `MCBN_HANDSHAKE_TIMEOUT`;
+   * `0` waits for ever. On a client it includes connecting and its `psk` function.
+   *
+   * @defaultValue 10_000
+   */
+  readonly handshakeTimeout?: number
+  /**
+   * Milliseconds a `psk` function may take before the handshake fails with `MCBN_LOOKUP_TIMEOUT`;
+   * `0` waits for ever.
+   *
+   * @defaultValue 5_000
+   */
+  readonly lookupTimeout?: number
+  /**
+   * Whether the socket stays writable after the peer has closed its half.
+   *
+   * @defaultValue false
+   */
+  readonly allowHalfOpen?: boolean
+  /**
+   * Whether small records leave at once instead of waiting for acknowledgements (Nagle's algorithm).
+   * Unlike in node:tls on by default: a record is a whole message already.
+   *
+   * @defaultValue true
+   */
+  readonly noDelay?: boolean
+  /** As in node:net. @defaultValue false */
+  readonly keepAlive?: boolean
+  /** Milliseconds, as in node:net. @defaultValue 0 */
+  readonly keepAliveInitialDelay?: number
+}
+
+export interface TlsServerOptions<Peer = undefined> extends TlsOptions {
+  /** Keys by identity, or a function that finds them. */
+  readonly psk: PskSource<Peer>
+  /**
+   * Sent to TLS 1.2 clients to help them choose (RFC 4279 section 5.2); at most 256 bytes.
+   *
+   * @defaultValue none
+   */
+  readonly pskIdentityHint?: string
+  /**
+   * What a client with an unknown identity sees: `conceal` looks like a wrong key, on the wire and in
+   * time; `alert` says unknown_psk_identity (RFC 4279 section 2 allows both).
+   *
+   * @defaultValue 'conceal'
+   */
+  readonly unknownIdentity?: 'conceal' | 'alert'
+}
+
+export interface TlsConnectOptions extends TlsOptions {
+  /** One credential, or a function of the server's identity hint. */
+  readonly psk: PskClientSource
+  /** @defaultValue 'localhost' */
+  readonly host?: string | undefined
+  readonly port?: number | undefined
+  /** A Unix domain socket instead of `host` and `port`. */
+  readonly path?: string | undefined
+  /** An existing stream instead: the TLS connection runs over it and closes it. */
+  readonly socket?: Duplex
+  /**
+   * The name to ask the server for (RFC 6066 section 3): a host name, never an address.
+   *
+   * @defaultValue none
+   */
+  readonly servername?: string
+  /** Destroys the socket with an AbortError when it aborts. */
+  readonly signal?: AbortSignal
+  /** As in node:net, like everything below. */
+  readonly localAddress?: string
+  readonly localPort?: number
+  readonly family?: number
+  readonly hints?: number
+  readonly lookup?: LookupFunction
+  readonly autoSelectFamily?: boolean
+  readonly autoSelectFamilyAttemptTimeout?: number
+}
+
+/** The one place where these defaults are written. */
+export const TLS_DEFAULTS = {
+  minVersion: 'TLSv1.2',
+  maxVersion: 'TLSv1.3',
+  handshakeTimeout: 10_000,
+  lookupTimeout: 5_000,
+  allowHalfOpen: false,
+  noDelay: true,
+  keepAlive: false,
+  keepAliveInitialDelay: 0,
+  unknownIdentity: 'conceal',
+} as const
+
+/** What {@link TlsSocket.getCipher} gives. */
+export interface TlsCipher {
+  /** OpenSSL's name, for example `TLS_AES_128_GCM_SHA256`. */
+  readonly name: string
+  /** The RFC's name. */
+  readonly standardName: string
+  readonly version: TlsVersion
+}
