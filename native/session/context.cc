@@ -113,8 +113,8 @@ std::optional<Failure> Context::configure() {
     });
     SSL_CTX_set_cookie_verify_cb(ctx_, [](SSL*, const unsigned char*, unsigned) { return 1; });
   }
-  SSL_CTX_set_mode(ctx_, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                             SSL_MODE_RELEASE_BUFFERS);
+  // No partial writes: TlsSession::write() counts on one SSL_write_ex() for all its records.
+  SSL_CTX_set_mode(ctx_, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_verify(ctx_, SSL_VERIFY_NONE, nullptr);
   SSL_CTX_set_dh_auto(ctx_, 1);
 
