@@ -1,0 +1,101 @@
+// mcbn connect: stdin to the peer, the peer to stdout.
+
+import { Command } from 'commander'
+import {
+  addConnectionFlags,
+  type ConnectionFlags,
+  KeyLog,
+  keyProtocolFor,
+  limitToKey,
+  sharedOptions,
+  versionRange,
+} from './connection.js'
+import { Conversation } from './conversation.js'
+import { Diagnostics } from './diagnostics.js'
+import { dial } from './dial.js'
+import { exitCodeOf, type Finish, UsageError } from './exit.js'
+import { addKeyOptions, chooseCredential, type KeyReader } from './keys.js'
+import { factsText } from './link.js'
+import { onStopSignal, signalExitCode } from './signals.js'
+import { formatTarget, parseTarget } from './url.js'
+
+export interface ConnectFlags extends ConnectionFlags {
+  readonly servername?: string
+}
+
+export function connectCommand(finish: Finish): Command {
+  const command = new Command('connect')
+  command
+    .description('connect to a server: stdin goes to it, what it sends goes to stdout')
+    .argument('<url>', 'tls://host:port or dtls://host:port; IPv6 in brackets')
+  const readKeys = addKeyOptions(command)
+  addConnectionFlags(command)
+    .option('--servername <name>', 'server name to ask for (RFC 6066 section 3)')
+    .addHelpText('after', HELP)
+    .action(async (url: string, flags: ConnectFlags) => {
+      const diagnostics = new Diagnostics(flags)
+      try {
+        await connect(url, flags, readKeys, diagnostics, finish)
+      } catch (error) {
+        diagnostics.failure(error, 'connect')
+        finish(exitCodeOf(error))
+      }
+    })
+  return command
+}
+
+const HELP = `
+On tls:// bytes are copied as they are. On dtls:// each line of stdin is one datagram, its newline
+included; what arrives is written as it is, with nothing between datagrams.
+
+Ends with 0 when the peer closes, or after the end of stdin once the peer has been silent for 2 s;
+with 1 and one line on stderr when the handshake fails or the connection breaks; with 2 when the
+command line is wrong.
+
+Examples:
+  echo hello | mcbn connect tls://127.0.0.1:8081 --psk Client1:<hexkey>
+  mcbn connect dtls://[::1]:8081 --psk-file keys.txt --identity Client1`
+
+async function connect(
+  url: string,
+  flags: ConnectFlags,
+  readKeys: KeyReader,
+  diagnostics: Diagnostics,
+  finish: Finish,
+): Promise<void> {
+  const target = parseTarget(url)
+  if (target.port === 0) {
+    throw new UsageError(`url "${url}": port 0 is for mcbn listen; connect needs the server's port`)
+  }
+  const range = versionRange(flags, target)
+  const keys = await readKeys(keyProtocolFor(target, range))
+  const versions = limitToKey(range, keys.protocol, target)
+
+  let conversation: Conversation | undefined
+  onStopSignal(async (signal) => {
+    await conversation?.goodbye()
+    finish(signalExitCode(signal))
+  })
+  const shown = formatTarget(target)
+  await dial(
+    {
+      target,
+      credential: chooseCredential(keys),
+      versions,
+      options: {
+        ...sharedOptions(flags),
+        ...(flags.servername !== undefined && { servername: flags.servername }),
+      },
+      keyLog: KeyLog.open(flags),
+    },
+    (link) => {
+      const { facts } = link
+      diagnostics.event('connected', `connected to ${shown} (${factsText(facts)})`, {
+        url: shown,
+        ...facts,
+      })
+      conversation = new Conversation(link, diagnostics, finish)
+    },
+  )
+  for (const key of keys.keys.values()) key.fill(0)
+}

@@ -1,0 +1,102 @@
+// The demonstration's voice: a spinner on a terminal, plain lines in a pipe, objects for machines.
+
+import Table from 'cli-table3'
+import picocolors from 'picocolors'
+import createSpinner, { type Spinner } from 'yocto-spinner'
+import { wantsColor } from '../diagnostics.js'
+import { errorFields, oneLine } from '../exit.js'
+import type { StepReporter, StepResult } from './steps.js'
+
+export interface DemoReporter extends StepReporter {
+  /** Said once, after the last step. */
+  summary(results: readonly StepResult[], milliseconds: number): void
+  /** Leaves the terminal as it was found, at any time. */
+  stop(): void
+}
+
+const MARK = { held: '✔', failed: '✖', skipped: '-' } as const
+
+/** One object a step, and one for the whole. */
+export class JsonReporter implements DemoReporter {
+  begins(): void {
+    // A machine reads results.
+  }
+
+  ended({ error, ...result }: StepResult): void {
+    print({ ...result, ...(error !== undefined && { error: errorFields(error) }) })
+  }
+
+  summary(results: readonly StepResult[], milliseconds: number): void {
+    const failed = results.find(({ outcome }) => outcome === 'failed')
+    print({
+      name: 'summary',
+      outcome: failed === undefined ? 'held' : 'failed',
+      steps: results.length,
+      held: results.filter(({ outcome }) => outcome === 'held').length,
+      milliseconds,
+      ...(failed !== undefined && { failedStep: failed.name }),
+    })
+  }
+
+  stop(): void {
+    // Nothing is pending.
+  }
+}
+
+/** For people. */
+export class TextReporter implements DemoReporter {
+  readonly #terminal = process.stdout.isTTY === true && process.env['TERM'] !== 'dumb'
+  readonly #colors = picocolors.createColors(wantsColor(process.stdout))
+  #spinner: Spinner | undefined
+
+  begins(step: number, title: string): void {
+    // A spinner repaints its line: only a terminal can show that.
+    if (!this.#terminal) return
+    this.#spinner = createSpinner({ text: `${step}. ${title}`, stream: process.stdout }).start()
+  }
+
+  ended({ step, title, outcome, milliseconds, detail }: StepResult): void {
+    this.stop()
+    const { bold, dim } = this.#colors
+    const time = outcome === 'skipped' ? '' : dim(` (${milliseconds} ms)`)
+    process.stdout.write(
+      `${this.#mark(outcome)} ${step}. ${bold(title)}${time}\n     ${oneLine(detail)}\n`,
+    )
+  }
+
+  summary(results: readonly StepResult[], milliseconds: number): void {
+    const { green, red } = this.#colors
+    const table = new Table({
+      head: ['step', '', 'result', 'ms'],
+      colAligns: ['right', 'left', 'left', 'right'],
+      // Colours are decided here, by the stream; the table's own would reach pipes as well.
+      style: { head: [], border: [], compact: true },
+    })
+    for (const { step, title, outcome, milliseconds: spent } of results) {
+      const time = outcome === 'skipped' ? '' : spent.toFixed(1)
+      table.push([step, title, `${this.#mark(outcome)} ${outcome}`, time])
+    }
+    const held = results.filter(({ outcome }) => outcome === 'held').length
+    const seconds = (milliseconds / 1000).toFixed(1)
+    const verdict =
+      held === results.length
+        ? green(`Every step held (${held} of ${held}, ${seconds} s).`)
+        : red(`${held} of ${results.length} steps held (${seconds} s).`)
+    process.stdout.write(`\n${table.toString()}\n${verdict}\n`)
+  }
+
+  stop(): void {
+    this.#spinner?.stop()
+    this.#spinner = undefined
+  }
+
+  #mark(outcome: StepResult['outcome']): string {
+    const { green, red, dim } = this.#colors
+    const paint = { held: green, failed: red, skipped: dim }[outcome]
+    return paint(MARK[outcome])
+  }
+}
+
+function print(object: Readonly<Record<string, unknown>>): void {
+  process.stdout.write(`${JSON.stringify(object)}\n`)
+}

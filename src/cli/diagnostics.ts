@@ -1,0 +1,104 @@
+// What the command says beside its data, on stderr: people read sentences, machines read one JSON
+// object a line. Data never goes here, and nothing here ever goes to stdout.
+
+import picocolors from 'picocolors'
+import { errorFields, errorLine, oneLine } from './exit.js'
+
+/** Lines that may come at once, and how many more each second: a flood of bad peers cannot fill a disk. */
+const LINES_AT_ONCE = 20
+const LINES_PER_SECOND = 5
+
+export interface DiagnosticsOptions {
+  /** One JSON object a line, for every event. */
+  readonly json?: boolean | undefined
+  /** Tell people about every event too. On a terminal that is always so. */
+  readonly verbose?: boolean | undefined
+}
+
+/** Facts about an event. Undefined ones are left out. */
+export type EventFields = Readonly<Record<string, string | number | boolean | undefined>>
+
+export class Diagnostics {
+  readonly json: boolean
+  readonly #verbose: boolean
+  readonly #colors: ReturnType<typeof picocolors.createColors>
+  #allowance = LINES_AT_ONCE
+  #countedAt = performance.now()
+  #suppressed = 0
+
+  constructor({ json, verbose }: DiagnosticsOptions) {
+    this.json = json === true
+    this.#verbose = verbose === true || process.stderr.isTTY === true
+    this.#colors = picocolors.createColors(wantsColor(process.stderr))
+  }
+
+  /**
+   * Something happened that is nobody's failure.
+   * @param name - for machines, e.g. `connected`.
+   * @param sentence - for people; shown with --verbose or on a terminal.
+   */
+  event(name: string, sentence: string, fields: EventFields = {}): void {
+    if (!this.#mayWrite()) return
+    if (this.json) this.#object({ event: name, ...fields })
+    else if (this.#verbose) this.#line(this.#colors.dim(oneLine(sentence)))
+  }
+
+  /** A peer failed; the command goes on. Told like an event: strangers must not flood the log. */
+  peerFailed(error: unknown, peer: string): void {
+    if (!this.#mayWrite()) return
+    if (this.json) this.#object({ event: 'peer-error', peer, ...errorFields(error) })
+    else if (this.#verbose) {
+      this.#line(`${this.#colors.yellow(oneLine(peer))} ${errorLine(error)}`)
+    }
+  }
+
+  /** Something the user must know although the command goes on or succeeds. Always shown. */
+  warning(sentence: string): void {
+    if (this.json) this.#object({ event: 'warning', message: sentence })
+    else this.#line(`mcbn: ${this.#colors.yellow('warning:')} ${oneLine(sentence)}`)
+  }
+
+  /** The command fails: its one line. */
+  failure(error: unknown, command?: string): void {
+    if (this.json) this.#object({ event: 'error', ...errorFields(error) })
+    else this.#line(this.#colors.red(errorLine(error, command)))
+  }
+
+  /** A token bucket; what it held back is counted and told with the next line that passes. */
+  #mayWrite(): boolean {
+    if (!this.json && !this.#verbose) return false
+    const now = performance.now()
+    const earned = ((now - this.#countedAt) / 1000) * LINES_PER_SECOND
+    this.#allowance = Math.min(LINES_AT_ONCE, this.#allowance + earned)
+    this.#countedAt = now
+    if (this.#allowance < 1) {
+      this.#suppressed += 1
+      return false
+    }
+    this.#allowance -= 1
+    if (this.#suppressed > 0) {
+      const count = this.#suppressed
+      this.#suppressed = 0
+      if (this.json) this.#object({ event: 'suppressed', lines: count })
+      else this.#line(this.#colors.dim(`(${count} more lines suppressed)`))
+    }
+    return true
+  }
+
+  #object(fields: Readonly<Record<string, unknown>>): void {
+    this.#line(JSON.stringify(fields))
+  }
+
+  #line(text: string): void {
+    process.stderr.write(`${text}\n`)
+  }
+}
+
+/** Colour only on a terminal, and not where NO_COLOR (no-color.org) or TERM=dumb asks for none. */
+export function wantsColor(stream: NodeJS.WriteStream): boolean {
+  return (
+    stream.isTTY === true &&
+    (process.env['NO_COLOR'] ?? '') === '' &&
+    process.env['TERM'] !== 'dumb'
+  )
+}

@@ -1,0 +1,73 @@
+// From a target to an open Link, or to the one error that says why not.
+
+import type { EventEmitter } from 'node:events'
+import { McbnError } from '../errors.js'
+import type { PskCredential } from '../psk/types.js'
+import type { KeyLog, VersionRange } from './connection.js'
+import { DtlsLink } from './dtls-link.js'
+import type { Link } from './link.js'
+import { TlsLink } from './tls-link.js'
+import type { Target } from './url.js'
+
+export interface DialOptions {
+  readonly target: Target
+  readonly credential: PskCredential
+  /** tls:// only. */
+  readonly versions: VersionRange
+  /** Passed on to the library as they are. */
+  readonly options: {
+    readonly handshakeTimeout: number
+    readonly ciphers?: string
+    readonly ALPNProtocols?: string[]
+    readonly servername?: string
+  }
+  readonly keyLog: KeyLog | undefined
+}
+
+/**
+ * Connects. Libraries are loaded here and not at the top: `mcbn --help` needs no addon.
+ *
+ * @param opened - called in the turn in which the handshake is done, when nothing has arrived yet.
+ * @returns resolves after `opened`; rejects with the handshake's error.
+ */
+export function dial(call: DialOptions, opened: (link: Link) => void): Promise<void> {
+  return call.target.protocol === 'tls' ? dialTls(call, opened) : dialDtls(call, opened)
+}
+
+async function dialTls(call: DialOptions, opened: (link: Link) => void): Promise<void> {
+  const { connect } = await import('../tls/index.js')
+  const { host, port } = call.target
+  const socket = connect({ host, port, psk: call.credential, ...call.versions, ...call.options })
+  await handshake(socket, call, () => opened(new TlsLink(socket)))
+}
+
+async function dialDtls(call: DialOptions, opened: (link: Link) => void): Promise<void> {
+  const { connect } = await import('../dtls/index.js')
+  const { host, port } = call.target
+  const socket = connect({ host, port, psk: call.credential, ...call.options })
+  await handshake(socket, call, () => opened(new DtlsLink(socket)))
+}
+
+async function handshake(
+  socket: EventEmitter,
+  { keyLog }: DialOptions,
+  opened: () => void,
+): Promise<void> {
+  if (keyLog !== undefined) socket.on('keylog', keyLog.append)
+  await new Promise<void>((resolve, reject) => {
+    // Stays for good: what fails later is the link's to tell, but no emitter may lack a listener.
+    socket.on('error', reject)
+    socket.once('close', () => {
+      const message = 'the connection was closed before the handshake was done'
+      reject(new McbnError('MCBN_CONNECTION_FAILED', message))
+    })
+    socket.once('secureConnect', () => {
+      try {
+        opened()
+        resolve()
+      } catch (error) {
+        reject(error)
+      }
+    })
+  })
+}

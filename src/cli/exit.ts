@@ -1,0 +1,108 @@
+// How the command ends: exit codes, and the one line on stderr that a failure is worth.
+
+import { McbnError, type McbnErrorCode } from '../errors.js'
+
+/** The exit codes of `mcbn`. Scripts may rely on them. */
+export const EXIT = {
+  /** Everything asked for was done; a listener was stopped by SIGINT or SIGTERM. */
+  ok: 0,
+  /** The command line was right, the deed failed: refused, no answer, connection lost. */
+  failure: 1,
+  /** The command line itself is wrong. Nothing was sent. */
+  usage: 2,
+} as const
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
+
+/** Ends the process with its exit code, once all output has left it. The first call counts. */
+export type Finish = (code: number) => void
+
+/** A wrong command line. The message names the option or argument and what it takes. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+/**
+ * The second half of an error line: what to do at the command line. The library's messages say
+ * what was expected and what came, in terms of its options; these are in terms of the shell's.
+ */
+const ADVICE: Partial<Record<McbnErrorCode, string>> = {
+  MCBN_PSK_MISMATCH:
+    'give both sides the same key (and say hex: or ascii: alike), then compare what "mcbn derive" prints for kcv on each',
+  MCBN_PSK_IDENTITY_UNKNOWN: 'add this identity on the server, or correct --psk <identity>:<key>',
+  MCBN_PSK_NOT_USED: 'this is not the server that has your key: check address and port',
+  MCBN_HANDSHAKE_FAILED:
+    'check identity and key on both sides, then compare --ciphers and --min-version/--max-version',
+  MCBN_PROTOCOL_ERROR: 'check that the peer really speaks this protocol on this port',
+  MCBN_HANDSHAKE_TIMEOUT:
+    'check address, port and firewall; a DTLS peer with another key can be silent too',
+  MCBN_CONNECTION_FAILED: 'check that a server listens there and that the name is right',
+  MCBN_CONNECTION_LOST: 'connect again; the peer or the network ended it midway',
+}
+
+/** Which exit code an error stands for: the caller's mistakes are 2, the world's are 1. */
+export function exitCodeOf(error: unknown): ExitCode {
+  if (error instanceof UsageError) return EXIT.usage
+  return error instanceof McbnError && error.kind === 'usage' ? EXIT.usage : EXIT.failure
+}
+
+/**
+ * An error as one line without line end: message, code, what to do.
+ *
+ * @param command - the subcommand whose --help a usage error points to, if any.
+ */
+export function errorLine(error: unknown, command?: string): string {
+  const help = `mcbn ${command === undefined ? '' : `${command} `}--help`
+  if (error instanceof UsageError) return `mcbn: ${oneLine(error.message)}; see ${help}`
+  if (error instanceof McbnError) {
+    const advice = ADVICE[error.code] ?? (error.kind === 'usage' ? `see ${help}` : undefined)
+    const text = `mcbn: ${oneLine(error.message)} (${error.code})`
+    return advice === undefined ? text : `${text}; ${advice}`
+  }
+  const system = systemErrorText(error)
+  if (system !== undefined) return `mcbn: ${system}`
+  // Ours: the stack is what a report needs, and it still has to be one line.
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return `mcbn: unexpected error, please report it: ${oneLine(text)} (MCBN_INTERNAL)`
+}
+
+/** The same as an object for --json. */
+export function errorFields(error: unknown): Record<string, unknown> {
+  if (error instanceof McbnError) {
+    const { code, kind, message, alert, participant, line } = error
+    const advice = ADVICE[code]
+    return { code, kind, message, alert, participant, line, advice }
+  }
+  if (error instanceof UsageError) return { code: 'USAGE', kind: 'usage', message: error.message }
+  const system = systemErrorText(error)
+  if (system !== undefined) return { code: 'SYSTEM', kind: 'environment', message: system }
+  return { code: 'MCBN_INTERNAL', kind: 'internal', message: String(error) }
+}
+
+/**
+ * Text as a single printable line. Identities and messages can be a stranger's bytes: control and
+ * direction-changing characters would forge lines or repaint the terminal, so they are spelled out.
+ */
+export function oneLine(text: string): string {
+  return text
+    .replace(/\s*[\r\n]+\s*/g, ' ')
+    .replace(
+      /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
+      (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
+    )
+    .trim()
+}
+
+/** An error of the operating system in words, e.g. for a port in use; undefined for others. */
+function systemErrorText(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('syscall' in error)) return undefined
+  const advice = 'code' in error ? SYSTEM_ADVICE[String(error.code)] : undefined
+  return advice === undefined ? oneLine(error.message) : `${oneLine(error.message)}; ${advice}`
+}
+
+const SYSTEM_ADVICE: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'stop the program that has this port, or use port 0 for a free one',
+  EADDRNOTAVAIL: 'this machine does not have that address; 0.0.0.0 and [::] stand for all it has',
+  EACCES: 'choose a port above 1023, or ask for the permission',
+  ENOTFOUND: 'check the host name',
+}

@@ -1,0 +1,121 @@
+// mcbn listen: a server for one purpose, which lives on whatever its peers do.
+
+import { Command, Option } from 'commander'
+import {
+  addConnectionFlags,
+  type ConnectionFlags,
+  KeyLog,
+  keyProtocolFor,
+  limitToKey,
+  sharedOptions,
+  versionRange,
+} from './connection.js'
+import { Diagnostics } from './diagnostics.js'
+import { EXIT, exitCodeOf, type Finish, UsageError } from './exit.js'
+import { addKeyOptions, type KeyReader } from './keys.js'
+import { atMost } from './link.js'
+import { type Listener, type ListenOptions, listenDtls, listenTls } from './listeners.js'
+import { type Service, serveEcho, serveHttp, serveStdio } from './services.js'
+import { onStopSignal } from './signals.js'
+import { formatTarget, parseTarget, type Target } from './url.js'
+
+/** How long an orderly end may take after a signal, in milliseconds. */
+const CLOSE_MS = 2000
+
+interface ListenFlags extends ConnectionFlags {
+  readonly echo?: boolean
+  readonly http?: boolean
+  readonly hint?: string
+}
+
+export function listenCommand(finish: Finish): Command {
+  const command = new Command('listen')
+  command
+    .description('serve: pass bytes between stdin/stdout and the peer, echo them, or answer HTTP')
+    .argument('<url>', 'tls://host:port or dtls://host:port; port 0 = a free one; IPv6 in brackets')
+    .addOption(new Option('--echo', 'send everything back; stdin is not read').conflicts('http'))
+    .option('--http', 'answer GET / with 200 and "ok" (tls:// only); stdin is not read')
+  const readKeys = addKeyOptions(command)
+  command.option('--hint <text>', 'identity hint to send (RFC 4279 section 5.2; not in TLSv1.3)')
+  addConnectionFlags(command)
+    .addHelpText('after', HELP)
+    .action(async (url: string, flags: ListenFlags) => {
+      const diagnostics = new Diagnostics(flags)
+      try {
+        await listen(url, flags, readKeys, diagnostics, finish)
+      } catch (error) {
+        diagnostics.failure(error, 'listen')
+        finish(exitCodeOf(error))
+      }
+    })
+  return command
+}
+
+const HELP = `
+Prints one line "listening on <url>" on stdout when ready, with the real port; with --json an object
+with the event "listening". With neither --echo nor --http the peers' data follows it, and stdin goes
+to the peer that connected last, on dtls:// one datagram a line; stdin waits while nobody is connected.
+
+Bad peers are refused and cost nobody else anything; --verbose tells about them. SIGINT and SIGTERM
+end it in order, with 0. Ends with 1 when it cannot listen, with 2 when the command line is wrong.
+
+Examples:
+  mcbn listen tls://127.0.0.1:8081 --psk Client1:<hexkey> --http
+  mcbn listen dtls://[::]:8081 --psk-file keys.txt --echo --verbose`
+
+async function listen(
+  url: string,
+  flags: ListenFlags,
+  readKeys: KeyReader,
+  diagnostics: Diagnostics,
+  finish: Finish,
+): Promise<void> {
+  const target = parseTarget(url)
+  if (flags.http === true && target.protocol === 'dtls') {
+    throw new UsageError('--http: HTTP needs a stream; expected a tls:// url, got dtls://')
+  }
+  const range = versionRange(flags, target)
+  const { keys, protocol } = await readKeys(keyProtocolFor(target, range))
+
+  const end = async (): Promise<void> => {
+    await atMost(CLOSE_MS, Promise.resolve(listener?.close()))
+    finish(EXIT.ok)
+  }
+  const service = serviceFor(target, flags, diagnostics, () => void end())
+  let listener: Listener | undefined
+  onStopSignal(end)
+  listener = await (target.protocol === 'tls' ? listenTls : listenDtls)({
+    target,
+    psk: keys,
+    versions: limitToKey(range, protocol, target),
+    options: {
+      ...sharedOptions(flags),
+      ...(flags.hint !== undefined && { pskIdentityHint: flags.hint }),
+    },
+    keyLog: KeyLog.open(flags),
+    service,
+    diagnostics,
+  } satisfies ListenOptions)
+  for (const key of keys.values()) key.fill(0)
+  announce({ ...target, port: listener.port }, listener.address, diagnostics)
+}
+
+function serviceFor(
+  target: Target,
+  flags: ListenFlags,
+  diagnostics: Diagnostics,
+  onStdoutGone: () => void,
+): Service {
+  if (flags.http === true) return serveHttp(diagnostics)
+  if (flags.echo === true) return serveEcho(diagnostics)
+  return serveStdio(target.protocol === 'dtls', diagnostics, onStdoutGone)
+}
+
+/** The line that scripts wait for: the URL as it was typed, with the port that it got. */
+function announce(target: Target, address: string, { json }: Diagnostics): void {
+  const url = formatTarget(target)
+  const line = json
+    ? JSON.stringify({ event: 'listening', url, address, port: target.port })
+    : `listening on ${url}`
+  process.stdout.write(`${line}\n`)
+}

@@ -1,0 +1,102 @@
+// A listening server of either protocol, its connections handed to a service.
+
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import type { DtlsSocket } from '../dtls/index.js'
+import type { TlsSocket } from '../tls/index.js'
+import type { KeyLog, VersionRange } from './connection.js'
+import type { Diagnostics } from './diagnostics.js'
+import { atMost, factsOf, factsText, GOODBYE_MS } from './link.js'
+import type { Service } from './services.js'
+import { formatHostPort, type Target } from './url.js'
+
+export interface ListenOptions {
+  readonly target: Target
+  readonly psk: ReadonlyMap<string, Buffer>
+  /** tls:// only. */
+  readonly versions: VersionRange
+  /** Passed on to the library as they are. */
+  readonly options: {
+    readonly handshakeTimeout: number
+    readonly ciphers?: string
+    readonly ALPNProtocols?: string[]
+    readonly pskIdentityHint?: string
+  }
+  readonly keyLog: KeyLog | undefined
+  readonly service: Service
+  readonly diagnostics: Diagnostics
+}
+
+export interface Listener {
+  readonly address: string
+  readonly port: number
+  /** Takes no more peers and says goodbye to those that are there. */
+  close(): Promise<void>
+}
+
+// Libraries are loaded here and not at the top: `mcbn --help` needs no addon.
+
+export async function listenTls(call: ListenOptions): Promise<Listener> {
+  const { createServer } = await import('../tls/index.js')
+  const { target, psk, diagnostics, service } = call
+  const sockets = new Set<TlsSocket>()
+  const server = createServer({ psk, ...call.versions, ...call.options }, (socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+    follow(socket, diagnostics)
+    service.stream(socket)
+  })
+  server.on('tlsClientError', (error, socket) => {
+    diagnostics.peerFailed(error, formatHostPort(socket.remoteAddress, socket.remotePort))
+  })
+  if (call.keyLog !== undefined) server.on('keylog', call.keyLog.append)
+  server.listen(target.port, target.host)
+  await once(server, 'listening')
+  // From here on one failed accept (no file descriptor left) must not end the others.
+  server.on('error', (error) => diagnostics.peerFailed(error, 'accept'))
+  return {
+    ...placeOf(server.address()),
+    async close() {
+      const closed = once(server, 'close')
+      server.close()
+      for (const socket of sockets) socket.end()
+      await atMost(GOODBYE_MS, closed)
+      for (const socket of sockets) socket.destroy()
+    },
+  }
+}
+
+export async function listenDtls(call: ListenOptions): Promise<Listener> {
+  const { createServer } = await import('../dtls/index.js')
+  const { target, psk, diagnostics, service } = call
+  const server = createServer({ psk, ...call.options }, (socket) => {
+    follow(socket, diagnostics)
+    service.datagrams(socket)
+  })
+  server.on('clientError', (error, { address, port }) => {
+    diagnostics.peerFailed(error, formatHostPort(address, port))
+  })
+  if (call.keyLog !== undefined) server.on('keylog', call.keyLog.append)
+  server.listen(target.port, target.host)
+  await once(server, 'listening')
+  server.on('error', (error) => diagnostics.peerFailed(error, 'socket'))
+  return {
+    ...placeOf(server.address()),
+    close: async () => server.close(),
+  }
+}
+
+/** Tells of a connection's begin and end, and sees to it that no failure is without a listener. */
+function follow(socket: TlsSocket | DtlsSocket, diagnostics: Diagnostics): void {
+  const facts = factsOf(socket)
+  diagnostics.event('connected', `${facts.peer} connected (${factsText(facts)})`, { ...facts })
+  socket.on('error', (error: Error) => diagnostics.peerFailed(error, facts.peer))
+  socket.once('close', () => {
+    diagnostics.event('closed', `${facts.peer} closed`, { peer: facts.peer })
+  })
+}
+
+function placeOf(address: AddressInfo | string | null): { address: string; port: number } {
+  if (address === null || typeof address === 'string') throw new Error('not listening on a port')
+  return address
+}

@@ -1,0 +1,76 @@
+#!/usr/bin/env node
+// The command `mcbn`. Everything it can do is a file beside this one.
+
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import { connectCommand } from './connect.js'
+import { demoCommand } from './demo/command.js'
+import { deriveCommand } from './derive.js'
+import { EXIT, errorLine, exitCodeOf, type Finish, UsageError } from './exit.js'
+import { listenCommand } from './listen.js'
+
+let finishing = false
+
+/** Output may be a pipe, which Node.js writes to in the background: it has to leave first. */
+const finish: Finish = (code) => {
+  if (finishing) return
+  finishing = true
+  const exit = () => process.exit(code)
+  process.stdout.write('', () => process.stderr.write('', exit))
+}
+
+// A reader that went away is no failure of ours; who needs to know listens as well (output.ts).
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
+process.on('uncaughtException', (error) => {
+  process.stderr.write(`${errorLine(error)}\n`)
+  finish(EXIT.failure)
+})
+
+const program = new Command('mcbn')
+  .description('connect only when enough participants agree: PSK TLS 1.3, TLS 1.2 and DTLS 1.2')
+  .version(version(), '-V, --version')
+  .addCommand(listenCommand(finish))
+  .addCommand(connectCommand(finish))
+  .addCommand(deriveCommand())
+  .addCommand(demoCommand(finish))
+  .addHelpText('after', '\nmcbn <command> --help tells the options and gives examples.')
+
+for (const command of [program, ...program.commands]) {
+  // Errors are ours to print, as one line; help and version go to stdout as they are.
+  command.exitOverride().configureOutput({ outputError: () => undefined })
+}
+
+try {
+  if (process.argv.length <= 2) {
+    const names = program.commands.map((command) => command.name()).join(', ')
+    throw new UsageError(`expected a command: ${names}`)
+  }
+  await program.parseAsync()
+} catch (error) {
+  if (error instanceof CommanderError && error.exitCode === 0) {
+    finish(EXIT.ok)
+  } else {
+    const shown = error instanceof CommanderError ? new UsageError(withoutValues(error)) : error
+    process.stderr.write(`${errorLine(shown, commandName())}\n`)
+    finish(exitCodeOf(shown))
+  }
+}
+
+/** commander's sentence; a mistyped `--pks=<key>` must not show the key. */
+function withoutValues(error: CommanderError): string {
+  return error.message
+    .replace(/^error: /, '')
+    .replace(/'(--?[^'=]*)=[^']*'/, "'$1'")
+    .replace(/\s*\n\s*/g, ' ')
+}
+
+/** The subcommand that --help is offered for. */
+function commandName(): string | undefined {
+  const typed = process.argv[2]
+  return program.commands.find((command) => command.name() === typed)?.name()
+}
+
+function version(): string {
+  const file = new URL('../../package.json', import.meta.url)
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
+}
