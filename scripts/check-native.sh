@@ -54,7 +54,7 @@ check_tidy() {
   local prefix api
   prefix=$(node_headers) || return
   api=$(node -p "require('node-addon-api').include_dir") || return
-  find native -name '*.cc' -print0 | sort -z | xargs -0 -n 1 -P $JOBS "$tidy" --quiet -- \
+  find native -name '*.cc' -print0 | sort -z | xargs -0 -I{} -P $JOBS "$tidy" --quiet {} -- \
     -std=c++20 -fno-exceptions -fno-rtti -Inative -isystem "$prefix/include/node" -isystem "$api" \
     -DNAPI_VERSION=9 -DNODE_ADDON_API_DISABLE_DEPRECATED -DNODE_ADDON_API_DISABLE_CPP_EXCEPTIONS \
     -DOPENSSL_API_COMPAT=30000 2> >(grep -v 'warnings\? generated\|^Suppressed\|^Use -' >&2)
