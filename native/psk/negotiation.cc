@@ -282,8 +282,9 @@ unsigned Negotiation::onClientKey(SSL* ssl, const char*, char* identity,
     return 0;
   }
   const Secret& secret = self->entry_.key;
-  if (secret.size() > capacity || self->identity_.size() + 1 > identity_capacity) return 0;
-  std::memcpy(identity, self->identity_.c_str(), self->identity_.size() + 1);
+  if (secret.size() > capacity || self->identity_.size() > identity_capacity) return 0;
+  // OpenSSL's buffer is zeroed and one byte longer than the capacity it tells: 256 bytes fit.
+  std::memcpy(identity, self->identity_.data(), self->identity_.size());
   std::memcpy(key, secret.data(), secret.size());
   self->key_given_ = true;
   return static_cast<unsigned>(secret.size());

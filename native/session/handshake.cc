@@ -109,6 +109,9 @@ bool Handshake::useKey(Identity identity, PskEntry entry) {
   if (!context_->speaks13()) return true;
   const Suites13& suites = context_->suites();
   const std::string& names = hash == PskHash::Sha384 ? suites.sha384 : suites.sha256;
+  if (names.empty()) {  // TLS 1.2 does not bind a key to a hash
+    return context_->speaks12() && SSL_set_max_proto_version(ssl_, TLS1_2_VERSION) == 1;
+  }
   return SSL_set_ciphersuites(ssl_, names.c_str()) == 1;
 }
 

@@ -76,7 +76,8 @@ function destinationOf(options: TlsConnectOptions): Destination {
     )
   }
   // node:http passes ports on as strings that it took from URLs.
-  const number = integerOption('port', Number(port), { min: 1, max: 65_535 }, 0)
+  const given: unknown = /^\d+$/.test(String(port)) ? Number(port) : port
+  const number = integerOption('port', given, { min: 1, max: 65_535 }, 0)
   const host = stringOption('host', options.host) ?? 'localhost'
   const name = `${host.includes(':') ? `[${host}]` : host}:${number}`
   return { name, open: (resolved) => openTcp({ host, port: number }, options, resolved) }

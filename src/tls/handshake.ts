@@ -5,6 +5,8 @@ import type { ClientKey } from '../keys/client-key.js'
 import { askClientKey, clientKey } from '../keys/client-key.js'
 import type { Asker, Cancel, ServerKeys } from '../keys/server-keys.js'
 import type { NativeContext, NativeQuestion } from '../native/contract.js'
+import { READY } from '../native/contract.js'
+import { toError } from '../native/failure.js'
 import { loadAddon } from '../native/load.js'
 import type { NativeTlsSession } from '../native/tls.js'
 import { refuseNul } from '../psk/identity.js'
@@ -100,8 +102,13 @@ export class ClientSide implements HandshakeSide<undefined> {
     const make = (key: ClientKey | undefined): void => {
       const session = new (loadAddon().TlsSession)(this.#context, keylog, this.#servername, asks)
       if (key) {
-        session.useKey(key.identity, key.key, key.hash)
+        const step = session.useKey(key.identity, key.key, key.hash)
         key.key.fill(0)
+        if (step & READY.failed) {
+          ready(toError(session.takeFailure()))
+          session.destroy()
+          return
+        }
       }
       ready(session)
     }
