@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <semaphore>
 #include <utility>
 
@@ -10,6 +9,10 @@ namespace mcbn {
 namespace {
 
 constexpr uint64_t kWakeUpToken = UINT64_MAX;
+
+uint32_t littleEndian(ByteView bytes) {
+  return bytes[0] | bytes[1] << 8 | bytes[2] << 16 | static_cast<uint32_t>(bytes[3]) << 24;
+}
 
 // True when `a` comes after `b`; submission numbers wrap.
 bool after(uint32_t a, uint32_t b) { return static_cast<int32_t>(a - b) > 0; }
@@ -173,19 +176,19 @@ void IoThread::sendSubmissions(bool regardless) {
 }
 
 void IoThread::sendRows(ByteView rows) {
-  struct {
-    uint32_t endpoint, session, length;
-  } row;
+  constexpr size_t kHeader = 12;
   const Milliseconds time = now();
-  while (rows.size() >= sizeof row) {
-    std::memcpy(&row, rows.data(), sizeof row);
-    rows = rows.subspan(sizeof row);
-    if (row.length > rows.size()) return;
-    if (Endpoint* found = endpoint(row.endpoint)) {
-      found->send(row.session, rows.first(row.length), time);
+  while (rows.size() >= kHeader) {
+    const uint32_t id = littleEndian(rows);
+    const uint32_t session = littleEndian(rows.subspan(4));
+    const uint32_t length = littleEndian(rows.subspan(8));
+    rows = rows.subspan(kHeader);
+    if (length > rows.size()) return;
+    if (Endpoint* found = endpoint(id)) {
+      found->send(session, rows.first(length), time);
       touched(*found);
     }
-    rows = rows.subspan(row.length);
+    rows = rows.subspan(length);
   }
 }
 

@@ -41,8 +41,7 @@ class IoThread {
   void post(Task task);
   // The same, and waits until it has run. The I/O thread never waits for JavaScript, so this is short.
   void call(Task task);
-  // Messages to send: rows of { endpoint u32, session u32, length u32, bytes }, little-endian as the
-  // machine is. Returns the submission's number; a Progress event answers notifyAt().
+  // Messages to send: rows of { endpoint u32, session u32, length u32, bytes }, little-endian. Returns the submission's number; a Progress event answers notifyAt().
   uint32_t submit(ByteView rows);
   // The newest submission whose datagrams the system has taken.
   uint32_t progress() const { return progress_.load(std::memory_order_acquire); }

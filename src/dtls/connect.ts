@@ -1,0 +1,237 @@
+import { lookup as dnsLookup } from 'node:dns'
+import { isIP } from 'node:net'
+import { McbnError } from '../errors.js'
+import { askClientKey, type ClientKey, clientKey, isClientLookup } from '../keys/client-key.js'
+import { clientContext } from '../native/context.js'
+import type { NativeContext } from '../native/contract.js'
+import type {
+  NativeBound,
+  NativeConnectOptions,
+  NativeEnding,
+  NativeOpenedSession,
+  NativeSessionQuestion,
+} from '../native/dtls.js'
+import { toError } from '../native/failure.js'
+import { integerOption, objectOption, servernameOption, stringOption } from '../options.js'
+import { refuseNul } from '../psk/identity.js'
+import type { PskClientSource } from '../psk/types.js'
+import type { EndpointListener, IoThread } from './io-thread.js'
+import { sharedClientThread } from './io-thread.js'
+import { portOption, type ResolvedDtlsOptions, resolveDtlsOptions } from './options.js'
+import { DtlsSocket, type SocketHome } from './socket.js'
+import { systemError } from './system-error.js'
+import type { DtlsConnectOptions } from './types.js'
+
+/** A client's endpoint has one session. */
+const SESSION = 1
+
+/**
+ * Opens a DTLS 1.2 association with a server. All clients of a JavaScript thread share one I/O thread.
+ *
+ * @param onSecureConnect - once, on `secureConnect`.
+ * @returns the socket, in state `opening`: wait for `opened` or `secureConnect`.
+ * @throws {McbnError} of kind `usage` for wrong options; `MCBN_ADDON_UNAVAILABLE`. Everything that the
+ * network or the peer does comes as `error`.
+ */
+export function connect(options: DtlsConnectOptions, onSecureConnect?: () => void): DtlsSocket {
+  objectOption('options', options)
+  const resolved = resolveDtlsOptions(options)
+  const target = targetOf(options)
+  const { psk, signal } = options
+  const key = isClientLookup(psk) ? undefined : clientKey(psk)
+  try {
+    if (key) refuseNul(key.identity, 'DTLSv1.2')
+    const context = clientContext(resolved.context)
+    const socket = new DtlsSocket()
+    if (onSecureConnect) socket.once('secureConnect', onSecureConnect)
+    new Client(socket, { ...resolved, target, psk, key, context, signal })
+    return socket
+  } catch (error) {
+    key?.key.fill(0)
+    throw error
+  }
+}
+
+interface Target {
+  readonly host: string
+  readonly port: number
+  readonly family: 0 | 4 | 6
+  readonly localAddress: string
+  readonly localPort: number
+  readonly servername: string
+}
+
+interface ClientSettings extends Omit<ResolvedDtlsOptions, 'context'> {
+  readonly target: Target
+  readonly psk: PskClientSource
+  readonly key: ClientKey | undefined
+  readonly context: NativeContext
+  readonly signal: AbortSignal | undefined
+}
+
+function targetOf(options: DtlsConnectOptions): Target {
+  const { family, localAddress } = options
+  if (localAddress !== undefined && isIP(localAddress) === 0) {
+    throw new McbnError('MCBN_OPTION_RANGE', 'localAddress: expected an IP address')
+  }
+  const wanted = integerOption('family', family, { min: 0, max: 6 }, 0)
+  if (wanted !== 0 && wanted !== 4 && wanted !== 6) {
+    throw new McbnError('MCBN_OPTION_RANGE', `family: expected 0, 4 or 6, got ${wanted}`)
+  }
+  return {
+    host: stringOption('host', options.host, 255) || 'localhost',
+    port: portOption('port', options.port, 1),
+    family: localAddress === undefined ? wanted : (isIP(localAddress) as 4 | 6),
+    localAddress: localAddress ?? '',
+    localPort: portOption('localPort', options.localPort ?? 0, 0),
+    servername: servernameOption(options.servername) ?? '',
+  }
+}
+
+/** The endpoint of one client socket. */
+class Client implements EndpointListener, SocketHome {
+  readonly thread: IoThread
+  readonly endpoint: number
+  readonly highWaterMark: number
+  readonly #socket: DtlsSocket
+  readonly #settings: ClientSettings
+  #cancelLookup: (() => void) | undefined
+  #lookupError: McbnError | undefined
+  #batched = false
+  #released = false
+  readonly #onAbort = () => void this.#socket.destroy(this.#settings.signal?.reason as Error)
+
+  constructor(socket: DtlsSocket, settings: ClientSettings) {
+    this.thread = sharedClientThread()
+    this.highWaterMark = settings.highWaterMark
+    this.#socket = socket
+    this.#settings = settings
+    this.endpoint = this.thread.register(this)
+    this.thread.ref()
+    socket.attach(this, SESSION)
+    socket.on('newListener', (event) => {
+      if (event === 'keylog' && !this.#released) {
+        this.thread.native.setKeylog(this.endpoint, { server: false, on: true })
+      }
+    })
+    // Not at once: the caller has yet to add listeners to the socket.
+    process.nextTick(() => this.#resolve())
+    if (settings.signal?.aborted) this.#onAbort()
+    else settings.signal?.addEventListener('abort', this.#onAbort, { once: true })
+  }
+
+  #resolve(): void {
+    const { host, family } = this.#settings.target
+    if (isIP(host) !== 0) return this.#open(host)
+    dnsLookup(host, { family }, (error, address) => {
+      if (error) return this.#fail(connectionFailed(`${host}: ${error.message}`, error))
+      this.#open(address)
+    })
+  }
+
+  #open(address: string): void {
+    if (this.#released) return
+    const { target, key, session, recvBufferSize, sendBufferSize, context } = this.#settings
+    const options: NativeConnectOptions = {
+      ...session,
+      address,
+      port: target.port,
+      localAddress: target.localAddress,
+      localPort: target.localPort,
+      servername: target.servername,
+      keylog: this.#socket.listenerCount('keylog') > 0,
+      reusePort: false,
+      ipv6Only: false,
+      recvBufferSize,
+      sendBufferSize,
+      ...key,
+    }
+    const bound: NativeBound = this.thread.native.connect(this.endpoint, context, options)
+    key?.key.fill(0)
+    if ('error' in bound) {
+      const error = systemError(bound.error, address, target.port)
+      this.#fail(connectionFailed(error.message, error))
+    }
+  }
+
+  #fail(error: McbnError): void {
+    this.#socket.onEnded(error)
+  }
+
+  // ---- from the I/O thread ------------------------------------------------------------------------
+
+  onOpened(_session: number, details: NativeOpenedSession): void {
+    this.#socket.onOpened(details, undefined)
+  }
+
+  onMessage(_session: number, message: Buffer): void {
+    this.#batched = this.#socket.onMessage(message) || this.#batched
+  }
+
+  onBatchEnd(): void {
+    if (!this.#batched) return
+    this.#batched = false
+    this.#socket.onBatchEnd()
+  }
+
+  onQuestion(_session: number, { number, hint }: NativeSessionQuestion): void {
+    const { psk, lookupTimeout } = this.#settings
+    if (!isClientLookup(psk)) return
+    this.#cancelLookup = askClientKey(psk, hint, lookupTimeout, (answer) => {
+      this.#cancelLookup = undefined
+      if ('error' in answer) return this.#answerFailed(number, answer.error)
+      const { identity, key, hash } = answer
+      try {
+        refuseNul(identity, 'DTLSv1.2')
+        this.thread.native.answer(this.endpoint, SESSION, number, key, hash, identity, false)
+      } catch (error) {
+        this.#answerFailed(number, error as McbnError)
+      } finally {
+        key.fill(0)
+      }
+    })
+  }
+
+  #answerFailed(number: number, error: McbnError): void {
+    this.#lookupError = error
+    this.thread.native.answer(this.endpoint, SESSION, number, undefined, undefined, undefined, true)
+  }
+
+  onRefused(_session: number, { failure }: NativeEnding): void {
+    const error = this.#lookupError ?? (failure && toError(failure))
+    this.#fail(error ?? connectionFailed('the server closed before the handshake was done', undefined))
+  }
+
+  onEnded(_session: number, { failure }: NativeEnding): void {
+    this.#socket.onEnded(failure && toError(failure))
+  }
+
+  onKeylog(_session: number, line: Buffer): void {
+    this.#socket.emit('keylog', line)
+  }
+
+  onSocketError(): void {
+    // A client's endpoint ends its session with such an error instead.
+  }
+
+  // ---- from the socket ----------------------------------------------------------------------------
+
+  release(): void {
+    if (this.#released) return
+    this.#released = true
+    this.#cancelLookup?.()
+    this.#settings.key?.key.fill(0)
+    this.#settings.signal?.removeEventListener('abort', this.#onAbort)
+    this.thread.closeEndpoint(this.endpoint)
+    this.thread.unref()
+  }
+
+  orphanedError(): boolean {
+    return false
+  }
+}
+
+function connectionFailed(why: string, cause: Error | undefined): McbnError {
+  const options = cause === undefined ? {} : { cause }
+  return new McbnError('MCBN_CONNECTION_FAILED', `no connection: ${why}`, options)
+}

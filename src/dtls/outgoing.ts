@@ -1,0 +1,104 @@
+// How much of what one socket has sent is still waiting, and when to tell it to wait or go on.
+
+import type { IoThread, Stager, Waiter } from './io-thread.js'
+
+interface Submitted {
+  readonly number: number
+  readonly bytes: number
+}
+
+/** Messages beyond so many high-water marks are not taken. */
+const TAKEN_MARKS = 4
+
+export class Outgoing implements Stager, Waiter {
+  readonly #thread: IoThread
+  readonly #endpoint: number
+  readonly #session: number
+  readonly #highWaterMark: number
+  readonly #onDrain: () => void
+  #staged = 0
+  #submitted: Submitted[] = []
+  #submittedBytes = 0
+  #waiting = false
+
+  constructor(
+    thread: IoThread,
+    endpoint: number,
+    session: number,
+    highWaterMark: number,
+    onDrain: () => void,
+  ) {
+    this.#thread = thread
+    this.#endpoint = endpoint
+    this.#session = session
+    this.#highWaterMark = highWaterMark
+    this.#onDrain = onDrain
+  }
+
+  /** Bytes of messages that the system has not taken yet. */
+  get bytes(): number {
+    this.#settle()
+    return this.#staged + this.#submittedBytes
+  }
+
+  /** Whether one more message is taken, however large. */
+  get accepts(): boolean {
+    const limit = this.#highWaterMark * TAKEN_MARKS
+    // The unsettled sum is an upper bound, and costs nothing.
+    return this.#staged + this.#submittedBytes < limit || this.bytes < limit
+  }
+
+  /** @returns false when the high-water mark is reached: onDrain() follows. */
+  push(message: Uint8Array): boolean {
+    this.#staged += message.length
+    this.#thread.stage(this.#endpoint, this.#session, message, this)
+    if (this.#staged + this.#submittedBytes < this.#highWaterMark) return true
+    if (this.bytes < this.#highWaterMark) return true
+    this.#wait()
+    return false
+  }
+
+  onSubmitted(number: number): void {
+    if (this.#staged === 0) return
+    this.#submitted.push({ number, bytes: this.#staged })
+    this.#submittedBytes += this.#staged
+    this.#staged = 0
+  }
+
+  onProgress(): boolean {
+    if (this.bytes > this.#highWaterMark / 2) {
+      this.#waiting = false
+      this.#wait()
+      return false
+    }
+    this.#waiting = false
+    this.#onDrain()
+    // A listener may have filled it again.
+    return !this.#waiting
+  }
+
+  stop(): void {
+    this.#waiting = false
+    this.#thread.forget(this)
+  }
+
+  #wait(): void {
+    if (this.#waiting) return
+    this.#waiting = true
+    this.#thread.flush()
+    this.#thread.wait(this, this.#submitted.at(-1)?.number ?? this.#thread.native.progress())
+  }
+
+  #settle(): void {
+    if (this.#submitted.length === 0) return
+    const progress = this.#thread.native.progress()
+    let gone = 0
+    for (const { number, bytes } of this.#submitted) {
+      // Numbers wrap at 2^32.
+      if (((number - progress) | 0) > 0) break
+      this.#submittedBytes -= bytes
+      gone += 1
+    }
+    if (gone > 0) this.#submitted = this.#submitted.slice(gone)
+  }
+}

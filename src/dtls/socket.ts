@@ -1,0 +1,434 @@
+import { EventEmitter } from 'node:events'
+import { types } from 'node:util'
+import { McbnError } from '../errors.js'
+import type { NativeOpenedSession } from '../native/dtls.js'
+import { integerOption, stringOption, typeName } from '../options.js'
+import type { IoThread } from './io-thread.js'
+import { Outgoing } from './outgoing.js'
+import type { DtlsCipher } from './types.js'
+
+/** What a socket sends: bytes, or a string as UTF-8. */
+export type Datagram = string | Uint8Array | DataView
+
+/** Figures of one session, since it began. Bytes are UDP payload. */
+export interface DtlsSocketStats {
+  readonly datagramsReceived: number
+  readonly datagramsSent: number
+  readonly bytesReceived: number
+  readonly bytesSent: number
+  readonly messagesReceived: number
+  readonly messagesSent: number
+  /** Flights of the handshake that were sent again. */
+  readonly retransmits: number
+  /** Records of the handshake that were not let through to OpenSSL. */
+  readonly recordsDropped: number
+  /** Messages not taken by `send` and `sendMany`, because four high-water marks were waiting. */
+  readonly dropped: number
+}
+
+export interface DtlsSocketEvents {
+  secureConnect: []
+  message: [message: Buffer]
+  messages: [messages: Buffer[]]
+  drain: []
+  keylog: [line: Buffer]
+  error: [error: Error]
+  close: []
+  newListener: [event: string | symbol, listener: unknown]
+}
+
+/** Where a socket lives, and what its owner wants to know. */
+export interface SocketHome {
+  readonly thread: IoThread
+  readonly endpoint: number
+  readonly highWaterMark: number
+  /** The session ends from this side; its number is not heard of again. */
+  release(): void
+  /** Takes an error that has no listener on the socket; false: it is to be thrown. */
+  orphanedError(error: Error): boolean
+}
+
+/** Messages that came before anybody listened are kept, up to so many bytes. */
+const MAX_EARLY_BYTES = 1_048_576
+const MAX_EXPORT_BYTES = 16_384
+
+/**
+ * One DTLS 1.2 association (RFC 6347): a message is a datagram, kept whole, not repeated by the library,
+ * and it may get lost or overtake another as any UDP datagram may.
+ *
+ * Made by `connect` and `createServer` of mcbn/dtls. Emits `secureConnect`; `message` (Buffer) for each
+ * message; `messages` (Buffer[]) once for what came together, in addition; `drain`; `keylog` (line);
+ * `error`; `close`, always and last.
+ *
+ * Messages that arrive before there is a listener are kept (up to 1 MiB) and delivered to the first one.
+ * An error without an `error` listener is thrown only where nobody else can know: not when `opened` was
+ * asked for, and on a server it becomes the server's `clientError`.
+ */
+export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents> {
+  #state: 'opening' | 'open' | 'closed' = 'opening'
+  #home: SocketHome | undefined
+  #session = 0
+  #outgoing: Outgoing | undefined
+  #details: NativeOpenedSession | undefined
+  #peer: Peer | undefined
+  #dropped = 0
+  #early: Buffer[] | undefined = []
+  #earlyBytes = 0
+  #batch: Buffer[] = []
+  #lastStats: DtlsSocketStats | undefined
+  #promised = false
+  readonly #opened = deferred<this>()
+  readonly #closed = deferred<void>()
+
+  /** @internal */
+  constructor() {
+    super()
+    this.on('newListener', (event) => {
+      if ((event !== 'message' && event !== 'messages') || this.#early === undefined) return
+      process.nextTick(() => this.#deliverEarly())
+    })
+  }
+
+  // ---- what it is ---------------------------------------------------------------------------------
+
+  /** Resolves when the handshake is done; rejects with its McbnError. */
+  get opened(): Promise<this> {
+    this.#promised = true
+    return this.#opened.promise
+  }
+
+  /** Resolves when the socket is closed, for whatever reason. */
+  get closed(): Promise<void> {
+    return this.#closed.promise
+  }
+
+  /** `opening`, `open` or `closed`. */
+  get readyState(): 'opening' | 'open' | 'closed' {
+    return this.#state
+  }
+
+  /** The identity of the key in use (RFC 4279 section 2); undefined before the session is open. */
+  get pskIdentity(): Buffer | undefined {
+    return this.#details?.identity
+  }
+
+  /** On a server: what the key's entry carried as `peer`. */
+  get peer(): Peer | undefined {
+    return this.#peer
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.#details?.remoteAddress
+  }
+
+  get remotePort(): number | undefined {
+    return this.#details?.remotePort
+  }
+
+  get remoteFamily(): 'IPv4' | 'IPv6' | undefined {
+    if (!this.#details) return undefined
+    return this.#details.remoteAddress.includes(':') ? 'IPv6' : 'IPv4'
+  }
+
+  /** Always true, as on a tls.TLSSocket. */
+  get encrypted(): true {
+    return true
+  }
+
+  /** The name the client asked for (RFC 6066 section 3), or undefined. */
+  get servername(): string | undefined {
+    return this.#details?.servername || undefined
+  }
+
+  /** The agreed application protocol (RFC 7301), or `false`, as on a tls.TLSSocket. */
+  get alpnProtocol(): string | false {
+    return this.#details?.alpn || false
+  }
+
+  getProtocol(): 'DTLSv1.2' | null {
+    return this.#details ? 'DTLSv1.2' : null
+  }
+
+  getCipher(): DtlsCipher | undefined {
+    if (!this.#details) return undefined
+    const { cipher, standardCipher } = this.#details
+    return { name: cipher, standardName: standardCipher, version: 'DTLSv1.2' }
+  }
+
+  /** Bytes of the largest message that fits one datagram of `mtu` bytes; 0 before the session is open. */
+  get maxDatagramSize(): number {
+    return this.#details?.maxMessage ?? 0
+  }
+
+  /** Bytes of messages taken by `send` that the system has not taken yet. */
+  get bufferedAmount(): number {
+    return this.#outgoing?.bytes ?? 0
+  }
+
+  get stats(): DtlsSocketStats {
+    const native = this.#home?.thread.native.sessionStats(this.#home.endpoint, this.#session)
+    if (native) this.#lastStats = { ...native, dropped: this.#dropped }
+    return this.#lastStats ?? { ...NO_STATS, dropped: this.#dropped }
+  }
+
+  // ---- what it does -------------------------------------------------------------------------------
+
+  /**
+   * Sends one message as one datagram.
+   *
+   * @param data - 1 to `maxDatagramSize` bytes; copied.
+   * @returns `false` when `highWaterMark` bytes are waiting: `drain` follows. The message was taken all
+   * the same, unless four times as much is waiting; then it is dropped and counted in `stats.dropped`.
+   * @throws {McbnError} `MCBN_MESSAGE_TOO_LARGE`; `MCBN_OPTION_TYPE`; `MCBN_SOCKET_CLOSED` unless open.
+   */
+  send(data: Datagram): boolean {
+    const outgoing = this.#writable()
+    const message = this.#checked(data)
+    if (!outgoing.accepts) {
+      this.#dropped += 1
+      return false
+    }
+    return outgoing.push(message)
+  }
+
+  /**
+   * Sends several messages, each as one datagram.
+   *
+   * @returns how many were taken; fewer than given when four high-water marks are waiting: `drain`
+   * follows. All are checked before the first is sent.
+   * @throws {McbnError} as `send` does.
+   */
+  sendMany(datagrams: Iterable<Datagram>): number {
+    const outgoing = this.#writable()
+    const messages = Array.from(datagrams, (data) => this.#checked(data))
+    let taken = 0
+    for (const message of messages) {
+      if (!outgoing.accepts) break
+      outgoing.push(message)
+      taken += 1
+    }
+    return taken
+  }
+
+  /**
+   * Sends what `send` has taken, then close_notify (RFC 5246 section 7.2.1), and closes. UDP may lose
+   * the close_notify like any datagram.
+   *
+   * @returns `closed`.
+   */
+  close(): Promise<void> {
+    this.destroy()
+    return this.closed
+  }
+
+  /** As `close`, and emits `error` if one is given. */
+  destroy(error?: Error): this {
+    if (this.#state === 'closed') return this
+    this.#rememberStats()
+    const home = this.#home
+    this.#end(error)
+    home?.release()
+    return this
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /**
+   * Keying material of this session for another use (RFC 5705): the same on both sides.
+   *
+   * @param length - bytes wanted, 1 to 16_384.
+   * @param label - see the IANA registry of TLS exporter labels.
+   * @throws {McbnError} `MCBN_EXPORTER_UNAVAILABLE` unless open, and when the peer does not support the
+   * extended master secret (RFC 7627), without which exporters cannot be trusted.
+   */
+  exportKeyingMaterial(length: number, label: string, context?: Uint8Array): Buffer {
+    integerOption('length', length, { min: 1, max: MAX_EXPORT_BYTES, unit: 'bytes' }, 0)
+    const name = stringOption('label', label, 249) ?? ''
+    const home = this.#home
+    if (this.#state !== 'open' || !home) {
+      throw new McbnError('MCBN_EXPORTER_UNAVAILABLE', `expected an open socket, it is ${this.#state}`)
+    }
+    const { native } = home.thread
+    const material = native.exportKeyingMaterial(home.endpoint, this.#session, length, name, context)
+    if (material) return material
+    throw new McbnError(
+      'MCBN_EXPORTER_UNAVAILABLE',
+      'the peer does not support the extended master secret (RFC 7627), so nothing can be exported safely',
+    )
+  }
+
+  // ---- from its endpoint --------------------------------------------------------------------------
+
+  /** @internal The socket has a place; messages cannot be sent yet. */
+  attach(home: SocketHome, session: number): void {
+    this.#home = home
+    this.#session = session
+  }
+
+  /** @internal */
+  onOpened(details: NativeOpenedSession, peer: Peer | undefined): void {
+    const home = this.#home
+    if (this.#state !== 'opening' || !home) return
+    this.#state = 'open'
+    this.#details = details
+    this.#peer = peer
+    const onDrain = () => void this.emit('drain')
+    this.#outgoing = new Outgoing(
+      home.thread,
+      home.endpoint,
+      this.#session,
+      home.highWaterMark,
+      onDrain,
+    )
+    this.#opened.resolve(this)
+    this.emit('secureConnect')
+  }
+
+  /** @internal @returns whether onBatchEnd() is wanted. */
+  onMessage(message: Buffer): boolean {
+    if (this.#state !== 'open') return false
+    if (this.#early !== undefined) {
+      if (!this.#listening) return this.#keepEarly(message)
+      this.#deliverEarly()
+    }
+    const batched = this.listenerCount('messages') > 0
+    if (batched) this.#batch.push(message)
+    this.emit('message', message)
+    return batched
+  }
+
+  /** @internal */
+  onBatchEnd(): void {
+    if (this.#batch.length === 0) return
+    const batch = this.#batch
+    this.#batch = []
+    this.emit('messages', batch)
+  }
+
+  /** @internal The I/O thread has ended the session already. */
+  onEnded(error: Error | undefined): void {
+    if (this.#state === 'closed') return
+    this.onBatchEnd()
+    const home = this.#home
+    this.#end(error)
+    home?.release()
+  }
+
+  // ---- inside -------------------------------------------------------------------------------------
+
+  get #listening(): boolean {
+    return this.listenerCount('message') > 0 || this.listenerCount('messages') > 0
+  }
+
+  #writable(): Outgoing {
+    if (this.#state === 'open' && this.#outgoing) return this.#outgoing
+    const advice = this.#state === 'opening' ? 'wait for secureConnect' : 'open a new one'
+    throw new McbnError('MCBN_SOCKET_CLOSED', `the socket is ${this.#state}, not open; ${advice}`)
+  }
+
+  #checked(data: Datagram): Uint8Array {
+    const message = bytesOf(data)
+    if (message.length === 0) {
+      throw new McbnError('MCBN_OPTION_RANGE', 'data: expected at least 1 byte, got 0')
+    }
+    if (message.length > this.maxDatagramSize) {
+      throw new McbnError(
+        'MCBN_MESSAGE_TOO_LARGE',
+        `data: expected at most maxDatagramSize (${this.maxDatagramSize}) bytes, got ` +
+          `${message.length}; split the message, or raise mtu where the path carries more`,
+      )
+    }
+    return message
+  }
+
+  #keepEarly(message: Buffer): false {
+    if (this.#earlyBytes + message.length > MAX_EARLY_BYTES) {
+      this.#dropped += 1
+    } else {
+      this.#earlyBytes += message.length
+      this.#early?.push(message)
+    }
+    return false
+  }
+
+  #deliverEarly(): void {
+    const early = this.#early
+    if (early === undefined || !this.#listening) return
+    this.#early = undefined
+    for (const message of early) this.emit('message', message)
+    if (early.length > 0 && this.listenerCount('messages') > 0) this.emit('messages', early)
+  }
+
+  #rememberStats(): void {
+    if (this.#state === 'open') void this.stats
+  }
+
+  #end(error: Error | undefined): void {
+    const before = this.#state
+    this.#state = 'closed'
+    this.#outgoing?.stop()
+    if (before === 'opening') {
+      this.#opened.reject(
+        error ??
+          new McbnError('MCBN_SOCKET_CLOSED', 'the socket was closed before the handshake was done'),
+      )
+    }
+    const home = this.#home
+    process.nextTick(() => {
+      // What came last may not have met its listener yet.
+      this.#deliverEarly()
+      try {
+        if (error) this.#emitError(error, home)
+      } finally {
+        this.#closed.resolve()
+        this.emit('close')
+      }
+    })
+  }
+
+  #emitError(error: Error, home: SocketHome | undefined): void {
+    if (this.listenerCount('error') > 0) this.emit('error', error)
+    else if (!home?.orphanedError(error) && !this.#promised) this.emit('error', error)
+  }
+}
+
+const NO_STATS = {
+  datagramsReceived: 0,
+  datagramsSent: 0,
+  bytesReceived: 0,
+  bytesSent: 0,
+  messagesReceived: 0,
+  messagesSent: 0,
+  retransmits: 0,
+  recordsDropped: 0,
+}
+
+function bytesOf(data: Datagram): Uint8Array {
+  if (types.isUint8Array(data)) return data
+  if (typeof data === 'string') return Buffer.from(data)
+  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+  throw new McbnError(
+    'MCBN_OPTION_TYPE',
+    `data: expected a string or Uint8Array, got ${typeName(data)}`,
+  )
+}
+
+interface Deferred<Value> {
+  readonly promise: Promise<Value>
+  readonly resolve: (value: Value) => void
+  readonly reject: (error: Error) => void
+}
+
+/** A promise whose rejection is nobody's fault as long as nobody asked for it. */
+function deferred<Value>(): Deferred<Value> {
+  let resolve: (value: Value) => void = () => {}
+  let reject: (error: Error) => void = () => {}
+  const promise = new Promise<Value>((yes, no) => {
+    resolve = yes
+    reject = no
+  })
+  promise.catch(() => {})
+  return { promise, resolve, reject }
+}

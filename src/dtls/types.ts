@@ -1,0 +1,149 @@
+// The options of mcbn/dtls and their defaults.
+
+import type { PskClientSource, PskSource } from '../psk/types.js'
+
+/** What server and client have in common. */
+export interface DtlsOptions {
+  /**
+   * Cipher suites in OpenSSL's list format; only suites with a PSK that encrypt are used.
+   *
+   * @defaultValue forward-secret AEAD suites first, then every other AEAD suite with a PSK, down to
+   * PSK-AES128-CCM8 (RFC 7925 section 4.2).
+   * @throws {McbnError} `MCBN_CIPHERS_INVALID` when nothing usable is left.
+   */
+  readonly ciphers?: string
+  /**
+   * Application protocols in order of preference (RFC 7301). A server that has some refuses a client
+   * that offers only others.
+   *
+   * @defaultValue none
+   */
+  readonly ALPNProtocols?: readonly string[]
+  /**
+   * Milliseconds before an unfinished handshake is abandoned with `MCBN_HANDSHAKE_TIMEOUT`; `0` waits
+   * for ever. A wrong key is named long before (`MCBN_PSK_MISMATCH`).
+   *
+   * @defaultValue 10_000
+   */
+  readonly handshakeTimeout?: number
+  /**
+   * Milliseconds a `psk` function may take before the handshake fails with `MCBN_LOOKUP_TIMEOUT`;
+   * `0` waits for ever.
+   *
+   * @defaultValue 5_000
+   */
+  readonly lookupTimeout?: number
+  /**
+   * Milliseconds until a flight is sent again, 10 to 60_000; doubled each time (RFC 6347 section 4.2.4.1).
+   *
+   * @defaultValue 1_000 until a round trip has been measured, then four round trips, at least 250
+   */
+  readonly retransmitTimeout?: number
+  /**
+   * Milliseconds without a datagram in either direction after which a session ends with
+   * `MCBN_IDLE_TIMEOUT`; `0` never. A peer that vanished says no goodbye.
+   *
+   * @defaultValue 0
+   */
+  readonly idleTimeout?: number
+  /**
+   * Largest UDP payload to send, in bytes, 256 to 16_384: the path's MTU less 28 (IPv4) or 48 (IPv6).
+   * Handshake messages are fragmented to it (RFC 6347 section 4.2.3), longer messages refused.
+   *
+   * @defaultValue 1_400
+   */
+  readonly mtu?: number
+  /**
+   * Bytes a socket may have waiting to be sent before `send` returns `false`. Beyond four times as
+   * much messages are not taken any more, and counted in `stats.dropped`.
+   *
+   * @defaultValue 1_048_576
+   */
+  readonly highWaterMark?: number
+  /** Bytes of the system's receive buffer (SO_RCVBUF). @defaultValue the system's */
+  readonly recvBufferSize?: number
+  /** Bytes of the system's send buffer (SO_SNDBUF). @defaultValue the system's */
+  readonly sendBufferSize?: number
+}
+
+export interface DtlsServerOptions<Peer = undefined> extends DtlsOptions {
+  /** Keys by identity, or a function that finds them. */
+  readonly psk: PskSource<Peer>
+  /**
+   * Sent to clients to help them choose (RFC 4279 section 5.2); at most 256 bytes.
+   *
+   * @defaultValue none
+   */
+  readonly pskIdentityHint?: string
+  /**
+   * What a client with an unknown identity sees: `conceal` looks like a wrong key, on the wire and in
+   * time; `alert` says unknown_psk_identity (RFC 4279 section 2 allows both).
+   *
+   * @defaultValue 'conceal'
+   */
+  readonly unknownIdentity?: 'conceal' | 'alert'
+  /** Sessions at a time, handshakes included; more are not answered. @defaultValue 100_000 */
+  readonly maxSessions?: number
+  /** The same for one IP address; `0` no limit. @defaultValue 0 */
+  readonly maxSessionsPerHost?: number
+  /**
+   * Secret of the stateless cookies (RFC 6347 section 4.2.1), 16 to 1_024 bytes: the same for instances
+   * behind one address.
+   *
+   * @defaultValue 32 random bytes
+   */
+  readonly cookieSecret?: Uint8Array
+  /** Lets several sockets share the port (SO_REUSEPORT). @defaultValue false */
+  readonly reusePort?: boolean
+  /** On `::`, refuses IPv4 (IPV6_V6ONLY). @defaultValue false */
+  readonly ipv6Only?: boolean
+}
+
+export interface DtlsConnectOptions extends DtlsOptions {
+  /** One credential, or a function of the server's identity hint. */
+  readonly psk: PskClientSource
+  /** An address or a name. @defaultValue 'localhost' */
+  readonly host?: string | undefined
+  readonly port: number
+  /** As in node:net; also decides the address family. */
+  readonly localAddress?: string
+  readonly localPort?: number
+  /** 4 or 6: the addresses to choose from; 0 both. @defaultValue 0 */
+  readonly family?: 0 | 4 | 6
+  /**
+   * The name to ask the server for (RFC 6066 section 3): a host name, never an address.
+   *
+   * @defaultValue none
+   */
+  readonly servername?: string
+  /** Destroys the socket with an AbortError when it aborts. */
+  readonly signal?: AbortSignal
+}
+
+/** The one place where these defaults are written. */
+export const DTLS_DEFAULTS = {
+  handshakeTimeout: 10_000,
+  lookupTimeout: 5_000,
+  idleTimeout: 0,
+  mtu: 1_400,
+  highWaterMark: 1_048_576,
+  unknownIdentity: 'conceal',
+  maxSessions: 100_000,
+  maxSessionsPerHost: 0,
+} as const
+
+/** What {@link DtlsSocket.getCipher} gives. */
+export interface DtlsCipher {
+  /** OpenSSL's name, for example `PSK-AES128-CCM8`. */
+  readonly name: string
+  /** The RFC's name. */
+  readonly standardName: string
+  readonly version: 'DTLSv1.2'
+}
+
+/** Whom an event is about, as in node:dgram. */
+export interface RemoteInfo {
+  readonly address: string
+  readonly family: 'IPv4' | 'IPv6'
+  readonly port: number
+}

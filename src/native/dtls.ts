@@ -1,0 +1,173 @@
+// The typed mirror of native/binding/io_thread_wrap: an I/O thread with DTLS endpoints on it.
+//
+// JavaScript numbers endpoints, the addon numbers the sessions of an endpoint. What happens comes back in
+// batches: rows of five uint32 { kind, endpoint, session, a, b }, one slab of message bytes, details.
+
+import type { PskHash } from '../psk/types.js'
+import type { NativeContext, NativeFailure, NativeOpened, NativeQuestion } from './contract.js'
+
+/** Kinds of rows; native/engine/event.h has the same numbers. */
+export const EVENT = {
+  /** a, b: offset and length in the slab. */
+  message: 1,
+  /** a (here and below): index of the detail, a NativeOpenedSession. */
+  opened: 2,
+  /** A NativeSessionQuestion. */
+  question: 3,
+  /** A NativeEnding, of a session that was open. */
+  ended: 4,
+  /** A NativeEnding, of a handshake. */
+  refused: 5,
+  /** A Buffer with one line. */
+  keylog: 6,
+  /** a: the newest submission that the system has taken. */
+  progress: 7,
+  /** A NativeSystemError. */
+  socketError: 8,
+} as const
+
+export const EVENT_ROW_LENGTH = 5
+
+interface Remote {
+  readonly remoteAddress: string
+  readonly remotePort: number
+}
+
+export interface NativeOpenedSession extends NativeOpened, Remote {
+  /** Bytes of the largest message that fits one datagram. */
+  readonly maxMessage: number
+}
+
+export interface NativeSessionQuestion extends NativeQuestion, Remote {}
+
+export interface NativeEnding extends Remote {
+  /** Absent: the peer said close_notify. */
+  readonly failure?: NativeFailure
+}
+
+/** A system call's error, named as Node names them. */
+export interface NativeSystemError {
+  readonly code: string
+  readonly syscall: string
+  readonly errno: number
+}
+
+export type NativeBound =
+  | { readonly address: string; readonly port: number; readonly family: 'IPv4' | 'IPv6' }
+  | { readonly error: NativeSystemError }
+
+export interface NativeUdpOptions {
+  readonly reusePort: boolean
+  readonly ipv6Only: boolean
+  /** Bytes; 0: the system's default. */
+  readonly recvBufferSize: number
+  readonly sendBufferSize: number
+}
+
+export interface NativeDtlsOptions {
+  /** Bytes of UDP payload. */
+  readonly mtu: number
+  /** Milliseconds; 0: never. */
+  readonly handshakeTimeout: number
+  /** Milliseconds; 0: by round trip. */
+  readonly retransmitTimeout: number
+  /** Milliseconds; 0: never. */
+  readonly idleTimeout: number
+  readonly keylog: boolean
+}
+
+export interface NativeListenOptions extends NativeUdpOptions, NativeDtlsOptions {
+  /** A literal address. */
+  readonly address: string
+  readonly port: number
+  readonly maxSessions: number
+  /** 0: no limit. */
+  readonly maxSessionsPerHost: number
+  readonly cookieSecret?: Uint8Array
+}
+
+export interface NativeConnectOptions extends NativeUdpOptions, NativeDtlsOptions {
+  readonly address: string
+  readonly port: number
+  readonly localAddress: string
+  readonly localPort: number
+  /** Empty: none. */
+  readonly servername: string
+  /** Without them the session asks once the server's hint is known. */
+  readonly identity?: Uint8Array
+  readonly key?: Uint8Array
+  readonly hash?: PskHash
+}
+
+export interface NativeEndpointStats {
+  readonly datagramsReceived: number
+  readonly datagramsSent: number
+  readonly bytesReceived: number
+  readonly bytesSent: number
+  readonly helloVerifyRequests: number
+  readonly handshakesStarted: number
+  readonly handshakesCompleted: number
+  readonly handshakesFailed: number
+  readonly sessions: number
+  readonly dropped: Readonly<Record<string, number>>
+}
+
+export interface NativeSessionStats {
+  readonly datagramsReceived: number
+  readonly datagramsSent: number
+  readonly bytesReceived: number
+  readonly bytesSent: number
+  readonly messagesReceived: number
+  readonly messagesSent: number
+  readonly retransmits: number
+  readonly recordsDropped: number
+}
+
+export type OnBatch = (rows: Uint32Array, slab: Buffer, details: readonly unknown[]) => void
+
+export interface NativeIoThread {
+  listen(endpoint: number, context: NativeContext, options: NativeListenOptions): NativeBound
+  connect(endpoint: number, context: NativeContext, options: NativeConnectOptions): NativeBound
+  /**
+   * Messages to send, in the first `length` bytes of `rows`: { endpoint, session, length } as
+   * little-endian uint32, then the message. Copied.
+   * @returns the submission's number, 1 to 2^32 - 1, then from 1 again.
+   */
+  submit(rows: Uint8Array, length: number): number
+  /** The newest submission that the system has taken; 0: none yet. */
+  progress(): number
+  /** Asks for one progress event when `submission` has been taken. */
+  notifyAt(submission: number): void
+  /** `failed`: the lookup failed; a server's peer sees an unknown identity. */
+  answer(
+    endpoint: number,
+    session: number,
+    question: number,
+    key: Uint8Array | undefined,
+    hash: PskHash | undefined,
+    identity: Uint8Array | undefined,
+    failed: boolean,
+  ): void
+  /** After what was submitted: close_notify. No event follows. */
+  closeSession(endpoint: number, session: number): void
+  /** The same for all its sessions, then the socket; done when it returns. */
+  closeEndpoint(endpoint: number): void
+  endSessionsOf(endpoint: number, identity: Uint8Array): number
+  setKeylog(endpoint: number, options: { readonly server: boolean; readonly on: boolean }): void
+  exportKeyingMaterial(
+    endpoint: number,
+    session: number,
+    length: number,
+    label: string,
+    context: Uint8Array | undefined,
+  ): Buffer | null
+  endpointStats(endpoint: number): NativeEndpointStats | null
+  sessionStats(endpoint: number, session: number): NativeSessionStats | null
+  /** Whether it keeps the process alive. It does not at first. */
+  ref(): void
+  unref(): void
+  /** Ends the thread; done when it returns. */
+  stop(): void
+}
+
+export type NativeIoThreadConstructor = new (onBatch: OnBatch) => NativeIoThread
