@@ -2,7 +2,7 @@
 // object a line. Data never goes here, and nothing here ever goes to stdout.
 
 import picocolors from 'picocolors'
-import { errorFields, errorLine, oneLine } from './exit.js'
+import { errorFields, errorLine, errorText, oneLine } from './exit.js'
 
 /** Lines that may come at once, and how many more each second: a flood of bad peers cannot fill a disk. */
 const LINES_AT_ONCE = 20
@@ -48,7 +48,7 @@ export class Diagnostics {
     if (!this.#mayWrite()) return
     if (this.json) this.#object({ event: 'peer-error', peer, ...errorFields(error) })
     else if (this.#verbose) {
-      this.#line(`${this.#colors.yellow(oneLine(peer))} ${errorLine(error)}`)
+      this.#line(`${this.#colors.yellow(`${oneLine(peer)}:`)} ${errorText(error)}`)
     }
   }
 

@@ -27,8 +27,7 @@ export class UsageError extends Error {
  * what was expected and what came, in terms of its options; these are in terms of the shell's.
  */
 const ADVICE: Partial<Record<McbnErrorCode, string>> = {
-  MCBN_PSK_MISMATCH:
-    'give both sides the same key (and say hex: or ascii: alike), then compare what "mcbn derive" prints for kcv on each',
+  MCBN_PSK_MISMATCH: 'give both sides the same identity and key, and check hex: against ascii:',
   MCBN_PSK_IDENTITY_UNKNOWN: 'add this identity on the server, or correct --psk <identity>:<key>',
   MCBN_PSK_NOT_USED: 'this is not the server that has your key: check address and port',
   MCBN_HANDSHAKE_FAILED:
@@ -52,18 +51,23 @@ export function exitCodeOf(error: unknown): ExitCode {
  * @param command - the subcommand whose --help a usage error points to, if any.
  */
 export function errorLine(error: unknown, command?: string): string {
-  const help = `mcbn ${command === undefined ? '' : `${command} `}--help`
-  if (error instanceof UsageError) return `mcbn: ${oneLine(error.message)}; see ${help}`
+  return `mcbn: ${errorText(error, command)}`
+}
+
+/** {@link errorLine} without the name of the program. */
+export function errorText(error: unknown, command?: string): string {
+  const help = `see mcbn ${command === undefined ? '' : `${command} `}--help`
+  if (error instanceof UsageError) return `${oneLine(error.message)}; ${help}`
   if (error instanceof McbnError) {
-    const advice = ADVICE[error.code] ?? (error.kind === 'usage' ? `see ${help}` : undefined)
-    const text = `mcbn: ${oneLine(error.message)} (${error.code})`
+    const advice = ADVICE[error.code] ?? (error.kind === 'usage' ? help : undefined)
+    const text = `${oneLine(error.message)} (${error.code})`
     return advice === undefined ? text : `${text}; ${advice}`
   }
   const system = systemErrorText(error)
-  if (system !== undefined) return `mcbn: ${system}`
+  if (system !== undefined) return system
   // Ours: the stack is what a report needs, and it still has to be one line.
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
-  return `mcbn: unexpected error, please report it: ${oneLine(text)} (MCBN_INTERNAL)`
+  return `unexpected error, please report it: ${oneLine(text)} (MCBN_INTERNAL)`
 }
 
 /** The same as an object for --json. */
