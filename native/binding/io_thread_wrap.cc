@@ -12,6 +12,8 @@ namespace {
 
 // Below this a copy is cheaper than a finalizer.
 constexpr size_t kCopiedSlab = 16 * 1024;
+// Datagrams a client's socket takes at once: there may be ten thousand of them, each with such a slab.
+constexpr uint16_t kClientBatch = 16;
 
 uint32_t numberOf(const Napi::Value& value) {
   return value.IsNumber() ? value.As<Napi::Number>().Uint32Value() : 0;
@@ -179,6 +181,7 @@ Napi::Value IoThreadWrap::listen(const Napi::CallbackInfo& info) {
   options.dtls = dtlsOptions(given);
   options.idle_timeout = millisecondsOf(given, "idleTimeout");
   options.max_sessions = static_cast<size_t>(intOption(given, "maxSessions", 0));
+  options.max_handshakes = static_cast<size_t>(intOption(given, "maxHandshakes", 0));
   options.max_sessions_per_host = static_cast<size_t>(intOption(given, "maxSessionsPerHost", 0));
   const auto secret = viewOf(given.Get("cookieSecret"));
   options.cookie_secret.assign(secret.begin(), secret.end());
@@ -214,6 +217,7 @@ Napi::Value IoThreadWrap::connect(const Napi::CallbackInfo& info) {
   options.udp = udpOptions(given);
   options.dtls = dtlsOptions(given);
   options.idle_timeout = millisecondsOf(given, "idleTimeout");
+  options.udp.batch = kClientBatch;
   if (given.Get("key").IsTypedArray()) {
     options.key.emplace(bytesOf(given.Get("identity")), entryOf(given.Get("key"), given.Get("hash")));
   }

@@ -98,7 +98,7 @@ void ClientEndpoint::unreachable(const SystemError& error) {
   enter(association_);
   association_.session.close(*this);
   ended(Failure{.code = "MCBN_CONNECTION_FAILED",
-                .message = "no answer from " + association_.peer.text() + " (" + error.text() +
+                .message = "no answer from " + association_.peer.text() + " (" + error.name() +
                            "); is the server running?",
                 .reason = error.text()});
   current_ = outer;

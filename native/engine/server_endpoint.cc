@@ -58,6 +58,10 @@ SystemError ServerEndpoint::open() {
   return socket_.open(options_.local, options_.udp);
 }
 
+void ServerEndpoint::start() {
+  if (const SystemError error = watch()) report(EventKind::SocketError, error);
+}
+
 // ---- receiving --------------------------------------------------------------------------------------
 
 void ServerEndpoint::receive(Milliseconds now) {
@@ -140,20 +144,27 @@ void ServerEndpoint::hello(const Address& from, ByteView datagram, const DtlsCli
 
 bool ServerEndpoint::admits(const Address& from) {
   if (associations_.size() >= options_.max_sessions) return false;
+  if (handshakes_ >= options_.max_handshakes) return false;
   if (options_.max_sessions_per_host == 0) return true;
   const auto found = hosts_.find(hostKey(from));
   return found == hosts_.end() || found->second < options_.max_sessions_per_host;
 }
 
+uint32_t ServerEndpoint::nextSession() {
+  do last_session_ += 1;
+  while (last_session_ == 0 || associations_.contains(last_session_));
+  return last_session_;
+}
+
 void ServerEndpoint::create(const Address& from, ByteView datagram, const DtlsClientHello& hello,
                             Milliseconds now) {
-  last_session_ += 1;
-  auto made = std::make_unique<Association>(last_session_, from, context_, options_.dtls);
+  auto made = std::make_unique<Association>(nextSession(), from, context_, options_.dtls);
   Association& association = *made;
   std::copy(hello.random.begin(), hello.random.end(), association.random.begin());
   association.active = now;
   associations_.emplace(association.id, std::move(made));
   if (options_.max_sessions_per_host != 0) hosts_[hostKey(from)] += 1;
+  handshakes_ += 1;
   stats_.handshakes_started += 1;
   stats_.sessions = associations_.size();
 
@@ -171,6 +182,7 @@ void ServerEndpoint::create(const Address& from, ByteView datagram, const DtlsCl
 }
 
 void ServerEndpoint::onOpened(Association& association) {
+  handshakes_ -= 1;
   const auto found = slots_.find(association.peer);
   if (found == slots_.end() || found->second.candidate != &association) return;
   // RFC 6347 section 4.2.8: only a finished handshake may take the old session's place.
@@ -229,6 +241,7 @@ void ServerEndpoint::endWith(Association& association, const Failure& failure) {
 }
 
 void ServerEndpoint::drop(Association& association) {
+  if (!association.opened) handshakes_ -= 1;
   if (const auto found = slots_.find(association.peer); found != slots_.end()) {
     Slot& slot = found->second;
     if (slot.candidate == &association) slot.candidate = nullptr;

@@ -25,6 +25,8 @@ struct ServerOptions {
   DtlsOptions dtls;
   Milliseconds idle_timeout = 0;       // 0: never
   size_t max_sessions = 100'000;
+  // Unfinished at a time. Each costs OpenSSL's 70 to 120 KB until it is done or given up.
+  size_t max_handshakes = 4'096;
   size_t max_sessions_per_host = 0;    // 0: no limit
   Bytes cookie_secret;                 // empty: a random one
 };
@@ -36,7 +38,7 @@ class ServerEndpoint final : public Endpoint {
   ~ServerEndpoint() override;
 
   SystemError open();
-  void start() { watch(); }
+  void start();
 
   void receive(Milliseconds now) override;
   void expire(Milliseconds now) override;
@@ -62,6 +64,7 @@ class ServerEndpoint final : public Endpoint {
   void hello(const Address& from, ByteView datagram, const DtlsClientHello& hello,
              Milliseconds now);
   bool admits(const Address& from);
+  uint32_t nextSession();
   void create(const Address& from, ByteView datagram, const DtlsClientHello& hello,
               Milliseconds now);
   void deliver(Association& association, ByteView datagram, Milliseconds now);
@@ -76,6 +79,7 @@ class ServerEndpoint final : public Endpoint {
   ServerOptions options_;
   Cookies cookies_;
   uint32_t last_session_ = 0;
+  size_t handshakes_ = 0;  // unfinished
   std::unordered_map<uint32_t, std::unique_ptr<Association>> associations_;
   std::unordered_map<Address, Slot, SeededHash> slots_;
   std::unordered_map<std::string, uint32_t> hosts_;  // sessions by host, when they are limited

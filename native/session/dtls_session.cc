@@ -356,7 +356,7 @@ void DtlsSession::expire(Milliseconds now, SessionSink& sink) {
     if (handshake_.psk().state() == Negotiation::State::Known) {
       failure = {.code = "MCBN_PSK_MISMATCH",
                  .message = "the client's key for identity " + quoted(handshake_.psk().identity()) +
-                            " is not the server's; compare both"};
+                            " differs from the server's; compare both"};
     }
     failure.alert = kDecryptError;
     sendPlaintextAlert(kDecryptError);
@@ -433,7 +433,7 @@ void DtlsSession::nameSilence(Milliseconds now) {
   fail({.code = "MCBN_PSK_MISMATCH",
         .message = "the server fell silent after our Finished (" + std::to_string(flights_unanswered_) +
                    " sent in " + secondsText(now - finished_sent_, time) + "): its key for identity " +
-                   quoted(handshake_.psk().identity()) + " is probably not ours; compare both"});
+                   quoted(handshake_.psk().identity()) + " probably differs from the client's; compare both"});
 }
 
 // The server's side of the same silence: encrypted handshake records have come, the key is in use, and

@@ -154,7 +154,7 @@ Failure Handshake::explainServer(const OpensslError& error) const {
       if (saysWrongKey(error) || alertSaysWrongKey(alert_received_, protocol())) {
         return {.code = "MCBN_PSK_MISMATCH",
                 .message = "the client's key for identity " + quoted(psk_.identity()) +
-                           " is not the server's; compare both"};
+                           " differs from the server's; compare both"};
       }
       break;
     default:
@@ -181,7 +181,7 @@ Failure Handshake::explainClient(const OpensslError& error) const {
   if (saysWrongKey(error)) {
     return {.code = "MCBN_PSK_MISMATCH",
             .message = "the server's key for identity " + quoted(psk_.identity()) +
-                       " is not ours; compare both"};
+                       " differs from the client's; compare both"};
   }
   return {.code = "MCBN_HANDSHAKE_FAILED", .message = "the handshake failed: " + error.text};
 }
@@ -197,8 +197,10 @@ Failure Handshake::explainPeerAlert(int alert) const {
                                                               ? Protocol::Tls13
                                                               : protocol())) {
     failure.code = "MCBN_PSK_MISMATCH";
-    failure.message = "the peer's key for identity " + quoted(psk_.identity()) +
-                      " is not ours, or it does not know the identity (" + name + "); compare both";
+    failure.message = std::string(client ? "the server" : "the client") +
+                      " has another key for identity " + quoted(psk_.identity()) +
+                      (client ? ", or does not know the identity (" : " (") + name +
+                      "); compare both";
   } else if (alert == kHandshakeFailure) {
     failure.message =
         client ? "the server refused the handshake (handshake_failure): it may not know identity " +

@@ -92,7 +92,7 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
   readonly #options: ResolvedDtlsOptions
   readonly #listenOptions: Pick<
     NativeListenOptions,
-    'reusePort' | 'ipv6Only' | 'maxSessions' | 'maxSessionsPerHost'
+    'reusePort' | 'ipv6Only' | 'maxSessions' | 'maxHandshakes' | 'maxSessionsPerHost'
   >
   #cookieSecret: Buffer | undefined
   readonly #sockets = new Map<number, DtlsSocket<Peer>>()
@@ -113,12 +113,13 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
     super()
     objectOption('options', options)
     this.#options = resolveDtlsOptions(options)
-    const count = (name: 'maxSessions' | 'maxSessionsPerHost', min: number): number =>
+    const count = (name: 'maxSessions' | 'maxHandshakes' | 'maxSessionsPerHost', min: number): number =>
       integerOption(name, options[name], { min, max: MAX_SESSIONS }, DTLS_DEFAULTS[name])
     this.#listenOptions = {
       reusePort: booleanOption('reusePort', options.reusePort, false),
       ipv6Only: booleanOption('ipv6Only', options.ipv6Only, false),
       maxSessions: count('maxSessions', 1),
+      maxHandshakes: count('maxHandshakes', 1),
       maxSessionsPerHost: count('maxSessionsPerHost', 0),
     }
     this.#cookieSecret = cookieSecretOption(options.cookieSecret)

@@ -84,7 +84,14 @@ export interface DtlsServerOptions<Peer = undefined> extends DtlsOptions {
   readonly unknownIdentity?: 'conceal' | 'alert'
   /** Sessions at a time, handshakes included; more are not answered. @defaultValue 100_000 */
   readonly maxSessions?: number
-  /** The same for one IP address; `0` no limit. @defaultValue 0 */
+  /**
+   * Handshakes under way at a time, each 70 to 120 KB until it is done or given up; more are not
+   * answered, and clients try again.
+   *
+   * @defaultValue 4_096
+   */
+  readonly maxHandshakes?: number
+  /** Sessions of one IP address at a time; `0` no limit. @defaultValue 0 */
   readonly maxSessionsPerHost?: number
   /**
    * Secret of the stateless cookies (RFC 6347 section 4.2.1), 16 to 1_024 bytes: the same for instances
@@ -129,6 +136,7 @@ export const DTLS_DEFAULTS = {
   highWaterMark: 1_048_576,
   unknownIdentity: 'conceal',
   maxSessions: 100_000,
+  maxHandshakes: 4_096,
   maxSessionsPerHost: 0,
 } as const
 

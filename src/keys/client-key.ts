@@ -5,7 +5,7 @@ import { typeName } from '../options.js'
 import { identityBytes } from '../psk/identity.js'
 import { copyPskKey } from '../psk/key.js'
 import type { PskClientLookup, PskClientSource, PskHash } from '../psk/types.js'
-import { hashOf } from './server-keys.js'
+import { hashOf, isThenable } from './server-keys.js'
 
 /** A credential of ours: wipe `key` once the addon has it. */
 export interface ClientKey {
@@ -80,7 +80,7 @@ export function askClientKey(
   }
   try {
     const value = lookup(hint)
-    if (value instanceof Promise) {
+    if (isThenable(value)) {
       value.then(accept, fail)
       if (lookupTimeout > 0) {
         const message = `the psk function took longer than lookupTimeout (${lookupTimeout} ms)`

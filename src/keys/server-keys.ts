@@ -165,7 +165,8 @@ export function hashOf(hash: unknown, name: string): PskHash {
   throw new McbnError('MCBN_OPTION_RANGE', `${name}.hash: expected 'sha256' or 'sha384'`)
 }
 
-function isThenable<Value>(value: Value | Promise<Value>): value is Promise<Value> {
+/** Whether it is a promise, of whatever library. */
+export function isThenable<Value>(value: Value | Promise<Value>): value is Promise<Value> {
   return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 }
 

@@ -81,6 +81,7 @@ export interface NativeListenOptions extends NativeUdpOptions, NativeDtlsOptions
   readonly address: string
   readonly port: number
   readonly maxSessions: number
+  readonly maxHandshakes: number
   /** 0: no limit. */
   readonly maxSessionsPerHost: number
   readonly cookieSecret?: Uint8Array
