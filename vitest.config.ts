@@ -17,6 +17,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     environment: 'node',
+    setupFiles: process.env['MCBN_SANITIZED'] ? ['test/support/sanitized.ts'] : [],
     // One process a file: the addon keeps state per process, and a crash names its file.
     pool: 'forks',
     poolOptions: { forks: { minForks: 1, maxForks: 2 } },
