@@ -60,7 +60,10 @@ DropReason ClientScreen::takeHelloVerifyRequest(const HandshakeFragment& fragmen
   if (!fragment.whole() || !reader.u16(version) || !reader.vector8(cookie) || !reader.empty()) {
     return DropReason::Malformed;
   }
-  if (seen_.serverHello || fragment.messageSequence != seen_.helloSequence) {
+  // Behind any part of the server's flight it would renumber what was taken already.
+  const bool flightBegun =
+      seen_.serverHello || seen_.keyExchange.started() || seen_.doneSequence.has_value();
+  if (flightBegun || fragment.messageSequence != seen_.helloSequence) {
     return DropReason::UnexpectedMessage;
   }
   // Each makes the client send another hello.

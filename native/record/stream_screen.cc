@@ -90,7 +90,10 @@ bool StreamScreen::inspectHandshake(ByteView fragment) {
     }
     const ByteView part =
         fragment.first(std::min<size_t>(fragment.size(), bodyLength_ - bodyBytes_));
-    if (isKeyExchange()) keyExchange_.add(bodyLength_, bodyBytes_, part);
+    // Of two the first counts: it is the one that OpenSSL asks a key for.
+    if (isKeyExchange() && !keyExchange_.complete()) {
+      keyExchange_.add(bodyLength_, bodyBytes_, part);
+    }
     bodyBytes_ += static_cast<uint32_t>(part.size());
     fragment = fragment.subspan(part.size());
     if (bodyBytes_ == bodyLength_ && endMessage()) asksForKey = true;
@@ -105,8 +108,6 @@ bool StreamScreen::beginMessage() {
   if (bodyLength_ > (isKeyExchange() ? kMaxTlsKeyExchangeBytes : kMaxTlsMessageBytes)) {
     return refuse(Refusal::MessageLength);
   }
-  // Of two, which OpenSSL refuses, the last counts.
-  if (isKeyExchange()) keyExchange_.reset();
   return true;
 }
 

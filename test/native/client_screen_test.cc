@@ -108,6 +108,17 @@ TEST_CASE("client screen: follows a few HelloVerifyRequests, well formed and in 
   CHECK(server.hello(kMaxHelloVerifyRequests) == Verdict::Pass);
 }
 
+TEST_CASE("client screen: a HelloVerifyRequest behind part of the flight changes nothing") {
+  Server done;
+  CHECK(done.helloDone(1) == Verdict::Hold);
+  CHECK(done.hint() == "hint:");
+  CHECK(done.verifyRequest(0) == Verdict::Drop);
+  CHECK(done.hint() == "hint:");
+  Server exchanged;
+  CHECK(exchanged.keyExchange(1) == Verdict::Pass);
+  CHECK(exchanged.verifyRequest(0) == Verdict::Drop);
+}
+
 TEST_CASE("client screen: holds the ServerHelloDone; no key exchange means no hint") {
   Server server;
   CHECK(server.verifyRequest() == Verdict::Pass);

@@ -178,6 +178,17 @@ TEST_CASE("stream: messages that share a record are all seen") {
   CHECK(identityOf(stream) == kIdentity);
 }
 
+TEST_CASE("stream: of two key exchanges the first counts, as it does for OpenSSL") {
+  const Bytes first = tlsMessage(16, wire::pskBody(kIdentity));
+  for (const Bytes& second :
+       {tlsMessage(16, wire::pskBody(wire::text("other"))), tlsMessage(16, {})}) {
+    Stream stream(Role::Server, true);
+    CHECK(stream.receive(wire::joined({kHello, tlsRecord(22, wire::joined({first, second}))})));
+    CHECK(stream.screen.holding());
+    CHECK(identityOf(stream) == kIdentity);
+  }
+}
+
 TEST_CASE("stream: does not hold an identity that OpenSSL refuses without asking") {
   for (const Bytes& body : {wire::pskBody(Bytes(257, 'x')), Bytes{0, 9, 'a'}, Bytes()}) {
     Stream stream(Role::Server, true);
