@@ -25,7 +25,7 @@ export function serveEcho(diagnostics: Diagnostics): Service {
     datagrams(socket) {
       socket.on('messages', (messages: readonly Buffer[]) => {
         const limit = socket.maxDatagramSize
-        const fitting = messages.filter((message) => message.length <= limit)
+        const fitting = messages.filter(({ length }) => length >= 1 && length <= limit)
         try {
           // What is not taken is lost, as datagrams are when a path is full: nothing is queued here.
           socket.sendMany(fitting)

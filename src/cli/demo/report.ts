@@ -4,7 +4,7 @@ import Table from 'cli-table3'
 import picocolors from 'picocolors'
 import createSpinner, { type Spinner } from 'yocto-spinner'
 import { wantsColor } from '../diagnostics.js'
-import { errorFields, oneLine } from '../exit.js'
+import { oneLine } from '../exit.js'
 import type { StepReporter, StepResult } from './steps.js'
 
 export interface DemoReporter extends StepReporter {
@@ -23,7 +23,8 @@ export class JsonReporter implements DemoReporter {
   }
 
   ended({ error, ...result }: StepResult): void {
-    print({ ...result, ...(error !== undefined && { error: errorFields(error) }) })
+    const code = codeOf(error)
+    print({ ...result, ...(code !== undefined && { code }) })
   }
 
   summary(results: readonly StepResult[], milliseconds: number): void {
@@ -95,6 +96,11 @@ export class TextReporter implements DemoReporter {
     const paint = { held: green, failed: red, skipped: dim }[outcome]
     return paint(MARK[outcome])
   }
+}
+
+/** The stable code of what failed a step, if it has one. */
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
 }
 
 function print(object: Readonly<Record<string, unknown>>): void {

@@ -75,9 +75,10 @@ async function get({ port }: Request<'get'>): Promise<Answer<'get'>> {
     minVersion: 'TLSv1.3',
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
   })
+  socket.on('error', () => undefined) // once() tells the first; later ones have no reader
   // Before any request: what a refused handshake has to say must not end as "socket hang up".
   await once(socket, 'secureConnect')
-  const request = httpGet({ createConnection: () => socket, host: HOST, path: '/', agent: false })
+  const request = httpGet({ createConnection: () => socket, host: HOST, path: '/' })
   const [response] = (await once(request, 'response')) as [IncomingMessage]
   const facts = { protocol: socket.getProtocol() ?? '?', cipher: socket.getCipher()?.name ?? '?' }
   return { ...facts, status: response.statusCode ?? 0, body: await readText(response) }
@@ -91,7 +92,7 @@ async function echo({ port, text }: Request<'echo'>): Promise<Answer<'echo'>> {
     psk: { identity, key: dtls12 },
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
   })
-  socket.on('error', () => undefined) // once() below tells it; later ones have no reader
+  socket.on('error', () => undefined) // as above
   await once(socket, 'secureConnect')
   const facts = { protocol: socket.getProtocol() ?? '?', cipher: socket.getCipher()?.name ?? '?' }
   socket.send(text)

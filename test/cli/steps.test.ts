@@ -1,0 +1,60 @@
+import { describe, expect, it } from 'vitest'
+import { runSteps, type Step, StepFailed, type StepResult } from '../../src/cli/demo/steps.js'
+
+/** Runs steps and gives back what a reporter was told, in order. */
+async function told(steps: readonly Step<string[]>[], limit?: number) {
+  const heard: string[] = []
+  const reporter = {
+    begins: (step: number) => heard.push(`begins ${step}`),
+    ended: ({ step, outcome }: StepResult) => heard.push(`${outcome} ${step}`),
+  }
+  const context: string[] = []
+  const results = await runSteps(steps, context, reporter, limit)
+  return { heard, results, context }
+}
+
+function step(name: string, run: (context: string[]) => unknown = () => undefined): Step<string[]> {
+  return {
+    name,
+    title: name,
+    async run(context) {
+      context.push(name)
+      await run(context)
+      return { detail: `${name} done`, facts: { name } }
+    },
+  }
+}
+
+const failing = step('failing', () => {
+  throw new StepFailed('expected 1, got 2')
+})
+
+describe('cli/demo/steps', () => {
+  it('skips everything behind a step that failed', async () => {
+    const { heard, results, context } = await told([step('first'), failing, step('last')])
+    expect(heard).toEqual(['begins 1', 'held 1', 'begins 2', 'failed 2', 'skipped 3'])
+    expect(context).toEqual(['first', 'failing'])
+    expect(results[1]).toMatchObject({ detail: 'expected 1, got 2', outcome: 'failed' })
+    expect(results[2]).toMatchObject({ detail: 'not tried', milliseconds: 0 })
+  })
+
+  it('takes a step that does not end for one that failed', async () => {
+    const { results } = await told([step('endless', () => new Promise(() => undefined))], 50)
+    expect(results).toMatchObject([{ outcome: 'failed' }])
+    expect(results[0]?.detail).toMatch(/within 50 ms/)
+  })
+
+  it('reports anything thrown', async () => {
+    const odd = step('odd', () => Promise.reject('just text'))
+    expect((await told([odd])).results[0]).toMatchObject({ outcome: 'failed', detail: 'just text' })
+  })
+
+  it('runs steps in order and keeps what each found', async () => {
+    const { heard, results } = await told([step('one'), step('two')])
+    expect(heard).toEqual(['begins 1', 'held 1', 'begins 2', 'held 2'])
+    expect(results).toMatchObject([
+      { step: 1, name: 'one', outcome: 'held', detail: 'one done', facts: { name: 'one' } },
+      { step: 2, name: 'two', outcome: 'held', detail: 'two done' },
+    ])
+  })
+})
