@@ -160,13 +160,13 @@ int Negotiation::onClientHello(SSL* ssl, int* alert, void*) {
   Negotiation* self = of(ssl);
   if (!self) return SSL_CLIENT_HELLO_ERROR;
   self->readHello(ssl);
+  self->found_ = 0;
   if (self->offers_.empty()) return SSL_CLIENT_HELLO_SUCCESS;
   return self->selectOffer(ssl, alert);
 }
 
 void Negotiation::readHello(SSL* ssl) {
-  if (hello_read_) return;
-  hello_read_ = true;
+  offers_.clear();
   if (const auto data = extension(ssl, TLSEXT_TYPE_server_name)) {
     servername_ = hostNameOf(*data).value_or("");
   }
@@ -183,24 +183,28 @@ void Negotiation::readHello(SSL* ssl) {
   }
 }
 
+// Goes through the client's offers until one has a key. Called again when a question has been answered.
 int Negotiation::selectOffer(SSL* ssl, int* alert) {
-  offered_ = true;
+  if (offered_) return findChosenAgain();
+  if (state_ == State::Known) keepIfHashFits();
   while (state_ == State::None && offer_ < offers_.size()) {
     const Offer& offer = offers_[offer_];
     identity_ = offer.identity;
     const bool filed = !offer.identity.empty() && offer.identity.size() <= kMaxIdentityLength;
-    if (!filed || (!lookUp(offer.identity, Protocol::Tls13) && !asking())) offer_ += 1;
+    if (filed && lookUp(offer.identity, Protocol::Tls13)) {
+      keepIfHashFits();
+    } else if (!asking()) {
+      offer_ += 1;
+    }
   }
   if (asking()) return SSL_CLIENT_HELLO_RETRY;
-  if (state_ == State::Known && entry_.hash != offers_[offer_].hash) {
-    // A PSK belongs to one hash (RFC 8446 section 4.2.11): under the other it is another, unknown key.
-    settleUnknown(offers_[offer_].hash);
-  }
   if (state_ == State::None) {
+    offer_ = 0;
     identity_ = offers_.front().identity;
     settleUnknown(offers_.front().hash);
   }
   if (state_ == State::Refused) {
+    offered_ = true;
     *alert = kUnknownPskIdentity;
     return SSL_CLIENT_HELLO_ERROR;
   }
@@ -208,7 +212,27 @@ int Negotiation::selectOffer(SSL* ssl, int* alert) {
   // word, so only suites of this hash may be in the running.
   const std::string& suites = entry_.hash == PskHash::Sha384 ? suites_.sha384 : suites_.sha256;
   if (SSL_set_ciphersuites(ssl, suites.c_str()) != 1) return SSL_CLIENT_HELLO_ERROR;
+  offered_ = true;
   return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+// After a HelloRetryRequest: the client may have left out PSKs that do not fit the suite that was chosen
+// (RFC 8446 section 4.1.4), so the one that was selected can stand elsewhere.
+int Negotiation::findChosenAgain() {
+  offer_ = 0;
+  while (offer_ < offers_.size() && !(offers_[offer_].identity == identity_ &&
+                                      offers_[offer_].hash == entry_.hash)) {
+    offer_ += 1;
+  }
+  return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+// A PSK belongs to one hash (RFC 8446 section 4.2.11): offered under the other it is another, unknown key.
+void Negotiation::keepIfHashFits() {
+  if (entry_.hash == offers_[offer_].hash) return;
+  entry_ = {};
+  state_ = State::None;
+  offer_ += 1;
 }
 
 int Negotiation::onFindSession(SSL* ssl, const unsigned char* identity, size_t length,
@@ -216,7 +240,9 @@ int Negotiation::onFindSession(SSL* ssl, const unsigned char* identity, size_t l
   *session = nullptr;  // "unknown" is success without a session; 0 would be a fatal internal_error
   Negotiation* self = of(ssl);
   if (!self || (self->state_ != State::Known && self->state_ != State::Decoy)) return 1;
-  if (self->identity_ != bytesOf({identity, length})) return 1;
+  // Asked for every offer in turn; one identity may be offered under both hashes.
+  const size_t offer = self->found_++;
+  if (offer != self->offer_ || self->identity_ != bytesOf({identity, length})) return 1;
   *session = externalPskSession(ssl, self->entry_.key.view(), self->entry_.hash);
   self->key_given_ = *session != nullptr;
   return 1;

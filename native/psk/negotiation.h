@@ -91,8 +91,10 @@ class Negotiation {
                               unsigned identity_capacity, unsigned char* key, unsigned capacity);
 
   int selectOffer(SSL* ssl, int* alert);
+  int findChosenAgain();
   void readHello(SSL* ssl);
   bool lookUp(const Identity& identity, Protocol protocol);
+  void keepIfHashFits();
   void settleUnknown(PskHash hash);
   void ask(Protocol protocol);
 
@@ -105,8 +107,8 @@ class Negotiation {
   PskEntry entry_;
   std::string servername_;
   std::vector<Offer> offers_;
-  size_t offer_ = 0;          // the offer being looked up
-  bool hello_read_ = false;   // a HelloRetryRequest brings a second ClientHello
+  size_t offer_ = 0;          // the offer being looked up, or the one that was chosen
+  size_t found_ = 0;          // how many offers OpenSSL has asked about
   bool offered_ = false;
   bool key_given_ = false;
   bool identity_unsendable_ = false;

@@ -197,13 +197,7 @@ void DtlsSession::answer(uint32_t number, PskAnswer answer, std::optional<Failur
   const Step step(*this, sink);
   Negotiation& psk = handshake_.psk();
   if (role() == Role::Client && failure && psk.asking()) return fail(std::move(*failure));
-  if (role() == Role::Client && answer.entry) {
-    PskEntry entry = answer.entry->clone();
-    if (!psk.answer(number, std::move(answer))) return;
-    handshake_.useKey(psk.identity(), std::move(entry));
-  } else if (!psk.answer(number, std::move(answer))) {
-    return;
-  }
+  if (!psk.answer(number, std::move(answer))) return;
   lookup_failure_ = std::move(failure);
   releaseHeld(now);
 }
