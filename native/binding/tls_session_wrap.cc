@@ -62,7 +62,17 @@ Napi::Value TlsSessionWrap::start(const Napi::CallbackInfo& info) {
 
 Napi::Value TlsSessionWrap::receive(const Napi::CallbackInfo& info) {
   if (!session_) return numberOf(info.Env(), {});
-  return numberOf(info.Env(), session_->receive(bufferView(info[0]), bufferView(info[1])));
+  ByteView ciphertext = bufferView(info[0]);
+  const std::span<uint8_t> plaintext = bufferView(info[1]);
+  if (!plaintext.empty() && ciphertext.data() == plaintext.data()) {
+    // A record completed by this chunk has more plaintext than the chunk has given bytes for it
+    // yet, so output could overtake input. Copying the input within the cache is cheaper than fresh
+    // memory.
+    static thread_local Bytes input;
+    input.assign(ciphertext.begin(), ciphertext.end());
+    ciphertext = input;
+  }
+  return numberOf(info.Env(), session_->receive(ciphertext, plaintext));
 }
 
 Napi::Value TlsSessionWrap::write(const Napi::CallbackInfo& info) {

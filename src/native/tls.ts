@@ -11,7 +11,10 @@ export interface NativeTlsSession {
   useKey(identity: Uint8Array, key: Uint8Array, hash: PskHash): number
   /** Client: makes the ClientHello. */
   start(): number
-  /** Decrypts `ciphertext` into `plaintext`, which may be empty until the session is open. */
+  /**
+   * Decrypts `ciphertext` into `plaintext`, which may be empty until the session is open, and may be
+   * `ciphertext` itself.
+   */
   receive(ciphertext: Uint8Array, plaintext: Uint8Array): number
   /** Encrypts all of `plaintext` into `ciphertext`; what does not fit there is taken. */
   write(plaintext: Uint8Array, ciphertext: Uint8Array): number

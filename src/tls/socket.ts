@@ -7,7 +7,14 @@ import { toError } from '../native/failure.js'
 import type { NativeTlsSession } from '../native/tls.js'
 import { stepLength } from '../native/tls.js'
 import { integerOption, stringOption } from '../options.js'
-import { giveSlab, PIECE_BYTES, piecesOf, releasesWrites, takeSlab } from './ciphertext.js'
+import {
+  decryptsInPlace,
+  giveSlab,
+  PIECE_BYTES,
+  piecesOf,
+  releasesWrites,
+  takeSlab,
+} from './ciphertext.js'
 import { closeAfterAlert, connectionError } from './ending.js'
 import type { HandshakeSide, KeyAnswer } from './handshake.js'
 import { giveAnswer } from './handshake.js'
@@ -240,8 +247,16 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
   #receive(chunk: Buffer): void {
     const session = this.#session
     if (!session) return
-    const room = this.#opened ? roomFor(chunk.length) : NOTHING
+    const room = this.#opened ? this.#roomFor(chunk) : NOTHING
     this.#settle(session.receive(chunk, room), room)
+  }
+
+  /** Where the plaintext of a chunk goes. */
+  #roomFor(chunk: Buffer): Buffer {
+    if (this.#reusesSlabs && decryptsInPlace(this.transport, chunk)) return chunk
+    return chunk.length < RECORD_BYTES
+      ? Buffer.allocUnsafe(chunk.length)
+      : Buffer.allocUnsafeSlow(Math.min(chunk.length + RECORD_BYTES, MAX_ROOM))
   }
 
   #settle(step: number, room: Buffer): void {
@@ -262,7 +277,7 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
       this.#deliver(room.subarray(0, stepLength(step)))
     }
     if (ready & READY.more && this.#session) {
-      const next = roomFor(RECORD_BYTES)
+      const next = Buffer.allocUnsafeSlow(RECORD_BYTES)
       this.#settle(session.receive(NOTHING, next), next)
     }
   }
@@ -328,9 +343,11 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
     this.destroy(connectionError(cause, this.#opened !== undefined, this.#setup.target))
   }
 
+  /** The application, or another owner, has destroyed the stream below. */
   #onTransportClose(): void {
     if (this.destroyed || this.#inputEnded) return
-    this.destroy(connectionError(undefined, this.#opened !== undefined, this.#setup.target))
+    this.truncated = this.#opened !== undefined
+    this.destroy(this.#opened ? undefined : connectionError(undefined, false, this.#setup.target))
   }
 
   // ---- Duplex -------------------------------------------------------------------------------------
@@ -418,19 +435,14 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
         return
       }
       if (this.#reusesSlabs) giveSlab(slab)
-      this.noteSent(piece.length)
       if (piece === chunk) callback()
       else this.#encrypt(chunk.subarray(PIECE_BYTES), callback)
     }
     this.transport.write(slab.subarray(0, stepLength(step)), written)
+    this.noteSent(piece.length)
     // An empty write, and what OpenSSL adds by itself.
     if (step & 0xff) this.#settle(step & 0xff, NOTHING)
   }
-}
-
-function roomFor(ciphertextBytes: number): Buffer {
-  if (ciphertextBytes < RECORD_BYTES) return Buffer.allocUnsafe(ciphertextBytes)
-  return Buffer.allocUnsafeSlow(Math.min(ciphertextBytes + RECORD_BYTES, MAX_ROOM))
 }
 
 /** An exception of somebody's listener is theirs, but must not leave a session between two states. */
