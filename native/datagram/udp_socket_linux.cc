@@ -14,7 +14,7 @@ namespace mcbn {
 struct UdpSocket::Slab {
   explicit Slab(uint16_t count)
       : batch(count),
-        memory(new (std::nothrow) uint8_t[slabBytes(count)]),
+        memory(new(std::nothrow) uint8_t[slabBytes(count)]),
         headers(count),
         slots(count),
         received(count) {

@@ -13,7 +13,7 @@ namespace mcbn {
 
 struct UdpSocket::Slab {
   explicit Slab(uint16_t count)
-      : batch(count), memory(new (std::nothrow) uint8_t[slabBytes(count)]), received(count) {}
+      : batch(count), memory(new(std::nothrow) uint8_t[slabBytes(count)]), received(count) {}
 
   uint16_t batch;
   std::unique_ptr<uint8_t[]> memory;  // not initialised: untouched pages stay unreal
