@@ -95,9 +95,4 @@ export async function openPair(
   return { client, server: (await accepted)[0] as TlsSocket, listener: server }
 }
 
-/** Everything a stream gives until it ends. */
-export async function readAll(stream: AsyncIterable<Buffer>): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  for await (const chunk of stream) chunks.push(chunk)
-  return Buffer.concat(chunks)
-}
+export { readAll } from './streams.js'

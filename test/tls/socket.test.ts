@@ -1,0 +1,234 @@
+// What a TLS socket tells about itself, and the side services: ALPN, names, exporters, key log, timeouts.
+
+import { once } from 'node:events'
+import { connect as connectTcp } from 'node:net'
+import { inspect } from 'node:util'
+import { Worker } from 'node:worker_threads'
+import { describe, expect, it } from 'vitest'
+import type { TlsSocket } from '../../src/tls/index.js'
+import { connect } from '../../src/tls/index.js'
+import { waitFor } from '../support/wait.js'
+import {
+  dial,
+  dialOpen,
+  echo,
+  failureOf,
+  freshKey,
+  identity,
+  LOOPBACK,
+  openPair,
+  serve,
+  VERSIONS,
+} from './support.js'
+
+describe.each(VERSIONS)('a %s socket', (version) => {
+  const only = { minVersion: version, maxVersion: version } as const
+
+  it('exports the same keying material on both ends (RFC 5705, RFC 8446 section 7.5)', async () => {
+    const { client, server } = await openPair(only)
+    const label = 'EXPORTER-mcbn-test'
+    const context = Buffer.from('context')
+    for (const arguments_ of [
+      [32, label],
+      [64, label, context],
+      [32, label, new Uint8Array(0)],
+    ] as const) {
+      const [here, there] = [client, server].map((end) => end.exportKeyingMaterial(...arguments_))
+      expect(here).toHaveLength(arguments_[0])
+      expect(here?.equals(there as Buffer)).toBe(true)
+    }
+    const one = client.exportKeyingMaterial(32, label, context)
+    expect(one.equals(client.exportKeyingMaterial(32, label, Buffer.from('other')))).toBe(false)
+  })
+
+  it('exports nothing before it is open or after it is destroyed', async () => {
+    const key = freshKey()
+    const { port } = await echo({ ...only, psk: { [identity]: key } })
+    const client = dial({ ...only, port, psk: { identity, key } })
+    const unavailable = expect.objectContaining({ code: 'MCBN_EXPORTER_UNAVAILABLE' })
+    expect(() => client.exportKeyingMaterial(32, 'x')).toThrow(unavailable)
+    await once(client, 'secureConnect')
+    expect(() => client.exportKeyingMaterial(0, 'x')).toThrow(
+      expect.objectContaining({ code: 'MCBN_OPTION_RANGE' }),
+    )
+    client.destroy()
+    expect(() => client.exportKeyingMaterial(32, 'x')).toThrow(unavailable)
+  })
+
+  it('logs its secrets for Wireshark on both ends, the same lines', async () => {
+    const key = freshKey()
+    const { server, port } = await serve({ ...only, psk: { [identity]: key } })
+    const [ours, theirs]: [string[], string[]] = [[], []]
+    let origin: TlsSocket | undefined
+    server.on('keylog', (line: Buffer, socket: TlsSocket) => {
+      theirs.push(line.toString())
+      origin = socket
+    })
+    const accepted = once(server, 'secureConnection')
+    const client = dial({ ...only, port, psk: { identity, key } })
+    client.on('keylog', (line) => ours.push(line.toString()))
+    await once(client, 'secureConnect')
+    const [socket] = await accepted
+    expect(origin).toBe(socket)
+    expect(ours.sort()).toEqual(theirs.sort())
+    const first =
+      version === 'TLSv1.3'
+        ? /^CLIENT_HANDSHAKE_TRAFFIC_SECRET \w{64} \w{64}\n$/
+        : /^CLIENT_RANDOM \w{64} \w{96}\n$/
+    expect(ours.some((line) => first.test(line))).toBe(true)
+  })
+
+  it('agrees on an application protocol, or refuses (RFC 7301 section 3.2)', async () => {
+    const key = freshKey()
+    const { server, port } = await serve({
+      ...only,
+      psk: { [identity]: key },
+      ALPNProtocols: ['h2', 'mqtt'],
+    })
+    const to = (...ALPNProtocols: string[]) => ({
+      ...only,
+      port,
+      ALPNProtocols,
+      psk: { identity, key },
+    })
+    const accepted = once(server, 'secureConnection')
+    const client = await dialOpen(to('other', 'mqtt', 'h2'))
+    expect(client.alpnProtocol).toBe('h2')
+    expect((await accepted)[0].alpnProtocol).toBe('h2')
+    const error = await failureOf(dial(to('other')))
+    expect(error).toMatchObject({ code: 'MCBN_HANDSHAKE_FAILED', alert: 'no_application_protocol' })
+    expect((await dialOpen({ ...only, port, psk: { identity, key } })).alpnProtocol).toBeUndefined()
+  })
+
+  it('gives the server the name the client asked for (RFC 6066 section 3)', async () => {
+    const key = freshKey()
+    const { server, port } = await serve({ ...only, psk: { [identity]: key } })
+    for (const servername of ['vault.example', undefined]) {
+      const accepted = once(server, 'secureConnection')
+      await dialOpen({ ...only, port, psk: { identity, key }, ...(servername && { servername }) })
+      expect((await accepted)[0].servername).toBe(servername)
+    }
+  })
+})
+
+describe('a socket', () => {
+  it('answers like the net.Socket below it', async () => {
+    const { client, server } = await openPair()
+    expect(client.remoteAddress).toBe(LOOPBACK)
+    expect(client.remoteFamily).toBe('IPv4')
+    expect(client.localPort).toBe(server.remotePort)
+    expect(client.remotePort).toBe(server.localPort)
+    expect(client.address()).toMatchObject({ address: LOOPBACK, port: client.localPort })
+    expect(client.readyState).toBe('open')
+    expect(client.connecting).toBe(false)
+    for (const chained of [
+      client.setNoDelay(),
+      client.setKeepAlive(true),
+      client.unref(),
+      client.ref(),
+    ]) {
+      expect(chained).toBe(client)
+    }
+  })
+
+  it('says opening and connect on the way', async () => {
+    const key = freshKey()
+    const { port } = await echo({ psk: { [identity]: key } })
+    const client = dial({ port, psk: { identity, key } })
+    expect([client.readyState, client.connecting, client.getProtocol()]).toEqual([
+      'opening',
+      true,
+      null,
+    ])
+    await once(client, 'connect')
+    expect(client.authorized).toBe(false)
+    await client.opened
+    expect(client.authorized).toBe(true)
+  })
+
+  it('has a promise for the handshake, and one for its failure', async () => {
+    const key = freshKey()
+    const { port } = await echo({ psk: { [identity]: key } })
+    const client = dial({ port, psk: { identity, key } })
+    await client.opened
+    await client.opened
+    const wrong = dial({ port, psk: { identity, key: freshKey() } })
+    await expect(wrong.opened).rejects.toMatchObject({ code: 'MCBN_PSK_MISMATCH' })
+    await expect(wrong.opened).rejects.toMatchObject({ code: 'MCBN_PSK_MISMATCH' })
+  })
+
+  it('emits timeout after silence, each time anew, and never after setTimeout(0)', async () => {
+    const { client, server } = await openPair()
+    let timeouts = 0
+    client.setTimeout(60, () => {
+      timeouts += 1
+    })
+    expect(client.timeout).toBe(60)
+    const pulse = setInterval(() => server.write('x'), 15)
+    client.resume()
+    await new Promise((resolve) => setTimeout(resolve, 150))
+    clearInterval(pulse)
+    expect(timeouts).toBe(0)
+    await once(client, 'timeout')
+    client.setTimeout(0)
+    await new Promise((resolve) => setTimeout(resolve, 120))
+    expect(timeouts).toBe(1)
+  })
+
+  it('shows no key when inspected or turned into JSON', async () => {
+    const key = freshKey()
+    const { server, port } = await echo({ psk: { [identity]: key } })
+    const client = dial({ port, psk: { identity, key } })
+    for (const thing of [server, client]) {
+      const shown = inspect(thing, { depth: 12, showHidden: true })
+      expect(shown).not.toContain(key.toString('hex'))
+      expect(shown).not.toContain(key.toString('hex').match(/../g)?.slice(0, 16).join(' '))
+    }
+    await client.opened
+  })
+
+  it('reads a name from a record whose keys belong to nobody', async () => {
+    const key = freshKey()
+    const { port } = await serve({ psk: { constructor: key } })
+    await dialOpen({ port, psk: { identity: 'constructor', key } })
+    await failureOf(dial({ port, psk: { identity: 'toString', key } }))
+    await failureOf(dial({ port, psk: { identity: '__proto__', key } }))
+  })
+
+  it('works in several worker threads at once', async () => {
+    const key = freshKey()
+    const { port } = await echo({ psk: { [identity]: key } })
+    const workerData = { identity, key, port, host: LOOPBACK }
+    const workers = Array.from({ length: 3 }, async () => {
+      const worker = new Worker(new URL('./worker-client.ts', import.meta.url), {
+        workerData,
+        execArgv: ['--import', 'tsx'],
+      })
+      const [text] = await once(worker, 'message')
+      await once(worker, 'exit')
+      return text
+    })
+    expect(await Promise.all(workers)).toEqual(Array(3).fill('from a worker'))
+  })
+
+  it('over a socket that is still connecting waits for it', async () => {
+    const key = freshKey()
+    const { port } = await echo({ psk: { [identity]: key } })
+    const socket = connect({ socket: connectTcp(port, LOOPBACK), psk: { identity, key } })
+    await once(socket, 'secureConnect')
+    socket.destroy()
+  })
+
+  it('of a closed server stays open; close waits for it', async () => {
+    const { client, server, listener } = await openPair()
+    let closed = false
+    listener.close(() => {
+      closed = true
+    })
+    client.write('still open')
+    await once(server, 'data')
+    expect(closed).toBe(false)
+    client.resume().end()
+    await waitFor('the server to close', () => closed)
+  })
+})
