@@ -14,6 +14,8 @@ constexpr Milliseconds kLongestTimeout = 60'000;
 // for the handshake to go on in spite of it: about a round trip. Anybody can forge the former datagrams.
 constexpr Milliseconds kShortestGrace = 30;
 constexpr Milliseconds kLongestGrace = 250;
+// RFC 6347 section 4.2.4.1: flights are repeated after 1 s, then at most twice the time.
+constexpr Milliseconds kPeerRepeats = 2'500;
 // A client names a silent server after this many sendings of its Finished, and not before this share of
 // the handshake's time: a server may be busy looking the key up.
 constexpr unsigned kUnansweredFlights = 5;
@@ -63,6 +65,11 @@ DtlsSession::DtlsSession(std::shared_ptr<const Context> context, const DtlsOptio
   DTLS_set_timer_cb(ssl, onTimer);
 }
 
+bool DtlsSession::awaitsFinished() const {
+  if (state_ != State::Handshaking || !screen_) return false;
+  return std::visit([](const auto& screen) { return screen.changeCipherSpecSeen(); }, *screen_);
+}
+
 HandshakeScreen& DtlsSession::screen() {
   return std::visit([](auto& screen) -> HandshakeScreen& { return screen; }, *screen_);
 }
@@ -98,6 +105,7 @@ void DtlsSession::accept(ByteView hello, Milliseconds now, SessionSink& sink) {
   stats_.bytes_received += hello.size();
   SSL_set_mtu(ssl, static_cast<long>(options_.mtu));
   advance(now);
+  inspectAll(rest, now);  // further fragments of the ClientHello
 }
 
 void DtlsSession::connect(std::optional<std::pair<Identity, PskEntry>> key, Milliseconds now,
@@ -126,12 +134,15 @@ void DtlsSession::receive(ByteView datagram, Milliseconds now, SessionSink& sink
     return readMessages(now);
   }
   heard_ = true;
-  ByteView rest = datagram;
-  while (state_ != State::Ended && !rest.empty()) {
-    const auto record = nextRecord(rest);
+  inspectAll(datagram, now);
+}
+
+void DtlsSession::inspectAll(ByteView records, Milliseconds now) {
+  while (state_ != State::Ended && !records.empty()) {
+    const auto record = nextRecord(records);
     if (!record) {
       stats_.records_dropped += 1;
-      sink.dropped(DropReason::Malformed);
+      sink_->dropped(DropReason::Malformed);
       return;
     }
     if (state_ == State::Open) {
@@ -150,16 +161,10 @@ void DtlsSession::inspect(const DtlsRecord& record, Milliseconds now) {
   if (verdict == Verdict::Drop) {
     stats_.records_dropped += 1;
     sink_->dropped(screen().dropReason());
+    if (screen().dropReason() == DropReason::Duplicate) forgetAlert();
     return;
   }
-  if (record.epoch == 0 && record.type == content_type::kAlert) {
-    // Anybody can send an alert in the clear. It ends the handshake only if nothing else happens.
-    if (record.fragment.size() == 2 && record.fragment[0] == alert::kFatal && alert_hint_ == kNoAlert) {
-      alert_hint_ = record.fragment[1];
-      alert_at_ = now + std::clamp(round_trip_, kShortestGrace, kLongestGrace);
-    }
-    return;
-  }
+  if (record.epoch == 0 && record.type == content_type::kAlert) return noteAlert(record, now);
   if (verdict == Verdict::Hold) {
     held_.emplace_back(record.whole.begin(), record.whole.end());
     return settleKey(now);
@@ -167,6 +172,24 @@ void DtlsSession::inspect(const DtlsRecord& record, Milliseconds now) {
   feed(record.whole, now);
   // A ServerKeyExchange that was late may complete the hint.
   if (state_ == State::Handshaking && screen().holding()) settleKey(now);
+}
+
+// Anybody can send an alert in the clear. It ends the handshake only if nothing else happens.
+void DtlsSession::noteAlert(const DtlsRecord& record, Milliseconds now) {
+  if (record.fragment.size() != 2 || record.fragment[0] != alert::kFatal) return;
+  if (alert_hint_ != kNoAlert) return;
+  Milliseconds grace =
+      round_trip_ == 0 ? kLongestGrace : std::clamp(round_trip_, kShortestGrace, kLongestGrace);
+  // While a key is looked up, a peer that is still there repeats itself, at growing intervals.
+  if (handshake_.psk().asking()) grace = std::max(kPeerRepeats, 2 * (now - flight_sent_));
+  alert_hint_ = record.fragment[1];
+  alert_at_ = now + grace;
+}
+
+// The handshake goes on: the alert was not the peer's.
+void DtlsSession::forgetAlert() {
+  alert_hint_ = kNoAlert;
+  alert_at_ = kNever;
 }
 
 // Held back: the peer's key exchange is here, and OpenSSL would ask for the key next.
@@ -188,6 +211,7 @@ void DtlsSession::settleKey(Milliseconds now) {
                    Protocol::Dtls12);
   }
   retransmit_at_ = kNever;  // the peer has done its part; it is we who are slow
+  forgetAlert();
   sink_->question(psk.question());
 }
 
@@ -246,8 +270,7 @@ void DtlsSession::advance(Milliseconds now) {
       round_trip_ = std::max<Milliseconds>(1, now - flight_sent_);
     }
     flight_sent_ = now;
-    alert_hint_ = kNoAlert;  // the handshake goes on: the alert was not the peer's
-    alert_at_ = kNever;
+    forgetAlert();
   }
   armRetransmission(now);
 }

@@ -92,6 +92,8 @@ class DtlsSession : private DatagramSink {
 
   State state() const { return state_; }
   bool open() const { return state_ == State::Open; }
+  // The peer has changed to the keys being agreed on: its next encrypted handshake record is a Finished.
+  bool awaitsFinished() const;
   Handshake& handshake() { return handshake_; }
   const SessionStats& stats() const { return stats_; }
   void setKeylog(bool on) { handshake_.setKeylog(on); }
@@ -110,7 +112,10 @@ class DtlsSession : private DatagramSink {
   HandshakeScreen& screen();
   Role role() const { return handshake_.role(); }
 
+  void inspectAll(ByteView records, Milliseconds now);
   void inspect(const DtlsRecord& record, Milliseconds now);
+  void noteAlert(const DtlsRecord& record, Milliseconds now);
+  void forgetAlert();
   void settleKey(Milliseconds now);
   void releaseHeld(Milliseconds now);
   void feed(ByteView record, Milliseconds now);
