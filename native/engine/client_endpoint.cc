@@ -46,8 +46,7 @@ void ClientEndpoint::receive(Milliseconds now) {
       stats_.datagrams_received += 1;
       stats_.bytes_received += received.datagram.size();
       if (received.datagram.empty() || received.truncated || association_.ended) continue;
-      association_.active = now;
-      association_.session.receive(received.datagram, now, *this);
+      receiveInto(association_, received.datagram, now);
     }
     leave();
     publishIfLarge();

@@ -42,6 +42,15 @@ void Endpoint::closeSession(uint32_t session) {
   leave();
 }
 
+// What cannot be authenticated is no sign of life: a stranger could keep a dead session open with it.
+void Endpoint::receiveInto(Association& association, ByteView datagram, Milliseconds now) {
+  const bool handshaking = !association.opened;
+  const uint64_t messages = association.session.stats().messages_received;
+  association.session.receive(datagram, now, *this);
+  const bool heard = association.session.stats().messages_received != messages;
+  if (handshaking || heard) association.active = now;
+}
+
 void Endpoint::post(const Address& to, ByteView datagram) {
   outbox_.push_back({outgoing_.size(), datagram.size(), to});
   outgoing_.append(datagram);

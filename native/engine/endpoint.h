@@ -59,7 +59,7 @@ struct Association {
   DtlsSession session;
   bool opened = false;
   bool ended = false;
-  Milliseconds active = 0;            // when anything was last received or sent
+  Milliseconds active = 0;            // when a message was last received or sent
   std::array<uint8_t, 32> random{};   // of the ClientHello
 };
 
@@ -101,6 +101,7 @@ class Endpoint : protected SessionSink {
   virtual void leave() = 0;  // drops it if it has ended
   virtual void onOpened(Association&) {}
   virtual void onSendError(const SystemError&) {}
+  void receiveInto(Association& association, ByteView datagram, Milliseconds now);
   void post(const Address& to, ByteView datagram);
   void report(EventKind kind, EventDetail detail);
   // A batch of messages has become large: hand it over while receiving goes on.

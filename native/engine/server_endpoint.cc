@@ -99,21 +99,23 @@ void ServerEndpoint::route(const Address& from, ByteView datagram, Milliseconds 
   deliver(*chooseFor(found->second, datagram), datagram, now);
 }
 
-// Of two associations of one address, the one that can use the datagram: epoch 0 and handshake records are
-// the newcomer's, everything else belongs to the session that is open.
+// Of two associations of one address, the one that can use the datagram. Epoch 0 is the newcomer's; so are
+// encrypted handshake records once it awaits a Finished, before that they ask for the open session's last
+// flight again. Everything else belongs to the session that is open.
 Association* ServerEndpoint::chooseFor(const Slot& slot, ByteView datagram) const {
   if (!slot.candidate) return slot.current;
   ByteView rest = datagram;
   const auto record = nextRecord(rest);
-  const bool handshake =
-      record && (record->epoch == 0 || record->type == content_type::kHandshake);
-  return handshake ? slot.candidate : slot.current;
+  if (!record) return slot.current;
+  const bool newcomers =
+      record->epoch == 0 ||
+      (record->type == content_type::kHandshake && slot.candidate->session.awaitsFinished());
+  return newcomers ? slot.candidate : slot.current;
 }
 
 void ServerEndpoint::deliver(Association& association, ByteView datagram, Milliseconds now) {
   enter(association);
-  association.active = now;
-  association.session.receive(datagram, now, *this);
+  receiveInto(association, datagram, now);
   leave();
 }
 
@@ -121,10 +123,11 @@ void ServerEndpoint::hello(const Address& from, ByteView datagram, const DtlsCli
                            Milliseconds now) {
   if (const auto found = slots_.find(from); found != slots_.end() && !hello.cookie.empty()) {
     for (Association* known : {found->second.candidate, found->second.current}) {
-      const bool repeated = known && !known->opened &&
-                            std::equal(hello.random.begin(), hello.random.end(),
-                                       known->random.begin(), known->random.end());
-      if (repeated) return deliver(*known, datagram, now);
+      const bool repeated = known && std::equal(hello.random.begin(), hello.random.end(),
+                                                known->random.begin(), known->random.end());
+      if (!repeated) continue;
+      // Every handshake has a random of its own: what comes when it is done, the network kept back.
+      return known->opened ? dropped(DropReason::Duplicate) : deliver(*known, datagram, now);
     }
   }
   const AddressBytes address = from.bytes();
@@ -143,6 +146,9 @@ void ServerEndpoint::hello(const Address& from, ByteView datagram, const DtlsCli
 }
 
 bool ServerEndpoint::admits(const Address& from) {
+  // A client that starts over half-way takes the place that it has.
+  const auto slot = slots_.find(from);
+  if (slot != slots_.end() && (slot->second.candidate || !slot->second.current->opened)) return true;
   if (associations_.size() >= options_.max_sessions) return false;
   if (handshakes_ >= options_.max_handshakes) return false;
   if (options_.max_sessions_per_host == 0) return true;

@@ -40,8 +40,9 @@ export interface DtlsOptions {
    */
   readonly retransmitTimeout?: number
   /**
-   * Milliseconds without a datagram in either direction after which a session ends with
-   * `MCBN_IDLE_TIMEOUT`; `0` never. A peer that vanished says no goodbye.
+   * Milliseconds without a message in either direction after which a session ends with
+   * `MCBN_IDLE_TIMEOUT`; `0` never. A peer that vanished says no goodbye; a stranger's datagrams do not
+   * count.
    *
    * @defaultValue 0
    */
