@@ -1,0 +1,271 @@
+// A DTLS 1.2 client of a few lines that does what it is told, also what is forbidden: it knows the key and
+// TLS_PSK_WITH_AES_128_GCM_SHA256 (RFC 5487, RFC 5288), and nothing else.
+
+import { createCipheriv, createDecipheriv, createHash, createHmac, randomBytes } from 'node:crypto'
+import { createSocket, type Socket } from 'node:dgram'
+import { once } from 'node:events'
+import { onTestFinished } from 'vitest'
+import {
+  clientHelloBody,
+  cookieOf,
+  DTLS10,
+  DTLS12,
+  MESSAGE,
+  MESSAGE_HEADER,
+  message,
+  RECORD_HEADER,
+  record,
+  recordsOf,
+  TYPE,
+  u16,
+  type WireRecord,
+} from './dtls-wire.js'
+import { waitFor } from './wait.js'
+
+const LOOPBACK = '127.0.0.1'
+const TAG = 16
+const EXPLICIT_NONCE = 8
+
+interface Keys {
+  readonly write: Buffer
+  readonly read: Buffer
+  readonly writeSalt: Buffer
+  readonly readSalt: Buffer
+}
+
+export interface PeerOptions {
+  readonly port: number
+  readonly identity: Uint8Array
+  readonly key: Uint8Array
+  readonly extensions?: Buffer
+}
+
+export class DtlsPeer {
+  readonly socket: Socket
+  readonly random = randomBytes(32)
+  /** Every record that came, in order. */
+  readonly received: WireRecord[] = []
+  /** Datagrams that came. */
+  datagrams = 0
+  /** The first flight's datagrams, to be sent again. */
+  helloWithCookie = Buffer.alloc(0)
+  /** ClientKeyExchange, ChangeCipherSpec, Finished. */
+  lastFlight: Buffer[] = []
+  readonly #options: PeerOptions
+  readonly #transcript: Buffer[] = []
+  #master = Buffer.alloc(0)
+  #exchange = Buffer.alloc(0)
+  #finished = Buffer.alloc(0)
+  #keys: Keys | undefined
+  #sequences: [number, number] = [0, 0]
+
+  private constructor(options: PeerOptions, socket: Socket) {
+    this.#options = options
+    this.socket = socket
+    socket.on('message', (datagram) => {
+      this.datagrams += 1
+      this.received.push(...recordsOf(datagram))
+    })
+    socket.on('error', () => {})
+  }
+
+  static async create(options: PeerOptions): Promise<DtlsPeer> {
+    const socket = createSocket('udp4')
+    socket.bind(0, LOOPBACK)
+    await once(socket, 'listening')
+    const peer = new DtlsPeer(options, socket)
+    onTestFinished(() => peer.close())
+    return peer
+  }
+
+  /** Another client on a socket that a client has used: a restart, from the server's side. */
+  static on(socket: Socket, options: PeerOptions): DtlsPeer {
+    return new DtlsPeer(options, socket)
+  }
+
+  close(): void {
+    try {
+      this.socket.close()
+    } catch {
+      // closed before
+    }
+  }
+
+  /** Sends a datagram as it is. */
+  send(datagram: Uint8Array): void {
+    this.socket.send(datagram, this.#options.port, LOOPBACK)
+  }
+
+  /** A record of epoch 0 with its own next sequence number. */
+  plain(type: number, fragment: Uint8Array, version: number = DTLS12): Buffer {
+    const sequence = this.#sequences[0]
+    this.#sequences[0] += 1
+    return record(type, 0, sequence, fragment, version)
+  }
+
+  /** Flights 1 to 4 of RFC 6347 section 4.2.4: until the ServerHelloDone has come. */
+  async hello(): Promise<void> {
+    const { extensions } = this.#options
+    const parts = { random: this.random, ...(extensions && { extensions }) }
+    const first = message(MESSAGE.clientHello, 0, clientHelloBody(parts))
+    this.send(this.plain(TYPE.handshake, first, DTLS10))
+    const verify = await this.#message(MESSAGE.helloVerifyRequest)
+    const cookie = cookieOf(verify.whole) as Buffer
+    const second = message(MESSAGE.clientHello, 1, clientHelloBody({ ...parts, cookie }))
+    this.#transcript.push(second)
+    this.helloWithCookie = this.plain(TYPE.handshake, second, DTLS10)
+    this.send(this.helloWithCookie)
+    const serverHello = await this.#message(MESSAGE.serverHello)
+    await this.#message(MESSAGE.serverHelloDone)
+    for (const each of this.received) {
+      const kind = each.type === TYPE.handshake && each.epoch === 0 ? each.fragment[0] : undefined
+      if (kind === undefined || kind === MESSAGE.helloVerifyRequest) continue
+      if (this.#transcript.some((known) => known.equals(each.fragment))) continue
+      this.#transcript.push(each.fragment)
+    }
+    const serverRandom = serverHello.fragment.subarray(MESSAGE_HEADER + 2, MESSAGE_HEADER + 34)
+    this.#derive(serverRandom)
+  }
+
+  /** Flight 5, ready to be sent. */
+  makeLastFlight(): Buffer[] {
+    const { identity } = this.#options
+    const exchange = message(
+      MESSAGE.clientKeyExchange,
+      2,
+      Buffer.concat([u16(identity.length), identity]),
+    )
+    this.#transcript.push(exchange)
+    this.#exchange = exchange
+    const hash = createHash('sha256').update(Buffer.concat(this.#transcript)).digest()
+    const finished = message(
+      MESSAGE.finished,
+      3,
+      prf(this.#master, 'client finished', hash, 12),
+    )
+    this.#finished = finished
+    this.lastFlight = [
+      this.plain(TYPE.handshake, exchange),
+      this.plain(TYPE.changeCipherSpec, Buffer.from([1])),
+      this.seal(TYPE.handshake, finished),
+    ]
+    return this.lastFlight
+  }
+
+  /** Flight 5 as it is repeated when nobody answers: the same messages in new records. */
+  lastFlightAgain(): Buffer {
+    return Buffer.concat([
+      this.plain(TYPE.handshake, this.#exchange),
+      this.plain(TYPE.changeCipherSpec, Buffer.from([1])),
+      this.seal(TYPE.handshake, this.#finished),
+    ])
+  }
+
+  /** A whole handshake. */
+  async open(): Promise<this> {
+    await this.hello()
+    this.send(Buffer.concat(this.makeLastFlight()))
+    await waitFor('the server’s Finished', () => this.finished)
+    return this
+  }
+
+  /** Whether a record came that only the holder of the key can have made as Finished. */
+  get finished(): boolean {
+    return this.decrypted(TYPE.handshake).some((bytes) => bytes[0] === MESSAGE.finished)
+  }
+
+  /** What came in epoch 1 of a type, decrypted. */
+  decrypted(type: number): Buffer[] {
+    return this.received
+      .filter((each) => each.epoch === 1 && each.type === type)
+      .map((each) => this.#unseal(each))
+      .filter((plaintext) => plaintext !== undefined)
+  }
+
+  /** Alerts in the clear: [level, description]. */
+  get plainAlerts(): [number, number][] {
+    return this.received
+      .filter(({ type, epoch }) => type === TYPE.alert && epoch === 0)
+      .map(({ fragment }) => [fragment[0] ?? -1, fragment[1] ?? -1])
+  }
+
+  /** An authentic record of epoch 1. */
+  seal(type: number, plaintext: Uint8Array, sequence: number = this.#sequences[1]): Buffer {
+    const keys = this.#keys as Keys
+    this.#sequences[1] = Math.max(this.#sequences[1], sequence + 1)
+    const explicit = explicitNonce(1, sequence)
+    const nonce = Buffer.concat([keys.writeSalt, explicit])
+    const cipher = createCipheriv('aes-128-gcm', keys.write, nonce)
+    cipher.setAAD(Buffer.concat([explicit, Buffer.from([type]), u16(DTLS12), u16(plaintext.length)]))
+    const sealed = Buffer.concat([cipher.update(plaintext), cipher.final()])
+    return record(type, 1, sequence, Buffer.concat([explicit, sealed, cipher.getAuthTag()]))
+  }
+
+  sendSealed(type: number, plaintext: Uint8Array): void {
+    this.send(this.seal(type, plaintext))
+  }
+
+  #unseal({ type, fragment, whole }: WireRecord): Buffer | undefined {
+    const keys = this.#keys as Keys
+    const explicit = fragment.subarray(0, EXPLICIT_NONCE)
+    const length = fragment.length - EXPLICIT_NONCE - TAG
+    const decipher = createDecipheriv('aes-128-gcm', keys.read, Buffer.concat([keys.readSalt, explicit]))
+    // epoch and sequence number as they are in the header (RFC 5246 section 6.2.3.3)
+    const sequence = whole.subarray(3, RECORD_HEADER - 2)
+    decipher.setAAD(Buffer.concat([sequence, Buffer.from([type]), u16(DTLS12), u16(length)]))
+    decipher.setAuthTag(fragment.subarray(-TAG))
+    try {
+      return Buffer.concat([decipher.update(fragment.subarray(EXPLICIT_NONCE, -TAG)), decipher.final()])
+    } catch {
+      return undefined
+    }
+  }
+
+  #message(type: number): Promise<WireRecord> {
+    return waitFor(`handshake message ${type}`, () =>
+      this.received.find(
+        (each) => each.type === TYPE.handshake && each.epoch === 0 && each.fragment[0] === type,
+      ),
+    )
+  }
+
+  #derive(serverRandom: Buffer): void {
+    const { key } = this.#options
+    // RFC 4279 section 2: as many zeros as the key has bytes, then the key
+    const premaster = Buffer.concat([u16(key.length), Buffer.alloc(key.length), u16(key.length), key])
+    const randoms = Buffer.concat([this.random, serverRandom])
+    this.#master = prf(premaster, 'master secret', randoms, 48)
+    const block = prf(
+      this.#master,
+      'key expansion',
+      Buffer.concat([serverRandom, this.random]),
+      16 * 2 + 4 * 2,
+    )
+    this.#keys = {
+      write: block.subarray(0, 16),
+      read: block.subarray(16, 32),
+      writeSalt: block.subarray(32, 36),
+      readSalt: block.subarray(36, 40),
+    }
+  }
+}
+
+function explicitNonce(epoch: number, sequence: number): Buffer {
+  const nonce = Buffer.alloc(EXPLICIT_NONCE)
+  nonce.writeUInt16BE(epoch, 0)
+  nonce.writeUIntBE(sequence, 2, 6)
+  return nonce
+}
+
+/** RFC 5246 section 5 */
+function prf(secret: Uint8Array, label: string, seed: Uint8Array, length: number): Buffer {
+  const labelled = Buffer.concat([Buffer.from(label), seed])
+  const hmac = (data: Uint8Array): Buffer => createHmac('sha256', secret).update(data).digest()
+  const parts: Buffer[] = []
+  let a = hmac(labelled)
+  for (let have = 0; have < length; have += 32) {
+    parts.push(hmac(Buffer.concat([a, labelled])))
+    a = hmac(a)
+  }
+  return Buffer.concat(parts).subarray(0, length)
+}
