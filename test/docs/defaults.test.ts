@@ -1,0 +1,33 @@
+// The doc comment of an option says the default that the code has.
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { DTLS_DEFAULTS } from '../../src/dtls/types.js'
+import { TLS_DEFAULTS } from '../../src/tls/types.js'
+import { repositoryRoot } from '../support/paths.js'
+
+/** Option and `@defaultValue`, of every interface in the file. */
+function documentedIn(file: string): Map<string, string> {
+  const source = readFileSync(join(repositoryRoot, file), 'utf8')
+  const options = source.matchAll(/\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\s*readonly (\w+)\??:/g)
+  const defaults = new Map<string, string>()
+  for (const [, comment, option] of options) {
+    const value = comment?.match(/@defaultValue ([^\n]*?)\s*(?:\n|$)/)?.[1]
+    if (value !== undefined) defaults.set(`${option}`, value)
+  }
+  return defaults
+}
+
+describe.each([
+  ['src/tls/types.ts', TLS_DEFAULTS],
+  ['src/dtls/types.ts', DTLS_DEFAULTS],
+])('docs/defaults in %s', (file, defaults) => {
+  const documented = documentedIn(file)
+
+  it.each(Object.entries(defaults))('%s is documented as %s', (option, value) => {
+    const written = documented.get(option)
+    const plain = written?.replace(/^'(.*)'$/, '$1').replace(/(?<=\d)_(?=\d)/g, '')
+    expect(plain, `${option}: ${written}`).toBe(String(value))
+  })
+})

@@ -1,0 +1,63 @@
+// What the README shows is what runs, and what the documents point to is there.
+
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { repositoryRoot } from '../support/paths.js'
+
+const documents = [
+  'README.md',
+  'CHANGELOG.md',
+  'native/README.md',
+  ...readdirSync(join(repositoryRoot, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+]
+
+function read(file: string): string {
+  return readFileSync(join(repositoryRoot, file), 'utf8')
+}
+
+describe('docs/readme', () => {
+  it('shows examples/shares-to-connection.ts as it is', () => {
+    const [, block] = read('README.md').match(/```ts\n(.*?)```/s) ?? []
+    expect(block).toBe(read('examples/shares-to-connection.ts'))
+  })
+
+  it('lists every example', () => {
+    const listed = [...read('README.md').matchAll(/^\| \[[^\]]+\]\(examples\/([^)]+)\)/gm)]
+    expect(listed.map(([, name]) => `${name}`).sort()).toEqual(
+      readdirSync(join(repositoryRoot, 'examples')).sort(),
+    )
+  })
+
+  it('names only npm scripts that exist', () => {
+    const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
+    const named = documents.flatMap((file) =>
+      [...read(file).matchAll(/npm run ([\w:]+)/g)].map(([, script]) => `${script}`),
+    )
+    expect(named).not.toEqual([])
+    expect(named.filter((script) => !(script in scripts))).toEqual([])
+  })
+})
+
+describe('docs/links', () => {
+  for (const file of documents) {
+    it(`${file} points only to what is there`, () => {
+      const targets = [...read(file).matchAll(/\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)/g)]
+      const missing = targets
+        .map(([, target]) => normalize(join(dirname(file), `${target}`)))
+        .filter((target) => !existsSync(join(repositoryRoot, target)))
+      expect(missing).toEqual([])
+    })
+
+    it(`${file} names only files and folders that are there`, () => {
+      // In backquotes, from the root: `src/tls/`, `native/engine/event.h`.
+      const named = read(file).matchAll(/`((?:src|native|test|examples|scripts|fuzz)\/[\w./-]*)`/g)
+      const missing = [...named]
+        .map(([, path]) => `${path}`)
+        .filter((path) => !existsSync(join(repositoryRoot, path)))
+      expect(missing).toEqual([])
+    })
+  }
+})
