@@ -19,6 +19,11 @@ export function closeAfterAlert(transport: Duplex): void {
   transport.resume()
 }
 
+/** What a write, or a wait, on a closed socket gets. */
+export function closedError(): McbnError {
+  return new McbnError('MCBN_SOCKET_CLOSED', 'the socket is closed')
+}
+
 /** The McbnError for what the stream below reported; the system's own error is its `cause`. */
 export function connectionError(
   cause: Error | undefined,

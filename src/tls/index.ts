@@ -2,7 +2,7 @@
 
 export { connect } from './connect.js'
 export { createServer, TlsServer } from './server.js'
-export type { TlsSocketSetup } from './socket.js'
+export type { TlsSocketSetup } from './setup.js'
 export { TlsSocket } from './socket.js'
 export type {
   TlsCipher,

@@ -1,4 +1,4 @@
-import type { Duplex, DuplexOptions } from 'node:stream'
+import type { DuplexOptions } from 'node:stream'
 import { McbnError } from '../errors.js'
 import type { Cancel } from '../keys/server-keys.js'
 import type { NativeFailure, NativeOpened, NativeQuestion } from '../native/contract.js'
@@ -6,43 +6,26 @@ import { READY } from '../native/contract.js'
 import { toError } from '../native/failure.js'
 import type { NativeTlsSession } from '../native/tls.js'
 import { stepLength } from '../native/tls.js'
-import { integerOption, stringOption } from '../options.js'
 import {
-  decryptsInPlace,
   giveSlab,
   PIECE_BYTES,
   piecesOf,
+  RECORD_BYTES,
   releasesWrites,
+  roomFor,
   takeSlab,
 } from './ciphertext.js'
-import { closeAfterAlert, connectionError } from './ending.js'
-import type { HandshakeSide, KeyAnswer } from './handshake.js'
+import { Deferred } from './deferred.js'
+import { closeAfterAlert, closedError, connectionError } from './ending.js'
+import { checkExporterArguments, exporterUnavailable } from './exporter.js'
+import type { KeyAnswer } from './handshake.js'
 import { giveAnswer } from './handshake.js'
+import type { TlsSocketSetup } from './setup.js'
+import { shielded } from './shield.js'
 import { TransportDuplex } from './transport.js'
 import type { TlsCipher, TlsVersion } from './types.js'
 
 const NOTHING = Buffer.alloc(0)
-/** A partial record may wait inside OpenSSL: it comes out with the chunk that completes it. */
-const RECORD_BYTES = 16 * 1024
-const MAX_ROOM = 1024 * 1024
-
-/** How a TlsSocket comes to be; `connect` and `TlsServer` make these. */
-export interface TlsSocketSetup<Peer> {
-  readonly transport: Duplex
-  readonly side: HandshakeSide<Peer>
-  readonly handshakeTimeout: number
-  readonly allowHalfOpen: boolean
-  readonly signal?: AbortSignal | undefined
-  /** What a client wants to reach, for messages. */
-  readonly target?: string
-  /** Servers: who is told, instead of the socket's own events, until the socket is open. */
-  readonly server?: {
-    readonly keylog: boolean
-    onKeylog(line: Buffer, socket: TlsSocket<Peer>): void
-    onOpen(socket: TlsSocket<Peer>): void
-    onFailure(error: Error, socket: TlsSocket<Peer>): void
-  }
-}
 
 /**
  * A TLS connection with a pre-shared key: a Duplex over a net.Socket or any other Duplex.
@@ -78,7 +61,7 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
   #waiting: { run(): void; callback: (error?: Error | null) => void } | undefined
   #inputEnded = false
   #closesAfterAlert = false
-  #whenOpened: PromiseWithResolvers<void> | undefined
+  #whenOpened: Deferred | undefined
 
   /** Not for applications: see `connect` and `createServer`. */
   constructor(setup: TlsSocketSetup<Peer>) {
@@ -111,12 +94,9 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
   /** Settles with the handshake: the same moment as `secureConnect`, or the error. */
   get opened(): Promise<void> {
     if (!this.#whenOpened) {
-      const waiting = withResolvers<void>()
-      this.#whenOpened = waiting
-      // Whoever does not await it hears of the failure by the `error` event.
-      waiting.promise.catch(() => {})
-      if (this.#opened) waiting.resolve()
-      else if (this.destroyed) waiting.reject(this.errored ?? closedError())
+      this.#whenOpened = new Deferred()
+      if (this.#opened) this.#whenOpened.resolve()
+      else if (this.destroyed) this.#whenOpened.reject(this.errored ?? closedError())
     }
     return this.#whenOpened.promise
   }
@@ -144,22 +124,10 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
    * destroyed, and on TLS 1.2 with a peer without extended master secret (RFC 7627 section 5.4).
    */
   exportKeyingMaterial(length: number, label: string, context?: Uint8Array): Buffer {
-    integerOption('length', length, { min: 1, max: 8160, unit: 'bytes' }, 0)
-    stringOption('label', label)
-    if (context !== undefined && !(context instanceof Uint8Array)) {
-      throw new McbnError(
-        'MCBN_OPTION_TYPE',
-        `context: expected a Uint8Array, got ${typeof context}`,
-      )
-    }
+    checkExporterArguments(length, label, context)
     const material = this.#session?.exportKeyingMaterial(length, label, context)
     if (material) return material
-    const why = !this.#opened
-      ? 'the handshake is not done; wait for secureConnect'
-      : this.destroyed
-        ? 'the socket is closed'
-        : 'the TLS 1.2 peer has no extended master secret (RFC 7627); use TLS 1.3'
-    throw new McbnError('MCBN_EXPORTER_UNAVAILABLE', `exportKeyingMaterial: ${why}`)
+    throw exporterUnavailable(this.#opened !== undefined, this.destroyed)
   }
 
   // ---- the handshake ------------------------------------------------------------------------------
@@ -227,19 +195,11 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
   }
 
   #onDeadline(): void {
-    const milliseconds = this.#setup.handshakeTimeout
-    const state = this.connecting
-      ? 'connecting'
-      : this.#cancel
-        ? 'the psk function'
-        : 'the handshake'
-    this.destroy(
-      this.#verdict ??
-        new McbnError(
-          'MCBN_HANDSHAKE_TIMEOUT',
-          `${state} took longer than handshakeTimeout (${milliseconds} ms)`,
-        ),
-    )
+    const state = this.#cancel ? 'the psk function' : 'the handshake'
+    const what = this.connecting ? 'connecting' : state
+    const limit = `handshakeTimeout (${this.#setup.handshakeTimeout} ms)`
+    const late = new McbnError('MCBN_HANDSHAKE_TIMEOUT', `${what} took longer than ${limit}`)
+    this.destroy(this.#verdict ?? late)
   }
 
   // ---- steps of the session -----------------------------------------------------------------------
@@ -247,16 +207,8 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
   #receive(chunk: Buffer): void {
     const session = this.#session
     if (!session) return
-    const room = this.#opened ? this.#roomFor(chunk) : NOTHING
+    const room = this.#opened ? roomFor(chunk, this.transport, this.#reusesSlabs) : NOTHING
     this.#settle(session.receive(chunk, room), room)
-  }
-
-  /** Where the plaintext of a chunk goes. */
-  #roomFor(chunk: Buffer): Buffer {
-    if (this.#reusesSlabs && decryptsInPlace(this.transport, chunk)) return chunk
-    return chunk.length < RECORD_BYTES
-      ? Buffer.allocUnsafe(chunk.length)
-      : Buffer.allocUnsafeSlow(Math.min(chunk.length + RECORD_BYTES, MAX_ROOM))
   }
 
   #settle(step: number, room: Buffer): void {
@@ -327,13 +279,8 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
       return
     }
     const who = this.#setup.side.isServer ? 'client' : 'server'
-    this.destroy(
-      this.#verdict ??
-        new McbnError(
-          'MCBN_HANDSHAKE_FAILED',
-          `the ${who} closed the connection before the handshake was done`,
-        ),
-    )
+    const message = `the ${who} closed the connection before the handshake was done`
+    this.destroy(this.#verdict ?? new McbnError('MCBN_HANDSHAKE_FAILED', message))
   }
 
   #onTransportError(cause: Error): void {
@@ -382,10 +329,8 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
       const session = this.#session as NativeTlsSession
       const step = session.shutdown()
       const notify = step & READY.ciphertext ? session.takeCiphertext() : NOTHING
-      this.transport.end(notify, () => {
-        // A peer that is gone already has no use for our close_notify.
-        callback()
-      })
+      // A peer that is gone already has no use for our close_notify: its error is none.
+      this.transport.end(notify, () => callback())
     })
   }
 
@@ -443,36 +388,4 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
     // An empty write, and what OpenSSL adds by itself.
     if (step & 0xff) this.#settle(step & 0xff, NOTHING)
   }
-}
-
-/** An exception of somebody's listener is theirs, but must not leave a session between two states. */
-function shielded(run: () => void): void {
-  try {
-    run()
-  } catch (error) {
-    process.nextTick(() => {
-      throw error
-    })
-  }
-}
-
-function closedError(): McbnError {
-  return new McbnError('MCBN_SOCKET_CLOSED', 'the socket is closed')
-}
-
-/** Promise.withResolvers of Node 22. */
-interface PromiseWithResolvers<Value> {
-  readonly promise: Promise<Value>
-  resolve(value: Value): void
-  reject(error: unknown): void
-}
-
-function withResolvers<Value>(): PromiseWithResolvers<Value> {
-  let resolve!: (value: Value) => void
-  let reject!: (error: unknown) => void
-  const promise = new Promise<Value>((yes, no) => {
-    resolve = yes
-    reject = no
-  })
-  return { promise, resolve, reject }
 }
