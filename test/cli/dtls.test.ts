@@ -150,19 +150,27 @@ describe('cli/dtls', () => {
     expect(got.every((length) => length <= limit)).toBe(true)
   })
 
-  it('carries many lines, none altered and none merged', async () => {
+  it('carries lines there and back in their order', async () => {
+    // Few enough for any receive buffer: nothing on one machine can lose them.
+    const lines = Array.from({ length: 40 }, (_, index) => `${index} ${'x'.repeat(index * 20)}\n`)
+    const { url } = await listening('dtls://127.0.0.1:0', '--echo')
+    const child = await mcbn(['connect', url, ...PSK], { input: lines.join('') })
+    expectSuccess(child)
+    expect(child.stdout).toBe(lines.join(''))
+  })
+
+  it('alters and merges no line of a flood, whatever gets lost', async () => {
     const lines = Array.from(
       { length: 5000 },
-      (_, index) => `line ${index} ${'x'.repeat(index % 900)}\n`,
+      (_, index) => `${index} ${'x'.repeat(index % 900)}\n`,
     )
     const { url } = await listening('dtls://127.0.0.1:0', '--echo')
     const child = await mcbn(['connect', url, ...PSK], { input: lines.join('') })
     expectSuccess(child)
-    // Datagrams may be lost, also on one machine; those that came back are whole.
     const back = child.stdout.split(/(?<=\n)/)
     const sent = new Set(lines)
     expect(back.filter((line) => !sent.has(line))).toEqual([])
-    expect(back.length).toBeGreaterThan(1000)
+    expect(back.length).toBeGreaterThan(40)
   })
 
   it('ends 2 s after the end of stdin, with close_notify, when the peer is silent', async () => {
