@@ -77,8 +77,11 @@ export interface McbnErrorOptions extends ErrorOptions {
 
 /** Every error mcbn creates. Switch on `code`, which is stable; never on `message`, which is prose. */
 export class McbnError extends Error {
+  /** Always `McbnError`. */
   declare readonly name: 'McbnError'
+  /** What happened; stable. */
   readonly code: McbnErrorCode
+  /** Who has to act; follows from the code. */
   readonly kind: McbnErrorKind
   /** See {@link McbnErrorOptions.alert}; absent where no alert was involved. */
   declare readonly alert?: string

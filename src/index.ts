@@ -1,6 +1,12 @@
 // mcbn: everything under one name. Each part is also a module of its own: mcbn/tls, mcbn/dtls, mcbn/psk.
 
 export * as dtls from './dtls/index.js'
-export { MCBN_ERROR_KINDS, McbnError, type McbnErrorCode, type McbnErrorKind } from './errors.js'
+export type {
+  McbnErrorCode,
+  McbnErrorJson,
+  McbnErrorKind,
+  McbnErrorOptions,
+} from './errors.js'
+export { MCBN_ERROR_KINDS, McbnError } from './errors.js'
 export * as psk from './psk/index.js'
 export * as tls from './tls/index.js'

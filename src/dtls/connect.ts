@@ -199,7 +199,9 @@ class Client implements EndpointListener, SocketHome {
 
   onRefused(_session: number, { failure }: NativeEnding): void {
     const error = this.#lookupError ?? (failure && toError(failure))
-    this.#fail(error ?? connectionFailed('the server closed before the handshake was done', undefined))
+    this.#fail(
+      error ?? connectionFailed('the server closed before the handshake was done', undefined),
+    )
   }
 
   onEnded(_session: number, { failure }: NativeEnding): void {

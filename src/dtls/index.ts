@@ -1,13 +1,10 @@
 // mcbn/dtls: DTLS 1.2 with pre-shared keys over UDP.
 
 export { connect } from './connect.js'
-export { createServer, DtlsServer, type DtlsServerEvents, type DtlsServerStats } from './server.js'
-export {
-  type Datagram,
-  DtlsSocket,
-  type DtlsSocketEvents,
-  type DtlsSocketStats,
-} from './socket.js'
+export type { DtlsServerEvents, DtlsSocketEvents } from './events.js'
+export { createServer, DtlsServer } from './server.js'
+export { type Datagram, DtlsSocket } from './socket.js'
+export type { DtlsServerStats, DtlsSocketStats } from './stats.js'
 export type {
   DtlsCipher,
   DtlsConnectOptions,

@@ -171,7 +171,12 @@ export interface Stager {
   onSubmitted(submission: number): void
 }
 
-function dispatch(listener: EndpointListener, kind: number, session: number, detail: unknown): void {
+function dispatch(
+  listener: EndpointListener,
+  kind: number,
+  session: number,
+  detail: unknown,
+): void {
   switch (kind) {
     case EVENT.opened:
       return listener.onOpened(session, detail as NativeOpenedSession)

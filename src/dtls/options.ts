@@ -10,10 +10,7 @@ const MAX_BUFFER = 1 << 30
 
 /** {@link DtlsOptions} with nothing left open. */
 export interface ResolvedDtlsOptions {
-  readonly context: Pick<
-    NativeContextOptions,
-    'datagram' | 'min13' | 'max12' | 'ciphers' | 'alpn'
-  >
+  readonly context: Pick<NativeContextOptions, 'datagram' | 'min13' | 'max12' | 'ciphers' | 'alpn'>
   readonly session: Omit<NativeDtlsOptions, 'keylog'>
   readonly lookupTimeout: number
   readonly highWaterMark: number

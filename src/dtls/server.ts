@@ -8,7 +8,6 @@ import { createContext } from '../native/context.js'
 import type { NativeContext } from '../native/contract.js'
 import type {
   NativeEnding,
-  NativeEndpointStats,
   NativeListenOptions,
   NativeOpenedSession,
   NativeSessionQuestion,
@@ -25,9 +24,11 @@ import {
   typeName,
 } from '../options.js'
 import type { PskEntry, PskKey } from '../psk/types.js'
+import type { DtlsServerEvents } from './events.js'
 import { IoThread } from './io-thread.js'
 import { portOption, type ResolvedDtlsOptions, resolveDtlsOptions } from './options.js'
 import { DtlsSocket } from './socket.js'
+import { type DtlsServerStats, NO_SERVER_STATS } from './stats.js'
 import { systemError } from './system-error.js'
 import type { DtlsServerOptions, RemoteInfo } from './types.js'
 import { DTLS_DEFAULTS } from './types.js'
@@ -35,35 +36,6 @@ import { DTLS_DEFAULTS } from './types.js'
 /** OpenSSL's PSK_MAX_IDENTITY_LEN, in bytes. */
 const MAX_HINT_BYTES = 256
 const MAX_SESSIONS = 16_777_216
-
-export interface DtlsServerEvents<Peer> {
-  listening: []
-  /** A client has proved its key. */
-  secureConnection: [socket: DtlsSocket<Peer>]
-  /** A handshake came to nothing, or an open session failed and its socket has no `error` listener. */
-  clientError: [error: Error, rinfo: RemoteInfo]
-  /** One secret, as NSS key logs have it, while somebody listens. */
-  keylog: [line: Buffer]
-  close: []
-  error: [error: Error]
-  newListener: [event: string | symbol, listener: unknown]
-}
-
-/** Figures of a server since it began to listen. Bytes are UDP payload. */
-export type DtlsServerStats = NativeEndpointStats
-
-const NO_STATS: DtlsServerStats = {
-  datagramsReceived: 0,
-  datagramsSent: 0,
-  bytesReceived: 0,
-  bytesSent: 0,
-  helloVerifyRequests: 0,
-  handshakesStarted: 0,
-  handshakesCompleted: 0,
-  handshakesFailed: 0,
-  sessions: 0,
-  dropped: {},
-}
 
 /** What the I/O thread knows the server by, while it listens. */
 interface Listening {
@@ -101,7 +73,7 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
   #state: 'new' | 'starting' | 'listening' | 'closed' = 'new'
   #listening: Listening | undefined
   #referenced = true
-  #lastStats: DtlsServerStats = NO_STATS
+  #lastStats: DtlsServerStats = NO_SERVER_STATS
   readonly #closed: Promise<void>
   #resolveClosed: () => void = () => {}
 
@@ -113,8 +85,10 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
     super()
     objectOption('options', options)
     this.#options = resolveDtlsOptions(options)
-    const count = (name: 'maxSessions' | 'maxHandshakes' | 'maxSessionsPerHost', min: number): number =>
-      integerOption(name, options[name], { min, max: MAX_SESSIONS }, DTLS_DEFAULTS[name])
+    const count = (
+      name: 'maxSessions' | 'maxHandshakes' | 'maxSessionsPerHost',
+      min: number,
+    ): number => integerOption(name, options[name], { min, max: MAX_SESSIONS }, DTLS_DEFAULTS[name])
     this.#listenOptions = {
       reusePort: booleanOption('reusePort', options.reusePort, false),
       ipv6Only: booleanOption('ipv6Only', options.ipv6Only, false),
@@ -196,6 +170,7 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
     return this.#listening?.address ?? null
   }
 
+  /** Whether it is bound and not closed. */
   get listening(): boolean {
     return this.#state === 'listening'
   }
@@ -205,6 +180,7 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
     return this.#sockets.values()
   }
 
+  /** Figures of this moment; after `close` those of the end. */
   get stats(): DtlsServerStats {
     const at = this.#listening
     if (at) this.#lastStats = at.thread.native.endpointStats(at.endpoint) ?? this.#lastStats
@@ -260,10 +236,12 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
     return this.#closed
   }
 
+  /** As `close`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
 
+  /** Keeps the process alive while it listens, as it does at first. */
   ref(): this {
     if (!this.#referenced) this.#listening?.thread.ref()
     this.#referenced = true
@@ -350,7 +328,15 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
         return
       }
       if ('error' in answer) lookup.error = answer.error
-      native.answer(at.endpoint, session, number, undefined, undefined, undefined, 'error' in answer)
+      native.answer(
+        at.endpoint,
+        session,
+        number,
+        undefined,
+        undefined,
+        undefined,
+        'error' in answer,
+      )
     })
   }
 

@@ -3,39 +3,14 @@ import { types } from 'node:util'
 import { McbnError } from '../errors.js'
 import type { NativeOpenedSession } from '../native/dtls.js'
 import { integerOption, stringOption, typeName } from '../options.js'
+import type { DtlsSocketEvents } from './events.js'
 import type { IoThread } from './io-thread.js'
 import { Outgoing } from './outgoing.js'
+import { type DtlsSocketStats, NO_SOCKET_STATS } from './stats.js'
 import type { DtlsCipher } from './types.js'
 
 /** What a socket sends: bytes, or a string as UTF-8. */
 export type Datagram = string | Uint8Array | DataView
-
-/** Figures of one session, since it began. Bytes are UDP payload. */
-export interface DtlsSocketStats {
-  readonly datagramsReceived: number
-  readonly datagramsSent: number
-  readonly bytesReceived: number
-  readonly bytesSent: number
-  readonly messagesReceived: number
-  readonly messagesSent: number
-  /** Flights of the handshake that were sent again. */
-  readonly retransmits: number
-  /** Records of the handshake that were not let through to OpenSSL. */
-  readonly recordsDropped: number
-  /** Messages not taken by `send` and `sendMany`, because four high-water marks were waiting. */
-  readonly dropped: number
-}
-
-export interface DtlsSocketEvents {
-  secureConnect: []
-  message: [message: Buffer]
-  messages: [messages: Buffer[]]
-  drain: []
-  keylog: [line: Buffer]
-  error: [error: Error]
-  close: []
-  newListener: [event: string | symbol, listener: unknown]
-}
 
 /** Where a socket lives, and what its owner wants to know. */
 export interface SocketHome {
@@ -117,14 +92,17 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     return this.#peer
   }
 
+  /** The peer's address; undefined before the session is open. */
   get remoteAddress(): string | undefined {
     return this.#details?.remoteAddress
   }
 
+  /** The peer's UDP port; undefined before the session is open. */
   get remotePort(): number | undefined {
     return this.#details?.remotePort
   }
 
+  /** Undefined before the session is open. */
   get remoteFamily(): 'IPv4' | 'IPv6' | undefined {
     if (!this.#details) return undefined
     return this.#details.remoteAddress.includes(':') ? 'IPv6' : 'IPv4'
@@ -145,10 +123,12 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     return this.#details?.alpn || false
   }
 
+  /** `null` before the session is open. */
   getProtocol(): 'DTLSv1.2' | null {
     return this.#details ? 'DTLSv1.2' : null
   }
 
+  /** The suite agreed; undefined before the session is open. */
   getCipher(): DtlsCipher | undefined {
     if (!this.#details) return undefined
     const { cipher, standardCipher } = this.#details
@@ -165,10 +145,11 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     return this.#outgoing?.bytes ?? 0
   }
 
+  /** Figures of this moment; after the end those of the end. */
   get stats(): DtlsSocketStats {
     const native = this.#home?.thread.native.sessionStats(this.#home.endpoint, this.#session)
     if (native) this.#lastStats = { ...native, dropped: this.#dropped }
-    return this.#lastStats ?? { ...NO_STATS, dropped: this.#dropped }
+    return this.#lastStats ?? { ...NO_SOCKET_STATS, dropped: this.#dropped }
   }
 
   // ---- what it does -------------------------------------------------------------------------------
@@ -231,6 +212,7 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     return this
   }
 
+  /** As `close`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
@@ -248,10 +230,19 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     const name = stringOption('label', label, 249) ?? ''
     const home = this.#home
     if (this.#state !== 'open' || !home) {
-      throw new McbnError('MCBN_EXPORTER_UNAVAILABLE', `expected an open socket, it is ${this.#state}`)
+      throw new McbnError(
+        'MCBN_EXPORTER_UNAVAILABLE',
+        `expected an open socket, it is ${this.#state}`,
+      )
     }
     const { native } = home.thread
-    const material = native.exportKeyingMaterial(home.endpoint, this.#session, length, name, context)
+    const material = native.exportKeyingMaterial(
+      home.endpoint,
+      this.#session,
+      length,
+      name,
+      context,
+    )
     if (material) return material
     throw new McbnError(
       'MCBN_EXPORTER_UNAVAILABLE',
@@ -372,7 +363,10 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     if (before === 'opening') {
       this.#opened.reject(
         error ??
-          new McbnError('MCBN_SOCKET_CLOSED', 'the socket was closed before the handshake was done'),
+          new McbnError(
+            'MCBN_SOCKET_CLOSED',
+            'the socket was closed before the handshake was done',
+          ),
       )
     }
     const home = this.#home
@@ -392,17 +386,6 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     if (this.listenerCount('error') > 0) this.emit('error', error)
     else if (!home?.orphanedError(error) && !this.#promised) this.emit('error', error)
   }
-}
-
-const NO_STATS = {
-  datagramsReceived: 0,
-  datagramsSent: 0,
-  bytesReceived: 0,
-  bytesSent: 0,
-  messagesReceived: 0,
-  messagesSent: 0,
-  retransmits: 0,
-  recordsDropped: 0,
 }
 
 function bytesOf(data: Datagram): Uint8Array {

@@ -112,9 +112,15 @@ export interface DtlsConnectOptions extends DtlsOptions {
   readonly psk: PskClientSource
   /** An address or a name. @defaultValue 'localhost' */
   readonly host?: string | undefined
+  /** The server's UDP port, 1 to 65,535. */
   readonly port: number
-  /** As in node:net; also decides the address family. */
+  /**
+   * The address to send from, as in node:net; also decides the address family.
+   *
+   * @defaultValue the system's choice
+   */
   readonly localAddress?: string
+  /** The UDP port to send from. @defaultValue 0, the system's choice */
   readonly localPort?: number
   /** 4 or 6: the addresses to choose from; 0 both. @defaultValue 0 */
   readonly family?: 0 | 4 | 6

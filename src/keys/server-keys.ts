@@ -153,7 +153,11 @@ function entryOf<Peer>(
 ): { key: Buffer; hash: PskHash; peer: Peer | undefined } {
   if (value !== null && typeof value === 'object' && !ArrayBuffer.isView(value)) {
     const entry = value as PskEntry<Peer>
-    return { key: copyPskKey(entry.key, `${name}.key`), hash: hashOf(entry.hash, name), peer: entry.peer }
+    return {
+      key: copyPskKey(entry.key, `${name}.key`),
+      hash: hashOf(entry.hash, name),
+      peer: entry.peer,
+    }
   }
   return { key: copyPskKey(value as PskKey, name), hash: 'sha256', peer: undefined }
 }
@@ -172,7 +176,9 @@ export function isThenable<Value>(value: Value | Promise<Value>): value is Promi
 
 function lookupFailed(identity: Buffer, cause: unknown): McbnError {
   const shown = JSON.stringify(identityText(identity.subarray(0, 64)))
-  return new McbnError('MCBN_LOOKUP_FAILED', `the psk lookup failed for identity ${shown}`, { cause })
+  return new McbnError('MCBN_LOOKUP_FAILED', `the psk lookup failed for identity ${shown}`, {
+    cause,
+  })
 }
 
 function lookupTimedOut(identity: Buffer, milliseconds: number): McbnError {

@@ -101,15 +101,23 @@ export interface NativeConnectOptions extends NativeUdpOptions, NativeDtlsOption
 }
 
 export interface NativeEndpointStats {
+  /** Datagrams from anybody, those that were dropped included. */
   readonly datagramsReceived: number
   readonly datagramsSent: number
   readonly bytesReceived: number
   readonly bytesSent: number
+  /** Cookies handed out. */
   readonly helloVerifyRequests: number
+  /** Handshakes of clients that have echoed their cookie. */
   readonly handshakesStarted: number
   readonly handshakesCompleted: number
   readonly handshakesFailed: number
+  /** Sessions now, handshakes included. */
   readonly sessions: number
+  /**
+   * What was dropped, by reason: datagrams (`unknownPeer`, `badCookie`, `limit`, `sends`), messages that
+   * JavaScript did not take in time (`messages`), and records of handshakes (`flood`, `oversized`, ...).
+   */
   readonly dropped: Readonly<Record<string, number>>
 }
 

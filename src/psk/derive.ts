@@ -38,10 +38,14 @@ export interface Mcbn1Options {
 
 /** The original derivations: no network, no epoch, no protocol, and the order of shares matters. */
 export interface OriginalSchemeOptions {
+  /** See {@link derivePsk}; never the default. */
   readonly scheme: 'sha256-concat' | 'hmac-chain'
 }
 
-/** Shares by participant label (see {@link LABEL}); the order does not matter. */
+/**
+ * Shares by participant label, 1 to 63 of `a-z 0-9 . _ -` with a letter or digit first; the order does not
+ * matter.
+ */
 export type LabelledShares = Readonly<Record<string, Share>> | ReadonlyMap<string, Share>
 
 /**

@@ -16,6 +16,7 @@ export type PskProtocol = 'TLSv1.3' | 'TLSv1.2' | 'DTLSv1.2'
 
 /** What a server knows about one identity. */
 export interface PskEntry<Peer = undefined> {
+  /** 16 to 512 bytes, see {@link PskKey}; copied. */
   readonly key: PskKey
   /** Whatever the application wants to find on the socket again; mcbn never looks into it. */
   readonly peer?: Peer
@@ -35,8 +36,11 @@ export interface PskQuery {
    * different identities can have the same text: look up by `identity` where bytes matter.
    */
   readonly identityText: string
+  /** The version being negotiated: a key belongs to one. */
   readonly protocol: PskProtocol
+  /** The peer's address; empty where the stream below has none. */
   readonly remoteAddress: string
+  /** The peer's port; 0 where the stream below has none. */
   readonly remotePort: number
   /** The name the client asked for (RFC 6066 section 3), unverified; absent when it sent none. */
   readonly servername?: string
@@ -71,6 +75,7 @@ export interface PskCredential {
    * DTLS 1.2 without NUL. Refused otherwise with `MCBN_IDENTITY_INVALID`.
    */
   readonly identity: string | Uint8Array
+  /** 16 to 512 bytes, see {@link PskKey}; copied. */
   readonly key: PskKey
   /**
    * Only TLS 1.3 cipher suites of this hash can use the key (RFC 8446 section 4.2.11).

@@ -1,0 +1,42 @@
+// What DTLS servers and sockets emit, with the arguments of their listeners.
+
+import type { DtlsSocket } from './socket.js'
+import type { RemoteInfo } from './types.js'
+
+/** Events of a DtlsServer. */
+export interface DtlsServerEvents<Peer> {
+  /** The UDP socket is bound: see `address()`. */
+  listening: []
+  /** A client has proved its key. */
+  secureConnection: [socket: DtlsSocket<Peer>]
+  /** A handshake came to nothing, or an open session failed and its socket has no `error` listener. */
+  clientError: [error: Error, rinfo: RemoteInfo]
+  /** One secret, as NSS key logs have it, while somebody listens. */
+  keylog: [line: Buffer]
+  /** Sessions and UDP socket are closed; the last event. */
+  close: []
+  /** The UDP socket could not be bound, or failed: the system's own error. */
+  error: [error: Error]
+  /** As on any EventEmitter. */
+  newListener: [event: string | symbol, listener: unknown]
+}
+
+/** Events of a DtlsSocket. */
+export interface DtlsSocketEvents {
+  /** Both sides have proved the key; messages can be sent. Clients only: a server's are open already. */
+  secureConnect: []
+  /** One message, one datagram. */
+  message: [message: Buffer]
+  /** What arrived together, in order; in addition to `message`. */
+  messages: [messages: Buffer[]]
+  /** Half of `highWaterMark` or less is waiting, after `send` or `sendMany` said to wait. */
+  drain: []
+  /** One secret, as NSS key logs have it. Clients only: a server emits its own. */
+  keylog: [line: Buffer]
+  /** Why the session ended or never began; `close` follows. */
+  error: [error: Error]
+  /** Always, and last. */
+  close: []
+  /** As on any EventEmitter. */
+  newListener: [event: string | symbol, listener: unknown]
+}
