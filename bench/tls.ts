@@ -15,6 +15,7 @@ import * as nodeTls from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import * as mcbn from '../src/tls/index.js'
+import { median } from './lib/measurement.js'
 
 type Library = 'mcbn' | 'node'
 type Work = 'handshakes' | 'throughput'
@@ -77,7 +78,12 @@ async function perform({ library, work, port, key, milliseconds }: Task): Promis
   return done / ((performance.now() - started) / 1000)
 }
 
-async function measure(library: Library, work: Work, milliseconds: number): Promise<number> {
+/** Handshakes per second, or bytes per second as the receiver's listener saw them. */
+export async function measureTls(
+  library: Library,
+  work: Work,
+  milliseconds: number,
+): Promise<number> {
   const key = randomBytes(32)
   let received = 0
   const server = serve(library, key, (socket) => {
@@ -91,22 +97,13 @@ async function measure(library: Library, work: Work, milliseconds: number): Prom
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   const client = fork(fileURLToPath(import.meta.url), ['client'])
-  const started = performance.now()
   client.send({ library, work, port, key: key.toString('hex'), milliseconds } satisfies Task)
   const [rate] = (await once(client, 'message')) as [number]
-  const seconds = (performance.now() - started) / 1000
   client.kill()
   server.close()
   await once(server, 'close')
-  // What the receiver's listener saw, not what the sender hoped; less the start of the child.
-  return work === 'handshakes'
-    ? rate
-    : Math.min(rate, (received / seconds) * (seconds / (milliseconds / 1000)))
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((left, right) => left - right)
-  return sorted[sorted.length >> 1] as number
+  // Bytes count when the receiver's listener has seen them, not when the sender has handed them over.
+  return work === 'handshakes' ? rate : Math.min(rate, received / (milliseconds / 1000))
 }
 
 async function main(): Promise<void> {
@@ -123,7 +120,8 @@ async function main(): Promise<void> {
     const rates: Record<Library, number[]> = { mcbn: [], node: [] }
     for (let round = 0; round < Number(values.rounds); round++) {
       const order = round % 2 === 0 ? (['mcbn', 'node'] as const) : (['node', 'mcbn'] as const)
-      for (const library of order) rates[library].push(await measure(library, work, milliseconds))
+      for (const library of order)
+        rates[library].push(await measureTls(library, work, milliseconds))
     }
     const [ours, theirs] = [median(rates.mcbn), median(rates.node)]
     results[`${work} mcbn`] = ours
@@ -140,10 +138,12 @@ async function main(): Promise<void> {
   if (values.json) console.log(JSON.stringify({ node: process.version, ...results }))
 }
 
-if (process.argv[2] === 'client') {
+// Imported by main.ts, it only lends its measurements.
+const running = process.argv[1] === fileURLToPath(import.meta.url)
+if (running && process.argv[2] === 'client') {
   process.once('message', (task: Task) => {
     void perform(task).then((rate) => process.send?.(rate))
   })
-} else {
+} else if (running) {
   await main()
 }
