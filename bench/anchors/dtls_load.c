@@ -1,0 +1,233 @@
+// dtls_load.c: the load that servers are measured with, whoever wrote them: many clients, one
+// process.
+//
+//   dtls_load handshakes <suite> <port> <seconds> <at once>     result: full handshakes per second
+//   dtls_load echo <suite|plain> <port> <seconds> <sessions>    result: 64 B echoes per second
+//   dtls_load hold <suite> <port> <sessions>                    prints held, keeps the ports until
+//   ended
+//
+// `plain` is UDP without DTLS, for a server without any. Echoes: IN_FLIGHT of the sessions wait for
+// one at any time, the next session taking its turn with every echo. A client that has waited for
+// PATIENCE_SECONDS is sent on (and again): UDP may lose datagrams.
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common.h"
+
+enum { MOST = 16000, IN_FLIGHT = 256, HANDSHAKES_AT_ONCE = 32 };
+#define PATIENCE_SECONDS 0.2
+
+struct client {
+  int fd, open, waiting;
+  int deaf;  // answers wait for epoll, so that every step happens in one place
+  SSL* ssl;
+  double since;
+};
+
+static struct client clients[MOST];
+static SSL_CTX* context;
+static int server_port, epoll_fd;
+static const uint8_t payload[64] = "sixty-four bytes, as small sensors send them";
+
+static int write_datagram(BIO* bio, const char* data, int length) {
+  const struct client* client = BIO_get_data(bio);
+  send(client->fd, data, (size_t)length, MSG_DONTWAIT);  // lost if it must: DTLS repeats
+  return length;
+}
+
+static int read_datagram(BIO* bio, char* buffer, int size) {
+  const struct client* client = BIO_get_data(bio);
+  BIO_clear_retry_flags(bio);
+  const ssize_t bytes = client->deaf ? 0 : recv(client->fd, buffer, (size_t)size, MSG_DONTWAIT);
+  if (bytes > 0) return (int)bytes;
+  BIO_set_retry_read(bio);
+  return -1;
+}
+
+static void start(struct client* client) {
+  static BIO_METHOD* method;
+  client->fd = udp_socket(NULL);
+  udp_connect(client->fd, server_port);
+  struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
+  if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, client->fd, &event) < 0) die("epoll_ctl");
+  client->since = seconds_now();
+  client->open = client->waiting = 0;
+  if (!context) {
+    client->open = 1;
+    return;
+  }
+  if (!method) method = datagram_method(write_datagram, read_datagram);
+  client->ssl = SSL_new(context);
+  BIO* bio = BIO_new(method);
+  if (!client->ssl || !bio) die("SSL_new");
+  BIO_set_data(bio, client);
+  SSL_set_bio(client->ssl, bio, bio);
+  SSL_set_connect_state(client->ssl);
+  DTLS_set_link_mtu(client->ssl, 1400);
+  client->deaf = 1;
+  SSL_do_handshake(client->ssl);
+  client->deaf = 0;
+}
+
+// 1: the handshake is done now.
+static int advance(struct client* client) {
+  const int result = SSL_do_handshake(client->ssl);
+  if (result == 1) return client->open = 1;
+  if (SSL_get_error(client->ssl, result) != SSL_ERROR_WANT_READ) die("handshake");
+  return 0;
+}
+
+static void finish(struct client* client, int say_goodbye) {
+  if (say_goodbye) SSL_shutdown(client->ssl);
+  SSL_free(client->ssl);
+  client->ssl = NULL;
+}
+
+// Opens so many sessions, HANDSHAKES_AT_ONCE at a time.
+static void open_all(int sessions, int forget) {
+  struct epoll_event events[64];
+  int started = 0, opened = 0;
+  const double deadline = seconds_now() + LIFETIME_SECONDS;
+  while (opened < sessions) {
+    while (started < sessions && started - opened < HANDSHAKES_AT_ONCE) start(&clients[started++]);
+    if (!context) {
+      opened = started;
+      continue;
+    }
+    const int count = epoll_wait(epoll_fd, events, 64, 100);
+    for (int i = 0; i < count; i++) {
+      struct client* client = events[i].data.ptr;
+      if (client->open || !client->ssl || !advance(client)) continue;
+      opened += 1;
+      // The peer keeps its session; this side's memory is not what is measured.
+      if (forget) finish(client, 0);
+    }
+    for (int i = 0; count == 0 && i < started; i++) {
+      if (!clients[i].open) DTLSv1_handle_timeout(clients[i].ssl);
+    }
+    if (seconds_now() > deadline) die("handshakes take too long");
+  }
+}
+
+static void handshakes(double seconds, int at_once) {
+  struct epoll_event events[64];
+  for (int i = 0; i < at_once; i++) start(&clients[i]);
+  const double warm = seconds_now() + WARM_UP_SECONDS;
+  double started = 0, now = 0;
+  uint64_t done = 0;
+  do {
+    const int count = epoll_wait(epoll_fd, events, 64, 100);
+    for (int i = 0; i < count; i++) {
+      struct client* client = events[i].data.ptr;
+      if (!advance(client)) continue;
+      done += 1;
+      finish(client, 1);
+      close(client->fd);
+      start(client);
+    }
+    for (int i = 0; count == 0 && i < at_once; i++) DTLSv1_handle_timeout(clients[i].ssl);
+    now = seconds_now();
+    if (started == 0 && now >= warm) {
+      started = now;
+      done = 0;
+      say("started", 0);
+    }
+  } while (started == 0 || now < started + seconds);
+  say("result", (double)done / (now - started));
+}
+
+static void ask(struct client* client, double now) {
+  if (client->ssl)
+    SSL_write(client->ssl, payload, sizeof payload);
+  else
+    send(client->fd, payload, sizeof payload, MSG_DONTWAIT);
+  client->waiting = 1;
+  client->since = now;
+}
+
+static int answered(struct client* client) {
+  uint8_t message[MMSG_SLOT];
+  int count = 0;
+  for (;;) {
+    const ssize_t bytes = client->ssl ? SSL_read(client->ssl, message, sizeof message)
+                                      : recv(client->fd, message, sizeof message, MSG_DONTWAIT);
+    if (bytes <= 0) return count;
+    count += bytes == sizeof payload;
+  }
+}
+
+static void echoes(double seconds, int sessions) {
+  struct epoll_event events[256];
+  int next = 0;
+  double now = seconds_now();
+  for (; next < IN_FLIGHT && next < sessions; next++) ask(&clients[next], now);
+  const double warm = now + WARM_UP_SECONDS;
+  double started = 0, looked = now;
+  uint64_t done = 0, lost = 0;
+  do {
+    const int count = epoll_wait(epoll_fd, events, 256, 50);
+    now = seconds_now();
+    for (int i = 0; i < count; i++) {
+      struct client* client = events[i].data.ptr;
+      const int echoed = answered(client);
+      if (echoed == 0 || !client->waiting) continue;
+      client->waiting = 0;
+      done += 1;
+      while (clients[next % sessions].waiting) next++;
+      ask(&clients[next++ % sessions], now);
+    }
+    if (now > looked + PATIENCE_SECONDS) {
+      looked = now;
+      for (int i = 0; i < sessions; i++) {
+        if (!clients[i].waiting || now < clients[i].since + PATIENCE_SECONDS) continue;
+        ask(&clients[i], now);
+        lost += 1;
+      }
+    }
+    if (started == 0 && now >= warm) {
+      started = now;
+      done = lost = 0;
+      say("started", 0);
+    }
+  } while (started == 0 || now < started + seconds);
+  say("lost", (double)lost);
+  say("result", (double)done / (now - started));
+}
+
+int main(int argc, char** argv) {
+  if (argc < 5) return 2;
+  alarm(2 * LIFETIME_SECONDS);
+  if (strcmp(argv[2], "plain") != 0) context = dtls_context(0, argv[2]);
+  server_port = atoi(argv[3]);
+  struct rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;  // a session is a socket here
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+  epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll_fd < 0) die("epoll_create1");
+  if (strcmp(argv[1], "hold") == 0) {
+    const int sessions = atoi(argv[4]);
+    if (sessions < 1 || sessions > MOST) return 2;
+    open_all(sessions, 1);
+    say("held", sessions);
+    for (;;) pause();
+  }
+  if (argc < 6) return 2;
+  const double seconds = atof(argv[4]);
+  const int clients_wanted = atoi(argv[5]);
+  if (clients_wanted < 1 || clients_wanted > MOST) return 2;
+  if (strcmp(argv[1], "handshakes") == 0) {
+    handshakes(seconds, clients_wanted);
+  } else {
+    open_all(clients_wanted, 0);
+    echoes(seconds, clients_wanted);
+  }
+  return 0;
+}

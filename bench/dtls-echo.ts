@@ -1,0 +1,102 @@
+// Echoes: a thousand sessions on one server, and the round trip of one message at a time.
+
+import type { Anchors } from './lib/anchors.js'
+import { type Child, script } from './lib/child.js'
+import { CCM8 } from './lib/credentials.js'
+import type { Measurement, Sample, Subject } from './lib/measurement.js'
+
+const SESSIONS = 1_000
+
+/** The same generator in front of every server; what the server's processor time was is said besides. */
+async function echoes(
+  anchors: Anchors,
+  server: Child,
+  suite: string,
+  seconds: number,
+): Promise<Sample> {
+  await using serving = server
+  const port = await serving.value('port')
+  await using load = anchors.run('dtls_load', 'echo', suite, port, seconds, SESSIONS)
+  await load.value('started')
+  const before = serving.cpuSeconds
+  const value = await load.value('result')
+  const spent = serving.cpuSeconds - before
+  return { value, serverMicroseconds: (spent / (value * seconds)) * 1e6 }
+}
+
+async function roundTrip(server: Child, client: (port: number) => Child): Promise<Sample> {
+  await using serving = server
+  const port = await serving.value('port')
+  await using pinging = client(port)
+  return { value: await pinging.value('result') }
+}
+
+export function echoMeasurements(anchors: Anchors): Measurement[] {
+  const { c } = anchors.missing
+  const many: Subject[] = []
+  const one: Subject[] = [
+    {
+      name: 'mcbn',
+      run: (seconds) =>
+        roundTrip(script('mcbn-peer.ts', 'serve', CCM8), (port) =>
+          script('mcbn-peer.ts', 'ping', CCM8, port, seconds),
+        ),
+    },
+    {
+      name: 'node:dgram, plaintext',
+      run: (seconds) =>
+        roundTrip(script('dgram-peer.ts', 'serve'), (port) =>
+          script('dgram-peer.ts', 'ping', port, seconds),
+        ),
+    },
+  ]
+  if (c === undefined) {
+    many.push(
+      {
+        name: 'mcbn',
+        run: (seconds) => echoes(anchors, script('mcbn-peer.ts', 'serve', CCM8), CCM8, seconds),
+      },
+      {
+        name: 'C UDP, mmsg, no crypto',
+        run: (seconds) =>
+          echoes(anchors, anchors.run('udp_echo', 'serve', 'mmsg'), 'plain', seconds),
+      },
+      {
+        name: 'C, OpenSSL, mmsg',
+        run: (seconds) => echoes(anchors, anchors.run('dtls_server', CCM8), CCM8, seconds),
+      },
+      {
+        name: 'node:dgram, plaintext',
+        run: (seconds) => echoes(anchors, script('dgram-peer.ts', 'serve'), 'plain', seconds),
+      },
+    )
+    one.push({
+      name: 'C UDP, no crypto',
+      run: (seconds) =>
+        roundTrip(anchors.run('udp_echo', 'serve', 'single'), (port) =>
+          anchors.run('udp_echo', 'ping', port, seconds),
+        ),
+    })
+  }
+  const skipped = c === undefined ? [] : [`C: ${c}`]
+  return [
+    {
+      name: 'echo-1000',
+      title: `${SESSIONS.toLocaleString('en')} sessions echoing 64 B, PSK-AES128-CCM8`,
+      unit: '/s',
+      better: 'higher',
+      subjects: many,
+      bars: [{ against: 'C UDP, mmsg, no crypto', ratio: 0.9 }],
+      skipped,
+    },
+    {
+      name: 'round-trip',
+      title: 'round trip of 64 B, two processes, median',
+      unit: 'us',
+      better: 'lower',
+      subjects: one,
+      bars: [{ against: 'C UDP, no crypto', ratio: 1.3 }],
+      skipped,
+    },
+  ]
+}

@@ -1,0 +1,57 @@
+// Full DTLS handshakes (stateless cookie, PSK) per second, 32 at a time, by one generator in C.
+
+import type { Anchors } from './lib/anchors.js'
+import { type Child, script } from './lib/child.js'
+import { CCM8 } from './lib/credentials.js'
+import type { Bar, Measurement, Sample, Subject } from './lib/measurement.js'
+
+const AT_ONCE = 32
+
+async function handshakes(anchors: Anchors, server: Child, seconds: number): Promise<Sample> {
+  await using serving = server
+  const port = await serving.value('port')
+  await using load = anchors.run('dtls_load', 'handshakes', CCM8, port, seconds, AT_ONCE)
+  await load.value('started')
+  const before = serving.cpuSeconds
+  const value = await load.value('result')
+  const spent = serving.cpuSeconds - before
+  return { value, serverMicroseconds: (spent / (value * seconds)) * 1e6 }
+}
+
+export function handshakeMeasurements(anchors: Anchors): Measurement[] {
+  const { c, pion } = anchors.missing
+  const subjects: Subject[] = []
+  const skipped: string[] = []
+  const bars: Bar[] = []
+  if (c === undefined) {
+    subjects.push(
+      {
+        name: 'mcbn',
+        run: (seconds) => handshakes(anchors, script('mcbn-peer.ts', 'serve', CCM8), seconds),
+      },
+      {
+        name: 'C, OpenSSL, mmsg',
+        run: (seconds) => handshakes(anchors, anchors.run('dtls_server', CCM8), seconds),
+      },
+    )
+    bars.push({ against: 'C, OpenSSL, mmsg', ratio: 1 })
+    if (pion === undefined) {
+      subjects.push({
+        name: 'pion/dtls v2',
+        run: (seconds) => handshakes(anchors, anchors.run('pion', 'serve', CCM8), seconds),
+      })
+      bars.push({ against: 'pion/dtls v2', ratio: 3 })
+    } else skipped.push(`pion: ${pion}`)
+  } else skipped.push(`C: ${c}`)
+  return [
+    {
+      name: 'handshakes',
+      title: `full handshakes (cookie, PSK), ${AT_ONCE} at a time`,
+      unit: '/s',
+      better: 'higher',
+      subjects,
+      bars,
+      skipped,
+    },
+  ]
+}

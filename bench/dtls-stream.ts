@@ -1,0 +1,121 @@
+// One DTLS session, one way, process to process: messages per second as the receiver's listener counts.
+
+import type { Anchors } from './lib/anchors.js'
+import { type Child, script } from './lib/child.js'
+import { CCM8, GCM } from './lib/credentials.js'
+import type { Measurement, Sample, Subject } from './lib/measurement.js'
+
+/** The receiver decides when enough was counted; the sender is ended then. */
+async function stream(receiver: Child, sender: (port: number) => Child): Promise<Sample> {
+  await using receiving = receiver
+  const port = await receiving.value('port')
+  await using _sending = sender(port)
+  return { value: await receiving.value('result') }
+}
+
+function mcbn(suite: string, bytes: number): Subject {
+  return {
+    name: 'mcbn',
+    run: (seconds) =>
+      stream(script('mcbn-peer.ts', 'receive', suite, seconds), (port) =>
+        script('mcbn-peer.ts', 'send', suite, port, bytes),
+      ),
+  }
+}
+
+/** Which of mcbn's two sides is the slower one. */
+function mcbnHalves(anchors: Anchors, suite: string, bytes: number): Subject[] {
+  return [
+    {
+      name: 'C with GSO -> mcbn',
+      run: (seconds) =>
+        stream(script('mcbn-peer.ts', 'receive', suite, seconds), (port) =>
+          anchors.run('dtls_stream', 'send', 'segment', suite, port, bytes),
+        ),
+    },
+    {
+      name: 'mcbn -> C with GRO',
+      run: (seconds) =>
+        stream(anchors.run('dtls_stream', 'receive', 'segment', suite, seconds), (port) =>
+          script('mcbn-peer.ts', 'send', suite, port, bytes),
+        ),
+    },
+  ]
+}
+
+const C_NAMES = {
+  none: 'C, OpenSSL',
+  mmsg: 'C, OpenSSL, mmsg',
+  segment: 'C, OpenSSL, GSO+GRO',
+} as const
+
+function openssl(
+  anchors: Anchors,
+  batching: keyof typeof C_NAMES,
+  suite: string,
+  bytes: number,
+): Subject {
+  return {
+    name: C_NAMES[batching],
+    run: (seconds) =>
+      stream(anchors.run('dtls_stream', 'receive', batching, suite, seconds), (port) =>
+        anchors.run('dtls_stream', 'send', batching, suite, port, bytes),
+      ),
+  }
+}
+
+function pion(anchors: Anchors, suite: string, bytes: number): Subject {
+  return {
+    name: 'pion/dtls v2',
+    run: (seconds) =>
+      stream(anchors.run('pion', 'receive', suite, seconds), (port) =>
+        anchors.run('pion', 'send', suite, port, bytes),
+      ),
+  }
+}
+
+function dgram(bytes: number): Subject {
+  return {
+    name: 'node:dgram, plaintext',
+    run: (seconds) =>
+      stream(script('dgram-peer.ts', 'receive', seconds), (port) =>
+        script('dgram-peer.ts', 'send', port, bytes),
+      ),
+  }
+}
+
+export function streamMeasurements(anchors: Anchors): Measurement[] {
+  const { missing } = anchors
+  return [
+    { suite: CCM8, short: 'ccm8', bytes: 64 },
+    { suite: CCM8, short: 'ccm8', bytes: 1_200 },
+    { suite: GCM, short: 'gcm', bytes: 64 },
+    { suite: GCM, short: 'gcm', bytes: 1_200 },
+  ].map(({ suite, short, bytes }): Measurement => {
+    const subjects = [mcbn(suite, bytes)]
+    const skipped: string[] = []
+    if (missing.c === undefined) {
+      subjects.push(
+        openssl(anchors, 'none', suite, bytes),
+        openssl(anchors, 'mmsg', suite, bytes),
+        openssl(anchors, 'segment', suite, bytes),
+        ...mcbnHalves(anchors, suite, bytes),
+      )
+    } else skipped.push(`C: ${missing.c}`)
+    // The ciphers differ little for these two; once is enough.
+    if (suite === CCM8) {
+      subjects.push(dgram(bytes))
+      if (missing.pion === undefined) subjects.push(pion(anchors, suite, bytes))
+      else skipped.push(`pion: ${missing.pion}`)
+    }
+    return {
+      name: `stream-${short}-${bytes}`,
+      title: `one session, one way, ${bytes.toLocaleString('en')} B, ${suite}`,
+      unit: '/s',
+      better: 'higher',
+      subjects,
+      bars: [{ against: C_NAMES.segment, ratio: 1 }],
+      skipped,
+    }
+  })
+}

@@ -1,0 +1,79 @@
+// The programs that mcbn is measured beside, built from bench/anchors when the benchmark starts.
+
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Child } from './child.js'
+
+const sources = fileURLToPath(new URL('../anchors', import.meta.url))
+const DEBIAN_GOPATH = '/usr/share/gocode'
+
+export type AnchorName = 'dtls_stream' | 'dtls_server' | 'dtls_load' | 'udp_echo'
+
+export class Anchors implements Disposable {
+  readonly #folder = mkdtempSync(join(tmpdir(), 'mcbn-bench-'))
+  /** Why there are none; undefined: there are. */
+  readonly missing: { readonly c: string | undefined; readonly pion: string | undefined }
+
+  constructor(wanted: { readonly pion: boolean }) {
+    this.missing = {
+      c: this.#buildC(),
+      pion: wanted.pion ? this.#buildPion() : 'not asked for',
+    }
+  }
+
+  run(anchor: AnchorName | 'pion', ...args: readonly (string | number)[]): Child {
+    return new Child(join(this.#folder, anchor), args)
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+
+  #buildC(): string | undefined {
+    if (process.platform !== 'linux') return 'recvmmsg, UDP_SEGMENT and epoll are Linux'
+    for (const name of [
+      'dtls_stream',
+      'dtls_server',
+      'dtls_load',
+      'udp_echo',
+    ] satisfies AnchorName[]) {
+      const failure = build(process.env['CC'] ?? 'cc', [
+        ...['-std=gnu11', '-D_GNU_SOURCE', '-O2', '-Wall', '-Wextra', '-Werror'],
+        ...['-o', join(this.#folder, name), join(sources, `${name}.c`), join(sources, 'common.c')],
+        ...['-lssl', '-lcrypto'],
+      ])
+      if (failure !== undefined) return failure
+    }
+    return undefined
+  }
+
+  #buildPion(): string | undefined {
+    return build(
+      'go',
+      ['build', '-o', join(this.#folder, 'pion'), join(sources, 'pion', 'main.go')],
+      {
+        GO111MODULE: 'off',
+        GOPATH: process.env['GOPATH'] ?? DEBIAN_GOPATH,
+        GOFLAGS: '',
+      },
+    )
+  }
+}
+
+/** @returns why it failed. */
+function build(
+  command: string,
+  args: readonly string[],
+  environment: NodeJS.ProcessEnv = {},
+): string | undefined {
+  const done = spawnSync(command, args, {
+    encoding: 'utf8',
+    timeout: 300_000,
+    env: { ...process.env, ...environment },
+  })
+  if (done.error) return `${command}: ${done.error.message}`
+  return done.status === 0 ? undefined : `${command} ${args.join(' ')}\n${done.stderr}`
+}

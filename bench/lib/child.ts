@@ -1,0 +1,106 @@
+// A measured process: started, listened to line by line ("port 8081", "result 250000"), ended by its pid.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+
+/** No process of a benchmark lives longer, whatever happens. */
+const LIFETIME_MS = 120_000
+
+export class Child implements AsyncDisposable {
+  readonly #command: string
+  readonly #process: ChildProcess
+  readonly #values = new Map<string, number>()
+  readonly #gone: Promise<void>
+  #errors = ''
+  #ended = false
+  #wake: () => void = () => {}
+
+  constructor(command: string, args: readonly (string | number)[]) {
+    this.#command = [command, ...args].join(' ')
+    this.#process = spawn(command, args.map(String), { stdio: ['ignore', 'pipe', 'pipe'] })
+    const killer = setTimeout(() => this.#process.kill('SIGKILL'), LIFETIME_MS)
+    let rest = ''
+    this.#process.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      const lines = (rest + text).split('\n')
+      rest = lines.pop() ?? ''
+      for (const line of lines) this.#heard(line)
+    })
+    this.#process.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#errors = (this.#errors + text).slice(-4_000)
+    })
+    this.#gone = new Promise((resolve) => {
+      const ended = (): void => {
+        clearTimeout(killer)
+        this.#ended = true
+        this.#wake()
+        resolve()
+      }
+      this.#process.once('close', ended)
+      this.#process.once('error', (error) => {
+        this.#errors += error.message
+        ended()
+      })
+    })
+  }
+
+  /**
+   * The number in the line that begins with `name`.
+   * @throws {Error} with the process's stderr, when it ends first or after 60 seconds.
+   */
+  async value(name: string): Promise<number> {
+    const deadline = Date.now() + 60_000
+    for (;;) {
+      const value = this.#values.get(name)
+      if (value !== undefined) return value
+      if (this.#ended || Date.now() > deadline) {
+        const why = this.#ended ? 'it ended' : 'it took too long'
+        throw new Error(`${this.#command}: no "${name}", ${why}\n${this.#errors}`)
+      }
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, 1_000)
+        this.#wake = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
+    }
+  }
+
+  /** Seconds of processor time so far, all threads, user and system. Linux. */
+  get cpuSeconds(): number {
+    const stat = readFileSync(`/proc/${this.#process.pid}/stat`, 'utf8')
+    // After the name, which may contain anything: field 14 is utime, 15 stime, in ticks of 10 ms.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return (Number(fields[11]) + Number(fields[12])) / 100
+  }
+
+  /** Bytes of resident memory. Linux. */
+  get residentBytes(): number {
+    const status = readFileSync(`/proc/${this.#process.pid}/status`, 'utf8')
+    const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]
+    if (kilobytes === undefined) throw new Error(`no VmRSS for ${this.#command}`)
+    return Number(kilobytes) * 1024
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#ended) this.#process.kill('SIGKILL')
+    await this.#gone
+  }
+
+  #heard(line: string): void {
+    const [name, value] = line.split(' ')
+    if (name === undefined || value === undefined) return
+    this.#values.set(name, Number(value))
+    this.#wake()
+  }
+}
+
+const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
+
+/** A TypeScript file beside this one, run by the node that runs the benchmark. */
+export function script(file: string, ...args: readonly (string | number)[]): Child {
+  const path = fileURLToPath(new URL(file, import.meta.url))
+  return new Child(process.execPath, ['--import', tsx, path, ...args])
+}

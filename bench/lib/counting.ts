@@ -1,0 +1,70 @@
+// What the measured JavaScript processes have in common: counting what arrives, and timing what returns.
+
+import { WARM_UP_MS } from './credentials.js'
+import { median } from './measurement.js'
+
+export function say(name: string, value: number): void {
+  process.stdout.write(`${name} ${value}\n`)
+}
+
+/** Counts from WARM_UP_MS after the first arrival for so many seconds, then says the rate and exits. */
+export class Counter {
+  readonly #seconds: number
+  #count = 0
+  #begun = false
+
+  constructor(seconds: number) {
+    this.#seconds = seconds
+  }
+
+  /** To be called by the 'message' listener. */
+  arrived(): void {
+    this.#count += 1
+    if (!this.#begun) {
+      this.#begun = true
+      setTimeout(() => this.#start(), WARM_UP_MS)
+    }
+  }
+
+  #start(): void {
+    const before = this.#count
+    const started = performance.now()
+    setTimeout(() => {
+      const seconds = (performance.now() - started) / 1_000
+      process.stdout.write(`result ${(this.#count - before) / seconds}\n`, () => process.exit(0))
+    }, this.#seconds * 1_000)
+  }
+}
+
+const PATIENCE_MS = 200
+
+/** One message there and back at a time; says the median in microseconds and exits. */
+export class Pinger {
+  readonly #send: () => void
+  readonly #times: number[] = []
+  readonly #countFrom = performance.now() + WARM_UP_MS
+  readonly #end: number
+  #sentAt = 0
+
+  constructor(seconds: number, send: () => void) {
+    this.#send = send
+    this.#end = this.#countFrom + seconds * 1_000
+    // UDP may lose one.
+    setInterval(() => {
+      if (performance.now() - this.#sentAt > PATIENCE_MS) this.ping()
+    }, PATIENCE_MS)
+  }
+
+  ping(): void {
+    this.#sentAt = performance.now()
+    this.#send()
+  }
+
+  /** To be called by the 'message' listener. */
+  answered(): void {
+    const now = performance.now()
+    if (this.#sentAt > this.#countFrom) this.#times.push((now - this.#sentAt) * 1_000)
+    if (now < this.#end) this.ping()
+    else process.stdout.write(`result ${median(this.#times)}\n`, () => process.exit(0))
+  }
+}

@@ -1,0 +1,92 @@
+// mcbn's side of every DTLS measurement, as a process of its own.
+//
+//   receive <suite> <seconds>            prints port, then result: 'message' events per second
+//   send <suite> <port> <bytes>          sends until it is ended
+//   serve <suite>                        prints port, echoes until it is ended
+//   ping <suite> <port> <seconds>        result: median round trip of 64 B in microseconds
+//   hold <suite> <port> <sessions>       prints ready, waits half a second, opens them, prints held
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import * as dtls from '../../src/dtls/index.js'
+import { Counter, Pinger, say } from './counting.js'
+import { BUFFER_BYTES, HOST, IDENTITY, KEY } from './credentials.js'
+
+const [role, suite = '', first, second] = process.argv.slice(2)
+const buffers = { recvBufferSize: BUFFER_BYTES, sendBufferSize: BUFFER_BYTES }
+const HANDSHAKES_AT_ONCE = 32
+
+function serve(onSocket: (socket: dtls.DtlsSocket) => void): void {
+  const server = dtls.createServer(
+    { psk: { [IDENTITY]: KEY }, ciphers: suite, ...buffers },
+    onSocket,
+  )
+  // Generators end without goodbye.
+  server.on('clientError', () => {})
+  server.listen(0, HOST, () => say('port', server.address()?.port ?? 0))
+}
+
+function connect(port: number): dtls.DtlsSocket {
+  return dtls.connect({
+    ...buffers,
+    host: HOST,
+    port,
+    ciphers: suite,
+    psk: { identity: IDENTITY, key: KEY },
+  })
+}
+
+async function send(port: number, bytes: number): Promise<void> {
+  const socket = await connect(port).opened
+  const message = Buffer.alloc(bytes, 'm')
+  const fill = (): void => {
+    while (socket.send(message)) {
+      // Until the high-water mark.
+    }
+  }
+  socket.on('error', () => process.exit(0))
+  socket.on('drain', fill)
+  fill()
+}
+
+async function ping(port: number, seconds: number): Promise<void> {
+  const socket = await connect(port).opened
+  const message = Buffer.alloc(64, 'm')
+  const pinger = new Pinger(seconds, () => void socket.send(message))
+  socket.on('message', () => pinger.answered())
+  pinger.ping()
+}
+
+async function hold(port: number, sessions: number): Promise<void> {
+  say('ready', 0)
+  await sleep(500)
+  const sockets: dtls.DtlsSocket[] = []
+  const lane = async (): Promise<void> => {
+    while (sockets.length < sessions) {
+      const socket = connect(port)
+      socket.on('message', () => {})
+      sockets.push(socket)
+      await socket.opened
+    }
+  }
+  await Promise.all(Array.from({ length: HANDSHAKES_AT_ONCE }, lane))
+  say('held', sockets.length)
+}
+
+if (role === 'receive') {
+  const counter = new Counter(Number(first))
+  serve((socket) => {
+    socket.on('message', () => counter.arrived())
+    socket.on('error', () => {})
+  })
+} else if (role === 'serve') {
+  serve((socket) => {
+    socket.on('message', (message) => void socket.send(message))
+    socket.on('error', () => {})
+  })
+} else if (role === 'send') {
+  await send(Number(first), Number(second))
+} else if (role === 'ping') {
+  await ping(Number(first), Number(second))
+} else if (role === 'hold') {
+  await hold(Number(first), Number(second))
+}

@@ -1,0 +1,103 @@
+// What a measurement is, and how its subjects take turns.
+
+/** One figure of one subject in one round. */
+export interface Sample {
+  readonly value: number
+  /** Microseconds of processor time that the server spent on each unit of work, all threads. */
+  readonly serverMicroseconds?: number
+}
+
+export interface Subject {
+  readonly name: string
+  run(seconds: number): Promise<Sample>
+}
+
+/** What DESIGN asks: our median over that subject's, `better` saying which way. */
+export interface Bar {
+  readonly against: string
+  readonly ratio: number
+}
+
+export interface Measurement {
+  readonly name: string
+  readonly title: string
+  readonly unit: '/s' | 'us' | 'KB' | 'GB/s' | '% of a core'
+  readonly better: 'higher' | 'lower'
+  /** Ours first. */
+  readonly subjects: readonly Subject[]
+  /** Relative to another subject, or a limit of its own. */
+  readonly bars: readonly (Bar | { readonly limit: number })[]
+  /** Subjects that cannot be here, and why. */
+  readonly skipped: readonly string[]
+}
+
+export interface SubjectResult {
+  readonly name: string
+  readonly values: number[]
+  readonly serverMicroseconds: number[]
+  failure?: string
+}
+
+export interface Result {
+  readonly measurement: Measurement
+  readonly subjects: readonly SubjectResult[]
+}
+
+export interface Turn {
+  readonly measurement: Measurement
+  readonly round: number
+  readonly subject: string
+}
+
+/** How many turns there will be. */
+export function turnsOf(measurements: readonly Measurement[], rounds: number): number {
+  return measurements.reduce((sum, { subjects }) => sum + subjects.length * rounds, 0)
+}
+
+/**
+ * Round by round every subject has its turn, first in one order and then in the other, so that what else
+ * the machine does, and how warm it is, meets all of them.
+ */
+export async function measure(
+  measurement: Measurement,
+  rounds: number,
+  seconds: number,
+  onTurn: (turn: Turn) => void,
+): Promise<Result> {
+  const subjects = measurement.subjects.map(
+    ({ name }): SubjectResult => ({ name, values: [], serverMicroseconds: [] }),
+  )
+  for (let round = 0; round < rounds; round++) {
+    const order = measurement.subjects.map((_, index) => index)
+    if (round % 2 === 1) order.reverse()
+    for (const index of order) {
+      const subject = measurement.subjects[index] as Subject
+      const result = subjects[index] as SubjectResult
+      onTurn({ measurement, round, subject: subject.name })
+      try {
+        const { value, serverMicroseconds } = await subject.run(seconds)
+        result.values.push(value)
+        if (serverMicroseconds !== undefined) result.serverMicroseconds.push(serverMicroseconds)
+      } catch (error) {
+        // A round without a figure keeps its place: rounds are compared pair by pair.
+        result.values.push(Number.NaN)
+        result.failure = (error as Error).message
+      }
+    }
+  }
+  return { measurement, subjects }
+}
+
+/** NaN when there is none. */
+export function median(values: readonly number[]): number {
+  const sorted = values.filter(Number.isFinite).sort((left, right) => left - right)
+  if (sorted.length === 0) return Number.NaN
+  const middle = sorted.length >> 1
+  const upper = sorted[middle] as number
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] as number)) / 2
+}
+
+/** The median of the rounds' own ratios: steadier than a ratio of medians where load comes and goes. */
+export function pairedRatio(ours: readonly number[], theirs: readonly number[]): number {
+  return median(ours.map((value, round) => value / (theirs[round] ?? Number.NaN)))
+}

@@ -1,0 +1,80 @@
+// Measures mcbn beside what else there is, in turns, and says how far it is from DESIGN's bars.
+//
+//   npm run bench -- [names] [--seconds 2] [--rounds 5] [--json FILE] [--list]
+//
+// A name selects every measurement that begins with it; none selects all. docs/BENCHMARKS.md tells how
+// each is made. All traffic stays on 127.0.0.1; every process is bounded in time and ended by its pid.
+
+import { writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { echoMeasurements } from './dtls-echo.js'
+import { handshakeMeasurements } from './dtls-handshakes.js'
+import { idleMeasurements } from './dtls-idle.js'
+import { streamMeasurements } from './dtls-stream.js'
+import { Anchors } from './lib/anchors.js'
+import { measure, type Result, turnsOf } from './lib/measurement.js'
+import { Progress } from './lib/progress.js'
+import { json, machine, table } from './lib/report.js'
+import { tlsMeasurements } from './lib/tls-measurements.js'
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    seconds: { type: 'string', default: '2' },
+    rounds: { type: 'string', default: '5' },
+    json: { type: 'string' },
+    list: { type: 'boolean', default: false },
+  },
+})
+const seconds = within('seconds', Number(values.seconds), 0.2, 30)
+const rounds = within('rounds', Number(values.rounds), 1, 100)
+const selected = (name: string): boolean =>
+  positionals.length === 0 || positionals.some((wanted) => name.startsWith(wanted))
+
+process.stderr.write('building the anchors\n')
+using anchors = new Anchors({ pion: selected('handshakes') || selected('stream-ccm8-64') })
+for (const [what, why] of Object.entries(anchors.missing)) {
+  if (why !== undefined) process.stderr.write(`NO ${what.toUpperCase()} ANCHORS: ${why}\n`)
+}
+
+const measurements = [
+  ...tlsMeasurements(),
+  ...streamMeasurements(anchors),
+  ...echoMeasurements(anchors),
+  ...handshakeMeasurements(anchors),
+  ...idleMeasurements(anchors),
+].filter(({ name }) => selected(name))
+
+if (values.list) {
+  for (const { name, title } of measurements) console.log(`${name.padEnd(18)}${title}`)
+} else if (measurements.length === 0) {
+  fail(`no measurement begins with ${positionals.join(' or ')}; --list names them`)
+} else {
+  const measuredOn = machine()
+  const progress = new Progress(turnsOf(measurements, rounds))
+  const results: Result[] = []
+  for (const measurement of measurements) {
+    results.push(await measure(measurement, rounds, seconds, (turn) => progress.turn(turn)))
+  }
+  progress.stop()
+  const { node, openssl, platform, processor, cores } = measuredOn
+  console.log(`Node ${node} (OpenSSL ${openssl}), ${platform}, ${cores} x ${processor}`)
+  console.log(
+    `medians of ${rounds} rounds of ${seconds} s; a share is the median of the rounds' own\n`,
+  )
+  console.log(table(results))
+  if (values.json !== undefined)
+    writeFileSync(values.json, json(results, { seconds, rounds }, measuredOn))
+}
+
+function within(name: string, value: number, least: number, most: number): number {
+  if (!(value >= least && value <= most)) {
+    fail(`--${name}: expected a number from ${least} to ${most}, got ${value}`)
+  }
+  return value
+}
+
+function fail(message: string): never {
+  process.stderr.write(`${message}\n`)
+  process.exit(2)
+}
