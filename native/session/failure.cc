@@ -17,12 +17,17 @@ std::string alertName(int alert) {
 
 OpensslError takeOpensslError() {
   OpensslError error;
-  error.code = ERR_get_error();
+  bool from_ssl = false;
+  while (const unsigned long code = ERR_get_error()) {
+    const bool is_ssl = ERR_GET_LIB(code) == ERR_LIB_SSL;
+    if (error.code != 0 && (from_ssl || !is_ssl)) continue;
+    error.code = code;
+    from_ssl = is_ssl;
+  }
   if (error.code == 0) return error;
-  error.reason = ERR_GET_REASON(error.code);
+  error.reason = from_ssl ? ERR_GET_REASON(error.code) : 0;
   const char* reason = ERR_reason_error_string(error.code);
   error.text = reason ? reason : "error " + std::to_string(error.code);
-  ERR_clear_error();
   return error;
 }
 

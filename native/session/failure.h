@@ -31,11 +31,13 @@ struct Failure {
 // "decrypt_error", or "alert 51" where OpenSSL has no name for it.
 std::string alertName(int alert);
 
-// Takes the oldest error of this thread's OpenSSL queue and empties it. node:crypto shares that queue:
-// every entry into OpenSSL starts with ERR_clear_error().
+// Takes the oldest error that libssl put into this thread's OpenSSL queue, or else the oldest of
+// all, and empties the queue: an AES-GCM record made with another key is "cipher operation failed"
+// to libcrypto, and only above that the SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC that says what it
+// means. node:crypto shares the queue: every entry into OpenSSL starts with ERR_clear_error().
 struct OpensslError {
   unsigned long code = 0;
-  int reason = 0;
+  int reason = 0;  // SSL_R_...; 0 when libssl did not report it
   std::string text;
 };
 OpensslError takeOpensslError();
