@@ -3,10 +3,8 @@
 //   receiveBatch() -> datagrams in the socket's own slab, valid until the next receiveBatch()
 //   sendBatch(datagrams) -> how many went out; the rest stays the caller's
 //
-// One file a platform: udp_socket_linux.cc (recvmmsg, sendmmsg), udp_socket_posix.cc (one call a
-// datagram). What they share is in udp_socket.cc. UDP_GRO and UDP_SEGMENT belong into the Linux
-// file: receiveBatch() already gives many datagrams out of one slab, sendBatch() takes many at
-// once.
+// One file a platform: udp_socket_linux.cc (recvmmsg, sendmmsg, UDP_SEGMENT and UDP_GRO where the
+// kernel has them), udp_socket_posix.cc (one call a datagram). What they share is in udp_socket.cc.
 //
 // Ownership   the object owns descriptor and slab. The slab is address space until used:
 //             batch * 64 KB, of which only pages that datagrams were written to are real.
@@ -29,7 +27,7 @@ struct UdpOptions {
   bool ipv6Only = false;   // IPV6_V6ONLY; otherwise "::" takes IPv4 as well
   int recvBufferSize = 0;  // SO_RCVBUF, bytes; 0: the system's default
   int sendBufferSize = 0;  // SO_SNDBUF, bytes; 0: the system's default
-  uint16_t batch = 64;     // datagrams taken by one receiveBatch(), 1 to 1024
+  uint16_t batch = 64;     // slots filled by one receiveBatch(), 1 to 1024; see ReceiveResult
 };
 
 struct ReceivedDatagram {
@@ -49,6 +47,7 @@ enum class IoStatus {
   Error,  // `error` says what; the socket may still be used
 };
 
+// A slot holds one datagram, or with UDP_GRO up to 64 that came from one sender.
 struct ReceiveResult {
   IoStatus status = IoStatus::Ok;
   std::span<const ReceivedDatagram> datagrams;  // empty unless Ok
@@ -61,6 +60,13 @@ struct SendResult {
   // ENETUNREACH, ENOBUFS ...): skip it or end its peer, and send the rest again.
   size_t sent = 0;
   SystemError error;
+};
+
+// What the system does for whole trains of datagrams; found out when the socket is opened, and taken
+// back for good when it proves wrong.
+struct Offloads {
+  bool segmentation = false;  // UDP_SEGMENT: one send, many datagrams
+  bool coalescing = false;    // UDP_GRO: one receive, many datagrams
 };
 
 class UdpSocket {
@@ -85,6 +91,8 @@ class UdpSocket {
   int recvBufferSize() const;
   int sendBufferSize() const;
 
+  Offloads offloads() const { return offloads_; }
+
   ReceiveResult receiveBatch();
   SendResult sendBatch(std::span<const OutgoingDatagram> datagrams);
 
@@ -95,9 +103,13 @@ class UdpSocket {
   };
 
   SystemError makeSlab(uint16_t batch);
+  size_t trainLength(std::span<const OutgoingDatagram> datagrams) const;
+  bool learnFrom(int error, size_t segment);
 
   int fd_ = -1;
   Address peer_;
+  Offloads offloads_;
+  size_t longest_segment_ = 0;  // of a train, bytes
   std::unique_ptr<Slab, SlabDeleter> slab_;
 };
 
