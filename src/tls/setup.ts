@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream'
 import type { HandshakeSide } from './handshake.js'
 import type { TlsSocket } from './socket.js'
 
-/** How a TlsSocket comes to be; `connect` and `TlsServer` make these. */
+/** @internal How a TlsSocket comes to be; `connect` and `TlsServer` make these. */
 export interface TlsSocketSetup<Peer> {
   readonly transport: Duplex
   readonly side: HandshakeSide<Peer>

@@ -35,6 +35,7 @@ const NOTHING = Buffer.alloc(0)
  * Writes before `secureConnect` wait for it.
  */
 export class TlsSocket<Peer = undefined> extends TransportDuplex {
+  /** Always true, as on a tls.TLSSocket. */
   readonly encrypted = true
   /** Whether both sides have proved that they have the same key. */
   authorized = false
@@ -63,7 +64,7 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
   #closesAfterAlert = false
   #whenOpened: Deferred | undefined
 
-  /** Not for applications: see `connect` and `createServer`. */
+  /** @internal Not for applications: see `connect` and `createServer`. */
   constructor(setup: TlsSocketSetup<Peer>) {
     const { transport, signal, allowHalfOpen } = setup
     const options: DuplexOptions = { allowHalfOpen, ...(signal && { signal }) }
@@ -299,10 +300,12 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
 
   // ---- Duplex -------------------------------------------------------------------------------------
 
+  /** @internal */
   override _read(): void {
     if (this.#opened && !this.#inputEnded) this.transport.resume()
   }
 
+  /** @internal */
   override _write(
     chunk: Buffer,
     _encoding: BufferEncoding,
@@ -311,6 +314,7 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
     this.#whenOpen(callback, () => this.#encrypt(chunk, callback))
   }
 
+  /** @internal */
   override _writev(
     items: { chunk: Buffer; encoding: BufferEncoding }[],
     callback: (error?: Error | null) => void,
@@ -324,6 +328,7 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
     this.#whenOpen(callback, () => next())
   }
 
+  /** @internal */
   override _final(callback: (error?: Error | null) => void): void {
     this.#whenOpen(callback, () => {
       const session = this.#session as NativeTlsSession
@@ -334,6 +339,7 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
     })
   }
 
+  /** @internal */
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     const { server } = this.#setup
     const opened = this.#opened !== undefined

@@ -21,26 +21,32 @@ export abstract class TransportDuplex extends Duplex {
     this.transport = transport
   }
 
+  /** The peer's address, as net.Socket gives it; undefined over another kind of stream. */
   get remoteAddress(): string | undefined {
     return this.transport.remoteAddress
   }
 
+  /** The peer's TCP port; undefined over another kind of stream. */
   get remotePort(): number | undefined {
     return this.transport.remotePort
   }
 
+  /** `IPv4` or `IPv6`; undefined over another kind of stream. */
   get remoteFamily(): string | undefined {
     return this.transport.remoteFamily
   }
 
+  /** Our own address; undefined over another kind of stream. */
   get localAddress(): string | undefined {
     return this.transport.localAddress
   }
 
+  /** Our own TCP port; undefined over another kind of stream. */
   get localPort(): number | undefined {
     return this.transport.localPort
   }
 
+  /** `IPv4` or `IPv6`; undefined over another kind of stream. */
   get localFamily(): string | undefined {
     return this.transport.localFamily
   }
@@ -55,10 +61,12 @@ export abstract class TransportDuplex extends Duplex {
     return this.transport.connecting ?? false
   }
 
+  /** Whether the stream below has not begun to connect, or still does; as in net.Socket. */
   get pending(): boolean {
     return this.transport.pending ?? false
   }
 
+  /** The state of the stream, as in net.Socket; `open` may be before `secureConnect`. */
   get readyState(): 'opening' | 'open' | 'readOnly' | 'writeOnly' | 'closed' {
     if (this.connecting) return 'opening'
     if (this.readable && this.writable) return 'open'
@@ -76,26 +84,31 @@ export abstract class TransportDuplex extends Duplex {
     return this.#sent
   }
 
+  /** As in net.Socket; does nothing over another kind of stream. */
   setNoDelay(noDelay = true): this {
     this.transport.setNoDelay?.(noDelay)
     return this
   }
 
+  /** As in net.Socket, `initialDelay` in milliseconds; does nothing over another kind of stream. */
   setKeepAlive(enable = false, initialDelay = 0): this {
     this.transport.setKeepAlive?.(enable, initialDelay)
     return this
   }
 
+  /** Keeps the process alive, as it does at first. */
   ref(): this {
     this.transport.ref?.()
     return this
   }
 
+  /** Does not keep the process alive any more. */
   unref(): this {
     this.transport.unref?.()
     return this
   }
 
+  /** Milliseconds given to `setTimeout`; 0: none. */
   get timeout(): number {
     return this.#timeout
   }

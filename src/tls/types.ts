@@ -84,6 +84,7 @@ export interface TlsConnectOptions extends TlsOptions {
   readonly psk: PskClientSource
   /** @defaultValue 'localhost' */
   readonly host?: string | undefined
+  /** The server's TCP port, 1 to 65,535; needed unless there is `path` or `socket`. */
   readonly port?: number | undefined
   /** A Unix domain socket instead of `host` and `port`. */
   readonly path?: string | undefined
@@ -97,13 +98,19 @@ export interface TlsConnectOptions extends TlsOptions {
   readonly servername?: string
   /** Destroys the socket with an AbortError when it aborts. */
   readonly signal?: AbortSignal
-  /** As in node:net, like everything below. */
+  /** The address to connect from. This and what follows goes to net.connect as it is. */
   readonly localAddress?: string
+  /** The TCP port to connect from. */
   readonly localPort?: number
+  /** 4 or 6: the addresses to choose from; 0 both. */
   readonly family?: number
+  /** Flags for dns.lookup. */
   readonly hints?: number
+  /** Instead of dns.lookup. */
   readonly lookup?: LookupFunction
+  /** Whether to try IPv6 and IPv4 in turn (RFC 8305 section 5, loosely). */
   readonly autoSelectFamily?: boolean
+  /** Milliseconds for each of these attempts. */
   readonly autoSelectFamilyAttemptTimeout?: number
 }
 
