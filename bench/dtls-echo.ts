@@ -21,7 +21,7 @@ async function echoes(
   const before = serving.cpuSeconds
   const value = await load.value('result')
   const spent = serving.cpuSeconds - before
-  return { value, serverMicroseconds: (spent / (value * seconds)) * 1e6 }
+  return { value, costs: { server: (spent / (value * seconds)) * 1e6 } }
 }
 
 async function roundTrip(server: Child, client: (port: number) => Child): Promise<Sample> {

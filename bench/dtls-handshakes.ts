@@ -15,7 +15,7 @@ async function handshakes(anchors: Anchors, server: Child, seconds: number): Pro
   const before = serving.cpuSeconds
   const value = await load.value('result')
   const spent = serving.cpuSeconds - before
-  return { value, serverMicroseconds: (spent / (value * seconds)) * 1e6 }
+  return { value, costs: { server: (spent / (value * seconds)) * 1e6 } }
 }
 
 export function handshakeMeasurements(anchors: Anchors): Measurement[] {

@@ -6,18 +6,27 @@ import { CCM8, GCM } from './lib/credentials.js'
 import type { Measurement, Sample, Subject } from './lib/measurement.js'
 
 /** The receiver decides when enough was counted; the sender is ended then. */
-async function stream(receiver: Child, sender: (port: number) => Child): Promise<Sample> {
+async function stream(
+  seconds: number,
+  receiver: Child,
+  sender: (port: number) => Child,
+): Promise<Sample> {
   await using receiving = receiver
   const port = await receiving.value('port')
-  await using _sending = sender(port)
-  return { value: await receiving.value('result') }
+  await using sending = sender(port)
+  await receiving.value('started')
+  const before = sending.cpuSeconds
+  const value = await receiving.value('result')
+  const sent = (sending.cpuSeconds - before) / (value * seconds)
+  // Of the messages that arrived: what was sent and lost is the sender's cost as well.
+  return { value, costs: { receiver: await receiving.value('cost'), sender: sent * 1e6 } }
 }
 
 function mcbn(suite: string, bytes: number): Subject {
   return {
     name: 'mcbn',
     run: (seconds) =>
-      stream(script('mcbn-peer.ts', 'receive', suite, seconds), (port) =>
+      stream(seconds, script('mcbn-peer.ts', 'receive', suite, seconds), (port) =>
         script('mcbn-peer.ts', 'send', suite, port, bytes),
       ),
   }
@@ -29,14 +38,14 @@ function mcbnHalves(anchors: Anchors, suite: string, bytes: number): Subject[] {
     {
       name: 'C with GSO -> mcbn',
       run: (seconds) =>
-        stream(script('mcbn-peer.ts', 'receive', suite, seconds), (port) =>
+        stream(seconds, script('mcbn-peer.ts', 'receive', suite, seconds), (port) =>
           anchors.run('dtls_stream', 'send', 'segment', suite, port, bytes),
         ),
     },
     {
       name: 'mcbn -> C with GRO',
       run: (seconds) =>
-        stream(anchors.run('dtls_stream', 'receive', 'segment', suite, seconds), (port) =>
+        stream(seconds, anchors.run('dtls_stream', 'receive', 'segment', suite, seconds), (port) =>
           script('mcbn-peer.ts', 'send', suite, port, bytes),
         ),
     },
@@ -58,7 +67,7 @@ function openssl(
   return {
     name: C_NAMES[batching],
     run: (seconds) =>
-      stream(anchors.run('dtls_stream', 'receive', batching, suite, seconds), (port) =>
+      stream(seconds, anchors.run('dtls_stream', 'receive', batching, suite, seconds), (port) =>
         anchors.run('dtls_stream', 'send', batching, suite, port, bytes),
       ),
   }
@@ -68,7 +77,7 @@ function pion(anchors: Anchors, suite: string, bytes: number): Subject {
   return {
     name: 'pion/dtls v2',
     run: (seconds) =>
-      stream(anchors.run('pion', 'receive', suite, seconds), (port) =>
+      stream(seconds, anchors.run('pion', 'receive', suite, seconds), (port) =>
         anchors.run('pion', 'send', suite, port, bytes),
       ),
   }
@@ -78,7 +87,7 @@ function dgram(bytes: number): Subject {
   return {
     name: 'node:dgram, plaintext',
     run: (seconds) =>
-      stream(script('dgram-peer.ts', 'receive', seconds), (port) =>
+      stream(seconds, script('dgram-peer.ts', 'receive', seconds), (port) =>
         script('dgram-peer.ts', 'send', port, bytes),
       ),
   }

@@ -60,7 +60,7 @@ if (values.list) {
   const { node, openssl, platform, processor, cores } = measuredOn
   console.log(`Node ${node} (OpenSSL ${openssl}), ${platform}, ${cores} x ${processor}`)
   console.log(
-    `medians of ${rounds} rounds of ${seconds} s; a share is the median of the rounds' own\n`,
+    `medians of ${rounds} rounds of ${seconds} s; a ratio is the median of the rounds' own\n`,
   )
   console.log(table(results))
   if (values.json !== undefined)

@@ -26,6 +26,12 @@ double seconds_now(void) {
   return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+double cpu_seconds(void) {
+  struct timespec spent;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
+  return (double)spent.tv_sec + (double)spent.tv_nsec / 1e9;
+}
+
 void die(const char* what) {
   fprintf(stderr, "%s: %s\n", what, strerror(errno));
   ERR_print_errors_fp(stderr);

@@ -21,6 +21,7 @@
 #define MMSG_SLOT 2048
 
 double seconds_now(void);
+double cpu_seconds(void);    // of this process, user and system
 void die(const char* what);  // prints errno and OpenSSL's queue, exits 1
 void say(const char* name, double value);
 

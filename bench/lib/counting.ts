@@ -7,7 +7,7 @@ export function say(name: string, value: number): void {
   process.stdout.write(`${name} ${value}\n`)
 }
 
-/** Counts from WARM_UP_MS after the first arrival for so many seconds, then says the rate and exits. */
+/** Counts from WARM_UP_MS after the first arrival for so many seconds, then says rate and cost, and exits. */
 export class Counter {
   readonly #seconds: number
   #count = 0
@@ -29,9 +29,14 @@ export class Counter {
   #start(): void {
     const before = this.#count
     const started = performance.now()
+    const cpu = process.cpuUsage()
+    say('started', 0)
     setTimeout(() => {
       const seconds = (performance.now() - started) / 1_000
-      process.stdout.write(`result ${(this.#count - before) / seconds}\n`, () => process.exit(0))
+      const arrived = this.#count - before
+      const { user, system } = process.cpuUsage(cpu)
+      say('cost', (user + system) / arrived)
+      process.stdout.write(`result ${arrived / seconds}\n`, () => process.exit(0))
     }, this.#seconds * 1_000)
   }
 }

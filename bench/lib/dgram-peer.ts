@@ -1,6 +1,6 @@
 // node:dgram in plaintext, as a process of its own: what Node does without any cryptography.
 //
-//   receive <seconds>          prints port, then result: 'message' events per second
+//   receive <seconds>          prints port, started, cost (us), result ('message' events per second)
 //   send <port> <bytes>        sends until it is ended
 //   serve                      prints port, echoes until it is ended
 //   ping <port> <seconds>      result: median round trip of 64 B in microseconds

@@ -1,6 +1,6 @@
 // mcbn's side of every DTLS measurement, as a process of its own.
 //
-//   receive <suite> <seconds>            prints port, then result: 'message' events per second
+//   receive <suite> <seconds>            prints port, started, cost (us), result ('message' events per second)
 //   send <suite> <port> <bytes>          sends until it is ended
 //   serve <suite>                        prints port, echoes until it is ended
 //   ping <suite> <port> <seconds>        result: median round trip of 64 B in microseconds

@@ -3,8 +3,11 @@
 /** One figure of one subject in one round. */
 export interface Sample {
   readonly value: number
-  /** Microseconds of processor time that the server spent on each unit of work, all threads. */
-  readonly serverMicroseconds?: number
+  /**
+   * Microseconds of processor time, user and system, all threads, that a process spent on each unit of
+   * work: what is left to compare when others keep the machine busy.
+   */
+  readonly costs?: Readonly<Record<string, number>>
 }
 
 export interface Subject {
@@ -34,7 +37,8 @@ export interface Measurement {
 export interface SubjectResult {
   readonly name: string
   readonly values: number[]
-  readonly serverMicroseconds: number[]
+  /** By process. */
+  readonly costs: Record<string, number[]>
   failure?: string
 }
 
@@ -65,7 +69,7 @@ export async function measure(
   onTurn: (turn: Turn) => void,
 ): Promise<Result> {
   const subjects = measurement.subjects.map(
-    ({ name }): SubjectResult => ({ name, values: [], serverMicroseconds: [] }),
+    ({ name }): SubjectResult => ({ name, values: [], costs: {} }),
   )
   for (let round = 0; round < rounds; round++) {
     const order = measurement.subjects.map((_, index) => index)
@@ -75,9 +79,12 @@ export async function measure(
       const result = subjects[index] as SubjectResult
       onTurn({ measurement, round, subject: subject.name })
       try {
-        const { value, serverMicroseconds } = await subject.run(seconds)
+        const { value, costs = {} } = await subject.run(seconds)
         result.values.push(value)
-        if (serverMicroseconds !== undefined) result.serverMicroseconds.push(serverMicroseconds)
+        for (const [process, cost] of Object.entries(costs)) {
+          result.costs[process] ??= []
+          result.costs[process].push(cost)
+        }
       } catch (error) {
         // A round without a figure keeps its place: rounds are compared pair by pair.
         result.values.push(Number.NaN)

@@ -3,9 +3,17 @@
 import { readFileSync } from 'node:fs'
 import { arch, cpus, platform, release, totalmem } from 'node:os'
 import Table from 'cli-table3'
-import { type Measurement, median, pairedRatio, type Result } from './measurement.js'
+import {
+  type Measurement,
+  median,
+  pairedRatio,
+  type Result,
+  type SubjectResult,
+} from './measurement.js'
 
-const HEAD = ['who', 'median', 'least .. most', "mcbn's share", 'bar', 'server us each']
+const HEAD = ['who', 'median', 'least .. most', 'mcbn / it', 'bar', 'processor us each']
+// Lines between the rows would hide the figures.
+const LEAN = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' }
 
 export function table(results: readonly Result[]): string {
   return results.map(oneTable).join('\n')
@@ -25,10 +33,10 @@ function oneTable(result: Result): string {
       `${shown(Math.min(...known), measurement)} .. ${shown(Math.max(...known), measurement)}`,
       subject === ours || known.length === 0 ? '' : ratio.toFixed(2),
       barOf(measurement, subject.name, ratio, median(known)),
-      subject.serverMicroseconds.length > 0 ? median(subject.serverMicroseconds).toFixed(1) : '',
+      costsOf(subject),
     ]
   })
-  const formatted = new Table({ head: HEAD, style: { head: [], border: [] } })
+  const formatted = new Table({ head: HEAD, chars: LEAN, style: { head: [], border: [] } })
   formatted.push(...rows)
   const failures = subjects.flatMap(({ name, failure }) => (failure ? [`${name}: ${failure}`] : []))
   const notes = [...measurement.skipped.map((why) => `SKIPPED ${why}`), ...failures]
@@ -39,6 +47,12 @@ function oneTable(result: Result): string {
     ...notes,
     '',
   ].join('\n')
+}
+
+function costsOf({ costs }: SubjectResult): string {
+  return Object.entries(costs)
+    .map(([process, values]) => `${process} ${median(values).toFixed(1)}`)
+    .join(', ')
 }
 
 function barOf(measurement: Measurement, subject: string, ratio: number, own: number): string {

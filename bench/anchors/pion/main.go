@@ -1,6 +1,6 @@
 // The anchor on pion/dtls v2: one session one way, and a server for handshakes.
 //
-//	pion receive <suite> <seconds>          prints port, then result: messages per second
+//	pion receive <suite> <seconds>          prints port, started, cost (us), result (messages per second)
 //	pion send <suite> <port> <bytes>        sends until it is ended
 //	pion serve <suite>                      prints port, accepts sessions until it is ended
 package main
@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/pion/dtls/v2"
@@ -81,6 +82,7 @@ func serve(listener net.Listener) {
 func receive(session net.Conn, length time.Duration) {
 	message := make([]byte, 2048)
 	var warm, started time.Time
+	var cpu float64
 	for count := 0; ; count++ {
 		_, err := session.Read(message)
 		check(err)
@@ -94,12 +96,22 @@ func receive(session net.Conn, length time.Duration) {
 		if started.IsZero() && now.After(warm) {
 			started = now
 			count = 0
+			cpu = microseconds()
+			fmt.Println("started 0")
 		}
 		if !started.IsZero() && now.Sub(started) >= length {
+			fmt.Println("cost", (microseconds()-cpu)/float64(count))
 			fmt.Println("result", float64(count)/now.Sub(started).Seconds())
 			return
 		}
 	}
+}
+
+// Processor time of this process, user and system.
+func microseconds() float64 {
+	var usage syscall.Rusage
+	check(syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
+	return float64(usage.Utime.Nano()+usage.Stime.Nano()) / 1e3
 }
 
 func send(port int, message []byte, config *dtls.Config) {
