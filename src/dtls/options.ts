@@ -1,16 +1,25 @@
 // DTLS options, checked once where the public call comes in.
 
-import type { NativeContextOptions } from '../native/contract.js'
-import type { NativeDtlsOptions } from '../native/dtls.js'
-import { alpnOption, integerOption, millisecondsOption, stringOption } from '../options.js'
-import type { DtlsOptions } from './types.js'
+import { McbnError } from '../errors.js'
+import type { ContextSettings } from '../native/context.js'
+import type { NativeDtlsOptions, NativeListenOptions } from '../native/dtls.js'
+import {
+  alpnOption,
+  booleanOption,
+  integerOption,
+  millisecondsOption,
+  stringOption,
+  typeName,
+} from '../options.js'
+import type { DtlsOptions, DtlsServerOptions } from './types.js'
 import { DTLS_DEFAULTS } from './types.js'
 
 const MAX_BUFFER = 1 << 30
+const MAX_SESSIONS = 16_777_216
 
 /** {@link DtlsOptions} with nothing left open. */
 export interface ResolvedDtlsOptions {
-  readonly context: Pick<NativeContextOptions, 'datagram' | 'min13' | 'max12' | 'ciphers' | 'alpn'>
+  readonly context: ContextSettings
   readonly session: Omit<NativeDtlsOptions, 'keylog'>
   readonly lookupTimeout: number
   readonly highWaterMark: number
@@ -22,8 +31,8 @@ export interface ResolvedDtlsOptions {
 export function resolveDtlsOptions(options: DtlsOptions): ResolvedDtlsOptions {
   const milliseconds = (name: 'handshakeTimeout' | 'lookupTimeout' | 'idleTimeout'): number =>
     millisecondsOption(name, options[name], DTLS_DEFAULTS[name])
-  const bytes = (name: 'recvBufferSize' | 'sendBufferSize'): number =>
-    integerOption(name, options[name], { min: 1, max: MAX_BUFFER, unit: 'bytes' }, 0)
+  const bytes = (name: 'recvBufferSize' | 'sendBufferSize', otherwise: number): number =>
+    integerOption(name, options[name], { min: 1, max: MAX_BUFFER, unit: 'bytes' }, otherwise)
   return {
     context: {
       datagram: true,
@@ -55,8 +64,8 @@ export function resolveDtlsOptions(options: DtlsOptions): ResolvedDtlsOptions {
       { min: 1, max: MAX_BUFFER, unit: 'bytes' },
       DTLS_DEFAULTS.highWaterMark,
     ),
-    recvBufferSize: bytes('recvBufferSize'),
-    sendBufferSize: bytes('sendBufferSize'),
+    recvBufferSize: bytes('recvBufferSize', DTLS_DEFAULTS.recvBufferSize),
+    sendBufferSize: bytes('sendBufferSize', 0),
   }
 }
 
@@ -64,4 +73,47 @@ export function resolveDtlsOptions(options: DtlsOptions): ResolvedDtlsOptions {
 export function portOption(name: string, value: unknown, min: 0 | 1): number {
   const port = typeof value === 'string' && /^\d{1,5}$/.test(value) ? Number(value) : value
   return integerOption(name, port ?? Number.NaN, { min, max: 65_535 }, 0)
+}
+
+/** What a server's endpoint is told beyond {@link ResolvedDtlsOptions}. */
+export type ResolvedListenOptions = Pick<
+  NativeListenOptions,
+  'reusePort' | 'ipv6Only' | 'maxSessions' | 'maxHandshakes' | 'maxSessionsPerHost'
+>
+
+/** @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`. */
+export function resolveListenOptions(
+  options: Omit<DtlsServerOptions, 'psk'>,
+): ResolvedListenOptions {
+  const count = (
+    name: 'maxSessions' | 'maxHandshakes' | 'maxSessionsPerHost',
+    min: number,
+  ): number => integerOption(name, options[name], { min, max: MAX_SESSIONS }, DTLS_DEFAULTS[name])
+  return {
+    reusePort: booleanOption('reusePort', options.reusePort, false),
+    ipv6Only: booleanOption('ipv6Only', options.ipv6Only, false),
+    maxSessions: count('maxSessions', 1),
+    maxHandshakes: count('maxHandshakes', 1),
+    maxSessionsPerHost: count('maxSessionsPerHost', 0),
+  }
+}
+
+/** A copy of the secret, which the caller wipes. */
+export function cookieSecretOption(secret: unknown): Buffer | undefined {
+  if (secret === undefined) return undefined
+  if (!(secret instanceof Uint8Array)) {
+    throw new McbnError(
+      'MCBN_OPTION_TYPE',
+      `cookieSecret: expected a Uint8Array, got ${typeName(secret)}`,
+    )
+  }
+  if (secret.length < 16 || secret.length > 1024) {
+    throw new McbnError(
+      'MCBN_OPTION_RANGE',
+      `cookieSecret: expected 16 to 1024 bytes, got ${secret.length}`,
+    )
+  }
+  const copy = Buffer.alloc(secret.length)
+  copy.set(secret)
+  return copy
 }

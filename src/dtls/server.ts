@@ -3,8 +3,8 @@ import { EventEmitter } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { isIP } from 'node:net'
 import { McbnError } from '../errors.js'
-import { type Cancel, ServerKeys } from '../keys/server-keys.js'
-import { createContext } from '../native/context.js'
+import { serverContext } from '../keys/server-context.js'
+import type { Cancel, ServerKeys } from '../keys/server-keys.js'
 import type { NativeContext } from '../native/contract.js'
 import type {
   NativeEnding,
@@ -14,28 +14,22 @@ import type {
   NativeSystemError,
 } from '../native/dtls.js'
 import { toError } from '../native/failure.js'
-import { loadAddon } from '../native/load.js'
-import {
-  booleanOption,
-  choiceOption,
-  integerOption,
-  objectOption,
-  stringOption,
-  typeName,
-} from '../options.js'
+import { objectOption, stringOption } from '../options.js'
 import type { PskEntry, PskKey } from '../psk/types.js'
 import type { DtlsServerEvents } from './events.js'
 import { IoThread } from './io-thread.js'
-import { portOption, type ResolvedDtlsOptions, resolveDtlsOptions } from './options.js'
+import {
+  cookieSecretOption,
+  portOption,
+  type ResolvedDtlsOptions,
+  type ResolvedListenOptions,
+  resolveDtlsOptions,
+  resolveListenOptions,
+} from './options.js'
 import { DtlsSocket } from './socket.js'
 import { type DtlsServerStats, NO_SERVER_STATS } from './stats.js'
 import { systemError } from './system-error.js'
 import type { DtlsServerOptions, RemoteInfo } from './types.js'
-import { DTLS_DEFAULTS } from './types.js'
-
-/** OpenSSL's PSK_MAX_IDENTITY_LEN, in bytes. */
-const MAX_HINT_BYTES = 256
-const MAX_SESSIONS = 16_777_216
 
 /** What the I/O thread knows the server by, while it listens. */
 interface Listening {
@@ -62,10 +56,7 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
   readonly #keys: ServerKeys<Peer>
   readonly #context: NativeContext
   readonly #options: ResolvedDtlsOptions
-  readonly #listenOptions: Pick<
-    NativeListenOptions,
-    'reusePort' | 'ipv6Only' | 'maxSessions' | 'maxHandshakes' | 'maxSessionsPerHost'
-  >
+  readonly #listenOptions: ResolvedListenOptions
   #cookieSecret: Buffer | undefined
   readonly #sockets = new Map<number, DtlsSocket<Peer>>()
   readonly #lookups = new Map<number, Lookup<Peer>>()
@@ -85,38 +76,12 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
     super()
     objectOption('options', options)
     this.#options = resolveDtlsOptions(options)
-    const count = (
-      name: 'maxSessions' | 'maxHandshakes' | 'maxSessionsPerHost',
-      min: number,
-    ): number => integerOption(name, options[name], { min, max: MAX_SESSIONS }, DTLS_DEFAULTS[name])
-    this.#listenOptions = {
-      reusePort: booleanOption('reusePort', options.reusePort, false),
-      ipv6Only: booleanOption('ipv6Only', options.ipv6Only, false),
-      maxSessions: count('maxSessions', 1),
-      maxHandshakes: count('maxHandshakes', 1),
-      maxSessionsPerHost: count('maxSessionsPerHost', 0),
-    }
+    this.#listenOptions = resolveListenOptions(options)
     this.#cookieSecret = cookieSecretOption(options.cookieSecret)
-    const identityHint = stringOption('pskIdentityHint', options.pskIdentityHint, MAX_HINT_BYTES)
-    const unknown = choiceOption(
-      'unknownIdentity',
-      options.unknownIdentity,
-      ['conceal', 'alert'],
-      DTLS_DEFAULTS.unknownIdentity,
-    )
-    this.#keys = new ServerKeys<Peer>(
-      new (loadAddon().KeyTable)(),
-      options.psk,
-      this.#options.lookupTimeout,
-    )
-    this.#context = createContext({
-      ...this.#options.context,
-      server: true,
-      identityHint: identityHint ?? '',
-      keys: this.#keys.table,
-      ask: this.#keys.asks,
-      conceal: unknown === 'conceal',
-    })
+    const { context, lookupTimeout } = this.#options
+    const made = serverContext(options, context, lookupTimeout)
+    this.#keys = made.keys
+    this.#context = made.context
     this.#closed = new Promise((resolve) => {
       this.#resolveClosed = resolve
     })
@@ -417,23 +382,4 @@ function rinfo(address: string, port: number): RemoteInfo {
 
 function closedEarly(): McbnError {
   return new McbnError('MCBN_HANDSHAKE_FAILED', 'the client closed before the handshake was done')
-}
-
-function cookieSecretOption(secret: unknown): Buffer | undefined {
-  if (secret === undefined) return undefined
-  if (!(secret instanceof Uint8Array)) {
-    throw new McbnError(
-      'MCBN_OPTION_TYPE',
-      `cookieSecret: expected a Uint8Array, got ${typeName(secret)}`,
-    )
-  }
-  if (secret.length < 16 || secret.length > 1024) {
-    throw new McbnError(
-      'MCBN_OPTION_RANGE',
-      `cookieSecret: expected 16 to 1024 bytes, got ${secret.length}`,
-    )
-  }
-  const copy = Buffer.alloc(secret.length)
-  copy.set(secret)
-  return copy
 }

@@ -118,9 +118,9 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     return this.#details?.servername || undefined
   }
 
-  /** The agreed application protocol (RFC 7301), or `false`, as on a tls.TLSSocket. */
-  get alpnProtocol(): string | false {
-    return this.#details?.alpn || false
+  /** The agreed application protocol (RFC 7301), or undefined. */
+  get alpnProtocol(): string | undefined {
+    return this.#details?.alpn || undefined
   }
 
   /** `null` before the session is open. */

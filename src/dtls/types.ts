@@ -61,7 +61,12 @@ export interface DtlsOptions {
    * @defaultValue 1_048_576
    */
   readonly highWaterMark?: number
-  /** Bytes of the system's receive buffer (SO_RCVBUF). @defaultValue the system's */
+  /**
+   * Bytes of the system's receive buffer (SO_RCVBUF): what may arrive while the I/O thread is busy. The
+   * system grants what its administrator allows (on Linux net.core.rmem_max), without an error.
+   *
+   * @defaultValue 4_194_304
+   */
   readonly recvBufferSize?: number
   /** Bytes of the system's send buffer (SO_SNDBUF). @defaultValue the system's */
   readonly sendBufferSize?: number
@@ -141,6 +146,7 @@ export const DTLS_DEFAULTS = {
   idleTimeout: 0,
   mtu: 1_400,
   highWaterMark: 1_048_576,
+  recvBufferSize: 4_194_304,
   unknownIdentity: 'conceal',
   maxSessions: 100_000,
   maxHandshakes: 4_096,

@@ -4,6 +4,12 @@ import type { NativeContext, NativeContextOptions } from './contract.js'
 import { toError } from './failure.js'
 import { loadAddon } from './load.js'
 
+/** What is a context's own on either side. */
+export type ContextSettings = Pick<
+  NativeContextOptions,
+  'datagram' | 'min13' | 'max12' | 'ciphers' | 'alpn'
+>
+
 /** Kinds of client contexts a process keeps; more kinds of connections than this are rare. */
 const MAX_CLIENT_CONTEXTS = 32
 const clientContexts = new Map<string, NativeContext>()
@@ -19,15 +25,13 @@ export function createContext(options: NativeContextOptions): NativeContext {
  * Making an SSL_CTX costs several handshakes' worth of time (OpenSSL 3 fetches every algorithm anew),
  * and a client's holds no key and no state: connections with the same settings share one.
  */
-export function clientContext(
-  options: Pick<NativeContextOptions, 'datagram' | 'min13' | 'max12' | 'ciphers' | 'alpn'>,
-): NativeContext {
-  const { datagram, min13, max12, ciphers, alpn } = options
+export function clientContext(settings: ContextSettings): NativeContext {
+  const { datagram, min13, max12, ciphers, alpn } = settings
   const kind = JSON.stringify([datagram, min13, max12, ciphers, alpn])
   const known = clientContexts.get(kind)
   if (known) return known
   const context = createContext({
-    ...options,
+    ...settings,
     server: false,
     identityHint: '',
     ask: false,

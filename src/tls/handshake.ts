@@ -4,6 +4,7 @@ import type { McbnError } from '../errors.js'
 import type { ClientKey } from '../keys/client-key.js'
 import { askClientKey, clientKey } from '../keys/client-key.js'
 import type { Asker, Cancel, ServerKeys } from '../keys/server-keys.js'
+import { clientContext } from '../native/context.js'
 import type { NativeContext, NativeQuestion } from '../native/contract.js'
 import { READY } from '../native/contract.js'
 import { toError } from '../native/failure.js'
@@ -12,7 +13,7 @@ import type { NativeTlsSession } from '../native/tls.js'
 import { refuseNul } from '../psk/identity.js'
 import type { PskClientLookup, PskClientSource, PskHash } from '../psk/types.js'
 import type { ResolvedTlsOptions } from './options.js'
-import { clientContext } from './options.js'
+import { contextSettings } from './options.js'
 
 const NOTHING = Buffer.alloc(0)
 
@@ -89,7 +90,7 @@ export class ClientSide implements HandshakeSide<undefined> {
         settings = { ...options, minVersion: 'TLSv1.3' }
       }
     }
-    this.#context = clientContext(settings)
+    this.#context = clientContext(contextSettings(settings))
     this.#servername = servername
     this.#lookupTimeout = options.lookupTimeout
     // TLS 1.3 offers its key in the first message, before any hint; TLS 1.2 needs it after the hint.

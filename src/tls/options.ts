@@ -1,9 +1,7 @@
 // TLS options, checked once where the public call comes in.
 
 import { McbnError } from '../errors.js'
-import type { NativeContext, NativeKeyTable } from '../native/contract.js'
-import { toError } from '../native/failure.js'
-import { loadAddon } from '../native/load.js'
+import type { ContextSettings } from '../native/context.js'
 import {
   alpnOption,
   booleanOption,
@@ -84,50 +82,13 @@ export function resolveTlsOptions(options: TlsOptions): ResolvedTlsOptions {
   }
 }
 
-/** What a context needs beyond {@link ResolvedTlsOptions} on a server. */
-export interface ServerContextOptions {
-  readonly keys: NativeKeyTable
-  readonly ask: boolean
-  readonly conceal: boolean
-  readonly identityHint: string
-}
-
-/** @throws {McbnError} `MCBN_CIPHERS_INVALID`, `MCBN_OPTION_RANGE`: what OpenSSL refused. */
-export function createContext(
-  options: ResolvedTlsOptions,
-  server?: ServerContextOptions,
-): NativeContext {
-  const context = new (loadAddon().Context)({
-    server: server !== undefined,
+/** What a context needs to know of them. */
+export function contextSettings(options: ResolvedTlsOptions): ContextSettings {
+  return {
     datagram: false,
     min13: options.minVersion === 'TLSv1.3',
     max12: options.maxVersion === 'TLSv1.2',
     ciphers: options.ciphers,
-    identityHint: '',
     alpn: options.alpn,
-    ask: false,
-    conceal: true,
-    ...server,
-  })
-  if (context.failure) throw toError(context.failure)
-  return context
-}
-
-/** Contexts a process keeps for its clients; more kinds of connections than this are rare. */
-const MAX_CLIENT_CONTEXTS = 32
-const clientContexts = new Map<string, NativeContext>()
-
-/**
- * Making an SSL_CTX costs several handshakes' worth of time (OpenSSL 3 fetches every algorithm anew),
- * and a client's holds no key and no state: connections with the same settings share one.
- */
-export function clientContext(options: ResolvedTlsOptions): NativeContext {
-  const { minVersion, maxVersion, ciphers, alpn } = options
-  const kind = JSON.stringify([minVersion, maxVersion, ciphers, alpn])
-  const known = clientContexts.get(kind)
-  if (known) return known
-  const context = createContext(options)
-  if (clientContexts.size >= MAX_CLIENT_CONTEXTS) clientContexts.clear()
-  clientContexts.set(kind, context)
-  return context
+  }
 }

@@ -1,16 +1,13 @@
 import type { Socket } from 'node:net'
 import { Server } from 'node:net'
-import { ServerKeys } from '../keys/server-keys.js'
-import { loadAddon } from '../native/load.js'
-import { choiceOption, objectOption, stringOption } from '../options.js'
+import { serverContext } from '../keys/server-context.js'
+import type { ServerKeys } from '../keys/server-keys.js'
+import { objectOption } from '../options.js'
+import type { PskEntry, PskKey } from '../psk/types.js'
 import { ServerSide } from './handshake.js'
-import { createContext, resolveTlsOptions } from './options.js'
+import { contextSettings, resolveTlsOptions } from './options.js'
 import { TlsSocket } from './socket.js'
 import type { TlsServerOptions } from './types.js'
-import { TLS_DEFAULTS } from './types.js'
-
-/** OpenSSL's PSK_MAX_IDENTITY_LEN, in bytes. */
-const MAX_HINT_BYTES = 256
 
 /**
  * A TLS server with pre-shared keys: a net.Server whose connections are {@link TlsSocket}s.
@@ -33,24 +30,11 @@ export class TlsServer<Peer = undefined> extends Server {
   ) {
     objectOption('options', options)
     const resolved = resolveTlsOptions(options)
-    const identityHint = stringOption('pskIdentityHint', options.pskIdentityHint, MAX_HINT_BYTES)
-    const unknown = choiceOption(
-      'unknownIdentity',
-      options.unknownIdentity,
-      ['conceal', 'alert'],
-      TLS_DEFAULTS.unknownIdentity,
-    )
-    const keys = new ServerKeys<Peer>(
-      new (loadAddon().KeyTable)(),
-      options.psk,
+    const { keys, context } = serverContext(
+      options,
+      contextSettings(resolved),
       resolved.lookupTimeout,
     )
-    const context = createContext(resolved, {
-      keys: keys.table,
-      ask: keys.asks,
-      conceal: unknown === 'conceal',
-      identityHint: identityHint ?? '',
-    })
     const { noDelay, keepAlive, keepAliveInitialDelay, handshakeTimeout, allowHalfOpen } = resolved
     super({ allowHalfOpen: true, noDelay, keepAlive, keepAliveInitialDelay })
     this.#keys = keys
@@ -66,6 +50,20 @@ export class TlsServer<Peer = undefined> extends Server {
       new TlsSocket<Peer>({ transport, side, handshakeTimeout, allowHalfOpen, server: hooks })
     })
     if (onSecureConnection) this.on('secureConnection', onSecureConnection)
+  }
+
+  /**
+   * Files a key from now on, and lifts a revocation of its identity. Open connections are not touched.
+   *
+   * @throws {McbnError} `MCBN_IDENTITY_INVALID`, `MCBN_KEY_INVALID`.
+   */
+  setPsk(identity: string | Uint8Array, key: PskKey | PskEntry<Peer>): void {
+    this.#keys.set(identity, key)
+  }
+
+  /** Forgets a key; open connections are not touched. @returns whether there was one. */
+  deletePsk(identity: string | Uint8Array): boolean {
+    return this.#keys.delete(identity)
   }
 
   /**
