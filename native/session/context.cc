@@ -105,7 +105,9 @@ std::optional<Failure> Context::configure() {
                                 SSL_OP_CIPHER_SERVER_PREFERENCE |
                                 SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION);
   if (dtls) {
-    SSL_CTX_set_options(ctx_, SSL_OP_NO_QUERY_MTU);
+    // Without encrypt-then-MAC: with it OpenSSL ends a DTLS session over any one forged CBC record
+    // (bad_record_mac) instead of dropping it (RFC 6347 section 4.1.2.7); its MAC-then-encrypt does not.
+    SSL_CTX_set_options(ctx_, SSL_OP_NO_QUERY_MTU | SSL_OP_NO_ENCRYPT_THEN_MAC);
     // Cookies are made and verified before there is an SSL (record/cookie.h): these two only approve.
     SSL_CTX_set_cookie_generate_cb(ctx_, [](SSL*, unsigned char*, unsigned* length) {
       *length = 0;

@@ -4,16 +4,19 @@
 
 #include <algorithm>
 
+#include "session/shortest_record.h"
+
 namespace mcbn {
 namespace {
 
 constexpr Milliseconds kFirstTimeout = 1'000;  // RFC 6347 section 4.2.4.1
 constexpr Milliseconds kShortestTimeout = 250;
 constexpr Milliseconds kLongestTimeout = 60'000;
-// How long a good Finished may follow one that could not be read, and how long an alert in the clear waits
-// for the handshake to go on in spite of it: about a round trip. Anybody can forge the former datagrams.
+// How long a good Finished may follow one that could not be read: about a round trip.
 constexpr Milliseconds kShortestGrace = 30;
 constexpr Milliseconds kLongestGrace = 250;
+// How long an alert in the clear, which anybody can send, waits for the handshake to go on in spite of it.
+constexpr Milliseconds kAlertGrace = 250;
 // RFC 6347 section 4.2.4.1: flights are repeated after 1 s, then at most twice the time.
 constexpr Milliseconds kPeerRepeats = 2'500;
 // A client names a silent server after this many sendings of its Finished, and not before this share of
@@ -129,11 +132,7 @@ void DtlsSession::receive(ByteView datagram, Milliseconds now, SessionSink& sink
   const Step step(*this, sink);
   stats_.datagrams_received += 1;
   stats_.bytes_received += datagram.size();
-  if (state_ == State::Open) {
-    wire_.incoming = datagram;
-    return readMessages(now);
-  }
-  heard_ = true;
+  if (state_ == State::Handshaking) heard_ = true;
   inspectAll(datagram, now);
 }
 
@@ -145,14 +144,26 @@ void DtlsSession::inspectAll(ByteView records, Milliseconds now) {
       sink_->dropped(DropReason::Malformed);
       return;
     }
-    if (state_ == State::Open) {
-      // The rest of the datagram that finished the handshake.
+    if (record->epoch > 0 && record->fragment.size() < shortestRecord()) {
+      stats_.records_dropped += 1;
+      sink_->dropped(DropReason::Malformed);
+    } else if (state_ == State::Open) {
       wire_.incoming = record->whole;
       readMessages(now);
     } else {
       inspect(*record, now);
     }
   }
+}
+
+// Bytes that an encrypted fragment has at least.
+size_t DtlsSession::shortestRecord() {
+  if (shortest_record_ != 0) return shortest_record_;
+  const SSL* ssl = handshake_.ssl();
+  const SSL_CIPHER* cipher =
+      state_ == State::Open ? SSL_get_current_cipher(ssl) : SSL_get_pending_cipher(ssl);
+  if (!cipher) return SIZE_MAX;  // before the ServerHello nobody can have keys
+  return shortest_record_ = shortestRecordOf(cipher);
 }
 
 void DtlsSession::inspect(const DtlsRecord& record, Milliseconds now) {
@@ -178,8 +189,7 @@ void DtlsSession::inspect(const DtlsRecord& record, Milliseconds now) {
 void DtlsSession::noteAlert(const DtlsRecord& record, Milliseconds now) {
   if (record.fragment.size() != 2 || record.fragment[0] != alert::kFatal) return;
   if (alert_hint_ != kNoAlert) return;
-  Milliseconds grace =
-      round_trip_ == 0 ? kLongestGrace : std::clamp(round_trip_, kShortestGrace, kLongestGrace);
+  Milliseconds grace = kAlertGrace;
   // While a key is looked up, a peer that is still there repeats itself, at growing intervals.
   if (handshake_.psk().asking()) grace = std::max(kPeerRepeats, 2 * (now - flight_sent_));
   alert_hint_ = record.fragment[1];

@@ -113,6 +113,7 @@ class DtlsSession : private DatagramSink {
   Role role() const { return handshake_.role(); }
 
   void inspectAll(ByteView records, Milliseconds now);
+  size_t shortestRecord();
   void inspect(const DtlsRecord& record, Milliseconds now);
   void noteAlert(const DtlsRecord& record, Milliseconds now);
   void forgetAlert();
@@ -138,6 +139,7 @@ class DtlsSession : private DatagramSink {
   SessionSink* sink_ = nullptr;  // of the step in progress
   SessionStats stats_;
 
+  size_t shortest_record_ = 0;  // 0: not known yet
   std::vector<Bytes> held_;
   std::optional<Failure> lookup_failure_;
   uint64_t plaintext_sequence_ = 0;  // next free record number of epoch 0
