@@ -65,6 +65,15 @@ export class LossyProxy {
     return this.#front.address().port
   }
 
+  /** Sends a datagram of a stranger who knows both addresses, to or from the newest client. */
+  inject(datagram: Buffer, direction: Direction): void {
+    const newest = [...this.#backs].at(-1)
+    if (!newest) return
+    const [port, back] = newest
+    if (direction === 'to server') back.send(datagram, this.#server, LOOPBACK)
+    else this.#front.send(datagram, Number(port), LOOPBACK)
+  }
+
   #close(): void {
     for (const timer of this.#timers) clearTimeout(timer)
     this.#front.close()
