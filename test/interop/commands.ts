@@ -1,0 +1,38 @@
+// The command `mcbn` and the openssl programs it talks with, as processes.
+
+import { commandFile } from '../support/paths.js'
+import { freeTcpPort, freeUdpPort } from '../support/ports.js'
+import { type Child, run, start, startTypescript, typescript } from '../support/process.js'
+import { FROM_MCBN, IDENTITY, KEY, LOOPBACK } from './support.js'
+
+export const PSK = ['--psk', `${IDENTITY}:${KEY}`] as const
+const quiet = { env: { SSLKEYLOGFILE: undefined } }
+
+export async function listen(
+  url: string,
+  ...args: readonly string[]
+): Promise<{ readonly server: Child; readonly port: number }> {
+  const server = startTypescript(commandFile, ['listen', url, ...args], quiet)
+  const [, port] = await server.output(/^listening on \S+:(\d+)$/m)
+  return { server, port: Number(port) }
+}
+
+export function connect(url: string, ...args: readonly string[]) {
+  return run(process.execPath, typescript(commandFile, 'connect', url, ...args), {
+    ...quiet,
+    input: `${FROM_MCBN}\n`,
+  })
+}
+
+export function sClient(port: number, ...args: readonly string[]): Child {
+  const address = `${LOOPBACK}:${port}`
+  return start('openssl', ['s_client', '-connect', address, ...args], { foreign: true })
+}
+
+export async function sServer(...args: readonly string[]): Promise<{ port: number; peer: Child }> {
+  const port = await (args.includes('-dtls1_2') ? freeUdpPort() : freeTcpPort())
+  const accept = ['-accept', `${LOOPBACK}:${port}`, '-nocert', '-psk_identity', IDENTITY]
+  const peer = start('openssl', ['s_server', ...accept, ...args], { foreign: true })
+  await peer.output(/^ACCEPT$/m)
+  return { port, peer }
+}
