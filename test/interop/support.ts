@@ -130,7 +130,7 @@ const listenDtls: Listen = async (options, onSocket, onFailure, keylog) => {
 export interface Client {
   readonly facts: Facts
   readonly keylog: readonly string[]
-  send(text: string): void
+  send(data: string | Uint8Array): void
   /** Waits until the server's bytes contain the text. */
   receives(text: string): Promise<void>
   received(): string
@@ -166,9 +166,9 @@ export async function connectTo(
   return {
     facts: factsOf(socket),
     keylog,
-    send: (text) => {
-      if (socket instanceof dtls.DtlsSocket) socket.send(text)
-      else socket.write(text)
+    send: (data) => {
+      if (socket instanceof dtls.DtlsSocket) socket.send(data)
+      else socket.write(data)
     },
     receives: async (text) => {
       await waitFor(`"${text}" from the server`, () => received().includes(text), 5_000).catch(
