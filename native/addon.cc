@@ -11,8 +11,8 @@
 namespace {
 
 Napi::Object start(Napi::Env env, Napi::Object exports) {
-  // Node 20 to 26 carry OpenSSL 3. The addon was compiled against its headers; another major version
-  // may have moved what the macros in them reach.
+  // Node 20 to 26 carry OpenSSL 3. The addon was compiled against its headers; another major
+  // version may have moved what the macros in them reach.
   if (OPENSSL_version_major() != 3) {
     Napi::Error::New(env, std::string("mcbn needs Node.js on OpenSSL 3, this one runs on ") +
                               OpenSSL_version(OPENSSL_VERSION))
@@ -21,7 +21,8 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   }
   auto* data = new mcbn::AddonData;
   env.SetInstanceData(data);
-  const auto add = [&](const char* name, Napi::FunctionReference& slot, Napi::Function constructor) {
+  const auto add = [&](const char* name, Napi::FunctionReference& slot,
+                       Napi::Function constructor) {
     slot = Napi::Persistent(constructor);
     exports.Set(name, constructor);
   };

@@ -1,6 +1,7 @@
 // addon_data.h: what one JavaScript environment (main thread or worker) holds of the addon.
 //
-// Several environments load the addon in one process: nothing that belongs to JavaScript may be global.
+// Several environments load the addon in one process: nothing that belongs to JavaScript may be
+// global.
 #pragma once
 
 #include <napi.h>

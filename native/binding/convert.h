@@ -1,7 +1,7 @@
 // convert.h: values between JavaScript and C++, for the wraps in this folder.
 //
-// Arguments come from our own TypeScript, which has checked them (src/options.ts); these functions are
-// still total: a wrong type yields an empty value, never a crash.
+// Arguments come from our own TypeScript, which has checked them (src/options.ts); these functions
+// are still total: a wrong type yields an empty value, never a crash.
 #pragma once
 
 #include <napi.h>

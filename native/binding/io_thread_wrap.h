@@ -16,7 +16,8 @@ class IoThreadWrap : public Napi::ObjectWrap<IoThreadWrap> {
   ~IoThreadWrap() override;
 
  private:
-  // Shared with the thread-safe function, which may outlive the wrap for one turn of the event loop.
+  // Shared with the thread-safe function, which may outlive the wrap for one turn of the event
+  // loop.
   struct Bridge {
     std::unique_ptr<IoThread> io;
     bool closed = false;

@@ -5,11 +5,11 @@
 namespace mcbn {
 
 Napi::Function KeyTableWrap::define(Napi::Env env) {
-  return DefineClass(env, "KeyTable",
-                     {InstanceMethod<&KeyTableWrap::set>("set"),
-                      InstanceMethod<&KeyTableWrap::erase>("delete"),
-                      InstanceMethod<&KeyTableWrap::revoke>("revoke"),
-                      InstanceAccessor<&KeyTableWrap::size>("size")});
+  return DefineClass(
+      env, "KeyTable",
+      {InstanceMethod<&KeyTableWrap::set>("set"), InstanceMethod<&KeyTableWrap::erase>("delete"),
+       InstanceMethod<&KeyTableWrap::revoke>("revoke"),
+       InstanceAccessor<&KeyTableWrap::size>("size")});
 }
 
 KeyTableWrap::KeyTableWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {}

@@ -62,8 +62,8 @@ struct SendResult {
   SystemError error;
 };
 
-// What the system does for whole trains of datagrams; found out when the socket is opened, and taken
-// back for good when it proves wrong.
+// What the system does for whole trains of datagrams; found out when the socket is opened, and
+// taken back for good when it proves wrong.
 struct Offloads {
   bool segmentation = false;  // UDP_SEGMENT: one send, many datagrams
   bool coalescing = false;    // UDP_GRO: one receive, many datagrams

@@ -1,9 +1,9 @@
 // Linux: one system call moves a whole batch, and one element of it may be many datagrams.
 //
 // UDP_SEGMENT lets one send carry up to 64 datagrams of equal size to one address (the last may be
-// shorter); UDP_GRO hands such a train to the receiver in one piece. On loopback a train is never taken
-// apart: that is forty times fewer trips through the stack. What the kernel or the device cannot do is
-// found out once and never tried again.
+// shorter); UDP_GRO hands such a train to the receiver in one piece. On loopback a train is never
+// taken apart: that is forty times fewer trips through the stack. What the kernel or the device
+// cannot do is found out once and never tried again.
 //
 // MCBN_PORTABLE chooses the other file, for tests.
 #if defined(__linux__) && !defined(MCBN_PORTABLE)
@@ -33,8 +33,8 @@
 namespace mcbn {
 namespace {
 
-constexpr size_t kMaxTrain = 64;             // datagrams (UDP_MAX_SEGMENTS)
-constexpr size_t kMaxTrainBytes = 65'507;    // of UDP payload, over IPv4
+constexpr size_t kMaxTrain = 64;           // datagrams (UDP_MAX_SEGMENTS)
+constexpr size_t kMaxTrainBytes = 65'507;  // of UDP payload, over IPv4
 constexpr size_t kControlBytes = CMSG_SPACE(sizeof(int));
 
 struct alignas(cmsghdr) Control {
@@ -43,7 +43,8 @@ struct alignas(cmsghdr) Control {
 
 // How long each datagram of a received train is; all of it when it is no train.
 size_t segmentOf(msghdr& header, size_t length) {
-  for (cmsghdr* control = CMSG_FIRSTHDR(&header); control; control = CMSG_NXTHDR(&header, control)) {
+  for (cmsghdr* control = CMSG_FIRSTHDR(&header); control;
+       control = CMSG_NXTHDR(&header, control)) {
     if (control->cmsg_level != SOL_UDP || control->cmsg_type != UDP_GRO) continue;
     int size = 0;
     std::memcpy(&size, CMSG_DATA(control), sizeof size);
@@ -96,7 +97,8 @@ SystemError UdpSocket::makeSlab(uint16_t batch) {
   return {};
 }
 
-// ---- receiving --------------------------------------------------------------------------------------
+// ---- receiving
+// --------------------------------------------------------------------------------------
 
 ReceiveResult UdpSocket::receiveBatch() {
   if (!isOpen()) return {IoStatus::Error, {}, {EBADF, "recvmmsg"}};
@@ -131,7 +133,8 @@ ReceiveResult UdpSocket::receiveBatch() {
   return {IoStatus::Ok, slab.received, {}};
 }
 
-// ---- sending ----------------------------------------------------------------------------------------
+// ---- sending
+// ----------------------------------------------------------------------------------------
 
 // How many of the first datagrams can leave as one train.
 size_t UdpSocket::trainLength(std::span<const OutgoingDatagram> datagrams) const {
@@ -159,7 +162,7 @@ bool UdpSocket::learnFrom(int error, size_t segment) {
       // Trains cannot be fragmented: datagrams longer than the path's MTU travel alone.
       longest_segment_ = segment - 1;
       return true;
-    case EIO:          // a device without checksum offload
+    case EIO:  // a device without checksum offload
     case EOPNOTSUPP:
     case ENOPROTOOPT:
       offloads_.segmentation = false;
@@ -171,8 +174,8 @@ bool UdpSocket::learnFrom(int error, size_t segment) {
 
 SendResult UdpSocket::sendBatch(std::span<const OutgoingDatagram> datagrams) {
   if (!isOpen()) return {IoStatus::Error, 0, {EBADF, "sendmmsg"}};
-  constexpr size_t kMaxCall = 64;       // trains
-  constexpr size_t kMaxParts = 1024;    // datagrams: the kernel's UIO_MAXIOV for one of them
+  constexpr size_t kMaxCall = 64;     // trains
+  constexpr size_t kMaxParts = 1024;  // datagrams: the kernel's UIO_MAXIOV for one of them
   mmsghdr headers[kMaxCall];
   iovec parts[kMaxParts];
   Control controls[kMaxCall];
@@ -187,7 +190,8 @@ SendResult UdpSocket::sendBatch(std::span<const OutgoingDatagram> datagrams) {
       if (filled + count > kMaxParts) break;
       for (size_t i = 0; i < count; i++) {
         // The kernel only reads; its structures are shared with receiving and so not const.
-        parts[filled + i] = {const_cast<uint8_t*>(rest[i].datagram.data()), rest[i].datagram.size()};
+        parts[filled + i] = {const_cast<uint8_t*>(rest[i].datagram.data()),
+                             rest[i].datagram.size()};
       }
       msghdr& header = headers[trains].msg_hdr;
       header = {};

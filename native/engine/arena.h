@@ -1,6 +1,7 @@
 // arena.h: bytes that grow at the end without being cleared first.
 //
-// std::vector would zero the 16 KB that OpenSSL asks for before every read; that costs more than the read.
+// std::vector would zero the 16 KB that OpenSSL asks for before every read; that costs more than
+// the read.
 #pragma once
 
 #include <algorithm>

@@ -59,9 +59,9 @@ void ClientEndpoint::expire(Milliseconds now) {
   if (association_.session.deadline() <= now) association_.session.expire(now, *this);
   if (!association_.ended && idleDeadline() <= now) {
     association_.session.close(*this);
-    ended(Failure{.code = "MCBN_IDLE_TIMEOUT", .message = "nothing was sent or received for " +
-                                                          std::to_string(options_.idle_timeout) +
-                                                          " ms (idleTimeout)"});
+    ended(Failure{.code = "MCBN_IDLE_TIMEOUT",
+                  .message = "nothing was sent or received for " +
+                             std::to_string(options_.idle_timeout) + " ms (idleTimeout)"});
   }
   leave();
 }
@@ -89,8 +89,8 @@ void ClientEndpoint::leave() {
 
 void ClientEndpoint::onSendError(const SystemError& error) { unreachable(error); }
 
-// The network says that nobody is there. Believed until somebody has answered: later an ICMP message is
-// just one more lost datagram.
+// The network says that nobody is there. Believed until somebody has answered: later an ICMP
+// message is just one more lost datagram.
 void ClientEndpoint::unreachable(const SystemError& error) {
   if (association_.ended || association_.opened || stats_.datagrams_received > 0) return;
   Association* const outer = current_;

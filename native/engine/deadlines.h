@@ -29,8 +29,8 @@ class Deadlines {
     }
     order_.emplace(at, key);
   }
-  // Only ever moves the deadline forward in time when it fires: whoever pops a key looks whether it is
-  // really due and calls this again. Saves moving the deadline with every datagram.
+  // Only ever moves the deadline forward in time when it fires: whoever pops a key looks whether it
+  // is really due and calls this again. Saves moving the deadline with every datagram.
   void atLatest(uint32_t key, Milliseconds at) {
     const auto found = at_.find(key);
     if (found == at_.end() || at < found->second) set(key, at);

@@ -3,8 +3,8 @@
 //   receive() -> datagrams from the system -> sessions -> EventBatch
 //   send()    -> session -> outbox -> flush() -> the system
 //
-// Two kinds: ServerEndpoint tells many peers apart by their addresses, ClientEndpoint has one session on a
-// connected socket. What they share is here: the outbox and how sessions report.
+// Two kinds: ServerEndpoint tells many peers apart by their addresses, ClientEndpoint has one
+// session on a connected socket. What they share is here: the outbox and how sessions report.
 //
 // Ownership   the IoThread owns endpoints; an endpoint owns its socket and sessions.
 // Thread      the I/O thread, but for open(), which JavaScript's thread calls before add().
@@ -35,9 +35,9 @@ struct EndpointStats {
   uint64_t sessions = 0;              // now
   uint64_t dropped_unknown_peer = 0;  // no session, no ClientHello
   uint64_t dropped_bad_cookie = 0;
-  uint64_t dropped_limit = 0;         // maxSessions, maxSessionsPerHost
-  uint64_t dropped_messages = 0;      // JavaScript did not take them in time
-  uint64_t dropped_sends = 0;         // the system refused the datagram
+  uint64_t dropped_limit = 0;                  // maxSessions, maxSessionsPerHost
+  uint64_t dropped_messages = 0;               // JavaScript did not take them in time
+  uint64_t dropped_sends = 0;                  // the system refused the datagram
   std::array<uint64_t, 16> dropped_records{};  // by DropReason
 };
 
@@ -59,8 +59,8 @@ struct Association {
   DtlsSession session;
   bool opened = false;
   bool ended = false;
-  Milliseconds active = 0;            // when a message was last received or sent
-  std::array<uint8_t, 32> random{};   // of the ClientHello
+  Milliseconds active = 0;           // when a message was last received or sent
+  std::array<uint8_t, 32> random{};  // of the ClientHello
 };
 
 class Endpoint : protected SessionSink {

@@ -102,7 +102,8 @@ Endpoint* IoThread::endpoint(uint32_t id) {
   return found == endpoints_.end() ? nullptr : found->second.get();
 }
 
-// ---- the I/O thread ---------------------------------------------------------------------------------
+// ---- the I/O thread
+// ---------------------------------------------------------------------------------
 
 void IoThread::run() {
   while (!stopping_) {
@@ -165,7 +166,8 @@ void IoThread::sendSubmissions(bool regardless) {
     for (Submission& submission : submissions_) sending_.push_back(std::move(submission));
     submissions_.clear();
   }
-  // While a socket's buffer is full nothing more is encrypted: what waits stays as small as it came.
+  // While a socket's buffer is full nothing more is encrypted: what waits stays as small as it
+  // came.
   size_t taken = 0;
   while (taken < sending_.size() && (regardless || !anyBlocked())) {
     sendRows(sending_[taken].rows);

@@ -6,7 +6,8 @@
 // A blocked event loop delays messages, but no handshake, cookie, retransmission or deadline.
 //
 // Ownership   binding/ owns the IoThread; the IoThread owns its endpoints.
-// Thread      post(), call(), submit() and stop() are for JavaScript's thread, the rest for the I/O thread.
+// Thread      post(), call(), submit() and stop() are for JavaScript's thread, the rest for the I/O
+// thread.
 #pragma once
 
 #include <atomic>
@@ -39,9 +40,11 @@ class IoThread {
 
   // Runs `task` on the I/O thread, in order with other tasks.
   void post(Task task);
-  // The same, and waits until it has run. The I/O thread never waits for JavaScript, so this is short.
+  // The same, and waits until it has run. The I/O thread never waits for JavaScript, so this is
+  // short.
   void call(Task task);
-  // Messages to send: rows of { endpoint u32, session u32, length u32, bytes }, little-endian. Returns the submission's number; a Progress event answers notifyAt().
+  // Messages to send: rows of { endpoint u32, session u32, length u32, bytes }, little-endian.
+  // Returns the submission's number; a Progress event answers notifyAt().
   uint32_t submit(ByteView rows);
   // The newest submission whose datagrams the system has taken.
   uint32_t progress() const { return progress_.load(std::memory_order_acquire); }
@@ -94,8 +97,8 @@ class IoThread {
   std::vector<Submission> sending_;      // taken over, waiting for a blocked socket
   uint32_t sent_ = 0;
   std::unordered_map<uint32_t, std::unique_ptr<Endpoint>> endpoints_;
-  Deadlines deadlines_;            // by endpoint
-  std::vector<uint32_t> dirty_;    // endpoints with something to send
+  Deadlines deadlines_;          // by endpoint
+  std::vector<uint32_t> dirty_;  // endpoints with something to send
 };
 
 }  // namespace mcbn

@@ -5,8 +5,9 @@
 //                                               --yes-> a new session
 //            --else--> dropped and counted
 //
-// A peer that starts anew from the same address and port keeps its old session until the new handshake
-// is finished (RFC 6347 section 4.2.8): an address can have two associations for that while.
+// A peer that starts anew from the same address and port keeps its old session until the new
+// handshake is finished (RFC 6347 section 4.2.8): an address can have two associations for that
+// while.
 //
 // Spec        RFC 6347 sections 4.2.1 (cookies) and 4.2.8
 #pragma once
@@ -23,12 +24,12 @@ struct ServerOptions {
   Address local;
   UdpOptions udp;
   DtlsOptions dtls;
-  Milliseconds idle_timeout = 0;       // 0: never
+  Milliseconds idle_timeout = 0;  // 0: never
   size_t max_sessions = 100'000;
   // Unfinished at a time. Each costs OpenSSL's 70 to 120 KB until it is done or given up.
   size_t max_handshakes = 4'096;
-  size_t max_sessions_per_host = 0;    // 0: no limit
-  Bytes cookie_secret;                 // empty: a random one
+  size_t max_sessions_per_host = 0;  // 0: no limit
+  Bytes cookie_secret;               // empty: a random one
 };
 
 class ServerEndpoint final : public Endpoint {

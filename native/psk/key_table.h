@@ -1,9 +1,11 @@
 // key_table.h: identity -> key, shared by every session of a server.
 //
-// A hit is answered here, without JavaScript. Endpoints on I/O threads read while JavaScript changes keys.
+// A hit is answered here, without JavaScript. Endpoints on I/O threads read while JavaScript
+// changes keys.
 //
 // Ownership   held by shared_ptr: the server's JavaScript object and its contexts.
-// Thread      any; a shared mutex guards the map. find() copies the key out, so no lock outlives a call.
+// Thread      any; a shared mutex guards the map. find() copies the key out, so no lock outlives a
+// call.
 #pragma once
 
 #include <atomic>
@@ -23,7 +25,8 @@ class KeyTable {
 
   void set(Identity identity, PskEntry entry);  // also lifts a revocation
   bool erase(const Identity& identity);
-  // Refuses the identity until it is set again; lookups that JavaScript answers are refused as well.
+  // Refuses the identity until it is set again; lookups that JavaScript answers are refused as
+  // well.
   void revoke(const Identity& identity);
 
   Found find(const Identity& identity, PskEntry& entry) const;

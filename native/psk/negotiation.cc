@@ -62,7 +62,8 @@ bool Negotiation::install(SSL_CTX* context, Role role, Transport transport) {
   return true;
 }
 
-// ---- the key is settled before OpenSSL asks ---------------------------------------------------------
+// ---- the key is settled before OpenSSL asks
+// ---------------------------------------------------------
 
 bool Negotiation::resolve(Identity identity, Protocol protocol) {
   if (state_ != State::None) return !asking();  // a retransmission asks nobody twice
@@ -142,7 +143,8 @@ void Negotiation::settleUnknown(PskHash hash) {
     state_ = State::Refused;
     return;
   }
-  // The rest of the handshake then looks and costs the same as with a wrong key (RFC 8446 section E.6).
+  // The rest of the handshake then looks and costs the same as with a wrong key (RFC 8446 section
+  // E.6).
   std::array<uint8_t, kDecoyLength> random;
   if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) {
     state_ = State::Refused;
@@ -154,7 +156,8 @@ void Negotiation::settleUnknown(PskHash hash) {
   state_ = State::Decoy;
 }
 
-// ---- TLS 1.3 server ---------------------------------------------------------------------------------
+// ---- TLS 1.3 server
+// ---------------------------------------------------------------------------------
 
 int Negotiation::onClientHello(SSL* ssl, int* alert, void*) {
   Negotiation* self = of(ssl);
@@ -183,7 +186,8 @@ void Negotiation::readHello(SSL* ssl) {
   }
 }
 
-// Goes through the client's offers until one has a key. Called again when a question has been answered.
+// Goes through the client's offers until one has a key. Called again when a question has been
+// answered.
 int Negotiation::selectOffer(SSL* ssl, int* alert) {
   if (offered_) return findChosenAgain();
   if (state_ == State::Known) keepIfHashFits();
@@ -208,26 +212,27 @@ int Negotiation::selectOffer(SSL* ssl, int* alert) {
     *alert = kUnknownPskIdentity;
     return SSL_CLIENT_HELLO_ERROR;
   }
-  // OpenSSL picks the suite before it looks at the PSK and then drops a PSK of another hash without a
-  // word, so only suites of this hash may be in the running.
+  // OpenSSL picks the suite before it looks at the PSK and then drops a PSK of another hash without
+  // a word, so only suites of this hash may be in the running.
   const std::string& suites = entry_.hash == PskHash::Sha384 ? suites_.sha384 : suites_.sha256;
   if (SSL_set_ciphersuites(ssl, suites.c_str()) != 1) return SSL_CLIENT_HELLO_ERROR;
   offered_ = true;
   return SSL_CLIENT_HELLO_SUCCESS;
 }
 
-// After a HelloRetryRequest: the client may have left out PSKs that do not fit the suite that was chosen
-// (RFC 8446 section 4.1.4), so the one that was selected can stand elsewhere.
+// After a HelloRetryRequest: the client may have left out PSKs that do not fit the suite that was
+// chosen (RFC 8446 section 4.1.4), so the one that was selected can stand elsewhere.
 int Negotiation::findChosenAgain() {
   offer_ = 0;
-  while (offer_ < offers_.size() && !(offers_[offer_].identity == identity_ &&
-                                      offers_[offer_].hash == entry_.hash)) {
+  while (offer_ < offers_.size() &&
+         !(offers_[offer_].identity == identity_ && offers_[offer_].hash == entry_.hash)) {
     offer_ += 1;
   }
   return SSL_CLIENT_HELLO_SUCCESS;
 }
 
-// A PSK belongs to one hash (RFC 8446 section 4.2.11): offered under the other it is another, unknown key.
+// A PSK belongs to one hash (RFC 8446 section 4.2.11): offered under the other it is another,
+// unknown key.
 void Negotiation::keepIfHashFits() {
   if (entry_.hash == offers_[offer_].hash) return;
   entry_ = {};
@@ -261,7 +266,8 @@ SSL_SESSION* externalPskSession(SSL* ssl, std::span<const uint8_t> key, PskHash 
   return nullptr;
 }
 
-// ---- TLS 1.3 client ---------------------------------------------------------------------------------
+// ---- TLS 1.3 client
+// ---------------------------------------------------------------------------------
 
 int Negotiation::onUseSession(SSL* ssl, const EVP_MD* md, const unsigned char** identity,
                               size_t* length, SSL_SESSION** session) {
@@ -284,7 +290,8 @@ int Negotiation::onUseSession(SSL* ssl, const EVP_MD* md, const unsigned char** 
   return 1;
 }
 
-// ---- (D)TLS 1.2 -------------------------------------------------------------------------------------
+// ---- (D)TLS 1.2
+// -------------------------------------------------------------------------------------
 
 unsigned Negotiation::onServerKey(SSL* ssl, const char*, unsigned char* key, unsigned capacity) {
   // The identity OpenSSL passes ends at its first NUL; the screen has read the whole one.
@@ -298,9 +305,8 @@ unsigned Negotiation::onServerKey(SSL* ssl, const char*, unsigned char* key, uns
   return static_cast<unsigned>(secret.size());
 }
 
-unsigned Negotiation::onClientKey(SSL* ssl, const char*, char* identity,
-                                  unsigned identity_capacity, unsigned char* key,
-                                  unsigned capacity) {
+unsigned Negotiation::onClientKey(SSL* ssl, const char*, char* identity, unsigned identity_capacity,
+                                  unsigned char* key, unsigned capacity) {
   Negotiation* self = of(ssl);
   if (!self || self->state_ != State::Known) return 0;
   if (self->identity_.find('\0') != Identity::npos) {

@@ -1,11 +1,12 @@
 // negotiation.h: what one handshake knows about its pre-shared key.
 //
 //   identity seen --resolve()--> [ table hit | miss | question for JavaScript ] --answer()--> key
-//   OpenSSL's PSK callbacks then find the key already here: they never wait and never call JavaScript.
+//   OpenSSL's PSK callbacks then find the key already here: they never wait and never call
+//   JavaScript.
 //
-// A TLS 1.3 server is held in the ClientHello callback (SSL_CLIENT_HELLO_RETRY), a (D)TLS 1.2 server by the
-// screen in front of OpenSSL, which keeps the ClientKeyExchange back until the key is known. A held
-// handshake is an ordinary SSL object: it may be freed at any moment.
+// A TLS 1.3 server is held in the ClientHello callback (SSL_CLIENT_HELLO_RETRY), a (D)TLS 1.2
+// server by the screen in front of OpenSSL, which keeps the ClientKeyExchange back until the key is
+// known. A held handshake is an ordinary SSL object: it may be freed at any moment.
 //
 // Ownership   a session owns its Negotiation; OpenSSL reaches it through SSL ex_data.
 // Thread      the session's.
@@ -54,7 +55,8 @@ class Negotiation {
   static bool install(SSL_CTX* context, Role role, Transport transport);
   bool attach(SSL* ssl);
 
-  // Server, (D)TLS 1.2: the identity of the ClientKeyExchange. True when the key is settled at once.
+  // Server, (D)TLS 1.2: the identity of the ClientKeyExchange. True when the key is settled at
+  // once.
   bool resolve(Identity identity, Protocol protocol);
   // Client: the key to use, or a question that must be answered first.
   void use(Identity identity, PskEntry entry);
@@ -70,7 +72,8 @@ class Negotiation {
   const std::string& servername() const { return servername_; }
   bool offered() const { return offered_; }
   bool keyGiven() const { return key_given_; }
-  // A client whose identity holds a NUL cannot speak (D)TLS 1.2 (OpenSSL takes its length by strlen).
+  // A client whose identity holds a NUL cannot speak (D)TLS 1.2 (OpenSSL takes its length by
+  // strlen).
   bool identityUnsendable() const { return identity_unsendable_; }
   void wipeKey() { entry_.key.reset(); }
 
@@ -107,8 +110,8 @@ class Negotiation {
   PskEntry entry_;
   std::string servername_;
   std::vector<Offer> offers_;
-  size_t offer_ = 0;          // the offer being looked up, or the one that was chosen
-  size_t found_ = 0;          // how many offers OpenSSL has asked about
+  size_t offer_ = 0;  // the offer being looked up, or the one that was chosen
+  size_t found_ = 0;  // how many offers OpenSSL has asked about
   bool offered_ = false;
   bool key_given_ = false;
   bool identity_unsendable_ = false;

@@ -1,7 +1,7 @@
 // psk.h: the words of a pre-shared key negotiation.
 //
-// An identity is bytes (RFC 4279 section 5.1 calls it UTF-8 text, RFC 8446 section 4.2.11 opaque). It is
-// public: it may be logged. A key is a Secret and never leaves one.
+// An identity is bytes (RFC 4279 section 5.1 calls it UTF-8 text, RFC 8446 section 4.2.11 opaque).
+// It is public: it may be logged. A key is a Secret and never leaves one.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,8 @@ enum class PskHash : uint8_t { Sha256, Sha384 };
 enum class Protocol : uint8_t { Unknown, Tls12, Tls13, Dtls12 };
 const char* protocolName(Protocol protocol);
 
-// OpenSSL's limits, which are also ours: PSK_MAX_IDENTITY_LEN and PSK_MAX_PSK_LEN of <openssl/ssl.h>.
+// OpenSSL's limits, which are also ours: PSK_MAX_IDENTITY_LEN and PSK_MAX_PSK_LEN of
+// <openssl/ssl.h>.
 constexpr size_t kMaxIdentityLength = 256;
 constexpr size_t kMinKeyLength = 16;
 constexpr size_t kMaxKeyLength = 512;

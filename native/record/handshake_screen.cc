@@ -36,7 +36,8 @@ Verdict HandshakeScreen::inspectPlaintext(const DtlsRecord& record) {
       // Never held: a peer that gave up should end the wait for its key.
       const bool valid = record.fragment.size() == 2 && (record.fragment[0] == alert::kWarning ||
                                                          record.fragment[0] == alert::kFatal);
-      // Nor marked: anybody can send one, and its number could close the window to all that follows.
+      // Nor marked: anybody can send one, and its number could close the window to all that
+      // follows.
       return valid ? Verdict::Pass : drop(DropReason::Malformed);
     }
     default:

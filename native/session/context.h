@@ -1,9 +1,11 @@
 // context.h: the settings that all sessions of one server, or one client, share.
 //
-// Ownership   shared_ptr: every session keeps its Context alive, because SSL_new() keeps the SSL_CTX
+// Ownership   shared_ptr: every session keeps its Context alive, because SSL_new() keeps the
+// SSL_CTX
 //             but not this object.
 // Thread      immutable after create(); SSL_new() on one SSL_CTX is safe from several threads.
-// Spec        RFC 4279, 5487, 5489, 6655, 7905 (suites); RFC 8446 section 4.2.11; RFC 9257 (advice).
+// Spec        RFC 4279, 5487, 5489, 6655, 7905 (suites); RFC 8446 section 4.2.11; RFC 9257
+// (advice).
 #pragma once
 
 #include <openssl/ssl.h>
@@ -23,9 +25,9 @@ struct ContextOptions {
   Transport transport = Transport::Tls;
   int min_version = TLS1_2_VERSION;  // TLS only; DTLS is 1.2
   int max_version = TLS1_3_VERSION;
-  std::string ciphers;                // OpenSSL list, TLS 1.3 names included; empty = defaults
-  std::string identity_hint;          // server; empty = none (RFC 4279 section 5.2)
-  std::vector<std::string> alpn;      // in order of preference
+  std::string ciphers;            // OpenSSL list, TLS 1.3 names included; empty = defaults
+  std::string identity_hint;      // server; empty = none (RFC 4279 section 5.2)
+  std::vector<std::string> alpn;  // in order of preference
   PskPolicy psk;
 };
 

@@ -26,7 +26,8 @@ int writeDatagram(BIO* bio, const char* bytes, int length) {
   BIO_clear_retry_flags(bio);
   const Wire* wire = wireOf(bio);
   if (wire->outgoing && length > 0) {
-    wire->outgoing->datagram({reinterpret_cast<const uint8_t*>(bytes), static_cast<size_t>(length)});
+    wire->outgoing->datagram(
+        {reinterpret_cast<const uint8_t*>(bytes), static_cast<size_t>(length)});
   }
   return length;
 }

@@ -1,10 +1,12 @@
-// datagram_bio.h: the BIO between OpenSSL and one DTLS session: datagrams in memory, boundaries kept.
+// datagram_bio.h: the BIO between OpenSSL and one DTLS session: datagrams in memory, boundaries
+// kept.
 //
-// BIO_s_mem() would join datagrams into a stream, BIO_s_dgram_mem() exists only from OpenSSL 3.2 on.
-// A read gives the one datagram (or record) that is offered, then says "retry"; a write hands one
-// datagram to the sink.
+// BIO_s_mem() would join datagrams into a stream, BIO_s_dgram_mem() exists only from OpenSSL 3.2
+// on. A read gives the one datagram (or record) that is offered, then says "retry"; a write hands
+// one datagram to the sink.
 //
-// Ownership   the SSL owns the BIO, the BIO borrows the Wire, the session owns the Wire and outlives both.
+// Ownership   the SSL owns the BIO, the BIO borrows the Wire, the session owns the Wire and
+// outlives both.
 #pragma once
 
 #include <openssl/bio.h>

@@ -2,14 +2,16 @@
 //
 //   received datagram --receive()--> [ screen ][ SSL ] --SessionSink--> datagrams, messages, events
 //
-// Never touches a socket, a clock or JavaScript: time comes in as milliseconds of a monotonic clock, and
-// test/native drives it with plain buffers.
+// Never touches a socket, a clock or JavaScript: time comes in as milliseconds of a monotonic
+// clock, and test/native drives it with plain buffers.
 //
 // Ownership   the endpoint owns sessions. A session holds its Context.
 // Thread      the I/O thread of its endpoint; there are no locks here.
 // Reentrancy  the sink is called while OpenSSL is on the stack: it stores, nothing else.
 // Spec        RFC 6347 section 4.2 (handshake, retransmission), RFC 4279 (PSK suites).
 #pragma once
+
+#include <openssl/err.h>
 
 #include <memory>
 #include <variant>
@@ -39,7 +41,8 @@ struct SessionStats {
 // What a session tells, in the order in which it happened.
 class SessionSink : public DatagramSink {
  public:
-  // Room for at least `capacity` bytes of one message; committed with its true length, or not at all.
+  // Room for at least `capacity` bytes of one message; committed with its true length, or not at
+  // all.
   virtual uint8_t* reserveMessage(size_t capacity) = 0;
   virtual void commitMessage(size_t length) = 0;
   virtual void opened(const Opened& opened, size_t max_message) = 0;
@@ -54,9 +57,10 @@ class SessionSink : public DatagramSink {
 };
 
 struct DtlsOptions {
-  size_t mtu = 1400;                      // bytes of UDP payload
+  size_t mtu = 1400;                        // bytes of UDP payload
   Milliseconds handshake_timeout = 10'000;  // 0: never
-  // First retransmission; 0: 1,000 until a round trip is known, then four round trips but not under 250.
+  // First retransmission; 0: 1,000 until a round trip is known, then four round trips but not under
+  // 250.
   Milliseconds retransmit_timeout = 0;
   bool keylog = false;
   std::string servername;
@@ -92,7 +96,8 @@ class DtlsSession : private DatagramSink {
 
   State state() const { return state_; }
   bool open() const { return state_ == State::Open; }
-  // The peer has changed to the keys being agreed on: its next encrypted handshake record is a Finished.
+  // The peer has changed to the keys being agreed on: its next encrypted handshake record is a
+  // Finished.
   bool awaitsFinished() const;
   Handshake& handshake() { return handshake_; }
   const SessionStats& stats() const { return stats_; }
@@ -103,7 +108,7 @@ class DtlsSession : private DatagramSink {
   }
 
  private:
-  class Step;
+  class Step;  // around every call from outside
   using Screen = std::variant<ServerScreen, ClientScreen>;
 
   // From OpenSSL, through the BIO.
@@ -145,16 +150,36 @@ class DtlsSession : private DatagramSink {
   uint64_t plaintext_sequence_ = 0;  // next free record number of epoch 0
 
   Milliseconds started_ = 0;
-  Milliseconds flight_sent_ = 0;        // when our last new flight went out
-  Milliseconds round_trip_ = 0;         // 0: not known
-  Milliseconds last_timeout_ = 0;       // what OpenSSL's timer was last set to
+  Milliseconds flight_sent_ = 0;   // when our last new flight went out
+  Milliseconds round_trip_ = 0;    // 0: not known
+  Milliseconds last_timeout_ = 0;  // what OpenSSL's timer was last set to
   Milliseconds retransmit_at_ = kNever;
   Milliseconds suspicion_at_ = kNever;  // the key is taken for wrong then
   Milliseconds alert_at_ = kNever;      // an unauthenticated alert is believed then
   int alert_hint_ = kNoAlert;
-  unsigned flights_unanswered_ = 0;     // sendings of the client's last flight
+  unsigned flights_unanswered_ = 0;  // sendings of the client's last flight
   Milliseconds finished_sent_ = 0;
-  bool heard_ = false;                  // anything has come from the peer
+  bool heard_ = false;  // anything has come from the peer
+};
+
+// Sets what one call into the session needs, and cleans up behind it on every path.
+class DtlsSession::Step {
+ public:
+  Step(DtlsSession& session, SessionSink& sink) : session_(session) {
+    session_.sink_ = &sink;
+    session_.wire_.outgoing = &session_;
+    ERR_clear_error();
+  }
+  ~Step() {
+    session_.flushKeylog();
+    session_.sink_ = nullptr;
+    session_.wire_.outgoing = nullptr;
+    session_.wire_.incoming = {};
+    ERR_clear_error();
+  }
+
+ private:
+  DtlsSession& session_;
 };
 
 }  // namespace mcbn

@@ -16,7 +16,7 @@ int handshakeIndex() {
 
 bool saysWrongKey(const OpensslError& error) {
   switch (error.reason) {
-    case SSL_R_BINDER_DOES_NOT_VERIFY:             // TLS 1.3
+    case SSL_R_BINDER_DOES_NOT_VERIFY:               // TLS 1.3
     case SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC:  // TLS 1.2: the Finished cannot be read
     case SSL_R_DIGEST_CHECK_FAILED:
       return true;
@@ -130,8 +130,9 @@ std::optional<Failure> Handshake::checkProved() const {
     }
   }
   return Failure{.code = "MCBN_PSK_NOT_USED",
-                 .message = "the peer finished a handshake without proving the pre-shared key; "
-                            "the connection was refused"};
+                 .message =
+                     "the peer finished a handshake without proving the pre-shared key; "
+                     "the connection was refused"};
 }
 
 Failure Handshake::explain() const {
@@ -161,7 +162,8 @@ Failure Handshake::explainServer(const OpensslError& error) const {
       break;
   }
   if (alert_received_ != kNoAlert) return explainPeerAlert(alert_received_);
-  if (error.reason == SSL_R_NO_SHARED_CIPHER || error.reason == SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM ||
+  if (error.reason == SSL_R_NO_SHARED_CIPHER ||
+      error.reason == SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM ||
       error.reason == SSL_R_NO_CIPHERS_AVAILABLE) {
     return {.code = "MCBN_HANDSHAKE_FAILED",
             .message = psk_.offered()
@@ -174,8 +176,9 @@ Failure Handshake::explainServer(const OpensslError& error) const {
 Failure Handshake::explainClient(const OpensslError& error) const {
   if (psk_.identityUnsendable()) {
     return {.code = "MCBN_IDENTITY_INVALID",
-            .message = "the identity holds a NUL byte, which only TLS 1.3 can carry, and the server "
-                       "chose an older version"};
+            .message =
+                "the identity holds a NUL byte, which only TLS 1.3 can carry, and the server "
+                "chose an older version"};
   }
   if (alert_received_ != kNoAlert) return explainPeerAlert(alert_received_);
   if (saysWrongKey(error)) {
@@ -192,10 +195,11 @@ Failure Handshake::explainPeerAlert(int alert) const {
   const bool client = role() == Role::Client;
   if (alert == kUnknownPskIdentity) {
     failure.code = "MCBN_PSK_IDENTITY_UNKNOWN";
-    failure.message = "the peer knows no key for identity " + quoted(psk_.identity()) + " (" + name + ")";
-  } else if (psk_.keyGiven() && alertSaysWrongKey(alert, client && context_->speaks13()
-                                                              ? Protocol::Tls13
-                                                              : protocol())) {
+    failure.message =
+        "the peer knows no key for identity " + quoted(psk_.identity()) + " (" + name + ")";
+  } else if (psk_.keyGiven() &&
+             alertSaysWrongKey(alert,
+                               client && context_->speaks13() ? Protocol::Tls13 : protocol())) {
     failure.code = "MCBN_PSK_MISMATCH";
     failure.message = std::string(client ? "the server" : "the client") +
                       " has another key for identity " + quoted(psk_.identity()) +
@@ -235,10 +239,9 @@ bool Handshake::exportKeyingMaterial(std::string_view label,
                                      std::span<uint8_t> out) const {
   if (protocol() != Protocol::Tls13 && SSL_get_extms_support(ssl_) != 1) return false;
   ERR_clear_error();
-  const bool done =
-      SSL_export_keying_material(ssl_, out.data(), out.size(), label.data(), label.size(),
-                                 context ? context->data() : nullptr,
-                                 context ? context->size() : 0, context ? 1 : 0) == 1;
+  const bool done = SSL_export_keying_material(ssl_, out.data(), out.size(), label.data(),
+                                               label.size(), context ? context->data() : nullptr,
+                                               context ? context->size() : 0, context ? 1 : 0) == 1;
   ERR_clear_error();
   return done;
 }

@@ -1,7 +1,7 @@
 // handshake.h: what TLS and DTLS handshakes have in common around one SSL object.
 //
-// Owns the SSL and its Negotiation, collects what OpenSSL reports through callbacks (alerts, key log) and
-// names the reason of a failure. It never touches a socket, a clock or JavaScript.
+// Owns the SSL and its Negotiation, collects what OpenSSL reports through callbacks (alerts, key
+// log) and names the reason of a failure. It never touches a socket, a clock or JavaScript.
 //
 // Ownership   a TlsSession or DtlsSession owns its Handshake.
 // Thread      the session's.
@@ -64,7 +64,8 @@ class Handshake {
   // The peer, or the path, ended the handshake.
   Failure explainPeerAlert(int alert) const;
   Opened opened() const;
-  // RFC 5705, RFC 8446 section 7.5. Fails on (D)TLS 1.2 without an extended master secret (RFC 7627).
+  // RFC 5705, RFC 8446 section 7.5. Fails on (D)TLS 1.2 without an extended master secret (RFC
+  // 7627).
   bool exportKeyingMaterial(std::string_view label, std::optional<std::span<const uint8_t>> context,
                             std::span<uint8_t> out) const;
 
@@ -84,7 +85,8 @@ class Handshake {
   std::vector<std::string> keylog_lines_;
 };
 
-// Identities are public but come from strangers: printable ASCII as it is, the rest escaped, cut at 64.
+// Identities are public but come from strangers: printable ASCII as it is, the rest escaped, cut
+// at 64.
 std::string quoted(const Identity& identity);
 
 }  // namespace mcbn
