@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import { Server } from 'node:net'
+import { McbnError } from '../errors.js'
 import { serverContext } from '../keys/server-context.js'
 import type { ServerKeys } from '../keys/server-keys.js'
 import { objectOption } from '../options.js'
@@ -22,6 +23,10 @@ import type { TlsServerOptions } from './types.js'
 export class TlsServer<Peer = undefined> extends Server {
   readonly #keys: ServerKeys<Peer>
   readonly #open = new Set<TlsSocket<Peer>>()
+  /** How many connections have begun. */
+  #begun = 0
+  /** How many had begun when an identity (as latin1) was revoked last. */
+  readonly #revoked = new Map<string, number>()
 
   /** @throws {McbnError} of kind `usage` for wrong options; `MCBN_ADDON_UNAVAILABLE`. */
   constructor(
@@ -40,10 +45,12 @@ export class TlsServer<Peer = undefined> extends Server {
     this.#keys = keys
     const side = new ServerSide<Peer>(context, keys)
     this.on('connection', (transport: Socket) => {
+      this.#begun += 1
+      const number = this.#begun
       const hooks = {
         keylog: this.listenerCount('keylog') > 0,
         onKeylog: (line: Buffer, socket: TlsSocket<Peer>) => this.emit('keylog', line, socket),
-        onOpen: (socket: TlsSocket<Peer>) => this.#onOpen(socket),
+        onOpen: (socket: TlsSocket<Peer>) => this.#onOpen(socket, number),
         onFailure: (error: Error, socket: TlsSocket<Peer>) =>
           this.emit('tlsClientError', error, socket),
       }
@@ -67,19 +74,32 @@ export class TlsServer<Peer = undefined> extends Server {
   }
 
   /**
-   * Ends every connection of an identity and refuses it from now on, also when the lookup knows it.
+   * Ends every connection of an identity and refuses it from now on, also when the lookup knows it
+   * and when a handshake has its key already.
    *
    * @returns how many connections it ended.
    * @throws {McbnError} `MCBN_IDENTITY_INVALID`.
    */
   revoke(identity: string | Uint8Array): number {
     const bytes = this.#keys.revoke(identity)
+    this.#revoked.set(bytes.toString('latin1'), this.#begun)
     const ended = [...this.#open].filter((socket) => socket.pskIdentity?.equals(bytes))
     for (const socket of ended) socket.destroy()
     return ended.length
   }
 
-  #onOpen(socket: TlsSocket<Peer>): void {
+  #onOpen(socket: TlsSocket<Peer>, number: number): void {
+    const revokedAt = this.#revoked.get(socket.pskIdentity?.toString('latin1') ?? '') ?? 0
+    if (number <= revokedAt) {
+      // Its handshake had the key before it was taken away, and was finished after that.
+      socket.destroy()
+      const error = new McbnError(
+        'MCBN_PSK_IDENTITY_UNKNOWN',
+        'the identity was revoked during its handshake',
+      )
+      this.emit('tlsClientError', error, socket)
+      return
+    }
     this.#open.add(socket)
     socket.once('close', () => this.#open.delete(socket))
     this.emit('secureConnection', socket)

@@ -86,9 +86,11 @@ describe.each(VERSIONS)('%s', (version) => {
   it('refuses a key from the moment its identity is revoked', async () => {
     const key = freshKey()
     const { server, port } = await echo({ ...only, psk: { [identity]: key } })
+    const accepted = once(server, 'secureConnection')
     const client = await dialOpen({ ...only, port, psk: { identity, key } })
     const closed = once(client.resume(), 'close')
-    await waitFor('the server’s end', () => server.revoke(identity) === 1)
+    await accepted
+    expect(server.revoke(identity)).toBe(1)
     await closed
     await failureOf(dial({ ...only, port, psk: { identity, key } }))
   })
