@@ -75,13 +75,8 @@ TlsSession::Step TlsSession::receive(ByteView ciphertext, std::span<uint8_t> pla
     readRecords(plaintext, step);
     held_.assign(pipe_.inbound.begin(), pipe_.inbound.end());
   } else {
-    if (held_.size() + ciphertext.size() > kMaxHeldBytes && state_ == State::Handshaking) {
-      fail({.code = "MCBN_PROTOCOL_ERROR",
-            .message = "the peer sent more than a handshake can need before it was answered"});
-      return finish({});
-    }
     held_.insert(held_.end(), ciphertext.begin(), ciphertext.end());
-    if (state_ == State::Handshaking) return advance(passScreened());
+    if (state_ == State::Handshaking) return shakeHandsBounded();
     pipe_.inbound = held_;
     readRecords(plaintext, step);
     held_.erase(held_.begin(), held_.end() - static_cast<ptrdiff_t>(pipe_.inbound.size()));
@@ -133,6 +128,18 @@ TlsSession::Step TlsSession::advance(bool possible) {
   while (possible) {
     shakeHands();
     possible = passScreened();
+  }
+  return finish({});
+}
+
+// Judged by what is left when the handshake has gone as far as it can: a chunk that finishes it may
+// bring any amount of data along.
+TlsSession::Step TlsSession::shakeHandsBounded() {
+  while (passScreened()) shakeHands();
+  if (state_ == State::Handshaking && held_.size() > kMaxHeldBytes) {
+    news_ &= ~static_cast<uint32_t>(kQuestion);
+    fail({.code = "MCBN_PROTOCOL_ERROR",
+          .message = "the peer sent more than a handshake can need before it was answered"});
   }
   return finish({});
 }

@@ -85,6 +85,7 @@ class TlsSession {
   enum class State : uint8_t { Fresh, Handshaking, Open, Failed };
 
   Step advance(bool possible);
+  Step shakeHandsBounded();
   bool passScreened();
   bool settleScreened();
   void shakeHands();
