@@ -1,7 +1,7 @@
 // event.h: what an I/O thread tells JavaScript, in batches.
 //
-// A batch keeps the order in which things happened: a row for each, messages as bytes in one slab, the
-// rest as details. One crossing into JavaScript delivers a batch.
+// A batch keeps the order in which things happened: a row for each, messages as bytes in one slab,
+// the rest as details. One crossing into JavaScript delivers a batch.
 //
 // Ownership   the I/O thread fills a batch and hands it over whole; JavaScript's thread empties it.
 #pragma once
@@ -26,10 +26,10 @@ enum class EventKind : uint32_t {
   Message = 1,
   Opened = 2,
   Question = 3,
-  Ended = 4,       // of a session that was opened, or of a client's
-  Refused = 5,     // a server's handshake came to nothing
+  Ended = 4,    // of a session that was opened, or of a client's
+  Refused = 5,  // a server's handshake came to nothing
   Keylog = 6,
-  Progress = 7,    // the I/O thread has sent everything up to a submission
+  Progress = 7,  // the I/O thread has sent everything up to a submission
   SocketError = 8,
 };
 
@@ -55,8 +55,8 @@ struct EndedEvent {
 using EventDetail =
     std::variant<std::monostate, OpenedEvent, QuestionEvent, EndedEvent, std::string, SystemError>;
 
-// A message's a and b are offset and length in the slab; Progress has a submission number in a; every
-// other row has the index of its detail in a.
+// A message's a and b are offset and length in the slab; Progress has a submission number in a;
+// every other row has the index of its detail in a.
 struct EventRow {
   EventKind kind;
   uint32_t endpoint;
@@ -73,24 +73,34 @@ struct EventBatch {
 
   bool empty() const { return rows.empty(); }
   void add(EventKind kind, uint32_t endpoint, uint32_t session, EventDetail detail);
+  // Puts what `later` holds behind what is here.
+  void append(EventBatch& later);
+  // Bytes of memory, about: a message of one byte has a row of twenty.
+  size_t weight() const {
+    return slab.size() + rows.size() * sizeof(EventRow) + details.size() * kDetailWeight;
+  }
+
+  static constexpr size_t kDetailWeight = 512;
 };
 
 // Between one I/O thread and one JavaScript environment.
 class EventQueue {
  public:
-  // `wake` makes JavaScript's thread call takeAll() soon; called from the I/O thread, once until taken.
+  // `wake` makes JavaScript's thread call takeAll() soon; called from the I/O thread, once until
+  // taken.
   explicit EventQueue(std::function<void()> wake) : wake_(std::move(wake)) {}
 
   // The batch being filled; I/O thread only.
   EventBatch& filling() { return filling_; }
   // Hands over what was filled, if anything; I/O thread only.
   void publish();
-  // Room for messages: a blocked event loop must not make the process grow without limit.
-  bool full() const { return waiting_bytes_ >= kMaxWaitingBytes; }
+  // No room for messages: a blocked event loop must not make the process grow without limit.
+  // I/O thread only.
+  bool full() const { return waiting_bytes_ + filling_.weight() >= kMaxWaitingBytes; }
 
   std::deque<EventBatch> takeAll();
 
-  static constexpr size_t kSlabBytes = 256 * 1024;         // a batch is published when it has so much
+  static constexpr size_t kSlabBytes = 256 * 1024;  // a batch is published when it has so much
   static constexpr size_t kMaxWaitingBytes = 64 * 1024 * 1024;
 
  private:

@@ -1,0 +1,69 @@
+#include <doctest/doctest.h>
+
+#include <array>
+
+#include "engine/event.h"
+
+namespace mcbn {
+namespace {
+
+constexpr std::array<uint8_t, 3> kText{'a', 'b', 'c'};
+
+void addMessage(EventQueue& queue, uint32_t session, ByteView text) {
+  EventBatch& batch = queue.filling();
+  const auto offset = static_cast<uint32_t>(batch.slab.size());
+  batch.slab.reserve(16'384);
+  batch.slab.append(text);
+  batch.rows.push_back(
+      {EventKind::Message, 1, session, offset, static_cast<uint32_t>(text.size())});
+}
+
+}  // namespace
+
+TEST_CASE("batches that nobody takes join, and their rows still point at what they mean") {
+  int wakes = 0;
+  EventQueue queue([&] { wakes += 1; });
+  addMessage(queue, 1, ByteView(kText).first(1));
+  queue.filling().add(EventKind::Keylog, 1, 1, std::string("first"));
+  queue.publish();
+  addMessage(queue, 2, ByteView(kText).subspan(1, 2));
+  queue.filling().add(EventKind::Keylog, 1, 2, std::string("second"));
+  queue.filling().rows.push_back({EventKind::Progress, 0, 0, 77, 0});
+  queue.publish();
+  queue.publish();  // nothing to say
+
+  auto batches = queue.takeAll();
+  CHECK(wakes == 1);
+  REQUIRE(batches.size() == 1);
+  const EventBatch& batch = batches.front();
+  REQUIRE(batch.rows.size() == 5);
+  const EventRow& message = batch.rows[2];
+  CHECK(message.session == 2);
+  const ByteView text = batch.slab.view(message.a, message.b);
+  CHECK(text.size() == 2);
+  CHECK(text[0] == 'b');
+  CHECK(std::get<std::string>(batch.details[batch.rows[1].a]) == "first");
+  CHECK(std::get<std::string>(batch.details[batch.rows[3].a]) == "second");
+  CHECK(batch.rows[4].a == 77);
+  CHECK(queue.takeAll().empty());
+  addMessage(queue, 3, kText);
+  queue.publish();
+  CHECK(wakes == 2);
+}
+
+TEST_CASE("one-byte messages fill the queue by what they cost, in few slabs") {
+  EventQueue queue([] {});
+  size_t messages = 0;
+  while (!queue.full() && messages < 10'000'000) {
+    addMessage(queue, 1, ByteView(kText).first(1));
+    queue.publish();
+    messages += 1;
+  }
+  // A row of 20 bytes and one byte each.
+  CHECK(messages <= EventQueue::kMaxWaitingBytes / 21 + 1);
+  const auto batches = queue.takeAll();
+  CHECK(batches.size() <= EventQueue::kMaxWaitingBytes / EventQueue::kSlabBytes * 2);
+  CHECK_FALSE(queue.full());
+}
+
+}  // namespace mcbn
