@@ -13,7 +13,8 @@ SystemError Endpoint::watch() {
   return error;
 }
 
-// ---- sending ----------------------------------------------------------------------------------------
+// ---- sending
+// ----------------------------------------------------------------------------------------
 
 void Endpoint::send(uint32_t session, ByteView message, Milliseconds now) {
   Association* association = find(session);
@@ -42,7 +43,8 @@ void Endpoint::closeSession(uint32_t session) {
   leave();
 }
 
-// What cannot be authenticated is no sign of life: a stranger could keep a dead session open with it.
+// What cannot be authenticated is no sign of life: a stranger could keep a dead session open with
+// it.
 void Endpoint::receiveInto(Association& association, ByteView datagram, Milliseconds now) {
   const bool handshaking = !association.opened;
   const uint64_t messages = association.session.stats().messages_received;
@@ -59,31 +61,42 @@ void Endpoint::post(const Address& to, ByteView datagram) {
 void Endpoint::flush() {
   if (outbox_.empty()) return;
   const bool connected = socket_.connected();
-  while (sent_ < outbox_.size()) {
-    batch_.clear();
-    for (size_t i = sent_; i < outbox_.size(); ++i) {
-      const Waiting& waiting = outbox_[i];
-      batch_.push_back({outgoing_.view(waiting.offset, waiting.length),
-                        connected ? nullptr : &waiting.to});
-    }
-    const SendResult result = socket_.sendBatch(batch_);
-    for (size_t i = 0; i < result.sent; ++i) {
-      stats_.datagrams_sent += 1;
-      stats_.bytes_sent += outbox_[sent_ + i].length;
-    }
-    sent_ += result.sent;
-    if (result.status == IoStatus::Again) return setBlocked(true);
-    if (result.status == IoStatus::Error) {
-      // Lost, as any datagram may be: DTLS has retransmission for what must arrive.
-      sent_ += 1;
-      stats_.dropped_sends += 1;
-      onSendError(result.error);
-    }
+  batch_.clear();
+  for (size_t i = sent_; i < outbox_.size(); ++i) {
+    const Waiting& waiting = outbox_[i];
+    batch_.push_back(
+        {outgoing_.view(waiting.offset, waiting.length), connected ? nullptr : &waiting.to});
   }
-  outbox_.clear();
-  outgoing_.clear();
-  sent_ = 0;
-  setBlocked(false);
+  SystemError refused;
+  IoStatus status = IoStatus::Ok;
+  // Once over the outbox, however many of its datagrams the system refuses: strangers choose where
+  // they are sent.
+  for (std::span<const OutgoingDatagram> rest = batch_;
+       !rest.empty() && status != IoStatus::Again;) {
+    const SendResult result = socket_.sendBatch(rest);
+    for (const OutgoingDatagram& sent : rest.first(result.sent)) {
+      stats_.datagrams_sent += 1;
+      stats_.bytes_sent += sent.datagram.size();
+    }
+    rest = rest.subspan(result.sent);
+    sent_ += result.sent;
+    status = result.status;
+    if (status != IoStatus::Error) continue;
+    // Lost, as any datagram may be: DTLS has retransmission for what must arrive.
+    rest = rest.subspan(1);
+    sent_ += 1;
+    stats_.dropped_sends += 1;
+    refused = result.error;
+  }
+  if (status == IoStatus::Again) {
+    setBlocked(true);
+  } else {
+    outbox_.clear();
+    outgoing_.clear();
+    sent_ = 0;
+    setBlocked(false);
+  }
+  if (refused) onSendError(refused);  // last: it may end the session, which may write
 }
 
 void Endpoint::setBlocked(bool blocked) {
@@ -93,7 +106,8 @@ void Endpoint::setBlocked(bool blocked) {
   services_.poller.setWritable(socket_.fd(), blocked);
 }
 
-// ---- what sessions report ---------------------------------------------------------------------------
+// ---- what sessions report
+// ---------------------------------------------------------------------------
 
 void Endpoint::report(EventKind kind, EventDetail detail) {
   events_.filling().add(kind, id_, current_ ? current_->id : 0, std::move(detail));

@@ -62,14 +62,16 @@ void ServerEndpoint::start() {
   if (const SystemError error = watch()) report(EventKind::SocketError, error);
 }
 
-// ---- receiving --------------------------------------------------------------------------------------
+// ---- receiving
+// --------------------------------------------------------------------------------------
 
 void ServerEndpoint::receive(Milliseconds now) {
   for (int turn = 0; turn < kBatchesPerTurn; ++turn) {
     const ReceiveResult result = socket_.receiveBatch();
     if (result.status == IoStatus::Again) return;
     if (result.status == IoStatus::Error) {
-      // ICMP errors do not show on an unconnected socket; what does show concerns the socket itself.
+      // ICMP errors do not show on an unconnected socket; what does show concerns the socket
+      // itself.
       report(EventKind::SocketError, result.error);
       return;
     }
@@ -90,6 +92,12 @@ void ServerEndpoint::receive(Milliseconds now) {
 }
 
 void ServerEndpoint::route(const Address& from, ByteView datagram, Milliseconds now) {
+  // Port 0 cannot be answered (RFC 768); the attempt would fail like a train of datagrams that the
+  // system cannot take, and have the socket send no more trains.
+  if (from.port() == 0) {
+    stats_.dropped_unknown_peer += 1;
+    return;
+  }
   if (const auto parsed = parseClientHello(datagram)) return hello(from, datagram, *parsed, now);
   const auto found = slots_.find(from);
   if (found == slots_.end()) {
@@ -99,17 +107,16 @@ void ServerEndpoint::route(const Address& from, ByteView datagram, Milliseconds 
   deliver(*chooseFor(found->second, datagram), datagram, now);
 }
 
-// Of two associations of one address, the one that can use the datagram. Epoch 0 is the newcomer's; so are
-// encrypted handshake records once it awaits a Finished, before that they ask for the open session's last
-// flight again. Everything else belongs to the session that is open.
+// Of two associations of one address, the one that can use the datagram. Epoch 0 is the newcomer's;
+// so are encrypted handshake records once it awaits a Finished, before that they ask for the open
+// session's last flight again. Everything else belongs to the session that is open.
 Association* ServerEndpoint::chooseFor(const Slot& slot, ByteView datagram) const {
   if (!slot.candidate) return slot.current;
   ByteView rest = datagram;
   const auto record = nextRecord(rest);
   if (!record) return slot.current;
-  const bool newcomers =
-      record->epoch == 0 ||
-      (record->type == content_type::kHandshake && slot.candidate->session.awaitsFinished());
+  const bool newcomers = record->epoch == 0 || (record->type == content_type::kHandshake &&
+                                                slot.candidate->session.awaitsFinished());
   return newcomers ? slot.candidate : slot.current;
 }
 
@@ -134,6 +141,11 @@ void ServerEndpoint::hello(const Address& from, ByteView datagram, const DtlsCli
   const uint64_t seconds = wallSeconds();
   if (hello.cookie.empty() || !cookies_.verify(address.view(), hello, seconds, hello.cookie)) {
     if (!hello.cookie.empty()) stats_.dropped_bad_cookie += 1;
+    // What waits for a full system buffer is memory, and anybody can ask for a cookie.
+    if (blocked()) {
+      stats_.dropped_sends += 1;
+      return;
+    }
     post(from, helloVerifyRequest(hello, cookies_.make(address.view(), hello, seconds)));
     stats_.hello_verify_requests += 1;
     return;
@@ -148,7 +160,8 @@ void ServerEndpoint::hello(const Address& from, ByteView datagram, const DtlsCli
 bool ServerEndpoint::admits(const Address& from) {
   // A client that starts over half-way takes the place that it has.
   const auto slot = slots_.find(from);
-  if (slot != slots_.end() && (slot->second.candidate || !slot->second.current->opened)) return true;
+  if (slot != slots_.end() && (slot->second.candidate || !slot->second.current->opened))
+    return true;
   if (associations_.size() >= options_.max_sessions) return false;
   if (handshakes_ >= options_.max_handshakes) return false;
   if (options_.max_sessions_per_host == 0) return true;
@@ -200,7 +213,8 @@ void ServerEndpoint::onOpened(Association& association) {
   }
 }
 
-// ---- time -------------------------------------------------------------------------------------------
+// ---- time
+// -------------------------------------------------------------------------------------------
 
 void ServerEndpoint::expire(Milliseconds now) {
   while (const auto due = deadlines_.pop(now)) {
@@ -210,9 +224,9 @@ void ServerEndpoint::expire(Milliseconds now) {
     if (association->session.deadline() <= now) association->session.expire(now, *this);
     if (!association->ended && idleDeadline(*association) <= now) {
       association->session.close(*this);
-      ended(Failure{.code = "MCBN_IDLE_TIMEOUT", .message = "nothing was sent or received for " +
-                                                            std::to_string(options_.idle_timeout) +
-                                                            " ms (idleTimeout)"});
+      ended(Failure{.code = "MCBN_IDLE_TIMEOUT",
+                    .message = "nothing was sent or received for " +
+                               std::to_string(options_.idle_timeout) + " ms (idleTimeout)"});
     }
     leave();
   }
@@ -223,7 +237,8 @@ Milliseconds ServerEndpoint::idleDeadline(const Association& association) const 
   return counts ? association.active + options_.idle_timeout : kNever;
 }
 
-// ---- ending -----------------------------------------------------------------------------------------
+// ---- ending
+// -----------------------------------------------------------------------------------------
 
 Association* ServerEndpoint::find(uint32_t session) {
   const auto found = associations_.find(session);
