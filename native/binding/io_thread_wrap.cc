@@ -12,7 +12,8 @@ namespace {
 
 // Below this a copy is cheaper than a finalizer.
 constexpr size_t kCopiedSlab = 16 * 1024;
-// Datagrams a client's socket takes at once: there may be ten thousand of them, each with such a slab.
+// Datagrams a client's socket takes at once: there may be ten thousand of them, each with such a
+// slab.
 constexpr uint16_t kClientBatch = 16;
 
 uint32_t numberOf(const Napi::Value& value) {
@@ -136,9 +137,7 @@ IoThreadWrap::IoThreadWrap(const Napi::CallbackInfo& info)
   }
 }
 
-IoThreadWrap::~IoThreadWrap() {
-  close();
-}
+IoThreadWrap::~IoThreadWrap() { close(); }
 
 void IoThreadWrap::onEnvironmentEnd(void* self) { static_cast<IoThreadWrap*>(self)->close(); }
 
@@ -168,7 +167,8 @@ void IoThreadWrap::deliver(Napi::Env env, Napi::Function onBatch, Context* conte
   }
 }
 
-// ---- endpoints --------------------------------------------------------------------------------------
+// ---- endpoints
+// --------------------------------------------------------------------------------------
 
 Napi::Value IoThreadWrap::listen(const Napi::CallbackInfo& info) {
   const Napi::Object given = info[2].As<Napi::Object>();
@@ -191,9 +191,11 @@ Napi::Value IoThreadWrap::listen(const Napi::CallbackInfo& info) {
   const SystemError error = endpoint->open();
   const Address bound = endpoint->localAddress();
   if (!error) {
-    io().post([shared = endpoint.release()](IoThread& self) {
-      shared->start();
-      self.add(std::unique_ptr<Endpoint>(shared));
+    // Owned by the task until it runs: a thread that stops first drops it, socket and all.
+    auto owned = std::make_shared<std::unique_ptr<ServerEndpoint>>(std::move(endpoint));
+    io().post([owned](IoThread& self) {
+      (*owned)->start();
+      self.add(std::move(*owned));
     });
   }
   return openedSocket(info.Env(), error, bound);
@@ -219,7 +221,8 @@ Napi::Value IoThreadWrap::connect(const Napi::CallbackInfo& info) {
   options.idle_timeout = millisecondsOf(given, "idleTimeout");
   options.udp.batch = kClientBatch;
   if (given.Get("key").IsTypedArray()) {
-    options.key.emplace(bytesOf(given.Get("identity")), entryOf(given.Get("key"), given.Get("hash")));
+    options.key.emplace(bytesOf(given.Get("identity")),
+                        entryOf(given.Get("key"), given.Get("hash")));
   }
   auto endpoint = std::make_unique<ClientEndpoint>(
       numberOf(info[0]), io().services(),
@@ -227,10 +230,12 @@ Napi::Value IoThreadWrap::connect(const Napi::CallbackInfo& info) {
   const SystemError error = endpoint->open();
   const Address bound = endpoint->localAddress();
   if (!error) {
-    io().post([shared = endpoint.release()](IoThread& self) {
-      self.add(std::unique_ptr<Endpoint>(shared));
-      shared->start(self.now());
-      self.touched(*shared);
+    auto owned = std::make_shared<std::unique_ptr<ClientEndpoint>>(std::move(endpoint));
+    io().post([owned](IoThread& self) {
+      ClientEndpoint& added = **owned;
+      self.add(std::move(*owned));
+      added.start(self.now());
+      self.touched(added);
     });
   }
   return openedSocket(info.Env(), error, bound);
@@ -248,7 +253,8 @@ void IoThreadWrap::closeEndpoint(const Napi::CallbackInfo& info) {
   });
 }
 
-// ---- sessions ---------------------------------------------------------------------------------------
+// ---- sessions
+// ---------------------------------------------------------------------------------------
 
 Napi::Value IoThreadWrap::submit(const Napi::CallbackInfo& info) {
   const auto rows = viewOf(info[0]);
@@ -332,7 +338,8 @@ Napi::Value IoThreadWrap::exportKeyingMaterial(const Napi::CallbackInfo& info) {
     Association* const association = endpoint ? endpoint->find(session) : nullptr;
     if (!association) return;
     std::optional<ByteView> view;
-    if (context) view = ByteView(reinterpret_cast<const uint8_t*>(context->data()), context->size());
+    if (context)
+      view = ByteView(reinterpret_cast<const uint8_t*>(context->data()), context->size());
     exported = association->session.exportKeyingMaterial(label, view, out);
   });
   if (!exported) return info.Env().Null();
@@ -341,7 +348,8 @@ Napi::Value IoThreadWrap::exportKeyingMaterial(const Napi::CallbackInfo& info) {
   return buffer;
 }
 
-// ---- figures ----------------------------------------------------------------------------------------
+// ---- figures
+// ----------------------------------------------------------------------------------------
 
 Napi::Value IoThreadWrap::endpointStats(const Napi::CallbackInfo& info) {
   EndpointStats stats;
@@ -405,11 +413,15 @@ Napi::Value IoThreadWrap::sessionStats(const Napi::CallbackInfo& info) {
   return object;
 }
 
-void IoThreadWrap::ref(const Napi::CallbackInfo& info) { wake_.Ref(info.Env()); }
-void IoThreadWrap::unref(const Napi::CallbackInfo& info) { wake_.Unref(info.Env()); }
-
-void IoThreadWrap::stop(const Napi::CallbackInfo&) {
-  close();
+// Once closed, wake_ is released: nothing of it may be touched.
+void IoThreadWrap::ref(const Napi::CallbackInfo& info) {
+  if (!bridge_->closed) wake_.Ref(info.Env());
 }
+
+void IoThreadWrap::unref(const Napi::CallbackInfo& info) {
+  if (!bridge_->closed) wake_.Unref(info.Env());
+}
+
+void IoThreadWrap::stop(const Napi::CallbackInfo&) { close(); }
 
 }  // namespace mcbn
