@@ -25,6 +25,8 @@ export interface SocketHome {
 
 /** Messages that came before anybody listened are kept, up to so many bytes. */
 const MAX_EARLY_BYTES = 1_048_576
+/** What a kept message costs besides its bytes. */
+const EARLY_MESSAGE_BYTES = 256
 const MAX_EXPORT_BYTES = 16_384
 
 /**
@@ -35,8 +37,8 @@ const MAX_EXPORT_BYTES = 16_384
  * message; `messages` (Buffer[]) once for what came together, in addition; `drain`; `keylog` (line);
  * `error`; `close`, always and last.
  *
- * Messages that arrive before there is a listener are kept (up to 1 MiB) and delivered to the first one.
- * An error without an `error` listener is thrown only where nobody else can know: not when `opened` was
+ * Messages that arrive before there is a listener are kept (up to 1 MiB, each counted with 256 bytes
+ * more) and delivered to the first one. An error without an `error` listener is thrown only where nobody else can know: not when `opened` was
  * asked for, and on a server it becomes the server's `clientError`.
  */
 export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents> {
@@ -227,7 +229,14 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
    */
   exportKeyingMaterial(length: number, label: string, context?: Uint8Array): Buffer {
     integerOption('length', length, { min: 1, max: MAX_EXPORT_BYTES, unit: 'bytes' }, 0)
-    const name = stringOption('label', label, 249) ?? ''
+    const name = stringOption('label', label === undefined ? null : label, 249) ?? ''
+    // Anything else would count as no context at all, and give other bytes than were asked for.
+    if (context !== undefined && !types.isUint8Array(context)) {
+      throw new McbnError(
+        'MCBN_OPTION_TYPE',
+        `context: expected a Uint8Array, got ${typeName(context)}`,
+      )
+    }
     const home = this.#home
     if (this.#state !== 'open' || !home) {
       throw new McbnError(
@@ -301,10 +310,13 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   /** @internal The I/O thread has ended the session already. */
   onEnded(error: Error | undefined): void {
     if (this.#state === 'closed') return
-    this.onBatchEnd()
     const home = this.#home
-    this.#end(error)
-    home?.release()
+    try {
+      this.onBatchEnd()
+    } finally {
+      this.#end(error)
+      home?.release()
+    }
   }
 
   // ---- inside -------------------------------------------------------------------------------------
@@ -335,11 +347,13 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   }
 
   #keepEarly(message: Buffer): false {
-    if (this.#earlyBytes + message.length > MAX_EARLY_BYTES) {
+    const bytes = this.#earlyBytes + message.length + EARLY_MESSAGE_BYTES
+    if (bytes > MAX_EARLY_BYTES) {
       this.#dropped += 1
     } else {
-      this.#earlyBytes += message.length
-      this.#early?.push(message)
+      this.#earlyBytes = bytes
+      // A copy: a slice would keep the whole batch that it came with, also other sessions' share.
+      this.#early?.push(Buffer.from(message))
     }
     return false
   }
