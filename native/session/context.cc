@@ -4,6 +4,7 @@
 #include <openssl/objects.h>
 
 #include <algorithm>
+#include <atomic>
 #include <string_view>
 
 #include "session/handshake.h"
@@ -11,9 +12,9 @@
 namespace mcbn {
 namespace {
 
-// Forward-secret AEAD suites first, then every AEAD PSK suite, so that a device which speaks nothing but
-// PSK-AES128-CCM8 connects without a setting (RFC 7252 section 9.1.3.1). ECDHE before DHE: X25519 costs a
-// tenth of a 2,048-bit exponentiation.
+// Forward-secret AEAD suites first, then every AEAD PSK suite, so that a device which speaks
+// nothing but PSK-AES128-CCM8 connects without a setting (RFC 7252 section 9.1.3.1). ECDHE before
+// DHE: X25519 costs a tenth of a 2,048-bit exponentiation.
 constexpr const char* kDefaultCiphers12 =
     "ECDHE-PSK-CHACHA20-POLY1305:"
     "DHE-PSK-AES128-GCM-SHA256:DHE-PSK-AES256-GCM-SHA384:DHE-PSK-CHACHA20-POLY1305:"
@@ -24,15 +25,14 @@ constexpr const char* kDefaultSuites256 = "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_P
 constexpr const char* kDefaultSuites384 = "TLS_AES_256_GCM_SHA384";
 constexpr std::string_view kSuite384 = "TLS_AES_256_GCM_SHA384";
 
-// 112 bits: refuses 1,024-bit Diffie-Hellman, which OpenSSL 3.0 would still pick for PSK suites at level 1.
+// 112 bits: refuses 1,024-bit Diffie-Hellman, which OpenSSL 3.0 would still pick for PSK suites at
+// level 1.
 constexpr int kSecurityLevel = 2;
 
 using SecurityCallback = int (*)(const SSL*, const SSL_CTX*, int, int, int, void*, void*);
 
-SecurityCallback& openssl_policy() {
-  static SecurityCallback policy = nullptr;
-  return policy;
-}
+// The same function for every SSL_CTX; written by whichever thread makes one, read by all.
+std::atomic<SecurityCallback> openssl_policy = nullptr;
 
 bool isPskExchange(const SSL_CIPHER* cipher) {
   switch (SSL_CIPHER_get_kx_nid(cipher)) {
@@ -45,8 +45,9 @@ bool isPskExchange(const SSL_CIPHER* cipher) {
   }
 }
 
-// OpenSSL 3.2 rates AES-CCM-8 at 64 bits for its short tag and hides it above level 0. The tag limits
-// forgery, not secrecy: the suites in our own list stay usable, everything else obeys the level.
+// OpenSSL 3.2 rates AES-CCM-8 at 64 bits for its short tag and hides it above level 0. The tag
+// limits forgery, not secrecy: the suites in our own list stay usable, everything else obeys the
+// level.
 int securityPolicy(const SSL* ssl, const SSL_CTX* ctx, int op, int bits, int nid, void* other,
                    void* extra) {
   const bool about_cipher = op == SSL_SECOP_CIPHER_SUPPORTED || op == SSL_SECOP_CIPHER_SHARED ||
@@ -57,7 +58,7 @@ int securityPolicy(const SSL* ssl, const SSL_CTX* ctx, int op, int bits, int nid
     const bool ccm = aead == NID_aes_128_ccm || aead == NID_aes_256_ccm;
     if (ccm && bits >= 64) return 1;
   }
-  return openssl_policy()(ssl, ctx, op, bits, nid, other, extra);
+  return openssl_policy.load()(ssl, ctx, op, bits, nid, other, extra);
 }
 
 Failure badCiphers(std::string message) {
@@ -74,10 +75,9 @@ void append(std::string& list, std::string_view name) {
 Context::Created Context::create(ContextOptions options) {
   ERR_clear_error();
   std::shared_ptr<Context> context(new Context(std::move(options)));
-  if (auto failure = context->configure()) {
-    ERR_clear_error();
-    return *failure;
-  }
+  auto failure = context->configure();
+  ERR_clear_error();  // node:crypto and node:tls read the same queue
+  if (failure) return *failure;
   return std::shared_ptr<const Context>(std::move(context));
 }
 
@@ -106,9 +106,11 @@ std::optional<Failure> Context::configure() {
                                 SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION);
   if (dtls) {
     // Without encrypt-then-MAC: with it OpenSSL ends a DTLS session over any one forged CBC record
-    // (bad_record_mac) instead of dropping it (RFC 6347 section 4.1.2.7); its MAC-then-encrypt does not.
+    // (bad_record_mac) instead of dropping it (RFC 6347 section 4.1.2.7); its MAC-then-encrypt does
+    // not.
     SSL_CTX_set_options(ctx_, SSL_OP_NO_QUERY_MTU | SSL_OP_NO_ENCRYPT_THEN_MAC);
-    // Cookies are made and verified before there is an SSL (record/cookie.h): these two only approve.
+    // Cookies are made and verified before there is an SSL (record/cookie.h): these two only
+    // approve.
     SSL_CTX_set_cookie_generate_cb(ctx_, [](SSL*, unsigned char*, unsigned* length) {
       *length = 0;
       return 1;
@@ -121,7 +123,7 @@ std::optional<Failure> Context::configure() {
   SSL_CTX_set_dh_auto(ctx_, 1);
 
   SSL_CTX_set_security_level(ctx_, kSecurityLevel);
-  openssl_policy() = SSL_CTX_get_security_callback(ctx_);
+  openssl_policy = SSL_CTX_get_security_callback(ctx_);
   SSL_CTX_set_security_callback(ctx_, securityPolicy);
 
   if (!Negotiation::install(ctx_, options_.role, options_.transport)) {
