@@ -28,6 +28,8 @@ const { values, positionals } = parseArgs({
 })
 const seconds = within('seconds', Number(values.seconds), 0.2, 30)
 const rounds = within('rounds', Number(values.rounds), 1, 100)
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
+
 const selected = (name: string): boolean =>
   positionals.length === 0 || positionals.some((wanted) => name.startsWith(wanted))
 
@@ -65,6 +67,10 @@ if (values.list) {
   console.log(table(results))
   if (values.json !== undefined)
     writeFileSync(values.json, json(results, { seconds, rounds }, measuredOn))
+  // What could not be measured is said in the table, and here.
+  if (results.some(({ subjects }) => subjects.some(({ failure }) => failure !== undefined))) {
+    process.exitCode = 1
+  }
 }
 
 function within(name: string, value: number, least: number, most: number): number {

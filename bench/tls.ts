@@ -27,6 +27,21 @@ interface Task {
   readonly milliseconds: number
 }
 
+/** What the client's process has to say at its end. */
+interface Report {
+  /** Handshakes or bytes per second. */
+  readonly rate: number
+  /** Seconds of processor time, and handshakes or bytes done for it. */
+  readonly cpu: number
+  readonly done: number
+}
+
+export interface TlsResult {
+  readonly rate: number
+  /** Microseconds of processor time for each handshake or megabyte. */
+  readonly costs: { readonly server: number; readonly client: number }
+}
+
 const identity = 'bench'
 const suite = 'TLS_AES_128_GCM_SHA256'
 const CONCURRENT = 16
@@ -50,9 +65,9 @@ function connect(library: Library, port: number, key: Buffer): Duplex {
   })
 }
 
-/** In the client's process: handshakes per second, or bytes per second. */
-async function perform({ library, work, port, key, milliseconds }: Task): Promise<number> {
+async function perform({ library, work, port, key, milliseconds }: Task): Promise<Report> {
   const psk = Buffer.from(key, 'hex')
+  const cpuBefore = cpuSeconds()
   const started = performance.now()
   const deadline = started + milliseconds
   let done = 0
@@ -75,7 +90,14 @@ async function perform({ library, work, port, key, milliseconds }: Task): Promis
     }
     socket.destroy()
   }
-  return done / ((performance.now() - started) / 1000)
+  const rate = done / ((performance.now() - started) / 1000)
+  return { rate, done, cpu: cpuSeconds() - cpuBefore }
+}
+
+/** Of this process, all its threads. */
+function cpuSeconds(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1e6
 }
 
 /** Handshakes per second, or bytes per second as the receiver's listener saw them. */
@@ -83,7 +105,7 @@ export async function measureTls(
   library: Library,
   work: Work,
   milliseconds: number,
-): Promise<number> {
+): Promise<TlsResult> {
   const key = randomBytes(32)
   let received = 0
   const server = serve(library, key, (socket) => {
@@ -97,13 +119,22 @@ export async function measureTls(
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   const client = fork(fileURLToPath(import.meta.url), ['client'])
+  // It has started: what comes now is the work.
+  await once(client, 'message')
+  const cpuBefore = cpuSeconds()
   client.send({ library, work, port, key: key.toString('hex'), milliseconds } satisfies Task)
-  const [rate] = (await once(client, 'message')) as [number]
+  const [report] = (await once(client, 'message')) as [Report]
+  const cpu = cpuSeconds() - cpuBefore
   client.kill()
   server.close()
   await once(server, 'close')
   // Bytes count when the receiver's listener has seen them, not when the sender has handed them over.
-  return work === 'handshakes' ? rate : Math.min(rate, received / (milliseconds / 1000))
+  const units = work === 'handshakes' ? report.done : report.done / 1e6
+  return {
+    rate:
+      work === 'handshakes' ? report.rate : Math.min(report.rate, received / (milliseconds / 1000)),
+    costs: { server: (cpu / units) * 1e6, client: (report.cpu / units) * 1e6 },
+  }
 }
 
 async function main(): Promise<void> {
@@ -120,8 +151,10 @@ async function main(): Promise<void> {
     const rates: Record<Library, number[]> = { mcbn: [], node: [] }
     for (let round = 0; round < Number(values.rounds); round++) {
       const order = round % 2 === 0 ? (['mcbn', 'node'] as const) : (['node', 'mcbn'] as const)
-      for (const library of order)
-        rates[library].push(await measureTls(library, work, milliseconds))
+      for (const library of order) {
+        const { rate } = await measureTls(library, work, milliseconds)
+        rates[library].push(rate)
+      }
     }
     const [ours, theirs] = [median(rates.mcbn), median(rates.node)]
     results[`${work} mcbn`] = ours
@@ -142,8 +175,9 @@ async function main(): Promise<void> {
 const running = process.argv[1] === fileURLToPath(import.meta.url)
 if (running && process.argv[2] === 'client') {
   process.once('message', (task: Task) => {
-    void perform(task).then((rate) => process.send?.(rate))
+    void perform(task).then((report) => process.send?.(report))
   })
+  process.send?.('ready')
 } else if (running) {
   await main()
 }

@@ -18,6 +18,7 @@ export class Anchors implements Disposable {
   readonly missing: { readonly c: string | undefined; readonly pion: string | undefined }
 
   constructor(wanted: { readonly pion: boolean }) {
+    process.once('exit', () => this[Symbol.dispose]())
     this.missing = {
       c: this.#buildC(),
       pion: wanted.pion ? this.#buildPion() : 'not asked for',

@@ -5,8 +5,14 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
-/** No process of a benchmark lives longer, whatever happens. */
+/** No process of a benchmark lives longer, whatever happens; each also ends itself after as much. */
 const LIFETIME_MS = 120_000
+
+/** A benchmark that is interrupted takes its processes with it. */
+const running = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
 
 export class Child implements AsyncDisposable {
   readonly #command: string
@@ -20,6 +26,7 @@ export class Child implements AsyncDisposable {
   constructor(command: string, args: readonly (string | number)[]) {
     this.#command = [command, ...args].join(' ')
     this.#process = spawn(command, args.map(String), { stdio: ['ignore', 'pipe', 'pipe'] })
+    running.add(this.#process)
     const killer = setTimeout(() => this.#process.kill('SIGKILL'), LIFETIME_MS)
     let rest = ''
     this.#process.stdout?.setEncoding('utf8').on('data', (text: string) => {
@@ -33,6 +40,7 @@ export class Child implements AsyncDisposable {
     this.#gone = new Promise((resolve) => {
       const ended = (): void => {
         clearTimeout(killer)
+        running.delete(this.#process)
         this.#ended = true
         this.#wake()
         resolve()

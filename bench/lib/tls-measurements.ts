@@ -11,7 +11,10 @@ function subject(
   const scale = work === 'throughput' ? 1e9 : 1
   return {
     name,
-    run: async (seconds) => ({ value: (await measureTls(library, work, seconds * 1_000)) / scale }),
+    run: async (seconds) => {
+      const { rate, costs } = await measureTls(library, work, seconds * 1_000)
+      return { value: rate / scale, costs }
+    },
   }
 }
 
