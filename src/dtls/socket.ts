@@ -38,8 +38,8 @@ const MAX_EXPORT_BYTES = 16_384
  * `error`; `close`, always and last.
  *
  * Messages that arrive before there is a listener are kept (up to 1 MiB, each counted with 256 bytes
- * more) and delivered to the first one. An error without an `error` listener is thrown only where nobody else can know: not when `opened` was
- * asked for, and on a server it becomes the server's `clientError`.
+ * more) and delivered to the first one. An error without an `error` listener is thrown only where nobody
+ * else can know: not when `opened` was asked for, and on a server it becomes the server's `clientError`.
  */
 export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents> {
   #state: 'opening' | 'open' | 'closed' = 'opening'
