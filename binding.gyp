@@ -6,8 +6,9 @@
       "target_name": "mcbn",
       "sources": ["<!@(node -p \"require('fs').readdirSync('native',{recursive:true}).filter(f=>f.endsWith('.cc')).map(f=>'native/'+f).sort().join(' ')\")"],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")", "native"],
+      # An environment that ends refuses calls: a worker that is terminated must not take the process along.
       # NAPI_VERSION 9 is what Node 20 has: the same binary then loads in every later release.
-      "defines": ["NAPI_VERSION=9", "NODE_ADDON_API_DISABLE_DEPRECATED", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS", "OPENSSL_API_COMPAT=30000"],
+      "defines": ["NAPI_VERSION=9", "NODE_ADDON_API_DISABLE_DEPRECATED", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS", "OPENSSL_API_COMPAT=30000"],
       "cflags_cc": ["-std=c++20", "-O3", "-Wall", "-Wextra", "-Wno-unused-parameter", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti", "-ffunction-sections", "-fdata-sections"],
       "cflags_cc!": ["-std=gnu++17", "-std=gnu++20", "-O2"],
       "ldflags": ["-Wl,-z,now", "-Wl,-z,relro", "-Wl,--gc-sections"],

@@ -156,6 +156,7 @@ void IoThreadWrap::deliver(Napi::Env env, Napi::Function onBatch, Context* conte
     const Napi::HandleScope scope(env);
     const size_t bytes = batch.rows.size() * sizeof(EventRow);
     Napi::ArrayBuffer rows = Napi::ArrayBuffer::New(env, bytes);
+    if (rows.IsEmpty()) return;  // the environment is ending: a worker is terminated, an unref'd server left
     std::memcpy(rows.Data(), batch.rows.data(), bytes);
     Napi::Array details = Napi::Array::New(env, batch.details.size());
     for (uint32_t i = 0; i < batch.details.size(); ++i) {

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events'
 import { types } from 'node:util'
+import { Deferred } from '../deferred.js'
 import { McbnError } from '../errors.js'
 import type { NativeOpenedSession } from '../native/dtls.js'
 import { integerOption, stringOption, typeName } from '../options.js'
@@ -54,8 +55,8 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   #batch: Buffer[] = []
   #lastStats: DtlsSocketStats | undefined
   #promised = false
-  readonly #opened = deferred<this>()
-  readonly #closed = deferred<void>()
+  readonly #opened = new Deferred<this>()
+  readonly #closed = new Deferred()
 
   /** @internal */
   constructor() {
@@ -410,22 +411,4 @@ function bytesOf(data: Datagram): Uint8Array {
     'MCBN_OPTION_TYPE',
     `data: expected a string or Uint8Array, got ${typeName(data)}`,
   )
-}
-
-interface Deferred<Value> {
-  readonly promise: Promise<Value>
-  readonly resolve: (value: Value) => void
-  readonly reject: (error: Error) => void
-}
-
-/** A promise whose rejection is nobody's fault as long as nobody asked for it. */
-function deferred<Value>(): Deferred<Value> {
-  let resolve: (value: Value) => void = () => {}
-  let reject: (error: Error) => void = () => {}
-  const promise = new Promise<Value>((yes, no) => {
-    resolve = yes
-    reject = no
-  })
-  promise.catch(() => {})
-  return { promise, resolve, reject }
 }
