@@ -10,6 +10,8 @@ import { Child } from './child.js'
 const sources = fileURLToPath(new URL('../anchors', import.meta.url))
 const DEBIAN_GOPATH = '/usr/share/gocode'
 
+export const NOT_ASKED_FOR = 'not asked for'
+
 export type AnchorName = 'dtls_stream' | 'dtls_server' | 'dtls_load' | 'udp_echo'
 
 export class Anchors implements Disposable {
@@ -21,7 +23,7 @@ export class Anchors implements Disposable {
     process.once('exit', () => this[Symbol.dispose]())
     this.missing = {
       c: this.#buildC(),
-      pion: wanted.pion ? this.#buildPion() : 'not asked for',
+      pion: wanted.pion ? this.#buildPion() : NOT_ASKED_FOR,
     }
   }
 
