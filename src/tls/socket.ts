@@ -1,4 +1,5 @@
 import type { DuplexOptions } from 'node:stream'
+import { Deferred } from '../deferred.js'
 import { McbnError } from '../errors.js'
 import type { Cancel } from '../keys/server-keys.js'
 import type { NativeFailure, NativeOpened, NativeQuestion } from '../native/contract.js'
@@ -15,7 +16,6 @@ import {
   roomFor,
   takeSlab,
 } from './ciphertext.js'
-import { Deferred } from './deferred.js'
 import { closeAfterAlert, closedError, connectionError } from './ending.js'
 import { checkExporterArguments, exporterUnavailable } from './exporter.js'
 import type { KeyAnswer } from './handshake.js'
@@ -62,7 +62,7 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
   #waiting: { run(): void; callback: (error?: Error | null) => void } | undefined
   #inputEnded = false
   #closesAfterAlert = false
-  #whenOpened: Deferred | undefined
+  #whenOpened: Deferred<this> | undefined
 
   /** @internal Not for applications: see `connect` and `createServer`. */
   constructor(setup: TlsSocketSetup<Peer>) {
@@ -92,12 +92,16 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
     }
   }
 
-  /** Settles with the handshake: the same moment as `secureConnect`, or the error. */
-  get opened(): Promise<void> {
+  /**
+   * Settles with the handshake: with the socket, the same moment as `secureConnect`, or with the error.
+   * Whoever asks for it before then need not listen to `error` for the handshake's sake.
+   */
+  get opened(): Promise<this> {
     if (!this.#whenOpened) {
-      this.#whenOpened = new Deferred()
-      if (this.#opened) this.#whenOpened.resolve()
+      this.#whenOpened = new Deferred<this>()
+      if (this.#opened) this.#whenOpened.resolve(this)
       else if (this.destroyed) this.#whenOpened.reject(this.errored ?? closedError())
+      else this.on('error', ignore)
     }
     return this.#whenOpened.promise
   }
@@ -187,7 +191,10 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
     if (opened.alpn !== '') this.alpnProtocol = opened.alpn
     if (opened.servername !== '') this.servername = opened.servername
     this.peer ??= this.#setup.side.peerOf(opened.identity)
-    this.#whenOpened?.resolve()
+    if (this.#whenOpened) {
+      this.off('error', ignore)
+      this.#whenOpened.resolve(this)
+    }
     const { server } = this.#setup
     shielded(() => (server ? server.onOpen(this) : this.emit('secureConnect')))
     const waiting = this.#waiting
@@ -395,3 +402,6 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
     if (step & 0xff) this.#settle(step & 0xff, NOTHING)
   }
 }
+
+/** Stands in for an `error` listener where the promise `opened` tells of the error. */
+function ignore(): void {}

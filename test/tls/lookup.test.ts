@@ -3,8 +3,8 @@
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { Deferred } from '../../src/deferred.js'
 import type { PskQuery } from '../../src/psk/types.js'
-import { Deferred } from '../../src/tls/deferred.js'
 import { waitFor } from '../support/wait.js'
 import {
   dial,
