@@ -155,7 +155,9 @@ describe('dtls/reconnect from the same address and port (RFC 6347 section 4.2.8)
     await again.hello()
     // Half-way: the old session still answers.
     peer.sendSealed(23, Buffer.from('old'))
-    await waitFor('the old session', () => peer.decrypted(23).some((m) => m.equals(Buffer.from('old'))))
+    await waitFor('the old session', () =>
+      peer.decrypted(23).some((m) => m.equals(Buffer.from('old'))),
+    )
     expect(server.stats.sessions).toBe(2)
     expect(failures).toHaveLength(0)
     again.send(Buffer.concat(again.makeLastFlight()))
@@ -218,7 +220,12 @@ describe('dtls/reconnect from the same address and port (RFC 6347 section 4.2.8)
     const { port } = await echo({ psk: { [identity]: key } })
     const proxy = await LossyProxy.start(port)
     const localPort = await freeUdpPort()
-    const options = { port: proxy.port, localAddress: '127.0.0.1', localPort, psk: { identity, key } }
+    const options = {
+      port: proxy.port,
+      localAddress: '127.0.0.1',
+      localPort,
+      psk: { identity, key },
+    }
     const first = await dialOpen(options)
     proxy.pass = () => false // the first one's goodbye is lost
     await first.close()

@@ -24,10 +24,17 @@ const SUITES = [
 /** What a stranger can put into an open session. */
 function strangersDatagrams(): Buffer[] {
   const random = seeded(5)
-  const datagrams: Buffer[] = [Buffer.alloc(0), alert(2, 40, 900), alert(1, 0, 901), alert(2, 0, 902)]
+  const datagrams: Buffer[] = [
+    Buffer.alloc(0),
+    alert(2, 40, 900),
+    alert(1, 0, 901),
+    alert(2, 0, 902),
+  ]
   for (const type of [20, 21, 22, 23, 24, 25, 0, 255]) {
     for (const epoch of [0, 1, 2, 3, 65_535]) {
-      for (const length of [0, 1, 2, 7, 8, 9, 15, 16, 17, 20, 23, 24, 25, 31, 32, 33, 47, 48, 49, 64]) {
+      for (const length of [
+        0, 1, 2, 7, 8, 9, 15, 16, 17, 20, 23, 24, 25, 31, 32, 33, 47, 48, 49, 64,
+      ]) {
         datagrams.push(record(type, epoch, 1_000 + length, seededBytes(random, length)))
       }
     }
@@ -118,7 +125,11 @@ describe('dtls/handshake under fire', () => {
           TYPE.handshake,
           0,
           811,
-          message(MESSAGE.clientKeyExchange, 2, Buffer.alloc(8), { offset: 4, length: 4, total: 6 }),
+          message(MESSAGE.clientKeyExchange, 2, Buffer.alloc(8), {
+            offset: 4,
+            length: 4,
+            total: 6,
+          }),
         ),
     ],
   ])('goes on through %s, on both sides, beside every datagram', async (_what, make) => {

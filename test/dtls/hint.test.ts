@@ -27,7 +27,11 @@ describe('dtls/psk function of a client', () => {
     const key = freshKey()
     const hints: (string | undefined)[] = []
     const { port } = await echo({ psk: { [identity]: key } })
-    await dialOpen({ port, psk: (hint) => (hints.push(hint), { identity, key }) })
+    const psk: PskClientLookup = (hint) => {
+      hints.push(hint)
+      return { identity, key }
+    }
+    await dialOpen({ port, psk })
     expect(hints).toEqual([undefined])
   })
 
@@ -36,7 +40,11 @@ describe('dtls/psk function of a client', () => {
     for (const hint of ['h'.repeat(256), 'Tresor Zürich ✓']) {
       const { port } = await echo({ psk: { [identity]: key }, pskIdentityHint: hint })
       let seen: string | undefined
-      await dialOpen({ port, psk: (given) => ((seen = given), { identity, key }) })
+      const psk: PskClientLookup = (given) => {
+        seen = given
+        return { identity, key }
+      }
+      await dialOpen({ port, psk })
       expect(seen).toBe(hint)
     }
     for (const pskIdentityHint of ['h'.repeat(257), 'a\0b']) {

@@ -53,7 +53,11 @@ describe('dtls/lookup of a server', () => {
   it('has no servername when the client sent none', async () => {
     const key = freshKey()
     const queries: PskQuery[] = []
-    const { port } = await serve({ psk: (query) => (queries.push(query), key) })
+    const psk = (query: PskQuery) => {
+      queries.push(query)
+      return key
+    }
+    const { port } = await serve({ psk })
     await dialOpen({ port, psk: { identity, key } })
     expect(queries[0]).not.toHaveProperty('servername')
   })
@@ -222,7 +226,11 @@ describe('dtls/lookup of a server', () => {
     const { port } = await echo({ psk })
     const proxy = await LossyProxy.start(port, { duplicate: 1, seed: 4 })
     // Ten retransmissions of the flight within the lookup, and each arrives twice.
-    const client = await dialOpen({ port: proxy.port, retransmitTimeout: 20, psk: { identity, key } })
+    const client = await dialOpen({
+      port: proxy.port,
+      retransmitTimeout: 20,
+      psk: { identity, key },
+    })
     expect(client.stats.retransmits).toBeGreaterThan(2)
     await roundTrip(client)
     expect(asked).toBe(1)
@@ -251,7 +259,11 @@ describe('dtls/lookup of a server', () => {
   ])('identities of raw clients: %s', async (_what, length, passes) => {
     const key = freshKey()
     let asked = 0
-    const { server, port, failures } = await echo({ psk: () => (asked++, key) })
+    const psk = () => {
+      asked += 1
+      return key
+    }
+    const { server, port, failures } = await echo({ psk })
     const peer = await DtlsPeer.create({ port, identity: Buffer.alloc(length, 'i'), key })
     if (passes) {
       await peer.open()

@@ -98,7 +98,10 @@ describe('dtls/psk', () => {
     // Some hundred milliseconds; the deadline would be 10,000.
     expect(performance.now() - started).toBeLessThan(3_000)
     expect(error).toMatchObject({ code: 'MCBN_PSK_MISMATCH', kind: 'peer', alert: 'decrypt_error' })
-    expect(await failureNumber(failures, 1)).toMatchObject({ code: 'MCBN_PSK_MISMATCH', kind: 'peer' })
+    expect(await failureNumber(failures, 1)).toMatchObject({
+      code: 'MCBN_PSK_MISMATCH',
+      kind: 'peer',
+    })
     expect(failures[0]?.message).toContain(`"${identity}"`)
   })
 

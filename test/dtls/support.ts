@@ -130,7 +130,10 @@ export function collect(socket: DtlsSocket): Buffer[] {
 
 /** A plain UDP socket on loopback, closed when the test ends. */
 export async function rawSocket(port = 0, host = LOOPBACK): Promise<Socket> {
-  const socket = createSocket({ type: host.includes(':') ? 'udp6' : 'udp4', recvBufferSize: 1 << 21 })
+  const socket = createSocket({
+    type: host.includes(':') ? 'udp6' : 'udp4',
+    recvBufferSize: 1 << 21,
+  })
   socket.on('error', () => {})
   onTestFinished(() => void socket.close())
   socket.bind(port, host)

@@ -3,20 +3,12 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { collect, dial, dialOpen, echo, freshKey, identity, roundTrip } from '../dtls/support.js'
 import { DtlsPeer } from '../support/dtls-peer.js'
 import { MESSAGE, recordsOf, TYPE } from '../support/dtls-wire.js'
 import { LossyProxy } from '../support/lossy-proxy.js'
 import { seeded, seededBytes } from '../support/random.js'
 import { waitFor } from '../support/wait.js'
-import {
-  collect,
-  dial,
-  dialOpen,
-  echo,
-  freshKey,
-  identity,
-  roundTrip,
-} from '../dtls/support.js'
 
 const seeds = [1, 2, 3, 4, 5, 6, 7, 8]
 const SUITES = ['PSK-AES128-CCM8', 'DHE-PSK-AES128-GCM-SHA256'] as const
@@ -80,27 +72,35 @@ describe.each(SUITES)('lossy/dtls with %s', (ciphers) => {
 })
 
 describe('lossy/dtls', () => {
-  it.each([1, 2, 4])("sends the lost last flight again (the server's, lost %i times)", async (times) => {
-    const key = freshKey()
-    const { server, port } = await echo({ psk: { [identity]: key }, ...quick })
-    let lost = 0
-    const proxy = await LossyProxy.start(port, {
-      pass: (datagram, direction) => {
-        const last = recordsOf(datagram).some(
-          ({ type, epoch }) => type === TYPE.changeCipherSpec || (type === TYPE.handshake && epoch === 1),
-        )
-        if (direction === 'to server' || !last || lost >= times) return true
-        // The system may have put ChangeCipherSpec and Finished into datagrams of their own.
-        if (recordsOf(datagram).some(({ epoch }) => epoch === 1)) lost += 1
-        return false
-      },
-    })
-    const client = await dialOpen({ port: proxy.port, ...quick, psk: { identity, key } })
-    expect(lost).toBe(times)
-    expect(client.stats.retransmits).toBeGreaterThanOrEqual(times)
-    expect(server.stats).toMatchObject({ handshakesCompleted: 1, handshakesFailed: 0, sessions: 1 })
-    await roundTrip(client)
-  })
+  it.each([1, 2, 4])(
+    "sends the lost last flight again (the server's, lost %i times)",
+    async (times) => {
+      const key = freshKey()
+      const { server, port } = await echo({ psk: { [identity]: key }, ...quick })
+      let lost = 0
+      const proxy = await LossyProxy.start(port, {
+        pass: (datagram, direction) => {
+          const last = recordsOf(datagram).some(
+            ({ type, epoch }) =>
+              type === TYPE.changeCipherSpec || (type === TYPE.handshake && epoch === 1),
+          )
+          if (direction === 'to server' || !last || lost >= times) return true
+          // The system may have put ChangeCipherSpec and Finished into datagrams of their own.
+          if (recordsOf(datagram).some(({ epoch }) => epoch === 1)) lost += 1
+          return false
+        },
+      })
+      const client = await dialOpen({ port: proxy.port, ...quick, psk: { identity, key } })
+      expect(lost).toBe(times)
+      expect(client.stats.retransmits).toBeGreaterThanOrEqual(times)
+      expect(server.stats).toMatchObject({
+        handshakesCompleted: 1,
+        handshakesFailed: 0,
+        sessions: 1,
+      })
+      await roundTrip(client)
+    },
+  )
 
   it('sends the lost last flight again also after it has sent and received messages', async () => {
     const key = freshKey()
@@ -145,27 +145,30 @@ describe('lossy/dtls', () => {
     for (const [index, pause] of pauses.entries()) expect(pause).toBeGreaterThan(55 * 2 ** index)
   })
 
-  it.each(seeds.slice(0, 4))('damage never changes a message: it is lost instead (seed %i)', async (seed) => {
-    const key = freshKey()
-    const { port } = await echo({ psk: { [identity]: key } })
-    const proxy = await LossyProxy.start(port, { seed })
-    const client = await dialOpen({ port: proxy.port, psk: { identity, key } })
-    proxy.weather = { flip: 0.5 }
-    const random = seeded(seed)
-    const sent = new Set<string>()
-    const got = collect(client)
-    for (let index = 0; index < 400; index += 1) {
-      const message = seededBytes(random, 1 + Math.floor(random() * 300))
-      sent.add(message.toString('hex'))
-      client.send(message)
-      if (index % 20 === 19) await sleep(2)
-    }
-    await waitFor('some echoes', () => got.length > 40)
-    expect(proxy.counts.flipped).toBeGreaterThan(100)
-    expect(got.every((message) => sent.has(message.toString('hex')))).toBe(true)
-    proxy.weather = {}
-    await roundTrip(client)
-  })
+  it.each(seeds.slice(0, 4))(
+    'damage never changes a message: it is lost instead (seed %i)',
+    async (seed) => {
+      const key = freshKey()
+      const { port } = await echo({ psk: { [identity]: key } })
+      const proxy = await LossyProxy.start(port, { seed })
+      const client = await dialOpen({ port: proxy.port, psk: { identity, key } })
+      proxy.weather = { flip: 0.5 }
+      const random = seeded(seed)
+      const sent = new Set<string>()
+      const got = collect(client)
+      for (let index = 0; index < 400; index += 1) {
+        const message = seededBytes(random, 1 + Math.floor(random() * 300))
+        sent.add(message.toString('hex'))
+        client.send(message)
+        if (index % 20 === 19) await sleep(2)
+      }
+      await waitFor('some echoes', () => got.length > 40)
+      expect(proxy.counts.flipped).toBeGreaterThan(100)
+      expect(got.every((message) => sent.has(message.toString('hex')))).toBe(true)
+      proxy.weather = {}
+      await roundTrip(client)
+    },
+  )
 
   it('a repeated datagram is delivered once (RFC 6347 section 4.1.2.6)', async () => {
     const key = freshKey()
@@ -177,7 +180,9 @@ describe('lossy/dtls', () => {
     for (let index = 0; index < 50; index += 1) client.send(`message ${index}`)
     await waitFor('all echoes', () => got.length >= 50)
     await sleep(50)
-    expect(got.map(String).sort()).toEqual(Array.from({ length: 50 }, (_, i) => `message ${i}`).sort())
+    expect(got.map(String).sort()).toEqual(
+      Array.from({ length: 50 }, (_, i) => `message ${i}`).sort(),
+    )
     const [session] = [...server.sessions]
     expect(session?.stats.messagesReceived).toBe(50)
   })

@@ -48,16 +48,16 @@ export class DtlsPeer {
   /** Datagrams that came. */
   datagrams = 0
   /** The first flight's datagrams, to be sent again. */
-  helloWithCookie = Buffer.alloc(0)
+  helloWithCookie: Buffer = Buffer.alloc(0)
   /** ClientKeyExchange, ChangeCipherSpec, Finished. */
   lastFlight: Buffer[] = []
   readonly #options: PeerOptions
   readonly #transcript: Buffer[] = []
-  #master = Buffer.alloc(0)
-  #exchange = Buffer.alloc(0)
-  #finished = Buffer.alloc(0)
+  #master: Buffer = Buffer.alloc(0)
+  #exchange: Buffer = Buffer.alloc(0)
+  #finished: Buffer = Buffer.alloc(0)
   #keys: Keys | undefined
-  #sequences: [number, number] = [0, 0]
+  readonly #sequences: [number, number] = [0, 0]
 
   private constructor(options: PeerOptions, socket: Socket) {
     this.#options = options
@@ -138,11 +138,7 @@ export class DtlsPeer {
     this.#transcript.push(exchange)
     this.#exchange = exchange
     const hash = createHash('sha256').update(Buffer.concat(this.#transcript)).digest()
-    const finished = message(
-      MESSAGE.finished,
-      3,
-      prf(this.#master, 'client finished', hash, 12),
-    )
+    const finished = message(MESSAGE.finished, 3, prf(this.#master, 'client finished', hash, 12))
     this.#finished = finished
     this.lastFlight = [
       this.plain(TYPE.handshake, exchange),
@@ -196,7 +192,9 @@ export class DtlsPeer {
     const explicit = explicitNonce(1, sequence)
     const nonce = Buffer.concat([keys.writeSalt, explicit])
     const cipher = createCipheriv('aes-128-gcm', keys.write, nonce)
-    cipher.setAAD(Buffer.concat([explicit, Buffer.from([type]), u16(DTLS12), u16(plaintext.length)]))
+    cipher.setAAD(
+      Buffer.concat([explicit, Buffer.from([type]), u16(DTLS12), u16(plaintext.length)]),
+    )
     const sealed = Buffer.concat([cipher.update(plaintext), cipher.final()])
     return record(type, 1, sequence, Buffer.concat([explicit, sealed, cipher.getAuthTag()]))
   }
@@ -209,13 +207,20 @@ export class DtlsPeer {
     const keys = this.#keys as Keys
     const explicit = fragment.subarray(0, EXPLICIT_NONCE)
     const length = fragment.length - EXPLICIT_NONCE - TAG
-    const decipher = createDecipheriv('aes-128-gcm', keys.read, Buffer.concat([keys.readSalt, explicit]))
+    const decipher = createDecipheriv(
+      'aes-128-gcm',
+      keys.read,
+      Buffer.concat([keys.readSalt, explicit]),
+    )
     // epoch and sequence number as they are in the header (RFC 5246 section 6.2.3.3)
     const sequence = whole.subarray(3, RECORD_HEADER - 2)
     decipher.setAAD(Buffer.concat([sequence, Buffer.from([type]), u16(DTLS12), u16(length)]))
     decipher.setAuthTag(fragment.subarray(-TAG))
     try {
-      return Buffer.concat([decipher.update(fragment.subarray(EXPLICIT_NONCE, -TAG)), decipher.final()])
+      return Buffer.concat([
+        decipher.update(fragment.subarray(EXPLICIT_NONCE, -TAG)),
+        decipher.final(),
+      ])
     } catch {
       return undefined
     }
@@ -232,7 +237,12 @@ export class DtlsPeer {
   #derive(serverRandom: Buffer): void {
     const { key } = this.#options
     // RFC 4279 section 2: as many zeros as the key has bytes, then the key
-    const premaster = Buffer.concat([u16(key.length), Buffer.alloc(key.length), u16(key.length), key])
+    const premaster = Buffer.concat([
+      u16(key.length),
+      Buffer.alloc(key.length),
+      u16(key.length),
+      key,
+    ])
     const randoms = Buffer.concat([this.random, serverRandom])
     this.#master = prf(premaster, 'master secret', randoms, 48)
     const block = prf(

@@ -117,9 +117,19 @@ export function clientHelloBody(parts: HelloParts = {}): Buffer {
 }
 
 /** A datagram with a ClientHello. */
-export function clientHello(parts: HelloParts = {}, sequence = 0, recordSequence = sequence): Buffer {
+export function clientHello(
+  parts: HelloParts = {},
+  sequence = 0,
+  recordSequence = sequence,
+): Buffer {
   const body = clientHelloBody(parts)
-  return record(TYPE.handshake, 0, recordSequence, message(MESSAGE.clientHello, sequence, body), DTLS10)
+  return record(
+    TYPE.handshake,
+    0,
+    recordSequence,
+    message(MESSAGE.clientHello, sequence, body),
+    DTLS10,
+  )
 }
 
 export function alert(level: number, description: number, sequence = 0): Buffer {

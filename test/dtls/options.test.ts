@@ -1,0 +1,291 @@
+// Options: what each refuses, and that each does what it says.
+
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, it } from 'vitest'
+import { connect, createServer } from '../../src/dtls/index.js'
+import { recordsOf } from '../support/dtls-wire.js'
+import { LossyProxy } from '../support/lossy-proxy.js'
+import { describeWithPeers } from '../support/peers.js'
+import { freeUdpPort } from '../support/ports.js'
+import { start } from '../support/process.js'
+import { waitFor } from '../support/wait.js'
+import {
+  dial,
+  dialOpen,
+  echo,
+  failureNumber,
+  failureOf,
+  freshKey,
+  identity,
+  LOOPBACK,
+  listen,
+  nextMessage,
+  openPair,
+  rawSocket,
+  roundTrip,
+  serve,
+  silentPort,
+} from './support.js'
+
+const key = freshKey()
+const psk = { identity, key }
+
+describe('dtls/options', () => {
+  it.each([
+    ['handshakeTimeout', -1, 'MCBN_OPTION_RANGE'],
+    ['handshakeTimeout', 1.5, 'MCBN_OPTION_RANGE'],
+    ['handshakeTimeout', '10', 'MCBN_OPTION_TYPE'],
+    ['lookupTimeout', Number.NaN, 'MCBN_OPTION_RANGE'],
+    ['idleTimeout', 2 ** 31, 'MCBN_OPTION_RANGE'],
+    ['retransmitTimeout', 9, 'MCBN_OPTION_RANGE'],
+    ['retransmitTimeout', 60_001, 'MCBN_OPTION_RANGE'],
+    ['mtu', 255, 'MCBN_OPTION_RANGE'],
+    ['mtu', 16_385, 'MCBN_OPTION_RANGE'],
+    ['mtu', null, 'MCBN_OPTION_TYPE'],
+    ['highWaterMark', 0, 'MCBN_OPTION_RANGE'],
+    ['recvBufferSize', -1, 'MCBN_OPTION_RANGE'],
+    ['sendBufferSize', 'big', 'MCBN_OPTION_TYPE'],
+    ['ALPNProtocols', 'coap', 'MCBN_OPTION_TYPE'],
+    ['ALPNProtocols', [''], 'MCBN_OPTION_RANGE'],
+    ['ALPNProtocols', ['x'.repeat(256)], 'MCBN_OPTION_RANGE'],
+    ['ciphers', 42, 'MCBN_OPTION_TYPE'],
+    ['ciphers', 'NONSENSE', 'MCBN_CIPHERS_INVALID'],
+    ['ciphers', 'AES128-SHA', 'MCBN_CIPHERS_INVALID'],
+    ['ciphers', 'ECDHE-RSA-AES128-GCM-SHA256', 'MCBN_CIPHERS_INVALID'],
+    ['ciphers', 'RSA-PSK-AES128-GCM-SHA256', 'MCBN_CIPHERS_INVALID'],
+    ['ciphers', 'TLS_AES_128_GCM_SHA256', 'MCBN_CIPHERS_INVALID'],
+    ['ciphers', 'PSK-NULL-SHA256', 'MCBN_CIPHERS_INVALID'],
+    ['ciphers', 'PSK-AES128-CCM8\0', 'MCBN_OPTION_RANGE'],
+    ['psk', undefined, 'MCBN_OPTION_TYPE'],
+    ['psk', 42, 'MCBN_OPTION_TYPE'],
+    ['psk', null, 'MCBN_OPTION_TYPE'],
+    ['psk', Buffer.alloc(32, 1), 'MCBN_OPTION_TYPE'],
+  ])('%s: refuses %j on both sides (%s)', (name, value, code) => {
+    const refused = expect.objectContaining({ code, kind: 'usage' })
+    expect(() => createServer({ psk: {}, [name]: value })).toThrow(refused)
+    expect(() => dial({ port: 9, psk, [name]: value })).toThrow(refused)
+  })
+
+  it.each([
+    ['port', 0],
+    ['port', 65_536],
+    ['port', 'eight'],
+    ['port', undefined],
+    ['localPort', -1],
+    ['localAddress', 'localhost'],
+    ['family', 5],
+    ['host', 42],
+    ['host', 'a\0b'],
+    ['servername', 42],
+    ['servername', 'x'.repeat(256)],
+  ])('of a client: %s refuses %j', (name, value) => {
+    const options = { port: 9, psk, [name]: value }
+    expect(() => connect(options as never)).toThrow(expect.objectContaining({ kind: 'usage' }))
+  })
+
+  it.each([
+    ['maxSessions', 0],
+    ['maxSessionsPerHost', -1],
+    ['unknownIdentity', 'hide'],
+    ['reusePort', 1],
+    ['ipv6Only', 'yes'],
+    ['pskIdentityHint', 42],
+  ])('of a server: %s refuses %j', (name, value) => {
+    const refused = expect.objectContaining({ kind: 'usage' })
+    expect(() => createServer({ psk: {}, [name]: value } as never)).toThrow(refused)
+  })
+
+  it.each([undefined, null, 42, 'text'])('refuses %s instead of options', (bad) => {
+    const refused = expect.objectContaining({ code: 'MCBN_OPTION_TYPE' })
+    expect(() => connect(bad as never)).toThrow(refused)
+    expect(() => createServer(bad as never)).toThrow(refused)
+  })
+})
+
+describe('dtls/timeouts', () => {
+  it('nobody answers: MCBN_HANDSHAKE_TIMEOUT that says so', async () => {
+    const socket = dial({ port: await silentPort(), handshakeTimeout: 150, psk })
+    const error = await failureOf(socket)
+    expect(error).toMatchObject({ code: 'MCBN_HANDSHAKE_TIMEOUT', kind: 'transport' })
+    expect(error.message).toContain('nobody answered')
+  })
+
+  it('half-way: both sides give up by their own deadline', async () => {
+    const { server, port, failures } = await echo({
+      psk: { [identity]: key },
+      handshakeTimeout: 200,
+    })
+    let count = 0
+    const proxy = await LossyProxy.start(port, { pass: () => count++ < 3 })
+    const error = await failureOf(dial({ port: proxy.port, handshakeTimeout: 300, psk }))
+    expect(error.code).toBe('MCBN_HANDSHAKE_TIMEOUT')
+    expect(error.message).not.toContain('nobody answered')
+    expect((await failureNumber(failures, 1)).code).toBe('MCBN_HANDSHAKE_TIMEOUT')
+    expect(server.stats).toMatchObject({ sessions: 0, handshakesFailed: 1 })
+  })
+
+  it('nobody is there: MCBN_CONNECTION_FAILED at once, with what the system says', async () => {
+    const started = performance.now()
+    const error = await failureOf(dial({ port: await freeUdpPort(), psk }))
+    expect(error).toMatchObject({ code: 'MCBN_CONNECTION_FAILED', kind: 'transport' })
+    expect(error.message).toContain('ECONNREFUSED')
+    expect(performance.now() - started).toBeLessThan(5_000)
+  })
+
+  it('a name that does not exist: MCBN_CONNECTION_FAILED with the resolver’s error as cause', async () => {
+    const error = await failureOf(dial({ host: 'does-not-exist.invalid', port: 9, psk }))
+    expect(error.code).toBe('MCBN_CONNECTION_FAILED')
+    expect(error.cause).toBeInstanceOf(Error)
+  })
+
+  it('idleTimeout ends a silent session on both sides, and traffic in either direction keeps it', async () => {
+    const { client, server } = await openPair({ idleTimeout: 300 })
+    server.on('message', () => {})
+    for (let round = 0; round < 5; round += 1) {
+      await sleep(120)
+      client.send('still here')
+    }
+    expect([client.readyState, server.readyState]).toEqual(['open', 'open'])
+    const errors: Error[] = []
+    client.on('error', (error) => errors.push(error))
+    server.on('error', (error) => errors.push(error))
+    await Promise.all([client.closed, server.closed])
+    await sleep(1)
+    // Whoever is first says close_notify, so the other may not have to time out itself.
+    expect(errors.length).toBeGreaterThan(0)
+    for (const error of errors) expect(error).toMatchObject({ code: 'MCBN_IDLE_TIMEOUT' })
+  })
+
+  it('idleTimeout is not fooled by a stranger’s datagrams', async () => {
+    const { server, port } = await serve({ psk: { [identity]: key }, idleTimeout: 250 })
+    const proxy = await LossyProxy.start(port)
+    await dialOpen({ port: proxy.port, psk })
+    await waitFor('the session', () => server.stats.sessions === 1)
+    const noise = setInterval(() => proxy.inject(Buffer.alloc(60, 0x17), 'to server'), 20)
+    try {
+      await waitFor('its end', () => server.stats.sessions === 0, 5_000)
+    } finally {
+      clearInterval(noise)
+    }
+  })
+
+  it('a silent server with another key is named, before the deadline', async () => {
+    // Everything that the server says after its first flight is lost: so it is with servers that drop a
+    // Finished they cannot read (RFC 6347 section 4.1.2.7).
+    const { port } = await echo({ psk: { [identity]: freshKey() } })
+    const proxy = await LossyProxy.start(port, {
+      pass: (datagram, direction) =>
+        direction === 'to server' || recordsOf(datagram).every(({ type }) => type === 22),
+    })
+    const options = { port: proxy.port, retransmitTimeout: 50, handshakeTimeout: 8_000, psk }
+    const started = performance.now()
+    const error = await failureOf(dial(options))
+    expect(error).toMatchObject({ code: 'MCBN_PSK_MISMATCH', kind: 'peer' })
+    expect(performance.now() - started).toBeLessThan(7_500)
+  })
+})
+
+describeWithPeers(['openssl'], 'dtls/openssl s_server with another key', () => {
+  it('falls silent, and is named long before the deadline', async () => {
+    const port = await freeUdpPort()
+    const args = ['s_server', '-dtls1_2', '-accept', `${LOOPBACK}:${port}`, '-nocert', '-quiet']
+    const server = start('openssl', [...args, '-psk', '00'.repeat(31).concat('01')], {
+      foreign: true,
+    })
+    await sleep(300)
+    const options = { port, retransmitTimeout: 50, handshakeTimeout: 8_000, psk }
+    const started = performance.now()
+    const error = await failureOf(dial(options))
+    expect(error.code, server.report()).toBe('MCBN_PSK_MISMATCH')
+    expect(performance.now() - started).toBeLessThan(7_500)
+  })
+})
+
+describe('dtls/addresses', () => {
+  it('IPv6', async () => {
+    const server = createServer({ psk: { [identity]: key } }, (socket) => {
+      socket.on('message', (message) => socket.send(message))
+    })
+    const port = await listen(server, '::1')
+    expect(server.address()).toMatchObject({ address: '::1', family: 'IPv6' })
+    const client = await dialOpen({ host: '::1', port, psk })
+    expect(client.remoteFamily).toBe('IPv6')
+    await roundTrip(client)
+  })
+
+  it('no host listens on IPv6 and IPv4; ipv6Only on one', async () => {
+    const both = createServer({ psk: { [identity]: key } })
+    both.listen(0)
+    await once(both, 'listening')
+    const port = both.address()?.port as number
+    await dialOpen({ port, psk })
+    await dialOpen({ host: '::1', port, psk })
+    await both.close()
+    const one = createServer({ psk: { [identity]: key }, ipv6Only: true })
+    const other = await listen(one, '::')
+    await dialOpen({ host: '::1', port: other, psk })
+    const error = await failureOf(dial({ port: other, psk }))
+    expect(error.code).toBe('MCBN_CONNECTION_FAILED')
+  })
+
+  it('names, for servers and clients', async () => {
+    const server = createServer({ psk: { [identity]: key } })
+    const port = await listen(server, 'localhost')
+    await dialOpen({ host: 'localhost', port, psk })
+    await dialOpen({ host: 'localhost', family: 4, port, psk })
+  })
+
+  it('localAddress and localPort are where the client comes from', async () => {
+    const { server, port } = await serve({ psk: { [identity]: key } })
+    const accepted = once(server, 'secureConnection')
+    const localPort = await freeUdpPort()
+    await dialOpen({ port, localAddress: '127.0.0.9', localPort, psk })
+    expect((await accepted)[0]).toMatchObject({ remoteAddress: '127.0.0.9', remotePort: localPort })
+    const taken = (await rawSocket()).address().port
+    const error = await failureOf(dial({ port, localAddress: LOOPBACK, localPort: taken, psk }))
+    expect(error.code).toBe('MCBN_CONNECTION_FAILED')
+    expect(error.message).toContain('EADDRINUSE')
+  })
+
+  it('reusePort lets two servers share a port', async () => {
+    const first = createServer({ psk: {}, reusePort: true })
+    const port = await listen(first)
+    await listen(createServer({ psk: {}, reusePort: true }), LOOPBACK, port)
+  })
+})
+
+describe('dtls/mtu', () => {
+  it.each(['DHE-PSK-AES128-GCM-SHA256', 'PSK-AES128-CCM8'])(
+    'of 256 bytes: no datagram of a handshake with %s is larger, on either side',
+    async (ciphers) => {
+      const settings = { ciphers, mtu: 256, ALPNProtocols: ['a'.repeat(120), 'coap'] }
+      const { port } = await echo({
+        psk: { [identity]: key },
+        pskIdentityHint: 'hint',
+        ...settings,
+      })
+      const sizes: number[] = []
+      const proxy = await LossyProxy.start(port, { pass: ({ length }) => sizes.push(length) > 0 })
+      const long = 'i'.repeat(256)
+      const servername = `${'label.'.repeat(20)}example`
+      const client = await dialOpen({ port: proxy.port, ...settings, servername, psk })
+      expect(Math.max(...sizes)).toBeLessThanOrEqual(256)
+      expect(client.maxDatagramSize).toBeLessThan(256)
+      const answer = nextMessage(client)
+      client.send(Buffer.alloc(client.maxDatagramSize, 1))
+      expect(await answer).toHaveLength(client.maxDatagramSize)
+      expect(Math.max(...sizes)).toBeLessThanOrEqual(256)
+      // A ClientKeyExchange that does not fit one datagram.
+      const { port: other } = await echo({ psk: { [long]: key }, ...settings })
+      await roundTrip(await dialOpen({ port: other, ...settings, psk: { identity: long, key } }))
+    },
+  )
+
+  it('of 16,384 bytes carries messages of 16 KB less the overhead', async () => {
+    const { client, server } = await openPair({ mtu: 16_384 })
+    const answer = nextMessage(server)
+    client.send(Buffer.alloc(client.maxDatagramSize, 9))
+    expect((await answer).length).toBeGreaterThan(16_300)
+  })
+})
