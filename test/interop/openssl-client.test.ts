@@ -26,6 +26,11 @@ function client(port: number, args: readonly string[], settings: Settings = {}):
   })
 }
 
+/** OpenSSL 3.0, which is in Node 20, does not yet answer a bad binder as RFC 8446 section 4.2.11 says. */
+const BAD_BINDER = process.versions.openssl?.startsWith('3.0.')
+  ? 'illegal parameter'
+  : 'decrypt error'
+
 const WITHOUT_EXTENDED_MASTER_SECRET = `
 openssl_conf = all
 [all]
@@ -152,7 +157,7 @@ describeWithPeers(['openssl'], 'interop/openssl: s_client against an mcbn server
   })
 
   describe.each([
-    ['TLS 1.3', 'tls', ['-tls1_3'], 'illegal parameter'],
+    ['TLS 1.3', 'tls', ['-tls1_3'], BAD_BINDER],
     ['TLS 1.2', 'tls', ['-tls1_2', '-cipher', 'PSK'], 'bad record mac'],
     ['DTLS 1.2', 'dtls', ['-dtls1_2', '-cipher', 'PSK'], 'decrypt error'],
   ] as const)('%s', (_name, transport, args, alert) => {
