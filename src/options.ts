@@ -36,6 +36,11 @@ export function booleanOption(name: string, value: unknown, otherwise: boolean):
   throw new McbnError('MCBN_OPTION_TYPE', `${name}: expected a boolean, got ${typeName(value)}`)
 }
 
+export function functionOption<Value>(name: string, value: Value | undefined): Value | undefined {
+  if (value === undefined || typeof value === 'function') return value
+  throw new McbnError('MCBN_OPTION_TYPE', `${name}: expected a function, got ${typeName(value)}`)
+}
+
 /** A string without NUL, which would end it early inside OpenSSL. Absent: undefined. */
 export function stringOption(name: string, value: unknown, maxBytes = 65_535): string | undefined {
   if (value === undefined) return undefined
@@ -47,7 +52,10 @@ export function stringOption(name: string, value: unknown, maxBytes = 65_535): s
   }
   const bytes = Buffer.byteLength(value)
   if (bytes > maxBytes) {
-    throw new McbnError('MCBN_OPTION_RANGE', `${name}: expected at most ${maxBytes} bytes, got ${bytes}`)
+    throw new McbnError(
+      'MCBN_OPTION_RANGE',
+      `${name}: expected at most ${maxBytes} bytes, got ${bytes}`,
+    )
   }
   return value
 }

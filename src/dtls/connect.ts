@@ -1,5 +1,5 @@
 import { lookup as dnsLookup } from 'node:dns'
-import { isIP } from 'node:net'
+import { isIP, type LookupFunction } from 'node:net'
 import { McbnError } from '../errors.js'
 import { askClientKey, type ClientKey, clientKey, isClientLookup } from '../keys/client-key.js'
 import { clientContext } from '../native/context.js'
@@ -12,7 +12,13 @@ import type {
   NativeSessionQuestion,
 } from '../native/dtls.js'
 import { toError } from '../native/failure.js'
-import { integerOption, objectOption, servernameOption, stringOption } from '../options.js'
+import {
+  functionOption,
+  integerOption,
+  objectOption,
+  servernameOption,
+  stringOption,
+} from '../options.js'
 import { refuseNul } from '../psk/identity.js'
 import type { PskClientSource } from '../psk/types.js'
 import type { EndpointListener, IoThread } from './io-thread.js'
@@ -59,6 +65,7 @@ interface Target {
   readonly localAddress: string
   readonly localPort: number
   readonly servername: string
+  readonly lookup: LookupFunction
 }
 
 interface ClientSettings extends Omit<ResolvedDtlsOptions, 'context'> {
@@ -85,6 +92,7 @@ function targetOf(options: DtlsConnectOptions): Target {
     localAddress: localAddress ?? '',
     localPort: portOption('localPort', options.localPort ?? 0, 0),
     servername: servernameOption(options.servername) ?? '',
+    lookup: functionOption('lookup', options.lookup) ?? dnsLookup,
   }
 }
 
@@ -97,6 +105,8 @@ class Client implements EndpointListener, SocketHome {
   readonly #settings: ClientSettings
   #cancelLookup: (() => void) | undefined
   #lookupError: McbnError | undefined
+  /** Of the host's name, those that were not tried. */
+  #addresses: string[] = []
   #batched = false
   #released = false
   readonly #onAbort = () => void this.#socket.destroy(this.#settings.signal?.reason as Error)
@@ -121,12 +131,29 @@ class Client implements EndpointListener, SocketHome {
   }
 
   #resolve(): void {
-    const { host, family } = this.#settings.target
+    const { host, family, lookup } = this.#settings.target
     if (isIP(host) !== 0) return this.#open(host)
-    dnsLookup(host, { family }, (error, address) => {
+    lookup(host, { family, all: true }, (error, found) => {
       if (error) return this.#fail(connectionFailed(`${host}: ${error.message}`, error))
-      this.#open(address)
+      this.#addresses = typeof found === 'string' ? [found] : found.map(({ address }) => address)
+      const first = this.#addresses.shift()
+      if (first === undefined)
+        return this.#fail(connectionFailed(`${host} has no address`, undefined))
+      this.#open(first)
     })
+  }
+
+  /**
+   * A name can have addresses at which nobody listens: `localhost` is `::1` as well as `127.0.0.1`.
+   *
+   * @returns whether there was another one to try.
+   */
+  #openNext(): boolean {
+    const next = this.#addresses.shift()
+    if (next === undefined) return false
+    this.thread.native.closeEndpoint(this.endpoint)
+    this.#open(next)
+    return true
   }
 
   #open(address: string): void {
@@ -147,8 +174,7 @@ class Client implements EndpointListener, SocketHome {
       ...key,
     }
     const bound: NativeBound = this.thread.native.connect(this.endpoint, context, options)
-    key?.key.fill(0)
-    if ('error' in bound) {
+    if ('error' in bound && !this.#openNext()) {
       const error = systemError(bound.error, address, target.port)
       this.#fail(connectionFailed(error.message, error))
     }
@@ -161,6 +187,7 @@ class Client implements EndpointListener, SocketHome {
   // ---- from the I/O thread ------------------------------------------------------------------------
 
   onOpened(_session: number, details: NativeOpenedSession): void {
+    this.#settings.key?.key.fill(0)
     this.#socket.onOpened(details, undefined)
   }
 
@@ -198,6 +225,7 @@ class Client implements EndpointListener, SocketHome {
   }
 
   onRefused(_session: number, { failure }: NativeEnding): void {
+    if (failure?.code === 'MCBN_CONNECTION_FAILED' && this.#openNext()) return
     const error = this.#lookupError ?? (failure && toError(failure))
     this.#fail(
       error ?? connectionFailed('the server closed before the handshake was done', undefined),

@@ -1,5 +1,6 @@
 // The options of mcbn/dtls and their defaults.
 
+import type { LookupFunction } from 'node:net'
 import type { PskClientSource, PskSource } from '../psk/types.js'
 
 /** What server and client have in common. */
@@ -129,6 +130,13 @@ export interface DtlsConnectOptions extends DtlsOptions {
   readonly localPort?: number
   /** 4 or 6: the addresses to choose from; 0 both. @defaultValue 0 */
   readonly family?: 0 | 4 | 6
+  /**
+   * Finds a name's addresses, as in node:net; called with `all: true`. They are tried in order until at
+   * one of them somebody listens.
+   *
+   * @defaultValue dns.lookup
+   */
+  readonly lookup?: LookupFunction
   /**
    * The name to ask the server for (RFC 6066 section 3): a host name, never an address.
    *

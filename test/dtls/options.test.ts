@@ -1,6 +1,7 @@
 // Options: what each refuses, and that each does what it says.
 
 import { once } from 'node:events'
+import { isIP, type LookupFunction } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { connect, createServer } from '../../src/dtls/index.js'
@@ -75,6 +76,7 @@ describe('dtls/options', () => {
     ['localPort', -1],
     ['localAddress', 'localhost'],
     ['family', 5],
+    ['lookup', 'dns'],
     ['host', 42],
     ['host', 'a\0b'],
     ['servername', 42],
@@ -234,6 +236,26 @@ describe('dtls/addresses', () => {
     const port = await listen(server, 'localhost')
     await dialOpen({ host: 'localhost', port, psk })
     await dialOpen({ host: 'localhost', family: 4, port, psk })
+  })
+
+  it('a name with addresses at which nobody listens: the next is tried, as with localhost', async () => {
+    const { port } = await echo({ psk: { [identity]: key } })
+    const asked: unknown[] = []
+    const lookup: LookupFunction = (host, options, callback) => {
+      asked.push([host, options.all])
+      const addresses = ['::1', '127.0.0.5', LOOPBACK]
+      callback(
+        null,
+        addresses.map((address) => ({ address, family: isIP(address) })),
+      )
+    }
+    await roundTrip(await dialOpen({ host: 'vault.example', port, lookup, psk }))
+    expect(asked).toEqual([['vault.example', true]])
+    const nobody = await failureOf(dial({ host: 'x', port: await freeUdpPort(), lookup, psk }))
+    expect(nobody.code).toBe('MCBN_CONNECTION_FAILED')
+    const none: LookupFunction = (_host, _options, callback) => callback(null, [])
+    const error = await failureOf(dial({ host: 'x', port, lookup: none, psk }))
+    expect(error.code).toBe('MCBN_CONNECTION_FAILED')
   })
 
   it('localAddress and localPort are where the client comes from', async () => {
