@@ -18,9 +18,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { repositoryRoot } from '../support/paths.js'
 import { run } from '../support/process.js'
 
-let cache: string
-
 const require = createRequire(import.meta.url)
+/** Nothing may lead the installed package to this repository's binaries. */
+const plain = { MCBN_PREBUILD: undefined }
+/** Empty at first: what this machine has fetched before must not help. */
+let cache: string
 const published = [
   'native',
   'src',
@@ -154,7 +156,7 @@ describe('package', () => {
   async function program(source: string) {
     const file = join(project, 'program.mjs')
     writeFileSync(file, source)
-    return await run(process.execPath, [file], { cwd: project })
+    return await run(process.execPath, [file], { cwd: project, foreign: true, env: plain })
   }
 })
 
@@ -178,8 +180,8 @@ function stage(folder: string): string {
   if (prebuilds) {
     cpSync(prebuilds, join(folder, 'prebuilds'), { recursive: true })
   } else {
-    const load = require('node-gyp-build') as { resolve(folder: string): string }
-    const binary = load.resolve(repositoryRoot)
+    // Not the sanitized one that MCBN_PREBUILD may name: users never get that.
+    const binary = join(repositoryRoot, 'build', 'Release', 'mcbn.node')
     mkdirSync(join(folder, 'prebuilds', tuple), { recursive: true })
     cpSync(binary, join(folder, 'prebuilds', tuple, 'mcbn.node'))
   }
@@ -215,8 +217,7 @@ async function compile(folder: string): Promise<void> {
 }
 
 async function npm(folder: string, ...args: readonly string[]) {
-  // An empty cache: what this machine has fetched before must not help.
-  const env = { npm_config_cache: cache }
+  const env = { ...plain, npm_config_cache: cache }
   const child = await run('npm', args, { cwd: folder, foreign: true, lifetime: 100_000, env })
   expect(child.exit.code, child.report()).toBe(0)
   return child
