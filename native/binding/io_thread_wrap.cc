@@ -156,7 +156,8 @@ void IoThreadWrap::deliver(Napi::Env env, Napi::Function onBatch, Context* conte
     const Napi::HandleScope scope(env);
     const size_t bytes = batch.rows.size() * sizeof(EventRow);
     Napi::ArrayBuffer rows = Napi::ArrayBuffer::New(env, bytes);
-    if (rows.IsEmpty()) return;  // the environment is ending: a worker is terminated, an unref'd server left
+    if (rows.IsEmpty())
+      return;  // the environment is ending: a worker is terminated, an unref'd server left
     std::memcpy(rows.Data(), batch.rows.data(), bytes);
     Napi::Array details = Napi::Array::New(env, batch.details.size());
     for (uint32_t i = 0; i < batch.details.size(); ++i) {
@@ -168,8 +169,7 @@ void IoThreadWrap::deliver(Napi::Env env, Napi::Function onBatch, Context* conte
   }
 }
 
-// ---- endpoints
-// --------------------------------------------------------------------------------------
+// ---- endpoints ---------------------------------------------------------------------------------
 
 Napi::Value IoThreadWrap::listen(const Napi::CallbackInfo& info) {
   const Napi::Object given = info[2].As<Napi::Object>();
@@ -254,8 +254,7 @@ void IoThreadWrap::closeEndpoint(const Napi::CallbackInfo& info) {
   });
 }
 
-// ---- sessions
-// ---------------------------------------------------------------------------------------
+// ---- sessions ----------------------------------------------------------------------------------
 
 Napi::Value IoThreadWrap::submit(const Napi::CallbackInfo& info) {
   const auto rows = viewOf(info[0]);
@@ -349,8 +348,7 @@ Napi::Value IoThreadWrap::exportKeyingMaterial(const Napi::CallbackInfo& info) {
   return buffer;
 }
 
-// ---- figures
-// ----------------------------------------------------------------------------------------
+// ---- figures -----------------------------------------------------------------------------------
 
 Napi::Value IoThreadWrap::endpointStats(const Napi::CallbackInfo& info) {
   EndpointStats stats;

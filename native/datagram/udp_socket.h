@@ -52,6 +52,7 @@ struct ReceiveResult {
   IoStatus status = IoStatus::Ok;
   std::span<const ReceivedDatagram> datagrams;  // empty unless Ok
   SystemError error;
+  bool more = false;  // every slot was filled: another call is worth its price
 };
 
 struct SendResult {

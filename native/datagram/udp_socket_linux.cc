@@ -97,8 +97,7 @@ SystemError UdpSocket::makeSlab(uint16_t batch) {
   return {};
 }
 
-// ---- receiving
-// --------------------------------------------------------------------------------------
+// ---- receiving ---------------------------------------------------------------------------------
 
 ReceiveResult UdpSocket::receiveBatch() {
   if (!isOpen()) return {IoStatus::Error, {}, {EBADF, "recvmmsg"}};
@@ -130,11 +129,10 @@ ReceiveResult UdpSocket::receiveBatch() {
       at += length;
     } while (at < train.size());
   }
-  return {IoStatus::Ok, slab.received, {}};
+  return {IoStatus::Ok, slab.received, {}, count == slab.batch};
 }
 
-// ---- sending
-// ----------------------------------------------------------------------------------------
+// ---- sending -----------------------------------------------------------------------------------
 
 // How many of the first datagrams can leave as one train.
 size_t UdpSocket::trainLength(std::span<const OutgoingDatagram> datagrams) const {

@@ -56,7 +56,8 @@ ReceiveResult UdpSocket::receiveBatch() {
   }
   if (count == 0 && slab.error) return {IoStatus::Error, {}, std::exchange(slab.error, {})};
   if (count == 0) return {IoStatus::Again, {}, {}};
-  return {IoStatus::Ok, {slab.received.data(), count}, {}};
+  const bool more = count == slab.batch || static_cast<bool>(slab.error);
+  return {IoStatus::Ok, {slab.received.data(), count}, {}, more};
 }
 
 SendResult UdpSocket::sendBatch(std::span<const OutgoingDatagram> datagrams) {

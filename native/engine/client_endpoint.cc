@@ -5,7 +5,8 @@
 namespace mcbn {
 namespace {
 
-constexpr int kBatchesPerTurn = 32;  // then others have their turn
+// Then deadlines, tasks and others have their turn. A batch may be 4,096 of them (UDP_GRO).
+constexpr size_t kDatagramsPerTurn = 2'048;
 
 }  // namespace
 
@@ -37,8 +38,9 @@ void ClientEndpoint::start(Milliseconds now) {
 }
 
 void ClientEndpoint::receive(Milliseconds now) {
-  for (int turn = 0; turn < kBatchesPerTurn; ++turn) {
+  for (size_t taken = 0; taken < kDatagramsPerTurn;) {
     const ReceiveResult result = socket_.receiveBatch();
+    taken += result.datagrams.size();
     if (result.status == IoStatus::Again) return;
     if (result.status == IoStatus::Error) return unreachable(result.error);
     enter(association_);
@@ -50,6 +52,7 @@ void ClientEndpoint::receive(Milliseconds now) {
     }
     leave();
     publishIfLarge();
+    if (!result.more) return;
   }
 }
 

@@ -13,8 +13,7 @@ SystemError Endpoint::watch() {
   return error;
 }
 
-// ---- sending
-// ----------------------------------------------------------------------------------------
+// ---- sending -----------------------------------------------------------------------------------
 
 void Endpoint::send(uint32_t session, ByteView message, Milliseconds now) {
   Association* association = find(session);
@@ -106,8 +105,7 @@ void Endpoint::setBlocked(bool blocked) {
   services_.poller.setWritable(socket_.fd(), blocked);
 }
 
-// ---- what sessions report
-// ---------------------------------------------------------------------------
+// ---- what sessions report ----------------------------------------------------------------------
 
 void Endpoint::report(EventKind kind, EventDetail detail) {
   events_.filling().add(kind, id_, current_ ? current_->id : 0, std::move(detail));

@@ -50,9 +50,9 @@ struct IoServices {
 
 // One session and whom it talks to.
 struct Association {
-  Association(uint32_t id, const Address& peer, std::shared_ptr<const Context> context,
+  Association(uint32_t number, const Address& remote, std::shared_ptr<const Context> context,
               const DtlsOptions& options)
-      : id(id), peer(peer), session(std::move(context), options) {}
+      : id(number), peer(remote), session(std::move(context), options) {}
 
   const uint32_t id;
   const Address peer;

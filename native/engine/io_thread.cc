@@ -102,8 +102,7 @@ Endpoint* IoThread::endpoint(uint32_t id) {
   return found == endpoints_.end() ? nullptr : found->second.get();
 }
 
-// ---- the I/O thread
-// ---------------------------------------------------------------------------------
+// ---- the I/O thread ----------------------------------------------------------------------------
 
 void IoThread::run() {
   while (!stopping_) {

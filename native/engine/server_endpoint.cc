@@ -12,7 +12,8 @@
 namespace mcbn {
 namespace {
 
-constexpr int kBatchesPerTurn = 32;  // then deadlines and others have their turn
+// Then deadlines, tasks and others have their turn. A batch may be 4,096 of them (UDP_GRO).
+constexpr size_t kDatagramsPerTurn = 2'048;
 
 uint64_t wallSeconds() {
   using std::chrono::system_clock;
@@ -62,12 +63,12 @@ void ServerEndpoint::start() {
   if (const SystemError error = watch()) report(EventKind::SocketError, error);
 }
 
-// ---- receiving
-// --------------------------------------------------------------------------------------
+// ---- receiving ---------------------------------------------------------------------------------
 
 void ServerEndpoint::receive(Milliseconds now) {
-  for (int turn = 0; turn < kBatchesPerTurn; ++turn) {
+  for (size_t taken = 0; taken < kDatagramsPerTurn;) {
     const ReceiveResult result = socket_.receiveBatch();
+    taken += result.datagrams.size();
     if (result.status == IoStatus::Again) return;
     if (result.status == IoStatus::Error) {
       // ICMP errors do not show on an unconnected socket; what does show concerns the socket
@@ -87,7 +88,7 @@ void ServerEndpoint::receive(Milliseconds now) {
     }
     publishIfLarge();
     flush();
-    if (blocked()) return;
+    if (blocked() || !result.more) return;
   }
 }
 
@@ -213,8 +214,7 @@ void ServerEndpoint::onOpened(Association& association) {
   }
 }
 
-// ---- time
-// -------------------------------------------------------------------------------------------
+// ---- time --------------------------------------------------------------------------------------
 
 void ServerEndpoint::expire(Milliseconds now) {
   while (const auto due = deadlines_.pop(now)) {
@@ -237,8 +237,7 @@ Milliseconds ServerEndpoint::idleDeadline(const Association& association) const 
   return counts ? association.active + options_.idle_timeout : kNever;
 }
 
-// ---- ending
-// -----------------------------------------------------------------------------------------
+// ---- ending ------------------------------------------------------------------------------------
 
 Association* ServerEndpoint::find(uint32_t session) {
   const auto found = associations_.find(session);

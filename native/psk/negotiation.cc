@@ -62,8 +62,7 @@ bool Negotiation::install(SSL_CTX* context, Role role, Transport transport) {
   return true;
 }
 
-// ---- the key is settled before OpenSSL asks
-// ---------------------------------------------------------
+// ---- the key is settled before OpenSSL asks ----------------------------------------------------
 
 bool Negotiation::resolve(Identity identity, Protocol protocol) {
   if (state_ != State::None) return !asking();  // a retransmission asks nobody twice
@@ -156,8 +155,7 @@ void Negotiation::settleUnknown(PskHash hash) {
   state_ = State::Decoy;
 }
 
-// ---- TLS 1.3 server
-// ---------------------------------------------------------------------------------
+// ---- TLS 1.3 server ----------------------------------------------------------------------------
 
 int Negotiation::onClientHello(SSL* ssl, int* alert, void*) {
   Negotiation* self = of(ssl);
@@ -266,8 +264,7 @@ SSL_SESSION* externalPskSession(SSL* ssl, std::span<const uint8_t> key, PskHash 
   return nullptr;
 }
 
-// ---- TLS 1.3 client
-// ---------------------------------------------------------------------------------
+// ---- TLS 1.3 client ----------------------------------------------------------------------------
 
 int Negotiation::onUseSession(SSL* ssl, const EVP_MD* md, const unsigned char** identity,
                               size_t* length, SSL_SESSION** session) {
@@ -290,8 +287,7 @@ int Negotiation::onUseSession(SSL* ssl, const EVP_MD* md, const unsigned char** 
   return 1;
 }
 
-// ---- (D)TLS 1.2
-// -------------------------------------------------------------------------------------
+// ---- (D)TLS 1.2 --------------------------------------------------------------------------------
 
 unsigned Negotiation::onServerKey(SSL* ssl, const char*, unsigned char* key, unsigned capacity) {
   // The identity OpenSSL passes ends at its first NUL; the screen has read the whole one.

@@ -28,6 +28,7 @@ constexpr std::string_view kSuite384 = "TLS_AES_256_GCM_SHA384";
 // 112 bits: refuses 1,024-bit Diffie-Hellman, which OpenSSL 3.0 would still pick for PSK suites at
 // level 1.
 constexpr int kSecurityLevel = 2;
+constexpr int kSmallestDhBits = 80;  // what a 1,024-bit group is worth
 
 using SecurityCallback = int (*)(const SSL*, const SSL_CTX*, int, int, int, void*, void*);
 
@@ -58,6 +59,9 @@ int securityPolicy(const SSL* ssl, const SSL_CTX* ctx, int op, int bits, int nid
     const bool ccm = aead == NID_aes_128_ccm || aead == NID_aes_256_ccm;
     if (ccm && bits >= 64) return 1;
   }
+  // A server may choose a 1,024-bit group for DHE-PSK, as OpenSSL 3.0 does at level 1. The PSK
+  // protects the connection without any such exchange too, so the small group is better than none.
+  if (op == SSL_SECOP_TMP_DH && ssl && !SSL_is_server(ssl) && bits >= kSmallestDhBits) return 1;
   return openssl_policy.load()(ssl, ctx, op, bits, nid, other, extra);
 }
 
@@ -73,10 +77,10 @@ void append(std::string& list, std::string_view name) {
 }  // namespace
 
 Context::Created Context::create(ContextOptions options) {
-  ERR_clear_error();
+  clearOpensslErrors();
   std::shared_ptr<Context> context(new Context(std::move(options)));
   auto failure = context->configure();
-  ERR_clear_error();  // node:crypto and node:tls read the same queue
+  clearOpensslErrors();  // node:crypto and node:tls read the same queue
   if (failure) return *failure;
   return std::shared_ptr<const Context>(std::move(context));
 }

@@ -1,7 +1,5 @@
 #include "session/dtls_session.h"
 
-#include <openssl/err.h>
-
 #include <algorithm>
 
 #include "session/shortest_record.h"
@@ -42,8 +40,7 @@ HandshakeScreen& DtlsSession::screen() {
   return std::visit([](auto& screen) -> HandshakeScreen& { return screen; }, *screen_);
 }
 
-// ---- beginning
-// --------------------------------------------------------------------------------------
+// ---- beginning ---------------------------------------------------------------------------------
 
 void DtlsSession::accept(ByteView hello, Milliseconds now, SessionSink& sink) {
   const Step step(*this, sink);
@@ -91,8 +88,7 @@ void DtlsSession::connect(std::optional<std::pair<Identity, PskEntry>> key, Mill
   advance(now);
 }
 
-// ---- receiving
-// --------------------------------------------------------------------------------------
+// ---- receiving ---------------------------------------------------------------------------------
 
 void DtlsSession::receive(ByteView datagram, Milliseconds now, SessionSink& sink) {
   if (state_ == State::Ended) return;
@@ -297,8 +293,7 @@ void DtlsSession::readMessages(Milliseconds) {
   }
 }
 
-// ---- sending
-// ----------------------------------------------------------------------------------------
+// ---- sending -----------------------------------------------------------------------------------
 
 bool DtlsSession::send(ByteView message, Milliseconds, SessionSink& sink) {
   if (state_ != State::Open) return false;
@@ -332,8 +327,7 @@ void DtlsSession::sendPlaintextAlert(int description) {
                           static_cast<uint8_t>(description)));
 }
 
-// ---- ending
-// -----------------------------------------------------------------------------------------
+// ---- ending ------------------------------------------------------------------------------------
 
 void DtlsSession::fail(Failure failure) {
   state_ = State::Ended;

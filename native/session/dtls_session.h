@@ -11,8 +11,6 @@
 // Spec        RFC 6347 section 4.2 (handshake, retransmission), RFC 4279 (PSK suites).
 #pragma once
 
-#include <openssl/err.h>
-
 #include <memory>
 #include <variant>
 #include <vector>
@@ -168,14 +166,14 @@ class DtlsSession::Step {
   Step(DtlsSession& session, SessionSink& sink) : session_(session) {
     session_.sink_ = &sink;
     session_.wire_.outgoing = &session_;
-    ERR_clear_error();
+    clearOpensslErrors();
   }
   ~Step() {
     session_.flushKeylog();
     session_.sink_ = nullptr;
     session_.wire_.outgoing = nullptr;
     session_.wire_.incoming = {};
-    ERR_clear_error();
+    clearOpensslErrors();
   }
 
  private:

@@ -31,4 +31,8 @@ OpensslError takeOpensslError() {
   return error;
 }
 
+void clearOpensslErrors() {
+  if (ERR_peek_error() != 0) ERR_clear_error();
+}
+
 }  // namespace mcbn

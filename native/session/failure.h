@@ -41,5 +41,7 @@ struct OpensslError {
   std::string text;
 };
 OpensslError takeOpensslError();
+// Empties the queue; nearly free when it is empty, as before and behind every record it should be.
+void clearOpensslErrors();
 
 }  // namespace mcbn

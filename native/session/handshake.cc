@@ -1,6 +1,5 @@
 #include "session/handshake.h"
 
-#include <openssl/err.h>
 #include <openssl/objects.h>
 #include <openssl/sslerr.h>
 
@@ -238,11 +237,11 @@ bool Handshake::exportKeyingMaterial(std::string_view label,
                                      std::optional<std::span<const uint8_t>> context,
                                      std::span<uint8_t> out) const {
   if (protocol() != Protocol::Tls13 && SSL_get_extms_support(ssl_) != 1) return false;
-  ERR_clear_error();
+  clearOpensslErrors();
   const bool done = SSL_export_keying_material(ssl_, out.data(), out.size(), label.data(),
                                                label.size(), context ? context->data() : nullptr,
                                                context ? context->size() : 0, context ? 1 : 0) == 1;
-  ERR_clear_error();
+  clearOpensslErrors();
   return done;
 }
 

@@ -1,7 +1,5 @@
 #include "session/tls_session.h"
 
-#include <openssl/err.h>
-
 #include <algorithm>
 
 namespace mcbn {
@@ -25,7 +23,7 @@ TlsSession::TlsSession(std::shared_ptr<const Context> context, Options options)
     : handshake_(std::move(context), options.keylog),
       ask_for_hint_(options.ask_for_hint),
       keylog_wanted_(options.keylog) {
-  ERR_clear_error();
+  clearOpensslErrors();
   BIO* bio = handshake_.valid() ? pipe_.newBio() : nullptr;
   if (!bio) {
     fail({.message = "OpenSSL could not make a session: " + takeOpensslError().text});
@@ -44,12 +42,12 @@ TlsSession::TlsSession(std::shared_ptr<const Context> context, Options options)
             .message = "servername: OpenSSL refused " + quoted(options.servername)});
     }
   }
-  ERR_clear_error();
+  clearOpensslErrors();
 }
 
 TlsSession::Step TlsSession::useKey(Identity identity, PskEntry entry) {
   if (state_ != State::Fresh) return finish({});
-  ERR_clear_error();
+  clearOpensslErrors();
   if (!handshake_.useKey(std::move(identity), std::move(entry))) {
     fail({.code = "MCBN_CIPHERS_INVALID",
           .message = "ciphers: no TLS 1.3 suite of the list has the hash of the key; add "
@@ -61,14 +59,14 @@ TlsSession::Step TlsSession::useKey(Identity identity, PskEntry entry) {
 TlsSession::Step TlsSession::start() {
   if (state_ != State::Fresh) return finish({});
   state_ = State::Handshaking;
-  ERR_clear_error();
+  clearOpensslErrors();
   return advance(true);
 }
 
 TlsSession::Step TlsSession::receive(ByteView ciphertext, std::span<uint8_t> plaintext) {
   if (state_ == State::Failed || closed_) return finish({});
   if (state_ == State::Fresh) state_ = State::Handshaking;
-  ERR_clear_error();
+  clearOpensslErrors();
   Step step;
   if (state_ == State::Open && held_.empty()) {
     pipe_.inbound = ciphertext;
@@ -87,7 +85,7 @@ TlsSession::Step TlsSession::receive(ByteView ciphertext, std::span<uint8_t> pla
 
 TlsSession::Step TlsSession::write(ByteView plaintext, std::span<uint8_t> ciphertext) {
   if (state_ != State::Open || shutdown_sent_ || plaintext.empty()) return finish({});
-  ERR_clear_error();
+  clearOpensslErrors();
   pipe_.outbound = ciphertext;
   size_t written = 0;
   // The pipe never blocks, so one call takes everything.
@@ -102,7 +100,7 @@ TlsSession::Step TlsSession::write(ByteView plaintext, std::span<uint8_t> cipher
 
 TlsSession::Step TlsSession::shutdown() {
   if (state_ != State::Open || shutdown_sent_) return finish({});
-  ERR_clear_error();
+  clearOpensslErrors();
   shutdown_sent_ = true;
   SSL_shutdown(handshake_.ssl());
   return finish({});
@@ -110,7 +108,7 @@ TlsSession::Step TlsSession::shutdown() {
 
 TlsSession::Step TlsSession::answer(uint32_t number, PskAnswer answer) {
   if (state_ != State::Handshaking) return finish({});
-  ERR_clear_error();
+  clearOpensslErrors();
   if (!handshake_.psk().answer(number, std::move(answer))) return finish({});
   if (screen_->holding()) screen_->release();
   return advance(true);
@@ -121,8 +119,7 @@ bool TlsSession::exportKeyingMaterial(std::string_view label, std::optional<Byte
   return state_ == State::Open && handshake_.exportKeyingMaterial(label, context, out);
 }
 
-// ---- the handshake
-// ----------------------------------------------------------------------------------
+// ---- the handshake -----------------------------------------------------------------------------
 
 TlsSession::Step TlsSession::advance(bool possible) {
   while (possible) {
@@ -221,8 +218,7 @@ void TlsSession::becomeOpen() {
   news_ |= kOpened;
 }
 
-// ---- records
-// ----------------------------------------------------------------------------------------
+// ---- records -----------------------------------------------------------------------------------
 
 void TlsSession::readRecords(std::span<uint8_t> plaintext, Step& step) {
   SSL* ssl = handshake_.ssl();
@@ -265,8 +261,7 @@ Failure TlsSession::explainRecord() {
           .alert = handshake_.alertSent()};
 }
 
-// ---- what a step leaves
-// -----------------------------------------------------------------------------
+// ---- what a step leaves ------------------------------------------------------------------------
 
 TlsSession::Step TlsSession::finish(Step step) {
   if (keylog_wanted_) {
@@ -278,7 +273,7 @@ TlsSession::Step TlsSession::finish(Step step) {
   if (!keylog_.empty()) step.ready |= kKeylog;
   // Behind the opening there may be data already: the caller comes back with room for it.
   if (state_ == State::Open && (step.ready & kOpened) && !held_.empty()) step.ready |= kMore;
-  ERR_clear_error();  // node:crypto and node:tls read the same queue
+  clearOpensslErrors();  // node:crypto and node:tls read the same queue
   return step;
 }
 
