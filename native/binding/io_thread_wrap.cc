@@ -150,8 +150,10 @@ void IoThreadWrap::close() {
 
 // On JavaScript's thread, from the event loop: OpenSSL is not on this stack.
 void IoThreadWrap::deliver(Napi::Env env, Napi::Function onBatch, Context* context, void*) {
+  // What was queued when the environment ended comes without one, after `context` was deleted.
+  if (!static_cast<napi_env>(env)) return;
   const std::shared_ptr<Bridge> bridge = *context;
-  if (!static_cast<napi_env>(env) || bridge->closed) return;
+  if (bridge->closed) return;
   for (EventBatch& batch : bridge->io->events().takeAll()) {
     const Napi::HandleScope scope(env);
     const size_t bytes = batch.rows.size() * sizeof(EventRow);
