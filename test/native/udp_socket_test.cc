@@ -238,7 +238,8 @@ Heard hearAll(std::span<UdpSocket* const> sockets, size_t expected) {
 }  // namespace
 
 TEST_CASE("udp: trains keep every boundary, whatever sizes follow each other") {
-  // Equal sizes, a shorter end, a longer one behind it, empty ones in between, more than 64 in a row.
+  // Equal sizes, a shorter end, a longer one behind it, empty ones in between, more than 64 in a
+  // row.
   std::vector<size_t> sizes(130, 77);
   for (const size_t size : {77, 50, 77, 77, 0, 77, 78, 78, 12, 0, 0, 1200, 1200, 3}) {
     sizes.push_back(size);
