@@ -16,7 +16,6 @@ readonly OUT=$PWD/build/sanitize
 readonly FUZZ_SECONDS=${FUZZ_SECONDS:-20}
 readonly CLANG_VERSION=14
 readonly JOBS=2
-readonly SLOW_UNWIND=fast_unwind_on_malloc=0:malloc_context_size=12
 export CMAKE_BUILD_PARALLEL_LEVEL=$JOBS
 failed=()
 
@@ -76,24 +75,34 @@ native_tests() {
 }
 
 check_suite() {
-  local runtime status=0
+  local status=0
   npm_config_nodedir=$(node_headers) npx --no-install cmake-js build -d native \
     -O "$OUT/addon/build" -T addon -p $JOBS --CDSANITIZE=address,undefined \
     --CDCMAKE_CXX_FLAGS_RELEASE='-O1 -g' >"$OUT-addon.log" 2>&1 || {
     tail -40 "$OUT-addon.log"
     return 1
   }
-  runtime=$(g++ -print-file-name=libasan.so) || return
   rm -rf "$OUT/reports" && mkdir -p "$OUT/reports" || return
-  # node-gyp-build looks where <NAME>_PREBUILD says. An error aborts the process and so fails its test;
-  # leaks are judged afterwards, because node has its own. Without frame pointers in node only the
-  # slow unwinder gets from OpenSSL's malloc back to the addon that called it.
-  MCBN_PREBUILD=$OUT/addon MCBN_TEST_SLOWDOWN=4 MCBN_SANITIZED=address LD_PRELOAD="$runtime" \
-    ASAN_OPTIONS="detect_leaks=1:abort_on_error=1:alloc_dealloc_mismatch=0:symbolize=0:$SLOW_UNWIND:log_path=$OUT/reports/log" \
-    UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 LSAN_OPTIONS=exitcode=0 \
-    node node_modules/vitest/vitest.mjs run || status=1
+  # First everything, for errors: one aborts its process and so fails its test.
+  sanitized fast detect_leaks=0 || status=1
+  # Then what uses the addon in the test's own process, for leaks: they are judged afterwards, because
+  # node has its own. Without frame pointers in node only the slow unwinder gets from OpenSSL's malloc
+  # back to the addon that called it.
+  sanitized slow "detect_leaks=1:symbolize=0:fast_unwind_on_malloc=0:malloc_context_size=12" \
+    test/native test/tls test/dtls || status=1
   node scripts/sanitizer-reports.mjs "$OUT/reports" "$OUT/addon/build/Release/mcbn.node" || status=1
   return $status
+}
+
+# sanitized NAME ASAN_OPTIONS [vitest filter...]: node-gyp-build looks where <NAME>_PREBUILD says.
+sanitized() {
+  local name=$1 options=$2
+  shift 2
+  MCBN_PREBUILD=$OUT/addon MCBN_TEST_SLOWDOWN=6 MCBN_SANITIZED=$name \
+    LD_PRELOAD="$(g++ -print-file-name=libasan.so)" \
+    ASAN_OPTIONS="abort_on_error=1:alloc_dealloc_mismatch=0:log_path=$OUT/reports/$name:$options" \
+    UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 LSAN_OPTIONS=exitcode=0 \
+    node node_modules/vitest/vitest.mjs run "$@"
 }
 
 check_fuzz() {

@@ -1,11 +1,12 @@
 // Child processes for tests: started with a known environment, watched line by line, and ended by
-// their own pid when the test is over.
+// their own pid when the test is over. Every waiting time is longer while sanitizers slow all down.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
 import { onTestFinished } from 'vitest'
+import { slowdown } from './pace.js'
 import { repositoryRoot } from './paths.js'
 
 export interface ChildOptions {
@@ -87,7 +88,7 @@ export class Child {
         if (match) settle(() => resolve(match))
         else if (this.#exit) fail('the child ended')
       }
-      const timer = setTimeout(() => fail(`${timeout} ms passed`), timeout)
+      const timer = setTimeout(() => fail(`${timeout} ms passed`), timeout * slowdown)
       this.#watchers.add(look)
       look()
     })
@@ -152,7 +153,8 @@ export function launch(
     stdio: ['pipe', 'pipe', 'pipe'],
   })
   const watched = new Child([command, ...args].join(' '), child)
-  const deadline = setTimeout(() => child.kill('SIGKILL'), options.lifetime ?? 30_000)
+  const lifetime = (options.lifetime ?? 30_000) * slowdown
+  const deadline = setTimeout(() => child.kill('SIGKILL'), lifetime)
   deadline.unref()
   void watched.exited.then(() => clearTimeout(deadline))
   return watched
@@ -193,7 +195,7 @@ export async function nextEvent(
   event: string,
   timeout = 10_000,
 ): Promise<unknown[]> {
-  return await once(emitter, event, { signal: AbortSignal.timeout(timeout) })
+  return await once(emitter, event, { signal: AbortSignal.timeout(timeout * slowdown) })
 }
 
 function environment(options: ChildOptions): NodeJS.ProcessEnv {

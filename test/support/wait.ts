@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { slowdown } from './pace.js'
 
 /**
  * Polls until `condition` gives something other than false, null or undefined, and returns it.
@@ -11,7 +12,7 @@ export async function waitFor<Value>(
   condition: () => Value | Promise<Value>,
   timeout = 10_000,
 ): Promise<NonNullable<Value>> {
-  const deadline = performance.now() + timeout
+  const deadline = performance.now() + timeout * slowdown
   for (;;) {
     const value = await condition()
     if (value !== false && value !== null && value !== undefined) return value
