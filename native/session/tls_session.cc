@@ -19,7 +19,7 @@ Bytes plaintextAlert(uint8_t description) { return {21, 3, 1, 0, 2, 2, descripti
 
 }  // namespace
 
-TlsSession::TlsSession(std::shared_ptr<const Context> context, Options options)
+TlsSession::TlsSession(std::shared_ptr<const Context> context, const Options& options)
     : handshake_(std::move(context), options.keylog),
       ask_for_hint_(options.ask_for_hint),
       keylog_wanted_(options.keylog) {

@@ -53,7 +53,7 @@ class TlsSession {
     bool ask_for_hint = false;
   };
 
-  TlsSession(std::shared_ptr<const Context> context, Options options);
+  TlsSession(std::shared_ptr<const Context> context, const Options& options);
   TlsSession(const TlsSession&) = delete;
   TlsSession& operator=(const TlsSession&) = delete;
 
