@@ -143,6 +143,24 @@ describe('dtls/cookie', () => {
     await second.close()
     await third.opened
   })
+
+  it('maxHandshakes leaves half of the unfinished handshakes to other addresses', async () => {
+    const key = freshKey()
+    let answer: (key: Buffer) => void = () => {}
+    const answered = new Promise<Buffer>((resolve) => {
+      answer = resolve
+    })
+    const server = createServer({ psk: () => answered, maxHandshakes: 4 })
+    const port = await listen(server, '0.0.0.0')
+    const options = { port, psk: { identity, key }, retransmitTimeout: 50 }
+    const greedy = [dial(options), dial(options), dial(options)]
+    await waitFor('a refusal', () => (server.stats.dropped['limit'] ?? 0) > 0)
+    expect(server.stats.handshakesStarted).toBe(2)
+    const fair = dial({ ...options, localAddress: '127.0.0.3' })
+    await waitFor('the other address', () => server.stats.handshakesStarted === 3)
+    answer(key)
+    await Promise.all([...greedy, fair].map((socket) => socket.opened))
+  })
 })
 
 describe('dtls/reconnect from the same address and port (RFC 6347 section 4.2.8)', () => {

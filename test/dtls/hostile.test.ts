@@ -136,11 +136,11 @@ describe('dtls/strangers', () => {
     await livesOn()
   })
 
-  it('1,000 handshakes that stop half-way are all forgotten at their deadline', async () => {
+  it('300 handshakes that stop half-way are all forgotten at their deadline', async () => {
     const key = freshKey()
     const { server, port, failures } = await echo({
       psk: { [identity]: key },
-      handshakeTimeout: 1_000,
+      handshakeTimeout: 1_000 * slowdown,
     })
     const peers = await Promise.all(
       Array.from({ length: slowdown > 1 ? 50 : 300 }, () =>
@@ -148,9 +148,9 @@ describe('dtls/strangers', () => {
       ),
     )
     await Promise.all(peers.map((peer) => peer.hello()))
-    await waitFor('their end', () => server.stats.sessions === 0)
+    await waitFor('their end', () => failures.length === peers.length)
+    expect(server.stats.sessions).toBe(0)
     expect(failures.every(({ code }) => code === 'MCBN_HANDSHAKE_TIMEOUT')).toBe(true)
-    expect(failures).toHaveLength(peers.length)
     await roundTrip(await dialOpen({ port, psk: { identity, key } }))
   })
 

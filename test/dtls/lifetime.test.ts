@@ -45,14 +45,15 @@ describe('dtls/threads', () => {
   }, 60_000)
 
   it('a thousand clients in one process share one thread', async () => {
+    const count = slowdown > 1 ? 100 : 1_000
     const key = freshKey()
     const { server, port } = await echo({ psk: { [identity]: key }, recvBufferSize: 1 << 22 })
     const ciphers = 'PSK-AES128-GCM-SHA256'
-    const sockets = Array.from({ length: 1_000 }, () =>
+    const sockets = Array.from({ length: count }, () =>
       dial({ port, ciphers, psk: { identity, key } }),
     )
     await Promise.all(sockets.map((socket) => socket.opened))
-    await waitFor('all', () => server.stats.sessions === 1_000)
+    await waitFor('all', () => server.stats.sessions === count)
     await Promise.all(sockets.slice(0, 100).map((socket) => roundTrip(socket)))
     for (const socket of sockets) socket.destroy()
     await waitFor('none', () => server.stats.sessions === 0)
