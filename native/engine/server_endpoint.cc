@@ -34,6 +34,16 @@ std::string hostKey(const Address& address) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+size_t countOf(const std::unordered_map<std::string, uint32_t>& counts, const std::string& key) {
+  const auto found = counts.find(key);
+  return found == counts.end() ? 0 : found->second;
+}
+
+void countDown(std::unordered_map<std::string, uint32_t>& counts, const std::string& key) {
+  const auto found = counts.find(key);
+  if (found != counts.end() && --found->second == 0) counts.erase(found);
+}
+
 }  // namespace
 
 size_t ServerEndpoint::SeededHash::operator()(const Address& address) const {
@@ -158,16 +168,24 @@ void ServerEndpoint::hello(const Address& from, ByteView datagram, const DtlsCli
   create(from, datagram, hello, now);
 }
 
-bool ServerEndpoint::admits(const Address& from) {
+bool ServerEndpoint::admits(const Address& from) const {
   // A client that starts over half-way takes the place that it has.
   const auto slot = slots_.find(from);
-  if (slot != slots_.end() && (slot->second.candidate || !slot->second.current->opened))
-    return true;
+  const bool half_way =
+      slot != slots_.end() && (slot->second.candidate || !slot->second.current->opened);
+  if (half_way) return true;
   if (associations_.size() >= options_.max_sessions) return false;
   if (handshakes_ >= options_.max_handshakes) return false;
-  if (options_.max_sessions_per_host == 0) return true;
-  const auto found = hosts_.find(hostKey(from));
-  return found == hosts_.end() || found->second < options_.max_sessions_per_host;
+  const std::string host = hostKey(from);
+  const size_t fair_share = std::max<size_t>(options_.max_handshakes / 2, 1);
+  if (countOf(handshakes_by_host_, host) >= fair_share) return false;
+  return options_.max_sessions_per_host == 0 ||
+         countOf(hosts_, host) < options_.max_sessions_per_host;
+}
+
+void ServerEndpoint::handshakeOver(const Address& peer) {
+  handshakes_ -= 1;
+  countDown(handshakes_by_host_, hostKey(peer));
 }
 
 uint32_t ServerEndpoint::nextSession() {
@@ -185,6 +203,7 @@ void ServerEndpoint::create(const Address& from, ByteView datagram, const DtlsCl
   associations_.emplace(association.id, std::move(made));
   if (options_.max_sessions_per_host != 0) hosts_[hostKey(from)] += 1;
   handshakes_ += 1;
+  handshakes_by_host_[hostKey(from)] += 1;
   stats_.handshakes_started += 1;
   stats_.sessions = associations_.size();
 
@@ -202,7 +221,7 @@ void ServerEndpoint::create(const Address& from, ByteView datagram, const DtlsCl
 }
 
 void ServerEndpoint::onOpened(Association& association) {
-  handshakes_ -= 1;
+  handshakeOver(association.peer);
   const auto found = slots_.find(association.peer);
   if (found == slots_.end() || found->second.candidate != &association) return;
   // RFC 6347 section 4.2.8: only a finished handshake may take the old session's place.
@@ -261,17 +280,14 @@ void ServerEndpoint::endWith(Association& association, const Failure& failure) {
 }
 
 void ServerEndpoint::drop(Association& association) {
-  if (!association.opened) handshakes_ -= 1;
+  if (!association.opened) handshakeOver(association.peer);
   if (const auto found = slots_.find(association.peer); found != slots_.end()) {
     Slot& slot = found->second;
     if (slot.candidate == &association) slot.candidate = nullptr;
     if (slot.current == &association) slot.current = std::exchange(slot.candidate, nullptr);
     if (!slot.current) slots_.erase(found);
   }
-  if (options_.max_sessions_per_host != 0) {
-    const auto host = hosts_.find(hostKey(association.peer));
-    if (host != hosts_.end() && --host->second == 0) hosts_.erase(host);
-  }
+  if (options_.max_sessions_per_host != 0) countDown(hosts_, hostKey(association.peer));
   deadlines_.erase(association.id);
   associations_.erase(association.id);
   stats_.sessions = associations_.size();

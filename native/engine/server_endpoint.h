@@ -27,6 +27,7 @@ struct ServerOptions {
   Milliseconds idle_timeout = 0;  // 0: never
   size_t max_sessions = 100'000;
   // Unfinished at a time. Each costs OpenSSL's 70 to 120 KB until it is done or given up.
+  // One host may hold half of them, so that it cannot shut everybody else out.
   size_t max_handshakes = 4'096;
   size_t max_sessions_per_host = 0;  // 0: no limit
   Bytes cookie_secret;               // empty: a random one
@@ -64,7 +65,8 @@ class ServerEndpoint final : public Endpoint {
   void route(const Address& from, ByteView datagram, Milliseconds now);
   void hello(const Address& from, ByteView datagram, const DtlsClientHello& hello,
              Milliseconds now);
-  bool admits(const Address& from);
+  bool admits(const Address& from) const;
+  void handshakeOver(const Address& peer);
   uint32_t nextSession();
   void create(const Address& from, ByteView datagram, const DtlsClientHello& hello,
               Milliseconds now);
@@ -83,6 +85,7 @@ class ServerEndpoint final : public Endpoint {
   size_t handshakes_ = 0;  // unfinished
   std::unordered_map<uint32_t, std::unique_ptr<Association>> associations_;
   std::unordered_map<Address, Slot, SeededHash> slots_;
+  std::unordered_map<std::string, uint32_t> handshakes_by_host_;
   std::unordered_map<std::string, uint32_t> hosts_;  // sessions by host, when they are limited
   Deadlines deadlines_;
 };

@@ -53,7 +53,7 @@ constexpr size_t kMaxClientKeyExchangeBytes = 2048;
 // The longest is a ServerKeyExchange with an 8192-bit DH group and a 256-byte hint: 2.4 KB.
 constexpr size_t kMaxServerMessageBytes = 4096;
 // Encrypted records that arrive before ChangeCipherSpec: a Finished that overtook it, repeated.
-constexpr unsigned kMaxEarlyRecords = 8;
+constexpr unsigned kMaxEarlyRecords = 3;
 // Encrypted records before established(): OpenSSL sends its Finished 12 times at most.
 constexpr unsigned kMaxUnprovenRecords = 16;
 // What a caller has to keep between Hold and release().

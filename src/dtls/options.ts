@@ -27,8 +27,19 @@ export interface ResolvedDtlsOptions {
   readonly sendBufferSize: number
 }
 
+/** Names that are reserved for what this version cannot do: without them is not what was asked for. */
+const NOT_YET = ['connectionId', 'ioThreads', 'records', 'preset'] as const
+
 /** @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`. */
 export function resolveDtlsOptions(options: DtlsOptions): ResolvedDtlsOptions {
+  for (const name of NOT_YET) {
+    if ((options as Record<string, unknown>)[name] !== undefined) {
+      throw new McbnError(
+        'MCBN_OPTION_RANGE',
+        `${name}: not available in this version; leave it out`,
+      )
+    }
+  }
   const milliseconds = (name: 'handshakeTimeout' | 'lookupTimeout' | 'idleTimeout'): number =>
     millisecondsOption(name, options[name], DTLS_DEFAULTS[name])
   const bytes = (name: 'recvBufferSize' | 'sendBufferSize', otherwise: number): number =>

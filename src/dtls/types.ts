@@ -92,8 +92,8 @@ export interface DtlsServerOptions<Peer = undefined> extends DtlsOptions {
   /** Sessions at a time, handshakes included; more are not answered. @defaultValue 100_000 */
   readonly maxSessions?: number
   /**
-   * Handshakes under way at a time, each 70 to 120 KB until it is done or given up; more are not
-   * answered, and clients try again.
+   * Handshakes under way at a time, each 70 to 120 KB until it is done or given up, at most half of them
+   * from one IP address; more are not answered, and clients try again.
    *
    * @defaultValue 4_096
    */
