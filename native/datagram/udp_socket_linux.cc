@@ -177,7 +177,8 @@ SendResult UdpSocket::sendBatch(std::span<const OutgoingDatagram> datagrams) {
   mmsghdr headers[kMaxCall];
   iovec parts[kMaxParts];
   Control controls[kMaxCall];
-  size_t lengths[kMaxCall] = {};  // zeroed for the analyzer: sendmmsg takes no more than it is given
+  // Zeroed for clang-tidy, which cannot know that sendmmsg takes no more than it is given.
+  size_t lengths[kMaxCall] = {};
 
   size_t sent = 0;
   while (sent < datagrams.size()) {
