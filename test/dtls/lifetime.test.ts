@@ -100,8 +100,9 @@ describe('dtls/memory', () => {
     expect(stats).toMatchObject({ sessions: 0, handshakesFailed: 0 })
     expect(stats.handshakesCompleted).toBe(late)
     if (slowdown === 1) {
-      // A session left behind would cost 70 KB; 8,000 of them 560 MB.
-      expect(resident.late - resident.early).toBeLessThan(40 * 1_048_576)
+      // A session left behind would cost 70 KB, 8,000 of them 560 MB. The allocators' own reserves differ
+      // from release to release, by up to 40 MB.
+      expect(resident.late - resident.early).toBeLessThan(100 * 1_048_576)
     }
   }, 120_000)
 
