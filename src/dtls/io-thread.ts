@@ -12,6 +12,7 @@ import type {
 } from '../native/dtls.js'
 import { EVENT, EVENT_ROW_LENGTH } from '../native/dtls.js'
 import { loadAddon } from '../native/load.js'
+import { rethrowLater, shielded } from '../shield.js'
 
 /** What an endpoint hears; calls come in the order in which things happened. */
 export interface EndpointListener {
@@ -133,7 +134,7 @@ export class IoThread {
       const kind = rows[at] as number
       const a = rows[at + 3] as number
       if (kind === EVENT.progress) {
-        guarded(() => this.#onProgress())
+        shielded(() => this.#onProgress())
         continue
       }
       // A batch is mostly one endpoint's.
@@ -154,9 +155,9 @@ export class IoThread {
         continue
       }
       const to = listener
-      guarded(() => dispatch(to, kind, session, details[a]))
+      shielded(() => dispatch(to, kind, session, details[a]))
     }
-    for (const each of heard) guarded(() => each.onBatchEnd())
+    for (const each of heard) shielded(() => each.onBatchEnd())
   }
 
   #onProgress(): void {
@@ -191,21 +192,6 @@ function dispatch(
     case EVENT.socketError:
       return listener.onSocketError(detail as NativeSystemError)
   }
-}
-
-/** A listener's exception is the application's, but must not cost others their share of the batch. */
-function guarded(call: () => void): void {
-  try {
-    call()
-  } catch (error) {
-    rethrowLater(error)
-  }
-}
-
-function rethrowLater(error: unknown): void {
-  process.nextTick(() => {
-    throw error
-  })
 }
 
 let clientThread: IoThread | undefined

@@ -7,6 +7,7 @@ import { READY } from '../native/contract.js'
 import { toError } from '../native/failure.js'
 import type { NativeTlsSession } from '../native/tls.js'
 import { stepLength } from '../native/tls.js'
+import { shielded } from '../shield.js'
 import {
   giveSlab,
   PIECE_BYTES,
@@ -21,7 +22,6 @@ import { checkExporterArguments, exporterUnavailable } from './exporter.js'
 import type { KeyAnswer } from './handshake.js'
 import { giveAnswer } from './handshake.js'
 import type { TlsSocketSetup } from './setup.js'
-import { shielded } from './shield.js'
 import { TransportDuplex } from './transport.js'
 import type { TlsCipher, TlsVersion } from './types.js'
 

@@ -27,6 +27,11 @@ for (let index = 0; index < 3; index += 1) {
   bad?.send(`${index}`)
   good?.send(`${index}`)
 }
+// Says where it stands instead of waiting for ever.
+setTimeout(() => {
+  process.stdout.write(JSON.stringify({ caught, got, server: server.stats }))
+  process.exit(1)
+}, 15_000).unref()
 while (got.length < 3 || caught.length < 3) await new Promise((resolve) => setTimeout(resolve, 10))
 process.stdout.write(JSON.stringify({ caught, got }))
 bad?.destroy()
