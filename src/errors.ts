@@ -6,9 +6,17 @@
  * - `peer`: the other side is misconfigured or hostile; log it and go on serving.
  * - `lookup`: the application's own key lookup failed; its error travels as `cause`.
  * - `transport`: the network or the peer's silence; retrying may help.
+ * - `consent`: participants have not agreed, or no longer do; ask them.
  * - `internal`: a defect in mcbn; please report it.
  */
-export type McbnErrorKind = 'usage' | 'environment' | 'peer' | 'lookup' | 'transport' | 'internal'
+export type McbnErrorKind =
+  | 'usage'
+  | 'environment'
+  | 'peer'
+  | 'lookup'
+  | 'transport'
+  | 'consent'
+  | 'internal'
 
 /** Each comment answers the reader's question: what do I do now? */
 const CODES = {
@@ -34,6 +42,18 @@ const CODES = {
   MCBN_SOCKET_CLOSED: 'usage',
   /** Wait until the handshake is done; on (D)TLS 1.2 the peer must support RFC 7627. */
   MCBN_EXPORTER_UNAVAILABLE: 'usage',
+  /** Correct the descriptor where the message says; all participants must have signed exactly it. */
+  MCBN_DESCRIPTOR_INVALID: 'usage',
+  /** Correct the policy file where the message says; its JSON Schema tells what each field takes. */
+  MCBN_POLICY_INVALID: 'usage',
+  /** Give the right passphrase or key file; if it is right, the store was altered: restore a copy. */
+  MCBN_STORE_INVALID: 'usage',
+  /** Do the ceremony's steps in the order that the message names, with the messages it names. */
+  MCBN_CEREMONY_INVALID: 'usage',
+  /** The platform gave no evidence: check that this runs where the attester expects; see `cause`. */
+  MCBN_ATTESTER_FAILED: 'environment',
+  /** A line of the audit was altered, removed or added: keep the file, and find out who could write it. */
+  MCBN_AUDIT_BROKEN: 'environment',
   /** The native addon does not load here; the message says what was found and what is needed. */
   MCBN_ADDON_UNAVAILABLE: 'environment',
   /** The peer's identity has no key here: provision it, or suspect a stranger. */
@@ -46,6 +66,14 @@ const CODES = {
   MCBN_HANDSHAKE_FAILED: 'peer',
   /** The peer broke the protocol; the connection is gone, others are not affected. */
   MCBN_PROTOCOL_ERROR: 'peer',
+  /** The evidence does not prove what it should: the message says which check failed. */
+  MCBN_EVIDENCE_REFUSED: 'peer',
+  /** A participant's message was altered, forged or for another purpose; blames nobody. */
+  MCBN_RELEASE_INVALID: 'peer',
+  /** The participant that the message names broke the ceremony: start again without them. */
+  MCBN_CEREMONY_CHEATED: 'peer',
+  /** Participants saw different messages: somebody between them alters; start again over another way. */
+  MCBN_CEREMONY_DISAGREED: 'peer',
   /** The application's key lookup threw or gave something unusable: see `cause`. */
   MCBN_LOOKUP_FAILED: 'lookup',
   /** The application's key lookup took longer than `lookupTimeout`: make it faster or allow more. */
@@ -58,6 +86,12 @@ const CODES = {
   MCBN_CONNECTION_FAILED: 'transport',
   /** An established connection broke: see `cause`, then connect again. */
   MCBN_CONNECTION_LOST: 'transport',
+  /** The resolver found no address: check the name and the resolver's own service; see `cause`. */
+  MCBN_DISCOVERY_FAILED: 'transport',
+  /** Not enough participants agree: `refused` and `silent` of the error say whom to ask. */
+  MCBN_CONSENT_INSUFFICIENT: 'consent',
+  /** Consent expired, was withdrawn or could not be renewed: join again when they agree. */
+  MCBN_CONSENT_ENDED: 'consent',
   /** A defect in mcbn: please report it with this message. */
   MCBN_INTERNAL: 'internal',
 } as const satisfies Record<string, McbnErrorKind>

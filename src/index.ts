@@ -1,5 +1,7 @@
-// mcbn: everything under one name. Each part is also a module of its own: mcbn/tls, mcbn/dtls, mcbn/psk.
+// mcbn: everything under one name. Each part is also a module of its own: mcbn/tls, mcbn/dtls, mcbn/psk,
+// mcbn/consent.
 
+export * as consent from './consent/index.js'
 export * as dtls from './dtls/index.js'
 export type {
   McbnErrorCode,

@@ -29,9 +29,24 @@ interface ImportRule {
 
 const IMPORT_RULES: readonly ImportRule[] = [
   {
-    from: /^src\/(psk|consent)\//,
+    from: /^src\/(psk|discovery|consent\/(?!workload\/))/,
     never: /^src\/(native|tls|dtls|cli)\//,
     why: 'keys and consent work without the addon',
+  },
+  {
+    from: /^src\/consent\/participant\//,
+    never: /^src\/consent\/workload\//,
+    why: 'whoever gives shares shares no code with who uses them, but the messages',
+  },
+  {
+    from: /^src\/consent\/workload\//,
+    never: /^src\/(native|cli|consent\/participant)\//,
+    why: 'a workload knows sockets and messages, nothing below or above',
+  },
+  {
+    from: /^src\/(tls|dtls|native|keys)\//,
+    never: /^src\/(consent|discovery)\//,
+    why: 'a transport does not ask where its key came from',
   },
   { from: /^src\/(?!cli\/)/, never: /^src\/cli\//, why: 'the library does not know its command' },
   { from: /^src\/tls\//, never: /^src\/dtls\//, why: 'what both share lives beside them' },

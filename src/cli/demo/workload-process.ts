@@ -70,9 +70,8 @@ export class Workload {
         else resolve(answer)
       })
     })
-    this.#child.send(message, (error) => {
-      if (error !== null) this.#fail(`cannot be reached: ${error.message}`)
-    })
+    // A failure to send is the end of the process seen from its other side: 'close' says which end.
+    this.#child.send(message, () => undefined)
     const { answer, failure } = await answered
     if (failure !== undefined) throw new WorkloadRefused(failure.code, failure.message)
     return answer as Answer<Name>
