@@ -17,6 +17,8 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     environment: 'node',
+    // .ci/run allows a second attempt and names whatever needed it; nobody else does.
+    retry: Number(process.env['MCBN_TEST_RETRY'] ?? 0),
     setupFiles: process.env['MCBN_SANITIZED'] ? ['test/support/sanitized.ts'] : [],
     // One process a file: the addon keeps state per process, and a crash names its file.
     pool: 'forks',
