@@ -39,3 +39,5 @@ export type {
   ReleaseRequest,
   Withdrawal,
 } from './release/messages.js'
+export type { SealedSecrets, StoreKdf, StoreLock } from './store/seal.js'
+export { openSecrets, sealSecrets } from './store/seal.js'
