@@ -13,6 +13,21 @@ export type {
 } from './attestation/types.js'
 export type { Clock } from './clock.js'
 export { systemClock } from './clock.js'
+export type { DescriptorFields } from './descriptor/descriptor.js'
+export {
+  createDescriptor,
+  descriptorBytes,
+  descriptorHash,
+  parseDescriptor,
+} from './descriptor/descriptor.js'
+export { connectionIdentity } from './descriptor/identity.js'
+export type { VerifiedDescriptor, VerifyDescriptorOptions } from './descriptor/signed.js'
+export {
+  addSignature,
+  parseSignedDescriptor,
+  signDescriptor,
+  verifySignedDescriptor,
+} from './descriptor/signed.js'
 export type {
   Descriptor,
   DescriptorMode,
@@ -22,6 +37,15 @@ export type {
   Role,
   SignedDescriptor,
 } from './descriptor/types.js'
+export type { ParticipantKeys, ParticipantPublicKeys, ParticipantSeeds } from './keys.js'
+export {
+  exportPrivate,
+  generateParticipantKeys,
+  importPrivate,
+  publicKeys,
+  sign,
+  verifySignature,
+} from './keys.js'
 export type {
   Lease,
   ParticipantCounters,

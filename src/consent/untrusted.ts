@@ -22,6 +22,11 @@ export class Untrusted {
     this.#code = code
   }
 
+  /** The value as it came, for a reader of its own. */
+  get value(): unknown {
+    return this.#value
+  }
+
   /**
    * Reads an object's fields.
    *
