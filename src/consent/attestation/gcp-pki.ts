@@ -1,0 +1,45 @@
+// Google Confidential Space, PKI tokens: RS256 by a leaf whose chain comes with the token and ends in a
+// pinned root. Needs no network at all, which is why a participant may prefer it; in return there is no
+// revocation but pinning another root.
+// https://cloud.google.com/confidential-computing/confidential-space/docs/reference/token-validation-endpoint-fields
+
+import { leafOf, pinnedRoots } from './chain.js'
+import { GCP_CS_ISSUER } from './gcp-oidc.js'
+import { own } from './json.js'
+import { verifyJwt } from './jwt.js'
+import type { Verifier } from './types.js'
+
+export const GCP_CS_PKI = 'gcp-cs-pki'
+
+export interface GcpPkiOptions {
+  /**
+   * The roots trusted, at least one: a certificate (PEM text or DER bytes) or its SHA-256 fingerprint (64 hex
+   * digits, colons allowed). Google names its root in
+   * https://confidentialcomputing.googleapis.com/.well-known/attestation-pki-root; nothing is fetched from
+   * there, since a pin that comes over the network is none.
+   */
+  readonly roots: readonly (string | Uint8Array)[]
+}
+
+/**
+ * A verifier of `gcp-cs-pki`.
+ *
+ * @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE` if a root is none, or there is none.
+ */
+export function createGcpPkiVerifier(options: GcpPkiOptions): Verifier {
+  const roots = pinnedRoots(options.roots)
+  return {
+    kind: GCP_CS_PKI,
+    verify: (evidence, expected) =>
+      verifyJwt(
+        {
+          kind: GCP_CS_PKI,
+          usesHeader: 'x5c',
+          accepts: (issuer) => issuer === GCP_CS_ISSUER,
+          key: async (header, _issuer, now) => leafOf(own(header, 'x5c'), roots, now),
+        },
+        evidence,
+        expected,
+      ),
+  }
+}

@@ -1,0 +1,149 @@
+// What all evidence in the form of a JWT (RFC 7519) has in common: bounds, header, signature, audience,
+// nonce, times. A kind adds who may issue and where keys come from; keys never come from the token, but for
+// a certificate chain that ends in a pinned root.
+//
+// Choices, all on the strict side:
+// - RS256 and nothing else: no `none`, no HS256 with a public key as its secret (RFC 8725 section 3.1).
+// - `aud` is a string, equal. An array is refused even if it holds just the right value: the platform
+//   documents a string, and a token for two audiences would be good for two participants.
+// - `eat_nonce` is a string or an array of exactly one; more nonces would make one token good for more
+//   releases.
+// - Header fields that bring or point to keys (jku, jwk, x5u, x5c) are refused, not ignored.
+
+import type { KeyObject } from 'node:crypto'
+import { type CryptoKey, compactVerify } from 'jose'
+import { attestedFacts, seconds } from './claims.js'
+import type { JsonObject } from './json.js'
+import { objectOf, own } from './json.js'
+import { refused } from './refuse.js'
+import type { AttestedFacts, Evidence, VerifyRequest } from './types.js'
+
+/** Longest token looked at, in characters. Real ones have 3,000 (OIDC) to 12,000 (PKI). */
+export const MOST_TOKEN_LENGTH = 65_536
+
+/** How far the clocks of issuer and participant may differ, in seconds. */
+export const CLOCK_TOLERANCE = 60
+
+/** The audience of the token that Google Cloud itself takes as a credential. */
+export const DEFAULT_AUDIENCE = 'https://sts.googleapis.com'
+
+/** What one kind of JWT adds. */
+export interface JwtKind {
+  readonly kind: string
+  /** Header field that the kind uses although {@link KEY_FIELDS} has it. */
+  readonly usesHeader?: 'x5c'
+  accepts(issuer: string): boolean
+  /** The key that must have signed; throws `MCBN_EVIDENCE_REFUSED`. `now`: milliseconds since 1970. */
+  key(header: JsonObject, issuer: string, now: number): Promise<CryptoKey | KeyObject>
+}
+
+/** Fields that bring keys, name certificates, or change how the rest is to be read (RFC 7515 4.1). */
+const KEY_FIELDS = ['jku', 'jwk', 'x5u', 'x5c', 'crit', 'b64', 'zip', 'enc'] as const
+
+const COMPACT = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/
+
+/**
+ * Verifies a token and reads its claims.
+ *
+ * @throws {McbnError} `MCBN_EVIDENCE_REFUSED`, saying which check failed.
+ */
+export async function verifyJwt(
+  kind: JwtKind,
+  evidence: Evidence,
+  expected: VerifyRequest,
+): Promise<AttestedFacts> {
+  const { token } = evidence
+  if (evidence.kind !== kind.kind) throw refused('kind', `expected ${kind.kind}`)
+  if (typeof token !== 'string') throw refused('token', 'expected text')
+  if (token.length > MOST_TOKEN_LENGTH) {
+    throw refused('token', `expected at most ${MOST_TOKEN_LENGTH} characters, got ${token.length}`)
+  }
+  const [, head = '', body = '', signature = ''] = COMPACT.exec(token) ?? []
+  if (signature === '') throw refused('token', 'expected a JWT: three parts of base64url')
+
+  const header = objectOf(head, 'header')
+  checkHeader(header, kind)
+  // Not yet verified, used to choose the key only; the signature covers the very text it was read from.
+  const payload = objectOf(body, 'payload')
+  const issuer = own(payload, 'iss')
+  if (typeof issuer !== 'string' || !kind.accepts(issuer)) {
+    throw refused('iss', `expected an issuer trusted for ${kind.kind}`)
+  }
+  await checkSignature(token, signature, await kind.key(header, issuer, expected.now))
+
+  checkAudience(payload, expected.audience)
+  checkNonce(payload, expected.nonce)
+  const { issuedAt, expiresAt } = checkTimes(payload, expected.now)
+  return attestedFacts({ kind: kind.kind, issuer, issuedAt, expiresAt }, payload)
+}
+
+function checkHeader(header: JsonObject, kind: JwtKind): void {
+  if (own(header, 'alg') !== 'RS256') throw refused('header alg', 'expected RS256')
+  for (const field of KEY_FIELDS) {
+    if (field !== kind.usesHeader && Object.hasOwn(header, field)) {
+      throw refused(`header ${field}`, 'not allowed: a token does not bring its own keys')
+    }
+  }
+  const type = own(header, 'typ')
+  if (type !== undefined && type !== 'JWT') throw refused('header typ', 'expected JWT')
+}
+
+async function checkSignature(
+  token: string,
+  signature: string,
+  key: CryptoKey | KeyObject,
+): Promise<void> {
+  // Unused bits of the last character are not signed: allow one spelling, so that a hash names a token.
+  if (Buffer.from(signature, 'base64url').toString('base64url') !== signature) {
+    throw refused('signature', 'expected base64url without padding (RFC 7515 section 2)')
+  }
+  try {
+    await compactVerify(token, key, { algorithms: ['RS256'] })
+  } catch {
+    throw refused('signature', "expected one that the issuer's key verifies")
+  }
+}
+
+function checkAudience(payload: JsonObject, audience: string): void {
+  const value = own(payload, 'aud')
+  if (value === audience && audience !== DEFAULT_AUDIENCE) return
+  if (value === DEFAULT_AUDIENCE || (Array.isArray(value) && value.includes(DEFAULT_AUDIENCE))) {
+    throw refused(
+      'aud',
+      `this token is for ${DEFAULT_AUDIENCE}: it is a credential that must never be sent to anyone; ` +
+        'ask the launcher for a token with the audience of the challenge',
+    )
+  }
+  throw refused(
+    'aud',
+    `expected the string ${audience}${Array.isArray(value) ? ', got an array' : ''}`,
+  )
+}
+
+function checkNonce(payload: JsonObject, nonce: string): void {
+  const value = own(payload, 'eat_nonce')
+  if (Array.isArray(value) && value.length !== 1) {
+    throw refused('eat_nonce', `expected exactly one nonce, got ${value.length}`)
+  }
+  const only: unknown = Array.isArray(value) ? value[0] : value
+  if (typeof only !== 'string') throw refused('eat_nonce', 'expected one string')
+  if (only !== nonce) throw refused('eat_nonce', 'expected the nonce of this challenge')
+}
+
+function checkTimes(payload: JsonObject, now: number): { issuedAt: number; expiresAt: number } {
+  const issuedAt = seconds(payload, 'iat')
+  const notBefore = seconds(payload, 'nbf')
+  const expiresAt = seconds(payload, 'exp')
+  const clock = now / 1000
+  // The comparisons are written so that a `now` that is no number passes none of them.
+  if (!(issuedAt <= clock + CLOCK_TOLERANCE)) {
+    throw refused(
+      'iat',
+      `issued in the future, by more than ${CLOCK_TOLERANCE} s: compare the clocks`,
+    )
+  }
+  if (!(notBefore <= clock + CLOCK_TOLERANCE)) throw refused('nbf', 'not valid yet')
+  if (!(clock < expiresAt + CLOCK_TOLERANCE)) throw refused('exp', 'expired: ask for a fresh token')
+  if (expiresAt <= issuedAt) throw refused('exp', 'expected a time after iat')
+  return { issuedAt, expiresAt }
+}

@@ -1,0 +1,69 @@
+// The verifiers that a policy asks for, by kind.
+
+import { McbnError } from '../../errors.js'
+import type { Policy } from '../policy/types.js'
+import { createGcpOidcVerifier, GCP_CS_OIDC, type GcpOidcOptions } from './gcp-oidc.js'
+import { createGcpPkiVerifier, GCP_CS_PKI, type GcpPkiOptions } from './gcp-pki.js'
+import { createLocalVerifier, LOCAL } from './local/verifier.js'
+import type { Verifier } from './types.js'
+
+export interface VerifiersOptions {
+  readonly gcpOidc?: GcpOidcOptions
+  /** Needed if the policy names `gcp-cs-pki`: which roots to trust is nobody's default. */
+  readonly gcpPki?: GcpPkiOptions
+  /** Verifiers of other kinds (AWS Nitro, Azure MAA, Intel Trust Authority), or in place of these. */
+  readonly verifiers?: readonly Verifier[]
+}
+
+/** The part of a policy that says which evidence it accepts. */
+export type EvidencePolicy = Pick<Policy, 'roles' | 'localIssuers'>
+
+/**
+ * One verifier for each kind that some role of the policy names, and none besides. `local` needs issuers in
+ * `localIssuers` as well: test issuers are trusted by name or not at all.
+ *
+ * @throws {McbnError} `MCBN_POLICY_INVALID` if a role names a kind that nothing here verifies;
+ * `MCBN_OPTION_CONFLICT` for a verifier of `local` among the options.
+ */
+export function createVerifiers(
+  policy: EvidencePolicy,
+  options: VerifiersOptions = {},
+): ReadonlyMap<string, Verifier> {
+  if (options.verifiers?.some(({ kind }) => kind === LOCAL)) {
+    throw new McbnError(
+      'MCBN_OPTION_CONFLICT',
+      `verifiers: expected other kinds than ${LOCAL}, whose issuers only the policy's localIssuers name`,
+    )
+  }
+  const own = new Map((options.verifiers ?? []).map((verifier) => [verifier.kind, verifier]))
+  const verifiers = new Map<string, Verifier>()
+  for (const [role, rules] of Object.entries(policy.roles)) {
+    for (const kind of rules?.attestation ?? []) {
+      if (verifiers.has(kind)) continue
+      const verifier = own.get(kind) ?? shipped(kind, policy, options)
+      if (typeof verifier === 'string') {
+        throw new McbnError('MCBN_POLICY_INVALID', `roles.${role}.attestation: ${verifier}`)
+      }
+      verifiers.set(kind, verifier)
+    }
+  }
+  return verifiers
+}
+
+/** A verifier, or why there is none. */
+function shipped(
+  kind: string,
+  { localIssuers }: EvidencePolicy,
+  { gcpOidc, gcpPki }: VerifiersOptions,
+): Verifier | string {
+  if (kind === GCP_CS_OIDC) return createGcpOidcVerifier(gcpOidc)
+  if (kind === GCP_CS_PKI) {
+    return gcpPki === undefined ? `${kind} needs pinned roots` : createGcpPkiVerifier(gcpPki)
+  }
+  if (kind === LOCAL) {
+    return localIssuers === undefined || localIssuers.length === 0
+      ? `${kind} needs issuers named in localIssuers`
+      : createLocalVerifier({ issuers: localIssuers })
+  }
+  return 'expected gcp-cs-oidc, gcp-cs-pki, local, or a kind that a verifier was given for'
+}
