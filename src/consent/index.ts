@@ -63,5 +63,42 @@ export type {
   ReleaseRequest,
   Withdrawal,
 } from './release/messages.js'
+export { SUITE } from './release/messages.js'
+export type { NonceInput } from './release/nonce.js'
+export { audience, releaseNonce } from './release/nonce.js'
+export {
+  MESSAGE_MAX_BYTES,
+  parseRefused,
+  parseRelease,
+  parseReleaseChallenge,
+  parseReleaseEvidence,
+  parseReleaseRequest,
+  parseWithdrawal,
+  readMessage,
+} from './release/parse.js'
+export type { Receiver, SealContext, SealedShare, SealInput } from './release/seal.js'
+export { generateReceiver, sealShare } from './release/seal.js'
+export type {
+  ExpectedRelease,
+  RefusalContext,
+  RefusalFields,
+  ReleaseFields,
+  WithdrawalFields,
+} from './release/sign.js'
+export {
+  signRefusal,
+  signRelease,
+  signWithdrawal,
+  verifyRefusal,
+  verifyRelease,
+  verifyWithdrawal,
+} from './release/sign.js'
+export { checkReleasedShare } from './shares/check.js'
+export type { CommitmentInput } from './shares/commitment.js'
+export { shareCommitment } from './shares/commitment.js'
+export type { NetworkKeys } from './shares/keys.js'
+export { deriveNetworkKeys } from './shares/keys.js'
+export type { ShareProblem } from './shares/problem.js'
+export { InvalidShareError, SHARE_PROBLEMS } from './shares/problem.js'
 export type { SealedSecrets, StoreKdf, StoreLock } from './store/seal.js'
 export { openSecrets, sealSecrets } from './store/seal.js'

@@ -67,9 +67,12 @@ export class Untrusted {
     return Array.from(value, (item: unknown, at) => this.#child(item, `[${at}]`))
   }
 
-  /** Text that a pattern describes. */
-  text(pattern: RegExp, expected: string): string {
+  /** Text that a pattern describes; its length is looked at first. */
+  text(pattern: RegExp, expected: string, most = 255): string {
     const value = this.#value
+    if (typeof value === 'string' && value.length > most) {
+      this.refuse(`at most ${most} characters`, `${value.length}`)
+    }
     if (typeof value !== 'string' || !pattern.test(value)) this.refuse(expected)
     return value
   }

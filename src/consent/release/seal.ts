@@ -1,0 +1,140 @@
+// The share on its way: HPKE (RFC 9180, base mode) to a key that only the attested workload holds. The
+// operator carries the result and can do nothing with it but lose it.
+
+import { createHash } from 'node:crypto'
+import {
+  AEAD_AES_256_GCM,
+  CipherSuite,
+  KDF_HKDF_SHA256,
+  KEM_DHKEM_X25519_HKDF_SHA256,
+  type KeyPair,
+} from 'hpke'
+import { McbnError } from '../../errors.js'
+import { lengthPrefixed } from '../../psk/encoding.js'
+import { SHARE_BYTES } from '../../psk/share.js'
+import { toBase64url } from '../base64url.js'
+import { canonicalBytes } from '../canonical.js'
+import type { Role } from '../descriptor/types.js'
+import { isX25519PublicKey, KEY_BYTES } from '../keys.js'
+import { type Binary, binary } from './binary.js'
+import type { Release, ReleaseHeader } from './messages.js'
+
+/** What a sealed share is bound to: opened with anything else it is garbage, and refused. */
+export interface SealContext {
+  /** Hash of the descriptor, 32 bytes. */
+  readonly dh: Binary
+  readonly role: Role
+  /** The participant whose share it is. */
+  readonly label: string
+  /** The challenge of this round, 32 bytes. */
+  readonly c: Binary
+  /** The token that the participant accepted. */
+  readonly token: string
+  /** Authenticated in its canonical form. */
+  readonly header: ReleaseHeader
+}
+
+/** A sealed share: base64url, as in {@link Release}. */
+export type SealedShare = Pick<Release, 'enc' | 'ciphertext'>
+
+/** What {@link sealShare} takes. */
+export interface SealInput extends SealContext {
+  /** 32 bytes; borrowed, never modified. */
+  readonly share: Uint8Array
+  /** The workload's X25519 public key, 32 bytes. */
+  readonly pk: Binary
+}
+
+/** A fresh key pair of a workload, for one request. The private key cannot be exported. */
+export interface Receiver {
+  /** X25519, 32 bytes. */
+  readonly publicKey: Buffer
+  /**
+   * Opens what was sealed to the public key.
+   *
+   * @returns the share, 32 fresh bytes outside Node's shared pool; the caller owns and wipes them.
+   * @throws {McbnError} `MCBN_RELEASE_INVALID` for anything that was not sealed to exactly this.
+   */
+  open(sealed: SealedShare & SealContext): Promise<Buffer>
+}
+
+const suite = new CipherSuite(KEM_DHKEM_X25519_HKDF_SHA256, KDF_HKDF_SHA256, AEAD_AES_256_GCM)
+/** AES-GCM's tag, in bytes. */
+const TAG_BYTES = 16
+
+/** Makes a fresh key pair. Node keeps the private key; JavaScript never sees its bytes. */
+export async function generateReceiver(): Promise<Receiver> {
+  const pair = await suite.GenerateKeyPair(false)
+  const publicKey = Buffer.from(await suite.SerializePublicKey(pair.publicKey))
+  return { publicKey, open: (sealed) => openShare(pair, sealed) }
+}
+
+/**
+ * Seals a share to a workload's key.
+ *
+ * @throws {McbnError} `MCBN_RELEASE_INVALID` for a key that is not 32 bytes, not canonical or of low order;
+ * `MCBN_SHARE_INVALID` with `participant` for a share that is not 32 bytes.
+ */
+export async function sealShare(input: SealInput): Promise<SealedShare> {
+  const { share, label, header } = input
+  if (share.length !== SHARE_BYTES) {
+    throw new McbnError(
+      'MCBN_SHARE_INVALID',
+      `share of ${label}: expected ${SHARE_BYTES} bytes, got ${share.length}`,
+      { participant: label },
+    )
+  }
+  const pk = publicKeyBytes(input.pk, 'pk')
+  const { encapsulatedSecret, ciphertext } = await suite.Seal(
+    await suite.DeserializePublicKey(pk),
+    share,
+    { info: sealInfo(input), aad: canonicalBytes(header) },
+  )
+  return { enc: toBase64url(encapsulatedSecret), ciphertext: toBase64url(ciphertext) }
+}
+
+/** SHA-256 of a token as UTF-8, 32 bytes. */
+export function tokenHash(token: string): Buffer {
+  return createHash('sha256').update(token, 'utf8').digest()
+}
+
+async function openShare(pair: KeyPair, sealed: SealedShare & SealContext): Promise<Buffer> {
+  const enc = publicKeyBytes(sealed.enc, 'enc')
+  const ciphertext = binary(sealed.ciphertext, SHARE_BYTES + TAG_BYTES, 'ciphertext')
+  const context = { info: sealInfo(sealed), aad: canonicalBytes(sealed.header) }
+  let opened: Uint8Array
+  try {
+    opened = await suite.Open(pair, enc, ciphertext, context)
+  } catch {
+    // The library's error says no more than this, and must not invite anybody to tell reasons apart.
+    throw new McbnError(
+      'MCBN_RELEASE_INVALID',
+      `release of ${sealed.label}: expected a share sealed to this request, got something else`,
+    )
+  }
+  const share = Buffer.alloc(opened.length)
+  share.set(opened)
+  opened.fill(0)
+  return share
+}
+
+/** lp("mcbn/1 share") || dh || lp(role) || lp(label) || lp(c) || SHA-256(token) */
+function sealInfo({ dh, role, label, c, token }: SealContext): Buffer {
+  return Buffer.concat([
+    lengthPrefixed('mcbn/1 share'),
+    binary(dh, 32, 'dh'),
+    lengthPrefixed(role),
+    lengthPrefixed(label),
+    lengthPrefixed(binary(c, 32, 'c')),
+    tokenHash(token),
+  ])
+}
+
+function publicKeyBytes(value: Binary, name: string): Buffer {
+  const bytes = binary(value, KEY_BYTES, name)
+  if (isX25519PublicKey(bytes)) return bytes
+  throw new McbnError(
+    'MCBN_RELEASE_INVALID',
+    `${name}: expected a canonical X25519 public key not of low order, got other bytes`,
+  )
+}
