@@ -2,13 +2,7 @@
 // operator carries the result and can do nothing with it but lose it.
 
 import { createHash } from 'node:crypto'
-import {
-  AEAD_AES_256_GCM,
-  CipherSuite,
-  KDF_HKDF_SHA256,
-  KEM_DHKEM_X25519_HKDF_SHA256,
-  type KeyPair,
-} from 'hpke'
+import { AEAD_AES_256_GCM, CipherSuite, KDF_HKDF_SHA256, KEM_DHKEM_X25519_HKDF_SHA256 } from 'hpke'
 import { McbnError } from '../../errors.js'
 import { lengthPrefixed } from '../../psk/encoding.js'
 import { SHARE_BYTES } from '../../psk/share.js'
@@ -59,6 +53,7 @@ export interface Receiver {
 }
 
 const suite = new CipherSuite(KEM_DHKEM_X25519_HKDF_SHA256, KDF_HKDF_SHA256, AEAD_AES_256_GCM)
+type PrivateKeyPair = Awaited<ReturnType<typeof suite.GenerateKeyPair>>
 /** AES-GCM's tag, in bytes. */
 const TAG_BYTES = 16
 
@@ -98,7 +93,7 @@ export function tokenHash(token: string): Buffer {
   return createHash('sha256').update(token, 'utf8').digest()
 }
 
-async function openShare(pair: KeyPair, sealed: SealedShare & SealContext): Promise<Buffer> {
+async function openShare(pair: PrivateKeyPair, sealed: SealedShare & SealContext): Promise<Buffer> {
   const enc = publicKeyBytes(sealed.enc, 'enc')
   const ciphertext = binary(sealed.ciphertext, SHARE_BYTES + TAG_BYTES, 'ciphertext')
   const context = { info: sealInfo(sealed), aad: canonicalBytes(sealed.header) }
