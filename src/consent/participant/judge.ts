@@ -1,0 +1,122 @@
+// Whether a workload gets the share: what its evidence proves, what the policy allows, what the people
+// behind this participant want, and how many have it already. In the order of CONSENT.md, Release, step 4.
+
+import { McbnError } from '../../errors.js'
+import type { AttestedFacts, Evidence, Verifier } from '../attestation/types.js'
+import type { Clock } from '../clock.js'
+import type { VerifiedDescriptor } from '../descriptor/signed.js'
+import type { Role } from '../descriptor/types.js'
+import { POLICY_DEFAULTS } from '../policy/defaults.js'
+import { evaluatePolicy } from '../policy/evaluate.js'
+import type { Policy } from '../policy/types.js'
+import type { ReleaseHeader, ReleaseRequest } from '../release/messages.js'
+import { audience, releaseNonce } from '../release/nonce.js'
+import { type Approvals, requestId } from './approvals.js'
+import { instanceKey, type LeaseTable, type Reservation } from './leases.js'
+import { BUSY_RETRY_SECONDS, type Objection, releaseHeader } from './terms.js'
+import type { PendingRequest } from './types.js'
+
+/** Seconds after which a workload that waits for a person asks again. */
+export const MANUAL_RETRY_SECONDS = 10
+
+export interface JudgeOptions {
+  readonly descriptor: VerifiedDescriptor
+  readonly label: string
+  readonly policy: Policy
+  readonly verifiers: Iterable<Verifier>
+  readonly clock: Clock
+  readonly approvals: Approvals
+  readonly leases: LeaseTable
+  /** Whether the participant gives its share to anybody at all now. */
+  readonly standing: () => Objection | undefined
+  /** Told about everyone who is sent to wait for a person. */
+  readonly onPending: (request: PendingRequest) => void
+}
+
+/** A yes: a place for the instance, and the terms. */
+export interface Consent {
+  readonly reservation: Reservation
+  readonly header: ReleaseHeader
+}
+
+export class Judge {
+  readonly #options: JudgeOptions
+  readonly #dh: Buffer
+  readonly #verifiers: ReadonlyMap<string, Verifier>
+
+  constructor(options: JudgeOptions) {
+    this.#options = options
+    this.#dh = options.descriptor.hash
+    this.#verifiers = new Map([...options.verifiers].map((verifier) => [verifier.kind, verifier]))
+  }
+
+  /** Signature, algorithm, issuer, key; audience; nonce; times: the verifier of that kind says. */
+  async verify(
+    c: Uint8Array,
+    { role, r, suite, pk }: ReleaseRequest,
+    evidence: Evidence,
+  ): Promise<AttestedFacts | (Objection & { readonly unproven: boolean })> {
+    const { descriptor, label, clock } = this.#options
+    const verifier = this.#verifiers.get(evidence.kind)
+    if (verifier === undefined) {
+      const details = ['evidence: expected a kind that the policy names, got another one']
+      return { code: 'policy', details, unproven: true }
+    }
+    try {
+      return await verifier.verify(evidence, {
+        audience: audience(descriptor.descriptor.network, label),
+        nonce: releaseNonce({ dh: this.#dh, role, label, c, r, suite, pk }),
+        now: clock.wall(),
+      })
+    } catch (error) {
+      if (error instanceof McbnError && error.code === 'MCBN_EVIDENCE_REFUSED') {
+        return { code: 'policy', details: [error.message], unproven: true }
+      }
+      const reason = error instanceof Error ? error.message : String(error)
+      const details = [`could not verify: ${reason}`]
+      return { code: 'busy', retryAfter: BUSY_RETRY_SECONDS, details, unproven: false }
+    }
+  }
+
+  /** All that follows from facts. One step, nothing awaited: two rounds cannot get between each other. */
+  consent(role: Role, facts: AttestedFacts): Consent | Objection {
+    const { policy, descriptor, clock, leases, standing } = this.#options
+    const now = clock.wall()
+    const verdict = evaluatePolicy(policy, { role, facts, now, descriptor })
+    if (!verdict.allowed) return verdict
+    const objection = standing() ?? this.#approval(role, facts)
+    if (objection !== undefined) return objection
+    const header = releaseHeader(policy, descriptor.descriptor, now)
+    if ('code' in header) return header
+    const key = instanceKey(role, facts)
+    if (key === undefined) {
+      return { code: 'policy', details: ['instance: expected an attested one, to count it by'] }
+    }
+    const most = policy.roles[role]?.instances ?? POLICY_DEFAULTS.instances
+    const reservation = leases.reserve(key, role, most)
+    if (reservation !== undefined) return { reservation, header }
+    const details = [`instances: expected at most ${most} of role ${role} at once, got one more`]
+    return { code: 'policy', retryAfter: this.#secondsUntilFree(role, now), details }
+  }
+
+  #approval(role: Role, facts: AttestedFacts): Objection | undefined {
+    const { policy, approvals, onPending } = this.#options
+    if (policy.roles[role]?.approval !== 'manual') return undefined
+    const id = requestId(this.#dh, role, facts)
+    const decision = approvals.decision(id)
+    if (decision === 'approved') return undefined
+    if (decision === 'refused') {
+      return { code: 'policy', details: [`a person has refused request ${id}`] }
+    }
+    onPending(approvals.ask(id, role, facts))
+    const details = [`request ${id} waits for a person`]
+    return { code: 'manual', retryAfter: MANUAL_RETRY_SECONDS, details }
+  }
+
+  #secondsUntilFree(role: Role, now: number): number {
+    const leases = this.#options.leases.list().filter((lease) => lease.role === role)
+    // No lease: places are reserved, and in a moment they are leases or free.
+    const next = Math.min(...leases.map(({ expiresAt }) => expiresAt))
+    return Number.isFinite(next) ? Math.max(1, Math.ceil((next - now) / 1000)) : BUSY_RETRY_SECONDS
+  }
+}

@@ -1,0 +1,132 @@
+// What a participant is made of, and its limits. Each limit bounds what strangers can make it spend.
+
+import { McbnError } from '../../errors.js'
+import type { Verifier } from '../attestation/types.js'
+import type { Clock } from '../clock.js'
+import type { VerifiedDescriptor } from '../descriptor/signed.js'
+import type { ParticipantKeys } from '../keys.js'
+import type { Policy } from '../policy/types.js'
+import type { Withdrawal } from '../release/messages.js'
+import type { Decision, Lease } from './types.js'
+
+/** For `createParticipant`. */
+export interface ParticipantOptions {
+  /** Signed by all participants, and verified. */
+  readonly descriptor: VerifiedDescriptor
+  /** Which of the descriptor's participants this is. */
+  readonly label: string
+  /** Their public halves must be the descriptor's. */
+  readonly keys: ParticipantKeys
+  /** 32 bytes; copied: the caller wipes its own. Checked against the descriptor's commitment. */
+  readonly share: Uint8Array
+  /** Of this network; its `descriptorHash` must be the descriptor's. */
+  readonly policy: Policy
+  /** One for each kind of evidence that the policy names. */
+  readonly verifiers: Iterable<Verifier>
+  /** Where the audit goes; absent: nowhere. */
+  readonly audit?: ParticipantAudit
+  /** What survives a restart; absent: nothing does. */
+  readonly state?: ParticipantStateKeeper
+  /** Shares that were out before a restart: they go on counting against the policy's `instances`. */
+  readonly leases?: Iterable<Lease>
+  /** @defaultValue the machine's clocks */
+  readonly clock?: Clock
+  readonly limits?: ParticipantLimits
+}
+
+/** An append-only log. */
+export interface ParticipantAudit {
+  /** Resolves when the line is kept; a release waits for it. */
+  append(event: AuditEvent): Promise<unknown>
+}
+
+/** One line of the audit: never a secret, never a token. */
+export interface AuditEvent {
+  readonly type: string
+  readonly [field: string]: string | number | boolean | readonly string[] | object | undefined
+}
+
+/** What a participant has to remember. */
+export interface ParticipantState {
+  /** The signed word that it takes part no longer. */
+  readonly withdrawal?: Withdrawal
+  readonly decisions: readonly Decision[]
+}
+
+/** Keeps the state durably. */
+export interface ParticipantStateKeeper {
+  /** As it was stored last. */
+  readonly current: ParticipantState
+  /** Resolves when the state would survive a power failure. Never called twice at once. */
+  save(state: ParticipantState): Promise<void>
+}
+
+/** Bounds; integers of at least 1. */
+export interface ParticipantLimits {
+  /** Most challenges open at once. @defaultValue 1_024 */
+  readonly challenges?: number
+  /** Seconds a challenge waits for its evidence, at most 120. @defaultValue 60 */
+  readonly challengeSeconds?: number
+  /** Evidence verified at the same time. @defaultValue 8 */
+  readonly verifying?: number
+  /** Evidence that waits for it; more is told `busy`. @defaultValue 64 */
+  readonly waiting?: number
+  /** Most requests that wait for a person. @defaultValue 256 */
+  readonly pending?: number
+  /** Seconds an approval holds unless said otherwise; 0: until it is decided otherwise. @defaultValue 0 */
+  readonly approvalSeconds?: number
+  /** Refusals written to the audit a minute; the rest is counted there. @defaultValue 30 */
+  readonly refusalsPerMinute?: number
+}
+
+/** The one place where defaults are written. */
+export const PARTICIPANT_LIMITS = {
+  challenges: 1_024,
+  challengeSeconds: 60,
+  verifying: 8,
+  waiting: 64,
+  pending: 256,
+  approvalSeconds: 0,
+  refusalsPerMinute: 30,
+} as const satisfies Required<ParticipantLimits>
+
+const RANGES: Readonly<Record<keyof ParticipantLimits, readonly [least: number, most: number]>> = {
+  challenges: [1, 1_000_000],
+  challengeSeconds: [1, 120],
+  verifying: [1, 1_024],
+  waiting: [1, 65_536],
+  pending: [1, 65_536],
+  approvalSeconds: [0, 315_360_000],
+  refusalsPerMinute: [1, 100_000],
+}
+
+/** @throws {McbnError} `MCBN_OPTION_RANGE` naming the limit. */
+export function resolveLimits(limits: ParticipantLimits = {}): Required<ParticipantLimits> {
+  const resolved: Record<string, number> = {}
+  for (const name of Object.keys(PARTICIPANT_LIMITS) as (keyof ParticipantLimits)[]) {
+    const value: unknown = limits[name] ?? PARTICIPANT_LIMITS[name]
+    const [least, most] = RANGES[name]
+    if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most) {
+      throw new McbnError(
+        'MCBN_OPTION_RANGE',
+        `limits.${name}: expected an integer from ${least} to ${most}, got ${String(value)}`,
+      )
+    }
+    resolved[name] = value as number
+  }
+  return resolved as unknown as Required<ParticipantLimits>
+}
+
+/** State that lives as long as the process: for tests, and where nothing has to survive. */
+export function memoryState(): ParticipantStateKeeper {
+  let current: ParticipantState = { decisions: [] }
+  return {
+    get current() {
+      return current
+    },
+    save(state) {
+      current = state
+      return Promise.resolve()
+    },
+  }
+}

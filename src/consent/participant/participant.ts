@@ -1,0 +1,412 @@
+// A participant: holds one share, and gives it, sealed, to workloads that prove they are what the policy
+// allows. Transport-neutral: messages in, messages out; whoever carries them (the operator, in the end)
+// reads and alters at will, and gains nothing by it.
+//
+//   request   -> parse -> refuse, or a challenge              cheap, before anything costly
+//   evidence  -> challenge live, spent -> verify -> policy -> consent -> reserve -> seal -> sign -> audit
+//
+// State     one share, two private keys; challenges, leases and waiting requests, each table bounded
+// Order     of the checks: CONSENT.md, Release, step 4. Refusals say a code; the reasons stay here.
+
+import { EventEmitter } from 'node:events'
+import { inspect } from 'node:util'
+import { McbnError } from '../../errors.js'
+import type { Evidence } from '../attestation/types.js'
+import { fromBase64url, toBase64url } from '../base64url.js'
+import { type Clock, systemClock } from '../clock.js'
+import type { VerifiedDescriptor } from '../descriptor/signed.js'
+import { isX25519PublicKey, KEY_BYTES, type ParticipantKeys } from '../keys.js'
+import type { Policy } from '../policy/types.js'
+import type {
+  Refused,
+  Release,
+  ReleaseChallenge,
+  ReleaseHeader,
+  ReleaseRequest,
+  Withdrawal,
+} from '../release/messages.js'
+import { parseReleaseEvidence, parseReleaseRequest } from '../release/parse.js'
+import { signWithdrawal } from '../release/sign.js'
+import { ChallengeTable, type OpenChallenge } from './challenges.js'
+import { checkParticipant } from './check.js'
+import { Gate } from './gate.js'
+import { factsForAudit, Journal } from './journal.js'
+import { Judge } from './judge.js'
+import { LeaseTable, leaseOf } from './leases.js'
+import {
+  memoryState,
+  type ParticipantLimits,
+  type ParticipantOptions,
+  resolveLimits,
+} from './options.js'
+import { noSuchChallenge, Refusals } from './refusals.js'
+import { sealedRelease } from './sealed-release.js'
+import { BUSY_RETRY_SECONDS, type Objection, outsideValidity, unable } from './terms.js'
+import type { Decision, Lease, ParticipantStatus, PendingRequest, RefusedRequest } from './types.js'
+import { Will } from './will.js'
+
+/** What people may want to hear of; see {@link Participant}. */
+export interface ParticipantEvents {
+  /** Somebody waits for a person; `times` is 1 when it is new. */
+  pending: [request: PendingRequest]
+  released: [lease: Lease]
+  /** Evidence was shown and refused; what strangers without evidence do is only counted. */
+  refused: [refusal: RefusedRequest]
+  decided: [decision: Decision]
+  withdrawn: [withdrawal: Withdrawal]
+  /** Any of the above, or the end: what status(), pending() or leases() say may be different now. */
+  changed: []
+}
+
+/** How a message came in. */
+export interface MessageContext {
+  /** Who sent it, as the transport sees it: floods are held against it. @defaultValue 'local' */
+  readonly source?: string
+}
+
+/**
+ * Makes a participant.
+ *
+ * @throws {McbnError} `MCBN_OPTION_CONFLICT` when label, keys, descriptor and policy do not belong together;
+ * `MCBN_SHARE_INVALID` when the share is not the one that the descriptor commits to; `MCBN_OPTION_RANGE` for
+ * limits.
+ */
+export function createParticipant(options: ParticipantOptions): Participant {
+  return new Participant(options)
+}
+
+/** See {@link createParticipant}. `util.inspect` and JSON show its status and no secret. */
+export class Participant extends EventEmitter<ParticipantEvents> {
+  readonly descriptor: VerifiedDescriptor
+  readonly label: string
+  readonly #dh: Buffer
+  readonly #policy: Policy
+  readonly #clock: Clock
+  readonly #limits: Required<ParticipantLimits>
+  readonly #will: Will
+  readonly #journal: Journal
+  readonly #challenges: ChallengeTable<ReleaseRequest>
+  readonly #leases: LeaseTable
+  readonly #judge: Judge
+  readonly #refusals: Refusals
+  readonly #gate: Gate
+  #keys: ParticipantKeys | undefined
+  #share: Buffer | undefined
+  #closing: Promise<void> | undefined
+
+  /** Use {@link createParticipant}. */
+  constructor(options: ParticipantOptions) {
+    super()
+    const { descriptor, label, keys, policy } = options
+    this.#limits = resolveLimits(options.limits)
+    const verifiers = [...options.verifiers]
+    checkParticipant({ ...options, verifiers })
+    this.descriptor = descriptor
+    this.label = label
+    this.#dh = descriptor.hash
+    this.#policy = policy
+    this.#clock = options.clock ?? systemClock
+    this.#will = new Will({
+      clock: this.#clock,
+      state: options.state ?? memoryState(),
+      pending: this.#limits.pending,
+    })
+    this.#journal = new Journal(this.#clock, options.audit, this.#limits.refusalsPerMinute)
+    this.#challenges = new ChallengeTable({
+      clock: this.#clock,
+      capacity: this.#limits.challenges,
+      seconds: this.#limits.challengeSeconds,
+    })
+    this.#leases = new LeaseTable(this.#clock, options.leases)
+    this.#judge = new Judge({
+      descriptor,
+      label,
+      policy,
+      verifiers,
+      clock: this.#clock,
+      approvals: this.#will.approvals,
+      leases: this.#leases,
+      standing: () => this.#standing(),
+      onPending: (request) => this.#asked(request),
+    })
+    this.#refusals = new Refusals({
+      label,
+      dh: this.#dh,
+      clock: this.#clock,
+      journal: this.#journal,
+      onRefused: (refused) => this.#tell('refused', refused),
+    })
+    this.#gate = new Gate({ active: this.#limits.verifying, waiting: this.#limits.waiting })
+    this.#keys = keys
+    // Outside Node's shared pool, so that wiping it wipes the only copy here.
+    this.#share = Buffer.alloc(options.share.length)
+    this.#share.set(options.share)
+    this.#journal.note({
+      type: 'started',
+      label,
+      network: descriptor.descriptor.network,
+      epoch: descriptor.descriptor.epoch,
+      descriptorHash: descriptor.hashHex,
+      withdrawn: this.#will.withdrawn,
+    })
+  }
+
+  /**
+   * A workload asks (CONSENT.md, Release, steps 1 and 2). Costs a signature at most.
+   *
+   * @param message - anything; parsed field by field.
+   * @throws {McbnError} `MCBN_RELEASE_INVALID` when it cannot be read. Says which field, for the asker.
+   */
+  request(message: unknown, { source = 'local' }: MessageContext = {}): ReleaseChallenge | Refused {
+    this.#journal.count('requests')
+    const request = this.#read(() => readRequest(message))
+    const objection = this.#stranger(request) ?? this.#standing()
+    if (objection !== undefined) return this.#refusals.early(request, objection, this.#keys)
+    const challenge = this.#challenges.open(request, source)
+    if (challenge === undefined) return this.#refusals.busy()
+    this.#journal.count('challenges')
+    return { c: toBase64url(challenge.c), expires: challenge.expires }
+  }
+
+  /**
+   * A workload answers a challenge (CONSENT.md, Release, steps 3 to 5).
+   *
+   * @param message - anything; parsed field by field.
+   * @throws {McbnError} `MCBN_RELEASE_INVALID` when it cannot be read, or answers no open challenge: it never
+   * was one, has expired, or has been answered already. A new request is the way on.
+   */
+  async evidence(message: unknown): Promise<Release | Refused> {
+    const { c, evidence } = this.#read(() => parseReleaseEvidence(message))
+    if (!this.#challenges.has(c)) this.#read(noSuchChallenge)
+    // Before the challenge is spent: who comes back in a moment needs no new evidence for it.
+    if (this.#gate.full) return this.#refusals.busy()
+    const challenge = this.#challenges.take(c) as OpenChallenge<ReleaseRequest>
+    return await this.#gate.run(() => this.#answer(challenge, evidence))
+  }
+
+  status(): ParticipantStatus {
+    const { network, epoch, mode, t, participants } = this.descriptor.descriptor
+    const withdrawn = this.withdrawal
+    return {
+      label: this.label,
+      network,
+      epoch,
+      descriptorHash: this.descriptor.hashHex,
+      mode,
+      t,
+      n: participants.length,
+      ...(withdrawn !== undefined && { withdrawnAt: withdrawn.withdrawnAt * 1000 }),
+      counters: this.#journal.counters,
+    }
+  }
+
+  /** The signed word that it takes part no longer, for whoever asks. */
+  get withdrawal(): Withdrawal | undefined {
+    return this.#will.withdrawal
+  }
+
+  /** Who waits for a person, the latest first. */
+  pending(): readonly PendingRequest[] {
+    return this.#will.approvals.pending()
+  }
+
+  /** What has been decided and still holds, the latest first. */
+  decisions(): readonly Decision[] {
+    return this.#will.approvals.decisions()
+  }
+
+  /** Shares that are out, the newest first. */
+  leases(): readonly Lease[] {
+    return this.#leases.list()
+  }
+
+  /**
+   * Lets a workload have the share from now on. Stored before this resolves.
+   *
+   * @param id - of a {@link PendingRequest} or of an earlier {@link Decision}.
+   * @param seconds - how long it holds. @defaultValue `limits.approvalSeconds`
+   * @throws {McbnError} `MCBN_OPTION_RANGE` for an id that is neither.
+   */
+  async approve(
+    id: string,
+    seconds: number | undefined = this.#limits.approvalSeconds || undefined,
+  ): Promise<Decision> {
+    return await this.#decide(id, 'approved', seconds)
+  }
+
+  /**
+   * Refuses a workload, also one that was approved: it gets nothing from now on. Stored before this
+   * resolves. Its running lease runs out by itself.
+   *
+   * @throws {McbnError} `MCBN_OPTION_RANGE` as {@link approve}.
+   */
+  async refuse(id: string): Promise<Decision> {
+    return await this.#decide(id, 'refused', undefined)
+  }
+
+  /**
+   * Ends this participant's consent for good. Nothing is released from the moment of the call on; what is out
+   * ends with its lease. Going on needs a new epoch. Once it resolves, it is stored durably. A second call
+   * gives the same.
+   *
+   * @throws what the state keeper throws. The participant stays withdrawn as long as this process runs; call
+   * again to store it.
+   */
+  async withdraw(): Promise<Withdrawal> {
+    const { withdrawal, first } = await this.#will.withdraw(() => this.#signWithdrawal())
+    if (!first) return withdrawal
+    const { withdrawnAt } = withdrawal
+    await this.#journal.write({ type: 'withdrawn', withdrawnAt }).catch(() => undefined)
+    this.#tell('withdrawn', withdrawal)
+    return withdrawal
+  }
+
+  /**
+   * Forgets share, keys and all tables at once, and resolves when the audit is written. Requests are told
+   * `busy` from then on.
+   */
+  async close(): Promise<void> {
+    this.#share?.fill(0)
+    this.#share = undefined
+    this.#keys = undefined
+    this.#challenges.clear()
+    this.#closing ??= this.#end()
+    await this.#closing
+  }
+
+  /** What JSON.stringify shows. */
+  toJSON(): ParticipantStatus {
+    return this.status()
+  }
+
+  [inspect.custom](): string {
+    const { label, network, epoch } = this.status()
+    return `Participant ${inspect({ label, network, epoch, withdrawn: this.#stopped() })}`
+  }
+
+  async #answer(
+    { c, request }: OpenChallenge<ReleaseRequest>,
+    evidence: Evidence,
+  ): Promise<Release | Refused> {
+    const facts = await this.#judge.verify(c, request, evidence)
+    if ('code' in facts) {
+      if (facts.unproven) this.#journal.count('evidenceRefused')
+      return this.#refusals.late(request, facts, this.#keys)
+    }
+    const consent = this.#judge.consent(request.role, facts)
+    if ('code' in consent) return this.#refusals.late(request, consent, this.#keys, facts)
+    const { reservation, header } = consent
+    try {
+      const release = await this.#seal(c, request, evidence, header)
+      const lease = leaseOf(request.role, facts, header)
+      const type = reservation.renews === undefined ? 'released' : 'renewed'
+      // First the line, then the share: what has left must never be missing from the audit.
+      await this.#journal.write({ type, ...factsForAudit(facts), ...lease })
+      // Withdrawn or closed while something was awaited: the line stays, the share does not leave.
+      if (this.#stopped()) throw new Stopped()
+      this.#released(reservation.commit(lease))
+      return release
+    } catch (error) {
+      reservation.abandon()
+      const objection = this.#standing() ?? unable(error)
+      return this.#refusals.late(request, objection, this.#keys, facts)
+    }
+  }
+
+  async #seal(
+    c: Buffer,
+    request: ReleaseRequest,
+    { token }: Evidence,
+    header: ReleaseHeader,
+  ): Promise<Release> {
+    const share = this.#share
+    const keys = this.#keys
+    if (share === undefined || keys === undefined) throw new Stopped()
+    const { label } = this
+    return await sealedRelease({ share, keys, label, dh: this.#dh, c, request, token, header })
+  }
+
+  #asked(pending: PendingRequest): void {
+    const { id, role, facts, times } = pending
+    if (times === 1) this.#journal.note({ type: 'pending', id, role, ...factsForAudit(facts) })
+    this.#tell('pending', pending)
+  }
+
+  #released(lease: Lease): void {
+    this.#journal.count('released')
+    if (lease.renewals > 0) this.#journal.count('renewed')
+    this.#tell('released', lease)
+  }
+
+  #stopped(): boolean {
+    return this.#keys === undefined || this.#will.withdrawn
+  }
+
+  /** Whether this participant gives its share to anybody at all now. */
+  #standing(): Objection | undefined {
+    if (this.#keys === undefined) {
+      return { code: 'busy', retryAfter: BUSY_RETRY_SECONDS, details: ['this participant stops'] }
+    }
+    if (this.#stopped()) return { code: 'withdrawn', details: ['this participant has withdrawn'] }
+    return outsideValidity(this.descriptor.descriptor, this.#clock.wall())
+  }
+
+  /** What is wrong with a request at first sight. */
+  #stranger({ dh, role }: ReleaseRequest): Objection | undefined {
+    if (dh !== toBase64url(this.#dh)) {
+      return { code: 'policy', details: ['asks about another descriptor'] }
+    }
+    if (this.#policy.roles[role] !== undefined) return undefined
+    return { code: 'policy', details: [`the policy has no role ${role}`] }
+  }
+
+  #read<Result>(parse: () => Result): Result {
+    try {
+      return parse()
+    } catch (error) {
+      this.#journal.malformed()
+      throw error
+    }
+  }
+
+  async #decide(id: string, decision: Decision['decision'], seconds?: number): Promise<Decision> {
+    const decided = await this.#will.decide(id, decision, seconds)
+    this.#journal.note({ type: decision, ...decided })
+    this.#tell('decided', decided)
+    return decided
+  }
+
+  #signWithdrawal(): Withdrawal {
+    const keys = this.#keys
+    if (keys === undefined) throw new McbnError('MCBN_SOCKET_CLOSED', 'the participant is closed')
+    const withdrawnAt = Math.floor(this.#clock.wall() / 1000)
+    const dh = toBase64url(this.#dh)
+    return signWithdrawal({ label: this.label, dh, withdrawnAt }, keys.ed25519)
+  }
+
+  async #end(): Promise<void> {
+    await this.#journal.close({ type: 'stopped' })
+    this.emit('changed')
+  }
+
+  /** A listener's exception is its owner's to hear of, and must not cost anybody a release. */
+  #tell<Name extends 'pending' | 'released' | 'refused' | 'decided' | 'withdrawn'>(
+    name: Name,
+    ...values: ParticipantEvents[Name]
+  ): void {
+    queueMicrotask(() => this.emit(name, ...(values as never)))
+    queueMicrotask(() => this.emit('changed'))
+  }
+}
+
+/** Withdrawn or closed between two awaits. */
+class Stopped extends Error {}
+
+function readRequest(message: unknown): ReleaseRequest {
+  const request = parseReleaseRequest(message)
+  if (isX25519PublicKey(fromBase64url(request.pk, KEY_BYTES) as Buffer)) return request
+  throw new McbnError(
+    'MCBN_RELEASE_INVALID',
+    'request.pk: expected an X25519 public key (canonical, not of low order), got other bytes',
+  )
+}

@@ -1,0 +1,84 @@
+// What the people behind a participant have decided, durably: who may have the share, and whether it takes
+// part at all. Nothing is in force before it is stored, except a withdrawal: that is in force at once.
+
+import type { Clock } from '../clock.js'
+import type { Withdrawal } from '../release/messages.js'
+import { Approvals } from './approvals.js'
+import type { ParticipantState, ParticipantStateKeeper } from './options.js'
+import type { Decision } from './types.js'
+
+export interface WillOptions {
+  readonly clock: Clock
+  readonly state: ParticipantStateKeeper
+  /** Most requests that wait for a person. */
+  readonly pending: number
+}
+
+export class Will {
+  readonly approvals: Approvals
+  readonly #state: ParticipantStateKeeper
+  #withdrawal: Withdrawal | undefined
+  #withdrawn: boolean
+  #withdrawing: Promise<Withdrawal> | undefined
+  /** Writes one after the other, each made from what the one before has stored. */
+  #saving: Promise<unknown> = Promise.resolve()
+
+  constructor({ clock, state, pending }: WillOptions) {
+    const { decisions, withdrawal } = state.current
+    this.approvals = new Approvals({ clock, capacity: pending, decisions })
+    this.#state = state
+    this.#withdrawal = withdrawal
+    this.#withdrawn = withdrawal !== undefined
+  }
+
+  /** From the first moment of a withdrawal on, stored or not. */
+  get withdrawn(): boolean {
+    return this.#withdrawn
+  }
+
+  /** Once it is stored. */
+  get withdrawal(): Withdrawal | undefined {
+    return this.#withdrawal
+  }
+
+  async decide(id: string, decision: Decision['decision'], seconds?: number): Promise<Decision> {
+    const { decisions } = await this.#save((state) => ({
+      ...state,
+      decisions: this.approvals.decide(id, decision, seconds),
+    }))
+    this.approvals.adopt(decisions)
+    return decisions.at(-1) as Decision
+  }
+
+  /**
+   * @param sign - makes the message; called once for all calls that wait for it.
+   * @returns `first` for one of them only.
+   */
+  async withdraw(
+    sign: () => Withdrawal,
+  ): Promise<{ readonly withdrawal: Withdrawal; readonly first: boolean }> {
+    if (this.#withdrawal !== undefined) return { withdrawal: this.#withdrawal, first: false }
+    this.#withdrawn = true
+    const first = this.#withdrawing === undefined
+    this.#withdrawing ??= this.#withdraw(sign()).finally(() => {
+      this.#withdrawing = undefined
+    })
+    return { withdrawal: await this.#withdrawing, first }
+  }
+
+  async #withdraw(withdrawal: Withdrawal): Promise<Withdrawal> {
+    await this.#save((state) => ({ ...state, withdrawal }))
+    this.#withdrawal = withdrawal
+    return withdrawal
+  }
+
+  async #save(change: (state: ParticipantState) => ParticipantState): Promise<ParticipantState> {
+    const saved = this.#saving.then(async () => {
+      const next = change(this.#state.current)
+      await this.#state.save(next)
+      return next
+    })
+    this.#saving = saved.catch(() => undefined)
+    return await saved
+  }
+}
