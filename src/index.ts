@@ -1,7 +1,8 @@
 // mcbn: everything under one name. Each part is also a module of its own: mcbn/tls, mcbn/dtls, mcbn/psk,
-// mcbn/consent.
+// mcbn/consent, mcbn/discovery.
 
 export * as consent from './consent/index.js'
+export * as discovery from './discovery/index.js'
 export * as dtls from './dtls/index.js'
 export type {
   McbnErrorCode,
