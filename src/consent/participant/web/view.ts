@@ -1,0 +1,45 @@
+// What the page needs to know of a participant, and what it may ask of it. No more: the page depends
+// on this, not on how a participant keeps its share.
+
+import type { Decision, Lease, ParticipantStatus, PendingRequest } from '../types.js'
+
+/** One line of the audit. */
+export interface AuditLine {
+  /** Counted from 1, oldest first. */
+  readonly number: number
+  /** Milliseconds since 1970; NaN where the line does not say. */
+  readonly at: number
+  /** What happened, in the audit's own word. */
+  readonly event: string
+  /** The rest of the line: name and value, both as text. */
+  readonly details: readonly (readonly [name: string, value: string])[]
+}
+
+/** The end of the audit, and whether its chain of hashes holds. */
+export interface AuditReport {
+  /** Newest first. */
+  readonly lines: readonly AuditLine[]
+  /** How many lines there are in all. */
+  readonly total: number
+  /** Present when a line was altered, removed or added: where and what was found. */
+  readonly broken?: { readonly line: number; readonly reason: string }
+}
+
+/** A participant as its page sees it. */
+export interface ParticipantView {
+  status(): ParticipantStatus
+  pending(): readonly PendingRequest[]
+  /** What was decided and still holds, the latest first. */
+  decisions(): readonly Decision[]
+  leases(): readonly Lease[]
+  /** @param id - of a waiting request, or of a decision that it reverses. */
+  approve(id: string): unknown
+  /** @param id - as for approve. */
+  refuse(id: string): unknown
+  /** For good: this epoch gets no share from this participant again. */
+  withdraw(): unknown
+  /** Reads and verifies the whole audit, and hands out its last `most` lines. */
+  audit(most: number): Promise<AuditReport>
+  /** Calls back after something above may have changed; often is harmless. @returns stops it. */
+  onChange(listener: () => void): () => void
+}
