@@ -1,0 +1,49 @@
+import type { McbnErrorJson } from '../../errors.js'
+import { McbnError } from '../../errors.js'
+import type { Refused } from '../release/messages.js'
+
+/** Who agreed, who did not. */
+export interface Consent {
+  /** How many shares are needed. */
+  readonly need: number
+  /** How many came. */
+  readonly have: number
+  /** Participants that said no, with their reasons; only those whose signature was verified, or `busy`. */
+  readonly refused: readonly Refused[]
+  /** Labels of participants from whom no answer came that could be believed. */
+  readonly silent: readonly string[]
+  /** Labels of participants that signed a bad share. */
+  readonly blamed: readonly string[]
+}
+
+/** Not enough participants released a share: there is no key, and nothing listens. Ask the named ones. */
+export class InsufficientConsentError extends McbnError {
+  readonly need: number
+  readonly have: number
+  readonly refused: readonly Refused[]
+  readonly silent: readonly string[]
+  readonly blamed: readonly string[]
+
+  constructor(consent: Consent, causes: readonly Error[] = []) {
+    const cause = causes.length > 1 ? new AggregateError(causes, 'no answer') : causes[0]
+    super('MCBN_CONSENT_INSUFFICIENT', messageOf(consent), cause === undefined ? {} : { cause })
+    this.need = consent.need
+    this.have = consent.have
+    this.refused = consent.refused
+    this.silent = consent.silent
+    this.blamed = consent.blamed
+  }
+
+  override toJSON(): McbnErrorJson & Consent {
+    const { need, have, refused, silent, blamed } = this
+    return { ...super.toJSON(), need, have, refused, silent, blamed }
+  }
+}
+
+function messageOf({ need, have, refused, silent, blamed }: Consent): string {
+  const said = refused.map(({ label, code }) => `${label} refused (${code})`)
+  const wrong = blamed.map((label) => `${label} sent a bad share`)
+  const none = silent.map((label) => `${label} gave no answer`)
+  const who = [...said, ...wrong, ...none]
+  return `expected the shares of ${need} participants, got ${have}${who.length > 0 ? `: ${who.join(', ')}` : ''}`
+}

@@ -1,0 +1,184 @@
+// One round with one participant: request, challenge, evidence, release. The operator carries all of it;
+// what comes out has been signed by the participant for exactly this round, opened, and checked against
+// the descriptor.
+
+import { randomBytes } from 'node:crypto'
+import { McbnError } from '../../errors.js'
+import type { Attester, Evidence } from '../attestation/types.js'
+import { toBase64url } from '../base64url.js'
+import type { VerifiedDescriptor } from '../descriptor/signed.js'
+import type { Role } from '../descriptor/types.js'
+import type { Refused, Release, ReleaseHeader, ReleaseRequest } from '../release/messages.js'
+import { SUITE } from '../release/messages.js'
+import { audience, releaseNonce } from '../release/nonce.js'
+import { parseRefused, parseRelease, parseReleaseChallenge } from '../release/parse.js'
+import { generateReceiver, type Receiver } from '../release/seal.js'
+import { verifyRefusal, verifyRelease } from '../release/sign.js'
+import { checkReleasedShare } from '../shares/check.js'
+import { InvalidShareError } from '../shares/problem.js'
+import { postJson } from './http.js'
+
+export interface RoundCall {
+  readonly verified: VerifiedDescriptor
+  readonly label: string
+  readonly role: Role
+  /** The workload's name for this process, base64url of 16 bytes. */
+  readonly instance: string
+  readonly attester: Attester
+  /** Where the participant may be, in the order to be tried. */
+  readonly urls: readonly URL[]
+  /** Ends the round early. */
+  readonly signal: AbortSignal
+  /** Called when a request leaves. @returns the stopwatch's milliseconds: the lease counts from then. */
+  readonly onSent: () => number
+  readonly onChallenge: () => void
+}
+
+/** A share that is what the participant committed to. Whoever gets it owns and wipes it. */
+export interface Released {
+  readonly share: Buffer
+  readonly header: ReleaseHeader
+  readonly sentAt: number
+}
+
+export type RoundResult = { readonly released: Released } | { readonly refused: Refused }
+
+/**
+ * @throws {McbnError} `MCBN_SHARE_INVALID` with `participant` when it signed a bad share; that is blame.
+ * Everything else can be the operator's doing, or chance, and blames nobody: `MCBN_RELEASE_INVALID`,
+ * `MCBN_CONNECTION_FAILED`, `MCBN_ATTESTER_FAILED`.
+ */
+export async function askForShare(call: RoundCall): Promise<RoundResult> {
+  const { verified, label, role, instance } = call
+  const receiver = await generateReceiver()
+  const request: ReleaseRequest = {
+    v: 'mcbn/1',
+    dh: toBase64url(verified.hash),
+    role,
+    pk: toBase64url(receiver.publicKey),
+    suite: SUITE,
+    r: toBase64url(randomBytes(32)),
+    instance,
+  }
+  const opening = await firstAnswer(call, request)
+  if (isRefusal(opening.body)) return { refused: refusalOf(call, request, opening.body) }
+  const { c } = parseReleaseChallenge(opening.body)
+  call.onChallenge()
+  const evidence = await evidenceFor(call, {
+    audience: audience(verified.descriptor.network, label),
+    nonce: releaseNonce({ ...request, label, c }),
+  })
+  const { body } = await postJson(opening.url, 'v1/evidence', { c, evidence }, call.signal)
+  if (isRefusal(body)) return { refused: refusalOf(call, request, body) }
+  const release = parseRelease(body)
+  const { token } = evidence
+  verifyRelease(release, verified, { label, role, c, token })
+  const share = await openedShare(call, receiver, release, token)
+  return { released: { share, header: release.header, sentAt: opening.sentAt } }
+}
+
+/** Tries the addresses in turn until one answers. */
+async function firstAnswer(
+  call: RoundCall,
+  request: ReleaseRequest,
+): Promise<{ readonly url: URL; readonly body: unknown; readonly sentAt: number }> {
+  let last = new McbnError('MCBN_DISCOVERY_FAILED', `${call.label}: expected an address, got none`)
+  for (const url of call.urls) {
+    const sentAt = call.onSent()
+    try {
+      const { body } = await postJson(url, 'v1/request', request, call.signal)
+      return { url, body, sentAt }
+    } catch (error) {
+      if (!(error instanceof McbnError) || call.signal.aborted) throw error
+      last = error
+    }
+  }
+  throw last
+}
+
+function isRefusal(body: unknown): boolean {
+  return body !== null && typeof body === 'object' && Object.hasOwn(body, 'code')
+}
+
+/** A refusal that may be believed. Anybody on the way could say `policy`, and `busy` claims nothing. */
+function refusalOf(
+  { verified, label }: RoundCall,
+  request: ReleaseRequest,
+  body: unknown,
+): Refused {
+  const refused = parseRefused(body)
+  if (refused.label !== label) {
+    throw invalid(label, 'expected its own refusal, got that of another participant')
+  }
+  const unsigned = refused.code === 'busy' && refused.signature === undefined
+  if (!unsigned && !verifyRefusal(refused, verified, request)) {
+    throw invalid(label, 'expected a refusal signed by it, for this request')
+  }
+  return refused
+}
+
+async function evidenceFor(
+  { attester, signal }: RoundCall,
+  about: { readonly audience: string; readonly nonce: string },
+): Promise<Evidence> {
+  try {
+    return await untilAborted(attester.evidence({ ...about, signal }), signal)
+  } catch (cause) {
+    if (cause instanceof McbnError && cause.code === 'MCBN_ATTESTER_FAILED') throw cause
+    throw new McbnError(
+      'MCBN_ATTESTER_FAILED',
+      `the attester (${attester.kind}) gave no evidence`,
+      {
+        cause,
+      },
+    )
+  }
+}
+
+/** An attester that does not look at its signal must not hold up the round. */
+function untilAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(new Error('it took too long'))
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}
+
+/** From here on the participant is to blame: it signed this for our challenge, key and evidence. */
+async function openedShare(
+  { verified, label, role }: RoundCall,
+  receiver: Receiver,
+  release: Release,
+  token: string,
+): Promise<Buffer> {
+  const { c, header, enc, ciphertext } = release
+  let share: Buffer
+  try {
+    share = await receiver.open({
+      dh: verified.hash,
+      role,
+      label,
+      c,
+      token,
+      header,
+      enc,
+      ciphertext,
+    })
+  } catch {
+    // Evidence with our key in its nonce was accepted, so it was our key to seal to.
+    const detail = 'expected a share sealed to the key of the request, got something else'
+    throw new InvalidShareError(label, 'malformed', detail)
+  }
+  try {
+    checkReleasedShare(verified, label, share)
+    return share
+  } catch (error) {
+    share.fill(0)
+    throw error
+  }
+}
+
+function invalid(label: string, problem: string): McbnError {
+  return new McbnError('MCBN_RELEASE_INVALID', `${label}: ${problem}`)
+}

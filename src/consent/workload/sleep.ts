@@ -1,0 +1,47 @@
+import type { Clock } from '../clock.js'
+
+/** The longest delay that a timer can have, in milliseconds (about 24.8 days). */
+const LONGEST = 2_147_483_647
+
+/** Waits on a clock's timer. @returns resolves after `milliseconds`, or at once when the signal aborts. */
+export function sleep(clock: Clock, milliseconds: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve()
+  return new Promise((resolve) => {
+    const done = (): void => {
+      cancel()
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    const cancel = clock.after(Math.min(Math.max(0, milliseconds), LONGEST), done)
+    signal.addEventListener('abort', done, { once: true })
+  })
+}
+
+/**
+ * A signal that aborts with another one, or when time is over.
+ *
+ * @returns the signal, whether it was time that ended it, and what frees both.
+ */
+export function timeLimit(
+  clock: Clock,
+  milliseconds: number,
+  outer: AbortSignal,
+): { readonly signal: AbortSignal; readonly expired: () => boolean; readonly free: () => void } {
+  const controller = new AbortController()
+  let late = false
+  const abort = (): void => controller.abort()
+  const cancel = clock.after(Math.min(milliseconds, LONGEST), () => {
+    late = true
+    abort()
+  })
+  if (outer.aborted) abort()
+  else outer.addEventListener('abort', abort, { once: true })
+  return {
+    signal: controller.signal,
+    expired: () => late,
+    free: () => {
+      cancel()
+      outer.removeEventListener('abort', abort)
+    },
+  }
+}
