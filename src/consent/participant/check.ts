@@ -3,6 +3,7 @@
 
 import { McbnError } from '../../errors.js'
 import { publicKeys } from '../keys.js'
+import { checkPolicyAgainst } from '../policy/parse.js'
 import { checkReleasedShare } from '../shares/check.js'
 import type { ParticipantOptions } from './options.js'
 
@@ -16,7 +17,7 @@ export function checkParticipant({
   verifiers,
   audit,
 }: ParticipantOptions): void {
-  const { network, participants } = descriptor.descriptor
+  const { participants } = descriptor.descriptor
   const self = participants.find((participant) => participant.label === label)
   if (self === undefined) {
     const labels = participants.map((participant) => participant.label).join(', ')
@@ -26,14 +27,7 @@ export function checkParticipant({
   if (own.ed25519 !== self.ed25519 || own.x25519 !== self.x25519) {
     throw conflict(`keys: expected those that the descriptor has for ${label}, got others`)
   }
-  if (policy.network !== network) {
-    throw conflict(`policy.network: expected the descriptor's network, got another one`)
-  }
-  if (policy.descriptorHash !== descriptor.hashHex) {
-    throw conflict(
-      `policy.descriptorHash: expected the hash of this descriptor (${descriptor.hashHex}), got another one`,
-    )
-  }
+  checkPolicyAgainst(policy, descriptor)
   const kinds = [...verifiers].map(({ kind }) => kind)
   for (const role of [policy.roles.client, policy.roles.server]) {
     const missing = role?.attestation.find((kind) => !kinds.includes(kind))

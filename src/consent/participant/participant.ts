@@ -16,6 +16,7 @@ import { fromBase64url, toBase64url } from '../base64url.js'
 import { type Clock, systemClock } from '../clock.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import { isX25519PublicKey, KEY_BYTES, type ParticipantKeys } from '../keys.js'
+import { parsePolicy } from '../policy/parse.js'
 import type { Policy } from '../policy/types.js'
 import type {
   Refused,
@@ -67,8 +68,8 @@ export interface MessageContext {
 /**
  * Makes a participant.
  *
- * @throws {McbnError} `MCBN_OPTION_CONFLICT` when label, keys, descriptor and policy do not belong together;
- * `MCBN_SHARE_INVALID` when the share is not the one that the descriptor commits to; `MCBN_OPTION_RANGE` for
+ * @throws {McbnError} `MCBN_OPTION_CONFLICT` when label, keys and descriptor do not belong together;
+ * `MCBN_POLICY_INVALID` for a policy that is none, or another network's; `MCBN_SHARE_INVALID` when the share is not the one that the descriptor commits to; `MCBN_OPTION_RANGE` for
  * limits.
  */
 export function createParticipant(options: ParticipantOptions): Participant {
@@ -97,10 +98,11 @@ export class Participant extends EventEmitter<ParticipantEvents> {
   /** Use {@link createParticipant}. */
   constructor(options: ParticipantOptions) {
     super()
-    const { descriptor, label, keys, policy } = options
+    const { descriptor, label, keys } = options
+    const policy = parsePolicy(options.policy)
     this.#limits = resolveLimits(options.limits)
     const verifiers = [...options.verifiers]
-    checkParticipant({ ...options, verifiers })
+    checkParticipant({ ...options, policy, verifiers })
     this.descriptor = descriptor
     this.label = label
     this.#dh = descriptor.hash

@@ -1,0 +1,296 @@
+// A participant on HTTP.
+//
+//   POST /v1/request     ReleaseRequest  -> 200 ReleaseChallenge | 403, 503 Refused
+//   POST /v1/evidence    ReleaseEvidence -> 200 Release | 403, 503 Refused
+//   GET  /v1/status      -> 200 who this is, and for which descriptor
+//   GET  /v1/withdrawal  -> 200 Withdrawal | 404
+//
+// Everything else, and whatever cannot be read, is answered {"error", "message"} with HTTP's own status. A
+// refusal is the same JSON whatever its status; the status is for people with curl.
+//
+// Cleartext on purpose: the operator who carries these messages is the one they are protected from, so TLS
+// to some proxy of the operator's would protect nothing. A share leaves sealed to a key that the evidence is
+// bound to, challenges are good once, and every answer is signed: reading gains nothing, altering is noticed,
+// and stopping messages is what an operator can do anyway. Nothing here is a secret or takes one. (The web page
+// of a participant is another matter: it is served on loopback.)
+
+import type { Server } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import { createAdaptorServer } from '@hono/node-server'
+import { getConnInfo } from '@hono/node-server/conninfo'
+import { type Context, Hono, type MiddlewareHandler } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
+import { McbnError } from '../../errors.js'
+import type { Refused } from '../release/messages.js'
+import { MESSAGE_MAX_BYTES, readMessage } from '../release/parse.js'
+import { limitConnections, sourceOf } from './connections.js'
+import type { Participant } from './participant.js'
+
+export interface ServeParticipantOptions {
+  /** @defaultValue '127.0.0.1' */
+  readonly host?: string
+  /** 0 takes a free one. @defaultValue 0 */
+  readonly port?: number
+  /** Adds routes, e.g. a page for the person behind the participant; not below `/v1/`. */
+  readonly web?: (app: Hono, participant: Participant) => void
+  /** Requests a second that one source may send, over ten seconds. @defaultValue 100 */
+  readonly requestsPerSecond?: number
+  /** Most connections at once; one source may have a quarter of them. @defaultValue 512 */
+  readonly connections?: number
+  /** Milliseconds for the head of a request; twice that for all of it. @defaultValue 10_000 */
+  readonly requestTimeout?: number
+  /** Told about errors of the server itself, e.g. too many open files; it goes on. */
+  readonly onError?: (error: Error) => void
+}
+
+/** The one place where defaults are written. */
+export const HTTP_DEFAULTS = {
+  host: '127.0.0.1',
+  port: 0,
+  requestsPerSecond: 100,
+  connections: 512,
+  requestTimeout: 10_000,
+} as const satisfies ServeParticipantOptions
+
+export interface ParticipantServer {
+  /** `http://<host>:<port>`, as bound. */
+  readonly url: string
+  readonly host: string
+  readonly port: number
+  /** Stops listening, lets answers that are being made leave for a second, then ends all connections. */
+  close(): Promise<void>
+}
+
+/** Seconds over which requests are counted. */
+const RATE_WINDOW_SECONDS = 10
+/** Milliseconds that a socket may be silent: more than the web page's stream of events ever is. */
+const IDLE_MS = 60_000
+/** Milliseconds that answers have when the server closes. */
+const CLOSING_MS = 1_000
+
+/**
+ * Serves a participant. The participant stays the caller's to close.
+ *
+ * @throws the system's error when it cannot listen; {@link McbnError} `MCBN_OPTION_RANGE` for a limit.
+ */
+export async function serveParticipant(
+  participant: Participant,
+  options: ServeParticipantOptions = {},
+): Promise<ParticipantServer> {
+  const { host, port, connections, requestTimeout, requestsPerSecond } = resolve(options)
+  const app = participantApp(participant, requestsPerSecond, options.web)
+  const server = createAdaptorServer({
+    fetch: app.fetch,
+    // Others in this process may use fetch() as Node made it.
+    overrideGlobalObjects: false,
+    serverOptions: {
+      headersTimeout: requestTimeout,
+      requestTimeout: 2 * requestTimeout,
+      connectionsCheckingInterval: Math.max(100, Math.min(1_000, requestTimeout / 4)),
+      keepAliveTimeout: 5_000,
+      maxHeaderSize: 8_192,
+    },
+  }) as Server
+  server.setTimeout(IDLE_MS)
+  limitConnections(server, connections, Math.max(1, Math.floor(connections / 4)))
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    answerUnreadable(error, socket)
+  })
+  await listening(server, host, port)
+  // From here on an error is a connection's that could not be accepted: no reason to end.
+  server.on('error', (error) => options.onError?.(error))
+  const bound = server.address() as AddressInfo
+  const shown = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address
+  return {
+    url: `http://${shown}:${bound.port}`,
+    host: bound.address,
+    port: bound.port,
+    close: () => closed(server),
+  }
+}
+
+/** The routes alone, for another server of the caller's. */
+export function participantApp(
+  participant: Participant,
+  requestsPerSecond: number = HTTP_DEFAULTS.requestsPerSecond,
+  web?: ServeParticipantOptions['web'],
+): Hono {
+  const app = new Hono()
+  app.onError((_error, context) =>
+    answer(context, 500, 'internal', 'see the log of the participant'),
+  )
+  app.notFound((context) => answer(context, 404, 'not-found', 'expected a path of the protocol'))
+  app.use(harmless)
+
+  const busy = (context: Context, retryAfter: number) => {
+    context.header('Retry-After', String(retryAfter))
+    return context.json({ label: participant.label, code: 'busy', retryAfter }, 429)
+  }
+  // The page has a count of its own: a flood of the protocol must not lock its owner out.
+  app.use('/v1/*', rateLimit(requestsPerSecond, busy))
+  app.use(rateLimit(requestsPerSecond, busy, (path) => path.startsWith('/v1/')))
+
+  const limited = bodyLimit({
+    maxSize: MESSAGE_MAX_BYTES,
+    onError: (context) =>
+      answer(context, 413, 'too-large', `expected at most ${MESSAGE_MAX_BYTES} bytes`),
+  })
+  const message = (
+    handle: (message: unknown, source: string) => object | Promise<object>,
+  ): [MiddlewareHandler, MiddlewareHandler, (context: Context) => Promise<Response>] => [
+    jsonOnly,
+    limited,
+    async (context) => {
+      try {
+        const body = readMessage(new Uint8Array(await context.req.arrayBuffer()))
+        const reply = await handle(body, source(context))
+        return 'code' in reply ? refusal(context, reply as Refused) : context.json(reply)
+      } catch (error) {
+        if (!(error instanceof McbnError) || error.code !== 'MCBN_RELEASE_INVALID') throw error
+        return answer(context, 400, 'invalid', error.message)
+      }
+    },
+  ]
+  app.post('/v1/request', ...message((body, from) => participant.request(body, { source: from })))
+  app.post('/v1/evidence', ...message((body) => participant.evidence(body)))
+  app.get('/v1/status', (context) => {
+    // Counters are for the participant's own people.
+    const { counters: _, ...known } = participant.status()
+    return context.json(known)
+  })
+  app.get('/v1/withdrawal', (context) => {
+    const { withdrawal } = participant
+    if (withdrawal !== undefined) return context.json(withdrawal)
+    return answer(context, 404, 'not-withdrawn', 'this participant takes part')
+  })
+  for (const [path, allowed] of METHODS) {
+    app.all(path, (context) => {
+      context.header('Allow', allowed)
+      return answer(context, 405, 'method', `expected ${allowed}`)
+    })
+  }
+  web?.(app, participant)
+  return app
+}
+
+const METHODS = [
+  ['/v1/request', 'POST'],
+  ['/v1/evidence', 'POST'],
+  ['/v1/status', 'GET, HEAD'],
+  ['/v1/withdrawal', 'GET, HEAD'],
+] as const
+
+function answer(
+  context: Context,
+  status: 400 | 404 | 405 | 413 | 415 | 500,
+  error: string,
+  message: string,
+): Response {
+  return context.json({ error, message }, status)
+}
+
+function refusal(context: Context, refused: Refused): Response {
+  if (refused.retryAfter !== undefined) context.header('Retry-After', String(refused.retryAfter))
+  return context.json(refused, refused.code === 'busy' ? 503 : 403)
+}
+
+const harmless: MiddlewareHandler = async (context, next) => {
+  await next()
+  const { headers } = context.res
+  if (!headers.has('Cache-Control')) headers.set('Cache-Control', 'no-store')
+  headers.set('X-Content-Type-Options', 'nosniff')
+}
+
+/** A form of some web page cannot send this type without asking first, and nobody here says yes. */
+const jsonOnly: MiddlewareHandler = async (context, next) => {
+  const type = context.req.header('content-type') ?? ''
+  if (/^application\/json\s*(;\s*charset=utf-8\s*)?$/i.test(type)) return await next()
+  return answer(context, 415, 'media-type', 'expected Content-Type: application/json')
+}
+
+function rateLimit(
+  perSecond: number,
+  busy: (context: Context, retryAfter: number) => Response,
+  except: (path: string) => boolean = () => false,
+): MiddlewareHandler {
+  const limiter = new RateLimiterMemory({
+    points: perSecond * RATE_WINDOW_SECONDS,
+    duration: RATE_WINDOW_SECONDS,
+  })
+  return async (context, next) => {
+    if (except(context.req.path)) return await next()
+    try {
+      await limiter.consume(source(context))
+    } catch (limit) {
+      if (!(limit instanceof RateLimiterRes)) throw limit
+      return busy(context, Math.max(1, Math.ceil(limit.msBeforeNext / 1000)))
+    }
+    return await next()
+  }
+}
+
+function source(context: Context): string {
+  return sourceOf(getConnInfo(context).remote.address)
+}
+
+/** What never became a request: too slow, too long a head, no HTTP. */
+function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  const [status, name] = UNREADABLE[error.code ?? ''] ?? ['400 Bad Request', 'invalid']
+  const body = JSON.stringify({ error: name, message: 'expected a request in HTTP/1.1' })
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+  )
+}
+
+const UNREADABLE: Readonly<Record<string, readonly [status: string, error: string]>> = {
+  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'too-large'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'timeout'],
+}
+
+async function listening(server: Server, host: string, port: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.removeListener('error', reject)
+      resolve()
+    })
+  })
+}
+
+async function closed(server: Server): Promise<void> {
+  if (!server.listening) return
+  await new Promise<void>((resolve) => {
+    const impatient = setTimeout(() => server.closeAllConnections(), CLOSING_MS)
+    server.close(() => {
+      clearTimeout(impatient)
+      resolve()
+    })
+    server.closeIdleConnections()
+  })
+}
+
+function resolve(options: ServeParticipantOptions) {
+  const { host, port, requestsPerSecond, connections, requestTimeout } = options
+  return {
+    host: host ?? HTTP_DEFAULTS.host,
+    port: inRange('port', port, 0, 65_535),
+    requestsPerSecond: inRange('requestsPerSecond', requestsPerSecond, 1, 1_000_000),
+    connections: inRange('connections', connections, 1, 65_536),
+    requestTimeout: inRange('requestTimeout', requestTimeout, 100, 600_000),
+  }
+}
+
+function inRange(
+  name: 'port' | 'requestsPerSecond' | 'connections' | 'requestTimeout',
+  value: number = HTTP_DEFAULTS[name],
+  least: number,
+  most: number,
+): number {
+  if (Number.isSafeInteger(value) && value >= least && value <= most) return value
+  throw new McbnError(
+    'MCBN_OPTION_RANGE',
+    `${name}: expected an integer from ${least} to ${most}, got ${value}`,
+  )
+}
