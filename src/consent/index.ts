@@ -3,6 +3,20 @@
 
 export type { McbnErrorCode, McbnErrorKind } from '../errors.js'
 export { McbnError } from '../errors.js'
+export type { GcpOidcOptions } from './attestation/gcp-oidc.js'
+export { createGcpOidcVerifier, GCP_CS_ISSUER, GCP_CS_JWKS_URI } from './attestation/gcp-oidc.js'
+export type { GcpPkiOptions } from './attestation/gcp-pki.js'
+export { createGcpPkiVerifier } from './attestation/gcp-pki.js'
+export type { LauncherAttesterOptions, TokenType } from './attestation/launcher.js'
+export { createLauncherAttester } from './attestation/launcher.js'
+export type { LocalClaimsRequest, LocalWorkload } from './attestation/local/claims.js'
+export { confidentialSpaceClaims } from './attestation/local/claims.js'
+export type { LocalIssuer, LocalIssuerOptions, LocalJwk } from './attestation/local/issuer.js'
+export { createLocalIssuer } from './attestation/local/issuer.js'
+export type { LocalLauncher, ServeLauncherOptions } from './attestation/local/launcher.js'
+export { serveLauncher } from './attestation/local/launcher.js'
+export type { LocalVerifierOptions } from './attestation/local/verifier.js'
+export { checkLocalIssuers, createLocalVerifier } from './attestation/local/verifier.js'
 export type {
   AttestedFacts,
   Attester,
@@ -11,6 +25,8 @@ export type {
   Verifier,
   VerifyRequest,
 } from './attestation/types.js'
+export type { EvidencePolicy, VerifiersOptions } from './attestation/verifiers.js'
+export { createVerifiers } from './attestation/verifiers.js'
 export type { Clock } from './clock.js'
 export { systemClock } from './clock.js'
 export type { DescriptorFields } from './descriptor/descriptor.js'
@@ -52,6 +68,12 @@ export type {
   ParticipantStatus,
   PendingRequest,
 } from './participant/types.js'
+export type { PolicyDecision, PolicyQuestion } from './policy/evaluate.js'
+export { evaluatePolicy } from './policy/evaluate.js'
+export type { ExamplePolicyOptions } from './policy/example.js'
+export { examplePolicy } from './policy/example.js'
+export { checkPolicyAgainst, parsePolicy } from './policy/parse.js'
+export { POLICY_SCHEMA } from './policy/schema.js'
 export type { Policy, PolicyRole, PolicyWindow } from './policy/types.js'
 export type {
   RefusalCode,

@@ -1,0 +1,218 @@
+// Reads a policy file: size, JSON, no name twice, the schema, and then what a schema cannot say. One
+// error at a time, since that is how a person corrects a file.
+
+import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
+import { McbnError } from '../../errors.js'
+import type { VerifiedDescriptor } from '../descriptor/signed.js'
+import { ROLES } from '../descriptor/types.js'
+import { DESCRIPTOR_HASH_VARIABLE, HARDWARE_NEVER, isNeverAllowed } from './defaults.js'
+import { parseStrictJson } from './json.js'
+import { POLICY_SCHEMA } from './schema.js'
+import type { Policy, PolicyRole } from './types.js'
+import { isDateTime } from './window.js'
+
+/** Most bytes of a policy file. */
+export const POLICY_MAX_BYTES = 256 * 1024
+
+/**
+ * Reads and checks a policy; not yet against its descriptor, see {@link checkPolicyAgainst}.
+ *
+ * @param source - JSON as text or UTF-8 bytes, or the object itself, which is copied.
+ * @returns a fresh object, frozen all through.
+ * @throws {McbnError} `MCBN_POLICY_INVALID`: one sentence with the path, what was expected, what came.
+ */
+export function parsePolicy(source: unknown): Policy {
+  const value = parseStrictJson(textOf(source), POLICY_MAX_BYTES)
+  const validate = validator()
+  if (!validate(value)) throw refusal(value, validate.errors?.[0])
+  const policy = value as Policy
+  checkWindow(policy)
+  for (const role of ROLES) {
+    const rules = policy.roles[role]
+    if (rules !== undefined) checkRole(`roles.${role}`, rules, policy)
+  }
+  return freeze(policy)
+}
+
+/**
+ * Checks that a policy belongs to a descriptor and only narrows it. Its owner's participant does this
+ * before it serves; {@link evaluatePolicy} refuses everything where it was left out.
+ *
+ * @throws {McbnError} `MCBN_POLICY_INVALID` naming the field.
+ */
+export function checkPolicyAgainst(
+  policy: Policy,
+  { descriptor, hashHex }: VerifiedDescriptor,
+): void {
+  if (policy.network !== descriptor.network) {
+    throw invalid(
+      'network',
+      `${quote(descriptor.network)}, as in the descriptor`,
+      quote(policy.network),
+    )
+  }
+  if (policy.descriptorHash !== hashHex) {
+    throw invalid(
+      'descriptorHash',
+      `${hashHex}, the hash of the descriptor given`,
+      policy.descriptorHash,
+    )
+  }
+  for (const role of ROLES) {
+    for (const [at, image] of (policy.roles[role]?.images ?? []).entries()) {
+      if (descriptor.roles[role].images.includes(image)) continue
+      const expected = `one of the descriptor's images for the ${role}; a policy can only narrow it`
+      throw invalid(`roles.${role}.images[${at}]`, expected, image)
+    }
+  }
+  const { notBefore, notAfter } = policy.window ?? {}
+  const { validity } = descriptor
+  if (notBefore !== undefined && Date.parse(notBefore) / 1000 > validity.notAfter) {
+    throw invalid('window.notBefore', "a time before the descriptor's end", notBefore)
+  }
+  if (notAfter !== undefined && Date.parse(notAfter) / 1000 < validity.notBefore) {
+    throw invalid('window.notAfter', "a time after the descriptor's beginning", notAfter)
+  }
+}
+
+function textOf(source: unknown): string | Uint8Array {
+  if (typeof source === 'string' || source instanceof Uint8Array) return source
+  if (source === null || typeof source !== 'object') {
+    throw invalid('policy', 'JSON text or an object', source === null ? 'null' : typeof source)
+  }
+  try {
+    // A copy without getters, prototypes and whatever else an object can hide.
+    return JSON.stringify(source)
+  } catch {
+    throw invalid('policy', 'an object that JSON can hold', 'another one')
+  }
+}
+
+let compiled: ValidateFunction | undefined
+
+function validator(): ValidateFunction {
+  // Compiled when first needed: most users of mcbn/consent are workloads and have no policy.
+  compiled ??= new Ajv2020({
+    strict: true,
+    // A type that two keywords imply, and unions (text or null), are meant here.
+    allowUnionTypes: true,
+    verbose: true,
+    ownProperties: true,
+    formats: { 'date-time': isDateTime },
+  }).compile(POLICY_SCHEMA)
+  return compiled
+}
+
+/** One sentence out of ajv's first error. */
+function refusal(root: unknown, error: ErrorObject | undefined): McbnError {
+  if (error === undefined) return invalid('policy', 'a policy', 'something else')
+  const path = pathOf(error.instancePath)
+  const params = error.params as Record<string, unknown>
+  const described = (error.parentSchema as { description?: string } | undefined)?.description
+  if (error.keyword === 'required') {
+    return invalid(join(path, String(params['missingProperty'])), 'a value', 'none')
+  }
+  if (error.keyword === 'additionalProperties') {
+    const unknown = String(params['additionalProperty'])
+    const known = Object.keys((error.parentSchema as { properties: object }).properties)
+    return invalid(join(path, unknown), `no such field, only ${known.join(', ')}`, 'it')
+  }
+  if (error.propertyName !== undefined) {
+    // An error about a name: the description stands with the schema of the names.
+    return invalid(
+      join(path, error.propertyName),
+      described ?? 'another name',
+      quote(error.propertyName),
+    )
+  }
+  if (error.keyword === 'uniqueItems') {
+    const twice = join(path, `[${params['i']}]`)
+    return invalid(twice, `each item once`, `the same as ${join(path, `[${params['j']}]`)}`)
+  }
+  return invalid(path === '' ? 'policy' : path, described ?? 'another value', show(root, error))
+}
+
+function show(root: unknown, { data, keyword }: ErrorObject): string {
+  if (keyword === 'maxItems' || keyword === 'minItems') return `${(data as unknown[]).length}`
+  if (keyword.endsWith('Properties')) return `${Object.keys(data as object).length}`
+  if (keyword === 'maxLength') return `${(data as string).length} characters`
+  if (data === root && (data === null || typeof data !== 'object')) return typeof data
+  if (Array.isArray(data)) return 'a list'
+  if (data !== null && typeof data === 'object') return 'an object'
+  return quote(data)
+}
+
+/** `/roles/client/images/0` as people write it: `roles.client.images[0]`. */
+function pathOf(pointer: string): string {
+  const steps = pointer.split('/').slice(1)
+  const names = steps.map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'))
+  return names.reduce((path, name) => join(path, /^\d+$/.test(name) ? `[${name}]` : name), '')
+}
+
+function join(path: string, name: string): string {
+  const shown = name.length > 64 ? `${name.slice(0, 63)}…` : name
+  if (shown.startsWith('[') || path === '') return `${path}${shown}`
+  return `${path}.${shown}`
+}
+
+function checkWindow({ window }: Policy): void {
+  if (window === undefined) return
+  const { notBefore, notAfter, daily } = window
+  if (
+    notBefore !== undefined &&
+    notAfter !== undefined &&
+    Date.parse(notBefore) >= Date.parse(notAfter)
+  ) {
+    throw invalid('window.notAfter', `a time after ${notBefore}`, notAfter)
+  }
+  if (daily !== undefined && daily.from === daily.to) {
+    throw invalid(
+      'window.daily.to',
+      'another time than `from`; leave daily out for all day',
+      daily.to,
+    )
+  }
+}
+
+function checkRole(path: string, rules: PolicyRole, policy: Policy): void {
+  if (rules.attestation.includes('local') && (policy.localIssuers ?? []).length === 0) {
+    const expected = "`local` only together with localIssuers, the test issuers' public keys"
+    throw invalid(`${path}.attestation`, expected, 'none of those')
+  }
+  for (const [at, model] of (rules.hardware ?? []).entries()) {
+    if (!HARDWARE_NEVER.has(model)) continue
+    const expected = 'hardware with encrypted memory; on this one the operator could read the share'
+    throw invalid(`${path}.hardware[${at}]`, expected, model)
+  }
+  for (const [name, value] of Object.entries(rules.env ?? {})) {
+    if (isNeverAllowed(name)) {
+      const expected = 'none of the variables that change what an image does or tell its secrets'
+      throw invalid(`${path}.env`, expected, name)
+    }
+    if (name === DESCRIPTOR_HASH_VARIABLE && value !== null && value !== policy.descriptorHash) {
+      throw invalid(`${path}.env.${name}`, 'the value of descriptorHash', quote(value))
+    }
+  }
+  for (const [at, name] of (rules.overrides?.env ?? []).entries()) {
+    if (name === DESCRIPTOR_HASH_VARIABLE || Object.hasOwn(rules.env ?? {}, name)) continue
+    throw invalid(`${path}.overrides.env[${at}]`, 'a name that `env` allows', quote(name))
+  }
+}
+
+function freeze<Value>(value: Value): Value {
+  if (value !== null && typeof value === 'object') {
+    for (const item of Object.values(value)) freeze(item)
+    Object.freeze(value)
+  }
+  return value
+}
+
+/** JSON, so that no text can break out of the sentence; short. */
+function quote(value: unknown): string {
+  const text = JSON.stringify(value) ?? typeof value
+  return text.length > 80 ? `${text.slice(0, 79)}…` : text
+}
+
+function invalid(path: string, expected: string, got: string): McbnError {
+  return new McbnError('MCBN_POLICY_INVALID', `${path}: expected ${expected}, got ${got}`)
+}
