@@ -62,11 +62,26 @@ export {
   sign,
   verifySignature,
 } from './keys.js'
+export type { ParticipantServer, ServeParticipantOptions } from './participant/http.js'
+export { participantApp, serveParticipant } from './participant/http.js'
 export type {
+  AuditEvent,
+  ParticipantAudit,
+  ParticipantLimits,
+  ParticipantOptions,
+  ParticipantState,
+  ParticipantStateKeeper,
+} from './participant/options.js'
+export { memoryState, PARTICIPANT_LIMITS } from './participant/options.js'
+export type { MessageContext, ParticipantEvents } from './participant/participant.js'
+export { createParticipant, Participant } from './participant/participant.js'
+export type {
+  Decision,
   Lease,
   ParticipantCounters,
   ParticipantStatus,
   PendingRequest,
+  RefusedRequest,
 } from './participant/types.js'
 export type { PolicyDecision, PolicyQuestion } from './policy/evaluate.js'
 export { evaluatePolicy } from './policy/evaluate.js'

@@ -2,6 +2,7 @@
 // workloads it costs everybody's afternoon.
 
 import { McbnError } from '../../errors.js'
+import type { Verifier } from '../attestation/types.js'
 import { publicKeys } from '../keys.js'
 import { checkPolicyAgainst } from '../policy/parse.js'
 import { checkReleasedShare } from '../shares/check.js'
@@ -16,7 +17,7 @@ export function checkParticipant({
   policy,
   verifiers,
   audit,
-}: ParticipantOptions): void {
+}: ParticipantOptions & { readonly verifiers: readonly Verifier[] }): void {
   const { participants } = descriptor.descriptor
   const self = participants.find((participant) => participant.label === label)
   if (self === undefined) {
@@ -28,7 +29,7 @@ export function checkParticipant({
     throw conflict(`keys: expected those that the descriptor has for ${label}, got others`)
   }
   checkPolicyAgainst(policy, descriptor)
-  const kinds = [...verifiers].map(({ kind }) => kind)
+  const kinds = verifiers.map(({ kind }) => kind)
   for (const role of [policy.roles.client, policy.roles.server]) {
     const missing = role?.attestation.find((kind) => !kinds.includes(kind))
     if (missing === undefined) continue

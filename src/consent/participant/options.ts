@@ -21,8 +21,8 @@ export interface ParticipantOptions {
   readonly share: Uint8Array
   /** Of this network; its `descriptorHash` must be the descriptor's. */
   readonly policy: Policy
-  /** One for each kind of evidence that the policy names. */
-  readonly verifiers: Iterable<Verifier>
+  /** One for each kind of evidence that the policy names; `createVerifiers` makes them. */
+  readonly verifiers: Iterable<Verifier> | ReadonlyMap<string, Verifier>
   /** Where the audit goes; absent: nowhere. */
   readonly audit?: ParticipantAudit
   /** What survives a restart; absent: nothing does. */
@@ -129,4 +129,9 @@ export function memoryState(): ParticipantStateKeeper {
       return Promise.resolve()
     },
   }
+}
+
+/** Verifiers in either form, once: an iterable may be good for one look only. */
+export function verifiersOf(verifiers: ParticipantOptions['verifiers']): readonly Verifier[] {
+  return verifiers instanceof Map ? [...verifiers.values()] : [...(verifiers as Iterable<Verifier>)]
 }

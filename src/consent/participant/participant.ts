@@ -39,6 +39,7 @@ import {
   type ParticipantLimits,
   type ParticipantOptions,
   resolveLimits,
+  verifiersOf,
 } from './options.js'
 import { noSuchChallenge, Refusals } from './refusals.js'
 import { sealedRelease } from './sealed-release.js'
@@ -101,7 +102,7 @@ export class Participant extends EventEmitter<ParticipantEvents> {
     const { descriptor, label, keys } = options
     const policy = parsePolicy(options.policy)
     this.#limits = resolveLimits(options.limits)
-    const verifiers = [...options.verifiers]
+    const verifiers = verifiersOf(options.verifiers)
     checkParticipant({ ...options, policy, verifiers })
     this.descriptor = descriptor
     this.label = label
