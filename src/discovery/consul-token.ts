@@ -65,7 +65,10 @@ export class ConsulToken {
   forget(token: string): boolean {
     if (this.#login === undefined) return false
     // Several questions may have been refused at once; the first has forgotten it already.
-    if (token === this.#current) this.#session = undefined
+    if (token === this.#current) {
+      this.#session = undefined
+      this.#current = undefined
+    }
     return true
   }
 
