@@ -54,7 +54,7 @@ export function createDescriptor(fields: DescriptorFields): Descriptor {
   // Sorting must not fail on what the checks below will refuse with a better message.
   const sorted = Array.isArray(participants)
     ? [...participants].sort((a, b) => (`${a?.label}` < `${b?.label}` ? -1 : 1))
-    : participants
+    : []
   const ordered = Array.isArray(protocols)
     ? [...protocols].sort((a, b) => NETWORK_PROTOCOLS.indexOf(a) - NETWORK_PROTOCOLS.indexOf(b))
     : protocols
@@ -63,7 +63,7 @@ export function createDescriptor(fields: DescriptorFields): Descriptor {
     network: fields.network,
     epoch: fields.epoch,
     mode: fields.mode,
-    t: fields.t ?? (fields.mode === 'n-of-n' ? sorted?.length : undefined),
+    t: fields.t ?? (fields.mode === 'n-of-n' ? sorted.length : undefined),
     participants: sorted,
     ...(fields.group !== undefined && { group: fields.group }),
     roles: fields.roles,
