@@ -27,6 +27,17 @@ export type {
 } from './attestation/types.js'
 export type { EvidencePolicy, VerifiersOptions } from './attestation/verifiers.js'
 export { createVerifiers } from './attestation/verifiers.js'
+export type {
+  AuditEntry,
+  AuditEventType,
+  AuditHead,
+  AuditLine,
+  AuditLogOptions,
+  AuditReading,
+  AuditSource,
+  VerifyAuditOptions,
+} from './audit.js'
+export { AuditLog, readAudit, verifyAudit } from './audit.js'
 export type { Clock } from './clock.js'
 export { systemClock } from './clock.js'
 export type { DescriptorFields } from './descriptor/descriptor.js'
@@ -139,3 +150,33 @@ export type { ShareProblem } from './shares/problem.js'
 export { InvalidShareError, SHARE_PROBLEMS } from './shares/problem.js'
 export type { SealedSecrets, StoreKdf, StoreLock } from './store/seal.js'
 export { openSecrets, sealSecrets } from './store/seal.js'
+export type {
+  AdvanceOptions,
+  AskOptions,
+  Consent,
+  EndReason,
+  JoinOptions,
+  NetworkDtls,
+  NetworkDtlsConnectOptions,
+  NetworkDtlsServerOptions,
+  NetworkEvents,
+  NetworkTls,
+  NetworkTlsConnectOptions,
+  NetworkTlsServerOptions,
+  ParticipantAddresses,
+  ParticipantResolver,
+  Progress,
+  ProgressState,
+  RetryOptions,
+  WorkloadAudit,
+  WorkloadAuditEvent,
+  WorkloadLease,
+} from './workload/index.js'
+export {
+  ADVANCE_DEFAULTS,
+  InsufficientConsentError,
+  JOIN_DEFAULTS,
+  join,
+  Network,
+  RETRY_DEFAULTS,
+} from './workload/index.js'

@@ -1,0 +1,93 @@
+// The chain: each line is the canonical JSON (RFC 8785) of one event, with the SHA-256 of the line before.
+// Whoever alters, removes or inserts a line has to rewrite all that follow; whoever has noted a head can
+// tell. What a chain alone cannot show is that its end was cut off: for that, note heads elsewhere.
+
+import { createHash } from 'node:crypto'
+import { McbnError } from '../../errors.js'
+import { canonicalBytes, NotCanonical, parseCanonical } from '../canonical.js'
+import { type AuditEntry, auditFields } from './events.js'
+
+/** Most bytes of one line, its newline included. */
+export const LINE_MAX_BYTES = 64 * 1024
+
+/** One line as it is read back. */
+export interface AuditLine {
+  /** Counted from 1, without gaps: also its place in the file. */
+  readonly seq: number
+  /** RFC 3339, UTC, with milliseconds. */
+  readonly time: string
+  /** What happened. */
+  readonly event: string
+  /** SHA-256 of the line before, without its newline; 64 hex digits, all zero before the first. */
+  readonly prev: string
+  readonly [field: string]: unknown
+}
+
+/** How far a chain goes. */
+export interface AuditHead {
+  readonly lines: number
+  /** SHA-256 of the last line, 64 hex digits: noted elsewhere, it fixes everything up to here. */
+  readonly head: string
+}
+
+/** Of an audit without lines. */
+export const EMPTY_CHAIN: AuditHead = { lines: 0, head: '0'.repeat(64) }
+
+/** Makes the next line. @returns its bytes with the newline, the line itself, and the new head. */
+export function nextLine(
+  before: AuditHead,
+  entry: AuditEntry,
+  now: number,
+): { readonly bytes: Buffer; readonly line: AuditLine; readonly head: AuditHead } {
+  const line: AuditLine = {
+    ...auditFields(entry),
+    seq: before.lines + 1,
+    time: new Date(now).toISOString(),
+    event: entry.type,
+    prev: before.head,
+  }
+  const json = canonicalBytes(line)
+  const head = { lines: line.seq, head: hashOf(json) }
+  return { bytes: Buffer.concat([json, Buffer.from('\n')]), line, head }
+}
+
+/**
+ * Checks the line that follows.
+ *
+ * @param json - without its newline.
+ * @throws {McbnError} `MCBN_AUDIT_BROKEN` with `line`.
+ */
+export function checkLine(
+  before: AuditHead,
+  json: Uint8Array,
+): { readonly line: AuditLine; readonly head: AuditHead } {
+  const number = before.lines + 1
+  let value: Record<string, unknown>
+  try {
+    value = parseCanonical(json) as Record<string, unknown>
+  } catch (error) {
+    if (!(error instanceof NotCanonical)) throw error
+    throw broken(number, error.message)
+  }
+  const { seq, time, event, prev } = value
+  if (prev !== before.head) {
+    throw broken(
+      number,
+      'expected the hash of the line before, got another one; it or this was altered',
+    )
+  }
+  if (seq !== number) throw broken(number, `expected seq ${number}, got another one`)
+  if (typeof time !== 'string' || typeof event !== 'string') {
+    throw broken(number, 'expected time and event as text')
+  }
+  return { line: value as unknown as AuditLine, head: { lines: number, head: hashOf(json) } }
+}
+
+/** A line that does not belong; `line` counts from 1. */
+export function broken(line: number, what: string): McbnError {
+  return new McbnError('MCBN_AUDIT_BROKEN', `audit: line ${line}: ${what}`, { line })
+}
+
+function hashOf(json: Uint8Array): string {
+  return createHash('sha256').update(json).digest('hex')
+}

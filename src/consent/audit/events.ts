@@ -1,0 +1,150 @@
+// What an audit can hold. Deny by default: an event or a field that is not listed here is a mistake of the
+// program, and stops; so a share, a key or a token cannot get in by somebody's spreading an object.
+
+import { McbnError } from '../../errors.js'
+import type { CanonicalValue } from '../canonical.js'
+
+/** Everything that is ever noted. */
+export const AUDIT_EVENTS = [
+  'created',
+  'started',
+  'stopped',
+  'released',
+  'renewed',
+  'refused',
+  'pending',
+  'approved',
+  'counted',
+  'lease-ended',
+  'withdrawn',
+  'policy-replaced',
+  'epoch-installed',
+  'repaired',
+] as const
+export type AuditEventType = (typeof AUDIT_EVENTS)[number]
+
+type FieldKind = 'text' | 'texts' | 'integer' | 'boolean' | 'counts'
+
+/** Every field there is: nothing secret, no token, no environment variable's value. */
+const FIELDS = {
+  label: 'text',
+  network: 'text',
+  epoch: 'integer',
+  descriptorHash: 'text',
+  policyHash: 'text',
+  withdrawn: 'boolean',
+  withdrawnAt: 'integer',
+  role: 'text',
+  code: 'text',
+  reason: 'text',
+  details: 'texts',
+  id: 'text',
+  decision: 'text',
+  decidedAt: 'integer',
+  releaseId: 'text',
+  tokenHash: 'text',
+  issuedAt: 'integer',
+  expiresAt: 'integer',
+  leaseSeconds: 'integer',
+  renewals: 'integer',
+  kind: 'text',
+  issuer: 'text',
+  hardware: 'text',
+  instance: 'text',
+  imageDigest: 'text',
+  imageReference: 'text',
+  project: 'text',
+  zone: 'text',
+  serviceAccounts: 'texts',
+  args: 'texts',
+  counts: 'counts',
+  line: 'integer',
+  bytes: 'integer',
+  file: 'text',
+} as const satisfies Record<string, FieldKind>
+
+interface FieldTypes {
+  text: string
+  texts: readonly string[]
+  integer: number
+  boolean: boolean
+  counts: Readonly<Record<string, number>>
+}
+
+/** An event as it is handed over: its type and any of the listed fields. */
+export type AuditEntry = { readonly type: AuditEventType } & {
+  readonly [name in keyof typeof FIELDS]?: FieldTypes[(typeof FIELDS)[name]] | undefined
+}
+
+/** Longer text is cut: a refusal has to be noted however long a stranger's arguments are. */
+const TEXT_LENGTHS = [1024, 256, 64] as const
+const MOST_ITEMS = 32
+/** Most bytes of the fields of one line, as JSON. */
+const MOST_BYTES = 32 * 1024
+
+/**
+ * Reads an event's fields into a fresh object, cutting what is too long.
+ *
+ * @throws {McbnError} `MCBN_OPTION_TYPE` naming an event or field that is not listed, or of another type.
+ */
+export function auditFields(entry: AuditEntry): Record<string, CanonicalValue> {
+  const { type, ...given } = entry
+  if (!AUDIT_EVENTS.includes(type)) {
+    throw wrong('type', `one of ${AUDIT_EVENTS.join(', ')}`, typeof type)
+  }
+  for (const length of TEXT_LENGTHS) {
+    const fields = read(given, length)
+    if (Buffer.byteLength(JSON.stringify(fields)) <= MOST_BYTES) return fields
+  }
+  throw wrong('event', `at most ${MOST_BYTES} bytes`, 'more')
+}
+
+function read(given: object, length: number): Record<string, CanonicalValue> {
+  const fields: Record<string, CanonicalValue> = {}
+  for (const [name, value] of Object.entries(given)) {
+    if (value === undefined) continue
+    // The name is not shown: who spreads the wrong object may have a secret there.
+    if (!Object.hasOwn(FIELDS, name))
+      throw wrong('event', 'only fields of the audit', 'another one')
+    fields[name] = readField(name, FIELDS[name as keyof typeof FIELDS], value, length)
+  }
+  return fields
+}
+
+function readField(name: string, kind: FieldKind, value: unknown, length: number): CanonicalValue {
+  if (kind === 'text' && typeof value === 'string') return clean(value, length)
+  if (kind === 'boolean' && typeof value === 'boolean') return value
+  if (kind === 'integer' && isInteger(value)) return value
+  if (kind === 'texts' && Array.isArray(value) && value.every((item) => typeof item === 'string')) {
+    const kept = value.slice(0, MOST_ITEMS).map((item) => clean(item, length))
+    return value.length === kept.length
+      ? kept
+      : [...kept, `… and ${value.length - kept.length} more`]
+  }
+  if (kind === 'counts' && value !== null && typeof value === 'object') {
+    const counts = Object.entries(value).slice(0, MOST_ITEMS)
+    if (counts.every(([key, count]) => /^[a-zA-Z -]{1,40}$/.test(key) && isInteger(count))) {
+      return Object.fromEntries(counts)
+    }
+  }
+  throw wrong(name, `${kind}`, Array.isArray(value) ? 'a list' : typeof value)
+}
+
+function isInteger(value: unknown): value is number {
+  return Number.isSafeInteger(value) && !Object.is(value, -0)
+}
+
+/** Control and direction characters would let a stranger write on the terminal of who reads the log. */
+const UNPRINTABLE = /[\p{Cc}\p{Surrogate}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu
+/** A JWT (RFC 7519): its beginning is `{"` in base64url. Evidence is a credential to somebody. */
+const TOKEN = /eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*)?/g
+
+function clean(text: string, length: number): string {
+  // Cut first: the patterns are a stranger's to make long. A pair cut in two is replaced as a surrogate.
+  const short = text.length > length ? `${text.slice(0, length - 1)}…` : text
+  return short.replace(TOKEN, '[token]').replace(UNPRINTABLE, '\ufffd')
+}
+
+function wrong(name: string, expected: string, got: string): McbnError {
+  return new McbnError('MCBN_OPTION_TYPE', `audit: ${name}: expected ${expected}, got ${got}`)
+}
