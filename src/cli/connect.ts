@@ -13,24 +13,33 @@ import {
 import { Conversation } from './conversation.js'
 import { Diagnostics } from './diagnostics.js'
 import { dial } from './dial.js'
-import { exitCodeOf, type Finish, UsageError } from './exit.js'
+import { exitCodeOf, type Finish } from './exit.js'
 import { addKeyOptions, chooseCredential, type KeyReader } from './keys.js'
 import { factsText } from './link.js'
+import { destinationOf } from './resolver.js'
 import { onStopSignal, signalExitCode } from './signals.js'
-import { formatTarget, parseTarget } from './url.js'
+import { formatTarget } from './url.js'
 
 export interface ConnectFlags extends ConnectionFlags {
   readonly servername?: string
+  readonly resolver?: string
 }
 
 export function connectCommand(finish: Finish): Command {
   const command = new Command('connect')
   command
     .description('connect to a server: stdin goes to it, what it sends goes to stdout')
-    .argument('<url>', 'tls://host:port or dtls://host:port; IPv6 in brackets')
+    .argument(
+      '<url>',
+      'tls://host:port or dtls://host:port; IPv6 in brackets; with --resolver tls://name',
+    )
   const readKeys = addKeyOptions(command)
   addConnectionFlags(command)
     .option('--servername <name>', 'server name to ask for (RFC 6066 section 3)')
+    .option(
+      '--resolver <where>',
+      'find the server: dns:[server] (SRV) or consul:[http://host:port]',
+    )
     .addHelpText('after', HELP)
     .action(async (url: string, flags: ConnectFlags) => {
       const diagnostics = new Diagnostics(flags)
@@ -52,9 +61,14 @@ Ends with 0 when the peer closes, or after the end of stdin once the peer has be
 with 1 and one line on stderr when the handshake fails or the connection breaks; with 2 when the
 command line is wrong.
 
+With --resolver the URL names a service, and its servers are tried in turn: dns: asks for the SRV
+records of _mcbn._tcp.<name> (_udp for dtls://), or of <name> if it begins with _; consul: asks for the
+passing instances of <name>, with the token of $CONSUL_HTTP_TOKEN.
+
 Examples:
   echo hello | mcbn connect tls://127.0.0.1:8081 --psk Client1:<hexkey>
-  mcbn connect dtls://[::1]:8081 --psk-file keys.txt --identity Client1`
+  mcbn connect dtls://[::1]:8081 --psk-file keys.txt --identity Client1
+  mcbn connect tls://example.com --resolver dns: --psk-file keys.txt --identity Client1`
 
 async function connect(
   url: string,
@@ -63,10 +77,7 @@ async function connect(
   diagnostics: Diagnostics,
   finish: Finish,
 ): Promise<void> {
-  const target = parseTarget(url)
-  if (target.port === 0) {
-    throw new UsageError(`url "${url}": port 0 is for mcbn listen; connect needs the server's port`)
-  }
+  const { target, reach } = destinationOf(url, flags.resolver)
   const range = versionRange(flags, target)
   const keys = await readKeys(keyProtocolFor(target, range))
   const versions = limitToKey(range, keys.protocol, target)
@@ -76,26 +87,24 @@ async function connect(
     await conversation?.goodbye()
     finish(signalExitCode(signal))
   })
-  const shown = formatTarget(target)
-  await dial(
-    {
-      target,
-      credential: chooseCredential(keys),
-      versions,
-      options: {
-        ...sharedOptions(flags),
-        ...(flags.servername !== undefined && { servername: flags.servername }),
-      },
-      keyLog: KeyLog.open(flags),
-    },
-    (link) => {
+  const call = { credential: chooseCredential(keys), versions, keyLog: KeyLog.open(flags) }
+  await reach(async (place, more) => {
+    const { signal } = more
+    const servername = flags.servername ?? more.servername
+    const options = {
+      ...sharedOptions(flags),
+      ...(servername !== undefined && { servername }),
+      ...(signal !== undefined && { signal }),
+    }
+    await dial({ ...call, target: place, options }, (link) => {
       const { facts } = link
+      const shown = formatTarget(place)
       diagnostics.event('connected', `connected to ${shown} (${factsText(facts)})`, {
         url: shown,
         ...facts,
       })
       conversation = new Conversation(link, diagnostics, finish)
-    },
-  )
+    })
+  })
   for (const key of keys.keys.values()) key.fill(0)
 }

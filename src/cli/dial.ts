@@ -20,6 +20,7 @@ export interface DialOptions {
     readonly ciphers?: string
     readonly ALPNProtocols?: string[]
     readonly servername?: string
+    readonly signal?: AbortSignal
   }
   readonly keyLog: KeyLog | undefined
 }

@@ -36,6 +36,7 @@ const ADVICE: Partial<Record<McbnErrorCode, string>> = {
   MCBN_HANDSHAKE_TIMEOUT:
     'check address, port and firewall; a DTLS peer with another key can be silent too',
   MCBN_CONNECTION_FAILED: 'check that a server listens there and that the name is right',
+  MCBN_DISCOVERY_FAILED: 'check the name in the URL, and that the directory of --resolver knows it',
   MCBN_CONNECTION_LOST: 'connect again; the peer or the network ended it midway',
 }
 

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import type { ParticipantResolver } from '../../src/consent/workload/types.js'
 import {
   connect,
   dnsSrvResolver,
@@ -271,12 +272,16 @@ describe('discovery/participants', () => {
   })
 
   it('gives base URLs of a participant, the first to try first', async () => {
-    const find = resolveParticipants(resolver, { alice: 'alice-svc', bob: 'bob' })
+    // What `join({ participants })` takes.
+    const find: ParticipantResolver = resolveParticipants(resolver, {
+      alice: 'alice-svc',
+      bob: 'bob',
+    })
     expect(await find('alice')).toEqual(['http://[::1]:7001', 'http://a.example:7002'])
     expect(await find('bob')).toEqual(['http://127.0.0.1:7003'])
     const secure = resolveParticipants(resolver, ['bob'], { protocol: 'https', most: 1 })
     expect(await secure('bob')).toEqual(['https://127.0.0.1:7003'])
-    for (const url of await find('alice')) expect(new URL(url).origin).toBe(url)
+    for (const url of await find('alice')) expect(new URL(`${url}`).origin).toBe(url)
   })
 
   it('knows only the labels it was given', async () => {
