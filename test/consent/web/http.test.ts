@@ -150,7 +150,9 @@ describe('web/guard', () => {
     async (host) => {
       const page = await servePageForTest(new MemoryParticipant())
       for (const path of ['/', '/web/main.js', '/web/state']) {
-        expect(await rawStatus(page, { path, headers: { host } })).toBe(403)
+        // Without any, HTTP/1.1 itself is broken (RFC 9112 section 3.2).
+        const wanted = host === '' ? [400, 403] : [403]
+        expect(wanted).toContain(await rawStatus(page, { path, headers: { host } }))
       }
     },
   )

@@ -1,7 +1,8 @@
 // Serves a page on loopback, as http.ts of the participant does.
 
+import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { serve } from '@hono/node-server'
+import { createAdaptorServer } from '@hono/node-server'
 import { Hono } from 'hono'
 import { onTestFinished } from 'vitest'
 import type { ParticipantView } from '../../../src/consent/participant/web/view.js'
@@ -17,38 +18,41 @@ export interface PageServer {
   readonly base: string
   readonly port: number
   close(): Promise<void>
+  /** Ends without telling anybody, as a process that is killed. */
+  kill(): Promise<void>
 }
 
 export async function servePage(
   view: ParticipantView,
   options: ParticipantWebOptions = {},
+  wanted = 0,
 ): Promise<PageServer> {
   const web = createParticipantWeb(view, options)
   const app = new Hono()
   app.route('/', web.routes)
   app.get('/v1/status', (context) => context.json({ mine: true }))
-  const port = await new Promise<number>((resolve) => {
-    server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 }, (info: AddressInfo) =>
-      resolve(info.port),
-    )
-  })
-  const running = server
-  const close = async () => {
+  const server = createAdaptorServer({ fetch: app.fetch }) as Server
+  await new Promise<void>((resolve) => server.listen(wanted, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const kill = () =>
+    new Promise<void>((resolve) => {
+      server.close(() => resolve())
+      server.closeAllConnections()
+    })
+  const close = () => {
     web.close()
-    if ('closeAllConnections' in running) running.closeAllConnections()
-    await new Promise((resolve) => running.close(resolve))
+    return kill()
   }
-  return { web, base: `http://127.0.0.1:${port}`, port, close }
+  return { web, base: `http://127.0.0.1:${port}`, port, close, kill }
 }
-
-let server: ReturnType<typeof serve>
 
 /** The same, closed when the running test ends. */
 export async function servePageForTest(
   view: ParticipantView,
   options: ParticipantWebOptions = {},
+  wanted = 0,
 ): Promise<PageServer> {
-  const page = await servePage(view, options)
+  const page = await servePage(view, options, wanted)
   onTestFinished(() => page.close())
   return page
 }
