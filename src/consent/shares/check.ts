@@ -23,15 +23,7 @@ export function checkReleasedShare(
   label: string,
   share: Uint8Array,
 ): void {
-  const participant = verified.participant(label)
-  if (participant === undefined) throw stranger(label)
-  if (!types.isUint8Array(share)) {
-    throw new InvalidShareError(label, 'malformed', `expected a Uint8Array, got ${typeof share}`)
-  }
-  if (share.length !== SHARE_BYTES) {
-    const detail = `expected ${SHARE_BYTES} bytes, got ${share.length}`
-    throw new InvalidShareError(label, 'malformed', detail)
-  }
+  const participant = demandShape(verified, label, share)
   if (share.every((byte) => byte === share[0])) {
     throw new InvalidShareError(label, 'degenerate', 'expected random bytes, got 32 equal ones')
   }
@@ -39,14 +31,34 @@ export function checkReleasedShare(
   else checkVerifyingShare(verified, participant, share)
 }
 
-/** The error for a label that the descriptor does not have. */
-export function stranger(label: string): McbnError {
-  const shown = String(label).slice(0, 63)
-  return new McbnError(
-    'MCBN_SHARE_INVALID',
-    `share of ${shown}: expected one of the descriptor's participants, got nobody of this label`,
-    { participant: shown },
-  )
+/**
+ * What can be said about a share without its content: that it is 32 bytes, of somebody whom the descriptor
+ * knows.
+ *
+ * @throws as {@link checkReleasedShare}: `malformed`, or a stranger's label.
+ */
+export function demandShape(
+  verified: VerifiedDescriptor,
+  label: string,
+  share: Uint8Array,
+): DescriptorParticipant {
+  const participant = verified.participant(label)
+  if (participant === undefined) {
+    const shown = String(label).slice(0, 63)
+    throw new McbnError(
+      'MCBN_SHARE_INVALID',
+      `share of ${shown}: expected one of the descriptor's participants, got nobody of this label`,
+      { participant: shown },
+    )
+  }
+  if (!types.isUint8Array(share)) {
+    throw new InvalidShareError(label, 'malformed', `expected a Uint8Array, got ${typeof share}`)
+  }
+  if (share.length !== SHARE_BYTES) {
+    const detail = `expected ${SHARE_BYTES} bytes, got ${share.length}`
+    throw new InvalidShareError(label, 'malformed', detail)
+  }
+  return participant
 }
 
 function checkCommitment(

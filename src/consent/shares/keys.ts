@@ -9,7 +9,7 @@ import { joinAndWipe, lengthPrefixed, uint32 } from '../../psk/encoding.js'
 import { hkdfExpand, hkdfExtract } from '../../psk/hkdf.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import type { NetworkProtocol } from '../descriptor/types.js'
-import { checkReleasedShare } from './check.js'
+import { checkReleasedShare, demandShape } from './check.js'
 import { InvalidShareError } from './problem.js'
 import { reconstructSecret } from './threshold.js'
 
@@ -28,9 +28,16 @@ export function deriveNetworkKeys(
   verified: VerifiedDescriptor,
   shares: ReadonlyMap<string, Uint8Array>,
 ): NetworkKeys {
-  const copies = copyShares(shares)
+  const copies = new Map<string, Buffer>()
   try {
-    for (const [label, share] of copies) checkReleasedShare(verified, label, share)
+    for (const [label, share] of shares) {
+      demandShape(verified, label, share)
+      // Checked is the copy, which nobody can change between check and use.
+      const copy = Buffer.alloc(share.length)
+      copy.set(share)
+      copies.set(label, copy)
+      checkReleasedShare(verified, label, copy)
+    }
     refuseDuplicates(verified, copies)
     demandCount(verified, copies)
     return verified.descriptor.mode === 'n-of-n'
@@ -87,17 +94,6 @@ export class NetworkKeys {
   [inspect.custom](): string {
     return `NetworkKeys { kcv: '${this.kcv}', ${this.#wiped ? 'wiped' : 'keys hidden'} }`
   }
-}
-
-function copyShares(shares: ReadonlyMap<string, Uint8Array>): Map<string, Buffer> {
-  const copies = new Map<string, Buffer>()
-  for (const [label, share] of shares) {
-    // What is no byte array gets its error from the check; a copy of it would look like one.
-    const copy = share instanceof Uint8Array ? Buffer.alloc(share.length) : (share as Buffer)
-    if (share instanceof Uint8Array) copy.set(share)
-    copies.set(label, copy)
-  }
-  return copies
 }
 
 /** Blames the later label: of two equal shares the descriptor's order knows no thief, only a second one. */
