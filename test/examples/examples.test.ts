@@ -34,6 +34,7 @@ const EXAMPLES: Readonly<Record<string, readonly RegExp[]>> = {
     /^hello meter-1$/,
     /^hello meter-2$/,
   ],
+  'xds.ts': [/^trying the trap$/, /^trying a server$/, /^TLSv1\.3: hello$/],
   'openssl-s-client.ts': [
     /^TLSv1\.3 server got: hello by -tls1_3$/,
     /^TLSv1\.2 server got: hello by -tls1_2$/,
