@@ -76,7 +76,6 @@ export {
 export type { ParticipantServer, ServeParticipantOptions } from './participant/http.js'
 export { participantApp, serveParticipant } from './participant/http.js'
 export type {
-  AuditEvent,
   ParticipantAudit,
   ParticipantLimits,
   ParticipantOptions,

@@ -239,8 +239,10 @@ function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
   const [status, name] = UNREADABLE[error.code ?? ''] ?? ['400 Bad Request', 'invalid']
   const body = JSON.stringify({ error: name, message: 'expected a request in HTTP/1.1' })
+  // Not only ended: who never closes its side would keep the place.
   socket.end(
     `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+    () => socket.destroy(),
   )
 }
 

@@ -2,15 +2,13 @@
 // refusals as fast as the network carries them, so those are written up to a rate and counted beyond it.
 
 import type { AttestedFacts } from '../attestation/types.js'
+import type { AuditEntry } from '../audit/events.js'
 import type { Clock } from '../clock.js'
 import type { RefusalCode } from '../release/messages.js'
-import type { AuditEvent, ParticipantAudit } from './options.js'
+import type { ParticipantAudit } from './options.js'
 import type { ParticipantCounters, RefusedRequest } from './types.js'
 
 const MINUTE_MS = 60_000
-/** Text from evidence is a stranger's: enough to recognise it by, not enough to fill a disk. */
-const MOST_TEXT = 1_024
-const MOST_ITEMS = 32
 
 export type Count = Exclude<keyof ParticipantCounters, 'refused'>
 
@@ -78,18 +76,18 @@ export class Journal {
       type: 'refused',
       role,
       code,
-      details: bounded(details),
+      details,
       ...(facts !== undefined && factsForAudit(facts)),
     })
   }
 
   /** A line that nothing waits for. */
-  note(event: AuditEvent): void {
+  note(event: AuditEntry): void {
     this.#pending = this.write(event).catch(() => undefined)
   }
 
   /** A line that has to be kept before what it tells happens. */
-  async write(event: AuditEvent): Promise<void> {
+  async write(event: AuditEntry): Promise<void> {
     try {
       await this.#audit?.append(event)
     } catch (error) {
@@ -99,7 +97,7 @@ export class Journal {
   }
 
   /** Writes what is still only counted. */
-  async close(event: AuditEvent): Promise<void> {
+  async close(event: AuditEntry): Promise<void> {
     this.#summarize()
     this.note(event)
     await this.#pending
@@ -124,24 +122,12 @@ export class Journal {
   }
 }
 
-/** What the audit keeps about a workload: what a person needs to recognise it. */
-export function factsForAudit(facts: AttestedFacts): Omit<AuditEvent, 'type'> {
+/** What the audit keeps about a workload: what a person needs to recognise it. No environment. */
+export function factsForAudit(facts: AttestedFacts): Omit<AuditEntry, 'type'> {
+  const { kind, issuer, hardware, instance, imageDigest, imageReference, project, zone } = facts
+  const { serviceAccounts, args } = facts
   return {
-    kind: facts.kind,
-    issuer: text(facts.issuer),
-    instance: text(facts.instance),
-    imageDigest: text(facts.imageDigest),
-    imageReference: text(facts.imageReference),
-    project: text(facts.project),
-    args: bounded(facts.args),
+    ...{ kind, issuer, hardware, instance, imageDigest, imageReference, project, zone },
+    ...{ serviceAccounts, args },
   }
-}
-
-function bounded(texts: readonly string[]): readonly string[] {
-  return texts.slice(0, MOST_ITEMS).map((item) => text(item) ?? '')
-}
-
-/** Well-formed and short, whatever a token's JSON escaped: the audit is canonical JSON. */
-function text(value: string | undefined): string | undefined {
-  return value?.slice(0, MOST_TEXT).replace(/\p{Surrogate}/gu, '\ufffd')
 }

@@ -2,6 +2,7 @@
 
 import { McbnError } from '../../errors.js'
 import type { Verifier } from '../attestation/types.js'
+import type { AuditEntry } from '../audit/events.js'
 import type { Clock } from '../clock.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import type { ParticipantKeys } from '../keys.js'
@@ -34,16 +35,10 @@ export interface ParticipantOptions {
   readonly limits?: ParticipantLimits
 }
 
-/** An append-only log. */
+/** An append-only log: an `AuditLog`, or something that keeps lines elsewhere. */
 export interface ParticipantAudit {
   /** Resolves when the line is kept; a release waits for it. */
-  append(event: AuditEvent): Promise<unknown>
-}
-
-/** One line of the audit: never a secret, never a token. */
-export interface AuditEvent {
-  readonly type: string
-  readonly [field: string]: string | number | boolean | readonly string[] | object | undefined
+  append(entry: AuditEntry): Promise<unknown>
 }
 
 /** What a participant has to remember. */

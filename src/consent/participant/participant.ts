@@ -304,7 +304,10 @@ export class Participant extends EventEmitter<ParticipantEvents> {
       const lease = leaseOf(request.role, facts, header)
       const type = reservation.renews === undefined ? 'released' : 'renewed'
       // First the line, then the share: what has left must never be missing from the audit.
-      await this.#journal.write({ type, ...factsForAudit(facts), ...lease })
+      const { leaseSeconds } = header
+      const { tokenHash } = release
+      const line = { ...factsForAudit(facts), ...lease, leaseSeconds, tokenHash }
+      await this.#journal.write({ type, ...line })
       // Withdrawn or closed while something was awaited: the line stays, the share does not leave.
       if (this.#stopped()) throw new Stopped()
       this.#released(reservation.commit(lease))

@@ -1,0 +1,457 @@
+import { inspect } from 'node:util'
+import { describe, expect, it } from 'vitest'
+import {
+  createParticipant,
+  memoryState,
+  type ParticipantState,
+} from '../../../src/consent/index.js'
+import { parseRefused, parseRelease, parseWithdrawal } from '../../../src/consent/release/parse.js'
+import {
+  verifyRefusal,
+  verifyRelease,
+  verifyWithdrawal,
+} from '../../../src/consent/release/sign.js'
+import { need, testNetwork } from '../network.js'
+import {
+  ask,
+  challenged,
+  factsOf,
+  HeldVerifier,
+  IMAGES,
+  network,
+  openedShare,
+  policyOf,
+  refused,
+  released,
+  round,
+  rulesFor,
+  setup,
+  TestClock,
+  tokenFor,
+  workloadOf,
+} from './fixture.js'
+
+describe('participant/release', () => {
+  it('gives its share, sealed and signed, to the workload that the policy names', async () => {
+    const alice = setup()
+    const played = await round(alice, 'client')
+    const release = parseRelease(JSON.parse(JSON.stringify(released(played.answer))))
+    verifyRelease(release, network.verified, {
+      label: 'alice',
+      role: 'client',
+      c: Buffer.from(played.c, 'base64url'),
+      token: played.token,
+    })
+    const share = await openedShare(played, release)
+    expect(share).toEqual(need(network.shares, 'alice'))
+    const issuedAt = alice.clock.wall() / 1000
+    expect(release.header).toMatchObject({
+      epoch: 1,
+      issuedAt,
+      notAfter: issuedAt + 600,
+      leaseSeconds: 600,
+    })
+    expect(alice.audit.of('released')).toMatchObject([
+      { role: 'client', releaseId: release.header.releaseId, imageDigest: IMAGES.client },
+    ])
+    expect(alice.participant.leases()).toMatchObject([
+      { role: 'client', renewals: 0, expiresAt: release.header.notAfter * 1000 },
+    ])
+    expect(alice.participant.status().counters).toMatchObject({ requests: 1, released: 1 })
+  })
+
+  it('renews in another round, as the same lease', async () => {
+    const alice = setup()
+    const first = released((await round(alice, 'server')).answer)
+    alice.clock.pass(400_000)
+    const second = released((await round(alice, 'server')).answer)
+    expect(second.header.releaseId).not.toBe(first.header.releaseId)
+    expect(alice.participant.leases()).toMatchObject([{ renewals: 1 }])
+    expect(alice.audit.of('renewed')).toHaveLength(1)
+    expect(alice.participant.status().counters).toMatchObject({ released: 2, renewed: 1 })
+  })
+
+  it('writes the line of the audit before the share leaves; no line, no share', async () => {
+    const audit = { append: () => Promise.reject(new Error('disk full')) }
+    const alice = setup({ audit })
+    expect(refused((await round(alice, 'client')).answer)).toMatchObject({ code: 'busy' })
+    expect(alice.participant.leases()).toEqual([])
+  })
+
+  it.each<readonly [string, Parameters<typeof policyOf>[0], number]>([
+    ['the lease', { leaseSeconds: 60 }, 60],
+    ['the end of the window', { window: { notAfter: '2027-03-05T12:01:40Z' } }, 100],
+    ['the end of the day', { window: { daily: { from: '08:00', to: '12:02' } } }, 120],
+    ['a night that ends', { window: { daily: { from: '22:00', to: '12:02' } } }, 120],
+    ['the end of an allowed day', { window: { days: ['fri'] }, leaseSeconds: 86_400 }, 43_200],
+  ])('ends a lease with %s', async (_, rest, seconds) => {
+    const alice = setup({ policy: policyOf(rest) })
+    const { header } = released((await round(alice, 'client')).answer)
+    expect(header.leaseSeconds).toBe(seconds)
+    expect(header.notAfter).toBe(header.issuedAt + seconds)
+  })
+
+  it('ends a lease with the descriptor, and gives nothing outside it', async () => {
+    const now = new TestClock().wall() / 1000
+    const own = testNetwork({ fields: { validity: { notBefore: now, notAfter: now + 30 } } })
+    const policy = policyOf({}, {}, own)
+    const alice = setup({ network: own, policy })
+    const workload = workloadOf('client', {}, own)
+    const { header } = released((await round(alice, 'client', workload)).answer)
+    expect(header).toMatchObject({ notAfter: now + 30, leaseSeconds: 30 })
+    const { request } = await ask('client', { dh: own.verified.hash.toString('base64url') })
+    alice.clock.pass(30_001)
+    expect(refused(alice.participant.request(request))).toMatchObject({ code: 'policy' })
+    alice.clock.pass(-40_000)
+    expect(refused(alice.participant.request(request))).toMatchObject({
+      code: 'not-yet',
+      retryAfter: 10,
+    })
+  })
+
+  it('says not-yet outside the window, and when to ask again', async () => {
+    const window = { daily: { from: '13:00', to: '14:00' } }
+    const alice = setup({ policy: policyOf({ window }) })
+    expect(refused((await round(alice, 'client')).answer)).toMatchObject({
+      code: 'not-yet',
+      retryAfter: 3600,
+    })
+  })
+
+  it('takes no more than so many to verify at once, and spends no challenge of who is told busy', async () => {
+    const verifier = new HeldVerifier(() => factsOf('client', clock.wall()))
+    const limits = { verifying: 2, waiting: 1 }
+    const { participant, clock, audit } = setup({ verifiers: [verifier], limits })
+    const challenges = await Promise.all(
+      Array.from({ length: 4 }, async () =>
+        challenged(participant.request((await ask('client')).request)),
+      ),
+    )
+    const evidence = { kind: 'local', token: 'held' }
+    const [one, two, three, four] = challenges.map(({ c }) => participant.evidence({ c, evidence }))
+    expect(await four).toMatchObject({ code: 'busy' })
+    expect(verifier.waiting).toBe(2)
+    verifier.release()
+    await Promise.all([one, two])
+    expect(verifier.waiting).toBe(1)
+    verifier.release()
+    expect(await three).toMatchObject({ label: 'alice', role: 'client' })
+    const again = participant.evidence({ c: challenges[3]?.c, evidence })
+    await new Promise(setImmediate)
+    verifier.release()
+    released(await again)
+    expect(audit.of('released').length + audit.of('renewed').length).toBe(4)
+  })
+
+  it('counts hostile messages instead of writing a line for each', async () => {
+    const { participant, audit, clock } = setup({ limits: { refusalsPerMinute: 5 } })
+    for (let at = 0; at < 100; at += 1) {
+      expect(() => participant.request({ hostile: at })).toThrow(
+        expect.objectContaining({ code: 'MCBN_RELEASE_INVALID' }),
+      )
+    }
+    for (let at = 0; at < 20; at += 1) {
+      const { c } = challenged(participant.request((await ask('client')).request))
+      const evidence = { kind: 'local', token: 'not.a.token' }
+      expect(await participant.evidence({ c, evidence })).toMatchObject({ code: 'policy' })
+    }
+    expect(audit.lines.map(({ type }) => type)).toEqual(['started', ...Array(5).fill('refused')])
+    clock.pass(60_000)
+    expect(audit.of('counted')).toEqual([
+      { type: 'counted', counts: { malformed: 100, 'refused policy': 15 } },
+    ])
+    expect(participant.status().counters).toMatchObject({
+      malformed: 100,
+      evidenceRefused: 20,
+      refused: { policy: 20 },
+    })
+  })
+})
+
+describe('participant/refusal', () => {
+  it('signs refusals for exactly one request, and says only the code', async () => {
+    const alice = setup()
+    const workload = workloadOf('client', { imageDigest: `sha256:${'bb'.repeat(32)}` })
+    const { answer, request } = await round(alice, 'client', workload)
+    const refusal = parseRefused(JSON.parse(JSON.stringify(refused(answer))))
+    expect(Object.keys(refusal).sort()).toEqual(['code', 'label', 'signature'])
+    expect(verifyRefusal(refusal, network.verified, { r: request.r })).toBe(true)
+    const other = (await ask('client')).request.r
+    expect(verifyRefusal(refusal, network.verified, { r: other })).toBe(false)
+    const [line] = alice.audit.of('refused')
+    expect(JSON.stringify(line)).toContain('image')
+  })
+
+  it.each([
+    ['another descriptor', { dh: Buffer.alloc(32, 7).toString('base64url') }],
+    ['a role that the policy does not have', { role: 'server' }],
+  ] as const)('gives no challenge to who asks about %s', async (_, changes) => {
+    const policy = policyOf({ roles: { client: rulesFor('client') } })
+    const alice = setup({ policy })
+    const { request } = await ask('client', changes)
+    const answer = refused(alice.participant.request(request))
+    expect(answer.code).toBe('policy')
+    expect(verifyRefusal(answer, network.verified, { r: request.r })).toBe(true)
+    expect(alice.participant.status().counters.challenges).toBe(0)
+  })
+
+  it('says busy when the verifier fails for reasons of its own', async () => {
+    const verifier = { kind: 'local', verify: () => Promise.reject(new Error('no network')) }
+    const alice = setup({ verifiers: [verifier] })
+    expect(refused((await round(alice, 'client')).answer)).toMatchObject({ code: 'busy' })
+    expect(alice.participant.status().counters.evidenceRefused).toBe(0)
+  })
+
+  it('refuses kinds of evidence that it has no verifier for', async () => {
+    const { participant, clock } = setup()
+    const { request } = await ask('client')
+    const { c } = challenged(participant.request(request))
+    const token = await tokenFor(participant, request, c, clock.wall(), workloadOf('client'))
+    const evidence = { kind: 'gcp-cs-oidc', token }
+    expect(await participant.evidence({ c, evidence })).toMatchObject({ code: 'policy' })
+  })
+})
+
+describe('participant/approval', () => {
+  const manual = () => setup({ policy: policyOf({}, { approval: 'manual' }) })
+
+  it('lets a workload wait for a person, and gives its share once it is approved', async () => {
+    const alice = manual()
+    const { answer } = await round(alice, 'client')
+    expect(refused(answer)).toMatchObject({ code: 'manual', retryAfter: 10 })
+    alice.clock.pass(10_000)
+    await round(alice, 'client')
+    const [pending] = alice.participant.pending()
+    expect(pending).toMatchObject({ role: 'client', times: 2, lastAsked: alice.clock.wall() })
+    expect(pending?.facts.imageDigest).toBe(IMAGES.client)
+    expect(alice.audit.of('pending')).toHaveLength(1)
+    await alice.participant.approve(pending?.id ?? '')
+    expect(alice.participant.pending()).toEqual([])
+    released((await round(alice, 'client')).answer)
+    expect(alice.audit.of('approved')).toMatchObject([{ id: pending?.id }])
+  })
+
+  it.each<readonly [string, Parameters<typeof workloadOf>[1]]>([
+    ['another instance', { instance: '2' }],
+    ['another service account', { serviceAccounts: ['other@test'] }],
+    ['another environment', { env: { MCBN_DESCRIPTOR_HASH: network.verified.hashHex, MODE: 'b' } }],
+  ])('asks again for %s', async (_, changes) => {
+    const policy = policyOf({}, { approval: 'manual', env: { MODE: null }, instances: 2 })
+    const alice = setup({ policy })
+    await round(alice, 'client')
+    await alice.participant.approve(alice.participant.pending()[0]?.id ?? '')
+    released((await round(alice, 'client')).answer)
+    const { answer } = await round(alice, 'client', workloadOf('client', changes))
+    expect(refused(answer).code).toBe('manual')
+  })
+
+  it('takes an approval back, and lets it run out', async () => {
+    const alice = manual()
+    await round(alice, 'client')
+    const id = alice.participant.pending()[0]?.id ?? ''
+    await alice.participant.approve(id, 30)
+    released((await round(alice, 'client')).answer)
+    expect(alice.participant.decisions()).toMatchObject([{ id, decision: 'approved' }])
+    alice.clock.pass(30_000)
+    expect(alice.participant.decisions()).toEqual([])
+    expect(refused((await round(alice, 'client')).answer).code).toBe('manual')
+    await alice.participant.approve(id)
+    released((await round(alice, 'client')).answer)
+    await alice.participant.refuse(id)
+    const answer = refused((await round(alice, 'client')).answer)
+    expect(answer).toMatchObject({ code: 'policy' })
+    expect(answer.retryAfter).toBeUndefined()
+    expect(alice.participant.pending()).toEqual([])
+  })
+
+  it('remembers decisions over a restart, and makes none that could not be stored', async () => {
+    const state = memoryState()
+    const policy = policyOf({}, { approval: 'manual' })
+    const before = setup({ policy, state })
+    await round(before, 'client')
+    const id = before.participant.pending()[0]?.id ?? ''
+    const save = state.save
+    state.save = () => Promise.reject(new Error('disk full'))
+    await expect(before.participant.approve(id)).rejects.toThrow('disk full')
+    expect(refused((await round(before, 'client')).answer).code).toBe('manual')
+    state.save = save
+    await before.participant.approve(id)
+    await before.participant.close()
+    released((await round(setup({ policy, state }), 'client')).answer)
+  })
+
+  it('refuses to decide about what nobody asked for', async () => {
+    await expect(manual().participant.approve('00'.repeat(32))).rejects.toThrow(
+      expect.objectContaining({ code: 'MCBN_OPTION_RANGE' }),
+    )
+  })
+
+  it('keeps at most so many waiting: who is silent for longest goes', async () => {
+    const policy = policyOf({}, { approval: 'manual' })
+    const alice = setup({ policy, limits: { pending: 2 } })
+    const asked = (instance: string) => round(alice, 'client', workloadOf('client', { instance }))
+    for (const instance of ['1', '2', '1', '3']) await asked(instance)
+    expect(alice.participant.pending().map(({ facts }) => facts.instance)).toEqual(['3', '1'])
+  })
+})
+
+describe('participant/withdrawal', () => {
+  it('is stored before it is answered, signed, and in force for good', async () => {
+    const saved: ParticipantState[] = []
+    const state = {
+      current: { decisions: [] },
+      save: async (next: ParticipantState) => void saved.push(next),
+    }
+    const alice = setup({ state })
+    released((await round(alice, 'client')).answer)
+    const withdrawal = await alice.participant.withdraw()
+    expect(saved).toEqual([{ decisions: [], withdrawal }])
+    expect(verifyWithdrawal(parseWithdrawal({ ...withdrawal }), network.verified)).toBe(true)
+    expect(await alice.participant.withdraw()).toEqual(withdrawal)
+    expect(alice.participant.withdrawal).toEqual(withdrawal)
+    const { request } = await ask('client')
+    const answer = refused(alice.participant.request(request))
+    expect(answer.code).toBe('withdrawn')
+    expect(answer.retryAfter).toBeUndefined()
+    expect(verifyRefusal(answer, network.verified, { r: request.r })).toBe(true)
+    expect(alice.audit.of('withdrawn')).toHaveLength(1)
+    expect(alice.participant.status().withdrawnAt).toBe(alice.clock.wall())
+    const again = setup({ state: { current: { decisions: [], withdrawal }, save: state.save } })
+    expect(refused(again.participant.request(request)).code).toBe('withdrawn')
+  })
+
+  it('is in force from the first moment, also where it cannot be stored', async () => {
+    const state = { current: { decisions: [] }, save: () => Promise.reject(new Error('disk full')) }
+    const alice = setup({ state })
+    const { request } = await ask('client')
+    const withdrawing = expect(alice.participant.withdraw()).rejects.toThrow('disk full')
+    expect(refused(alice.participant.request(request)).code).toBe('withdrawn')
+    await withdrawing
+    expect(refused(alice.participant.request(request)).code).toBe('withdrawn')
+  })
+
+  it('holds back a release that is being made', async () => {
+    const verifier = new HeldVerifier(() => factsOf('client', clock.wall()))
+    const { participant, clock } = setup({ verifiers: [verifier] })
+    const { c } = challenged(participant.request((await ask('client')).request))
+    const answer = participant.evidence({ c, evidence: { kind: 'local', token: 'held' } })
+    await participant.withdraw()
+    verifier.release()
+    expect(refused(await answer).code).toBe('withdrawn')
+  })
+
+  it('holds back a release whose line of the audit is being written', async () => {
+    const written: (() => void)[] = []
+    const audit = {
+      append: ({ type }: { readonly type: string }) =>
+        type === 'released'
+          ? new Promise<void>((resolve) => written.push(resolve))
+          : Promise.resolve(),
+    }
+    const alice = setup({ audit })
+    const answer = round(alice, 'client')
+    while (written.length === 0) await new Promise(setImmediate)
+    await alice.participant.withdraw()
+    written[0]?.()
+    expect(refused((await answer).answer).code).toBe('withdrawn')
+    expect(alice.participant.leases()).toEqual([])
+  })
+})
+
+describe('participant/itself', () => {
+  it('shows no secret to inspect and JSON, and forgets share and keys when closed', async () => {
+    const share = need(network.shares, 'alice')
+    const alice = setup()
+    await round(alice, 'client')
+    const shown = [
+      inspect(alice.participant, { depth: 10, showHidden: true }),
+      JSON.stringify(alice.participant),
+      JSON.stringify(alice.audit.lines),
+    ].join('\n')
+    for (const encoding of ['hex', 'base64', 'base64url', 'latin1'] as const) {
+      expect(shown).not.toContain(share.toString(encoding))
+    }
+    await alice.participant.close()
+    const { request } = await ask('client')
+    expect(refused(alice.participant.request(request))).toEqual({
+      label: 'alice',
+      code: 'busy',
+      retryAfter: 2,
+    })
+    expect(alice.audit.lines.at(-1)?.type).toBe('stopped')
+    await expect(alice.participant.withdraw()).rejects.toThrow(
+      expect.objectContaining({ code: 'MCBN_SOCKET_CLOSED' }),
+    )
+  })
+
+  it('sends no share of zeros when it is closed while sealing', async () => {
+    const verifier = new HeldVerifier(() => factsOf('client', clock.wall()))
+    const { participant, clock } = setup({ verifiers: [verifier] })
+    const { c } = challenged(participant.request((await ask('client')).request))
+    const answer = participant.evidence({ c, evidence: { kind: 'local', token: 'held' } })
+    verifier.release()
+    await Promise.resolve()
+    await participant.close()
+    expect(refused(await answer).code).toBe('busy')
+  })
+
+  it('leaves the share it was given to its owner', () => {
+    const share = Buffer.from(need(network.shares, 'alice'))
+    const { participant } = setup({ share })
+    void participant.close()
+    expect(share).toEqual(need(network.shares, 'alice'))
+  })
+
+  it('tells people what happens', async () => {
+    const alice = setup()
+    const heard: string[] = []
+    for (const event of ['released', 'refused', 'withdrawn'] as const) {
+      alice.participant.on(event, () => heard.push(event))
+    }
+    let changes = 0
+    alice.participant.on('changed', () => {
+      changes += 1
+    })
+    await round(alice, 'client')
+    await round(alice, 'client', workloadOf('client', { debug: 'enabled' }))
+    await alice.participant.withdraw()
+    await new Promise(setImmediate)
+    expect(heard).toEqual(['released', 'refused', 'withdrawn'])
+    expect(changes).toBe(3)
+  })
+
+  it.each<readonly [string, () => unknown, string]>([
+    [
+      "another's keys",
+      () => setup({ label: 'alice', keys: need(network.keys, 'bob') }),
+      'MCBN_OPTION_CONFLICT',
+    ],
+    ["another's share", () => setup({ share: need(network.shares, 'bob') }), 'MCBN_SHARE_INVALID'],
+    [
+      "another network's policy",
+      () => setup({ policy: policyOf({}, {}, testNetwork()) }),
+      'MCBN_POLICY_INVALID',
+    ],
+    ['no verifier', () => setup({ verifiers: [] }), 'MCBN_OPTION_CONFLICT'],
+    [
+      'a limit out of range',
+      () => setup({ limits: { challengeSeconds: 121 } }),
+      'MCBN_OPTION_RANGE',
+    ],
+    [
+      'a stranger',
+      () =>
+        createParticipant({
+          descriptor: network.verified,
+          label: 'mallory',
+          keys: need(network.keys, 'bob'),
+          share: need(network.shares, 'bob'),
+          policy: policyOf(),
+          verifiers: [],
+        }),
+      'MCBN_OPTION_CONFLICT',
+    ],
+  ])('does not start with %s', (_, make, code) => {
+    expect(make).toThrow(expect.objectContaining({ code }))
+  })
+})
