@@ -25,6 +25,7 @@ export type {
   Progress,
   ProgressState,
   WorkloadAudit,
+  WorkloadAuditEvent,
   WorkloadLease,
 } from './types.js'
 export { JOIN_DEFAULTS } from './types.js'

@@ -16,7 +16,7 @@ import { generateReceiver, type Receiver } from '../release/seal.js'
 import { verifyRefusal, verifyRelease } from '../release/sign.js'
 import { checkReleasedShare } from '../shares/check.js'
 import { InvalidShareError } from '../shares/problem.js'
-import { postJson } from './http.js'
+import { type Answer, postJson } from './http.js'
 
 export interface RoundCall {
   readonly verified: VerifiedDescriptor
@@ -62,15 +62,17 @@ export async function askForShare(call: RoundCall): Promise<RoundResult> {
   }
   const opening = await firstAnswer(call, request)
   if (isRefusal(opening.body)) return { refused: refusalOf(call, request, opening.body) }
+  demandSuccess(label, opening)
   const { c } = parseReleaseChallenge(opening.body)
   call.onChallenge()
   const evidence = await evidenceFor(call, {
     audience: audience(verified.descriptor.network, label),
     nonce: releaseNonce({ ...request, label, c }),
   })
-  const { body } = await postJson(opening.url, 'v1/evidence', { c, evidence }, call.signal)
-  if (isRefusal(body)) return { refused: refusalOf(call, request, body) }
-  const release = parseRelease(body)
+  const answer = await postJson(opening.url, 'v1/evidence', { c, evidence }, call.signal)
+  if (isRefusal(answer.body)) return { refused: refusalOf(call, request, answer.body) }
+  demandSuccess(label, answer)
+  const release = parseRelease(answer.body)
   const { token } = evidence
   verifyRelease(release, verified, { label, role, c, token })
   const share = await openedShare(call, receiver, release, token)
@@ -81,19 +83,24 @@ export async function askForShare(call: RoundCall): Promise<RoundResult> {
 async function firstAnswer(
   call: RoundCall,
   request: ReleaseRequest,
-): Promise<{ readonly url: URL; readonly body: unknown; readonly sentAt: number }> {
+): Promise<Answer & { readonly url: URL; readonly sentAt: number }> {
   let last = new McbnError('MCBN_DISCOVERY_FAILED', `${call.label}: expected an address, got none`)
   for (const url of call.urls) {
     const sentAt = call.onSent()
     try {
-      const { body } = await postJson(url, 'v1/request', request, call.signal)
-      return { url, body, sentAt }
+      return { ...(await postJson(url, 'v1/request', request, call.signal)), url, sentAt }
     } catch (error) {
       if (!(error instanceof McbnError) || call.signal.aborted) throw error
       last = error
     }
   }
   throw last
+}
+
+/** What it says besides is a stranger's text, and not repeated. */
+function demandSuccess(label: string, { status }: Answer): void {
+  if (status === 200) return
+  throw invalid(label, `expected an answer, got HTTP status ${status}; see its own log`)
 }
 
 function isRefusal(body: unknown): boolean {
