@@ -28,6 +28,8 @@ export interface AuditLogOptions {
   readonly fsync?: boolean
   /** Tells the lines' times. @defaultValue the machine's clock */
   readonly clock?: Clock
+  /** Hears each line that the file has already, oldest first, once it is verified. */
+  readonly onLine?: (line: AuditLine) => void
 }
 
 /** Lines kept in memory for {@link AuditLog.recent}. */
@@ -73,8 +75,9 @@ export class AuditLog {
    * @throws {McbnError} `MCBN_AUDIT_BROKEN` with `line` for any other damage; nothing is changed then.
    */
   static async open(path: string, options: AuditLogOptions = {}): Promise<AuditLog> {
-    const { fsync = true, clock = systemClock } = options
-    const { sink, head, recent, setAside } = await openAuditFile(path, fsync, KEEP_RECENT)
+    const { fsync = true, clock = systemClock, onLine } = options
+    const hear = { keepRecent: KEEP_RECENT, onLine }
+    const { sink, head, recent, setAside } = await openAuditFile(path, fsync, hear)
     const log = new AuditLog(sink, clock, head, recent, () => EMPTY_CHAIN)
     if (setAside !== undefined) {
       try {

@@ -150,6 +150,14 @@ export { InvalidShareError, SHARE_PROBLEMS } from './shares/problem.js'
 export type { SealedSecrets, StoreKdf, StoreLock } from './store/seal.js'
 export { openSecrets, sealSecrets } from './store/seal.js'
 export type {
+  CreateStoreOptions,
+  NewEpoch,
+  OpenStoreOptions,
+  Store,
+  StoreReading,
+} from './store/store.js'
+export { createStore, openStore, readStore } from './store/store.js'
+export type {
   AdvanceOptions,
   AskOptions,
   Consent,

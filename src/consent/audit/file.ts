@@ -26,11 +26,16 @@ export interface OpenedFile {
   readonly setAside?: { readonly file: string; readonly bytes: number }
 }
 
+interface Hear {
+  readonly keepRecent: number
+  readonly onLine: ((line: AuditLine) => void) | undefined
+}
+
 /** Opens or creates an audit's file, verifying all of it. */
 export async function openAuditFile(
   path: string,
   fsync: boolean,
-  keepRecent: number,
+  { keepRecent, onLine }: Hear,
 ): Promise<OpenedFile> {
   const { O_RDWR, O_APPEND, O_CREAT, O_NOFOLLOW } = constants
   const handle = await open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600).catch(
@@ -49,6 +54,7 @@ export async function openAuditFile(
         continue
       }
       head = step.head
+      onLine?.(step.line)
       recent.push(step.line)
       if (recent.length > keepRecent) recent.shift()
     }

@@ -1,0 +1,56 @@
+// What the audit tells a participant that starts again: which shares are still out, and that it withdrew.
+
+import type { AuditLine } from '../audit.js'
+import { ROLES } from '../descriptor/types.js'
+import type { Lease } from '../participant/types.js'
+
+export class History {
+  readonly #leases = new Map<string, Lease>()
+  #withdrawn = false
+
+  /** In the order of the lines. */
+  hear(line: AuditLine): void {
+    if (line.event === 'withdrawn') this.#withdrawn = true
+    if (line.event === 'epoch-installed') this.beginEpoch()
+    if (line.event !== 'released' && line.event !== 'renewed') return
+    const lease = leaseOf(line)
+    if (lease === undefined) return
+    this.#leases.set(JSON.stringify([lease.role, lease.issuer, lease.instance]), lease)
+  }
+
+  /** Everything so far was about another epoch. */
+  beginEpoch(): void {
+    this.#withdrawn = false
+    this.#leases.clear()
+  }
+
+  /** Whether the epoch that is installed was withdrawn from. */
+  get withdrawn(): boolean {
+    return this.#withdrawn
+  }
+
+  /** @param now - milliseconds since 1970. */
+  leases(now: number): readonly Lease[] {
+    return [...this.#leases.values()].filter(({ expiresAt }) => expiresAt > now)
+  }
+}
+
+function leaseOf(line: AuditLine): Lease | undefined {
+  const role = ROLES.find((known) => known === line['role'])
+  const text = (name: string) => (typeof line[name] === 'string' ? line[name] : '')
+  const integer = (name: string) => (typeof line[name] === 'number' ? line[name] : undefined)
+  const issuedAt = integer('issuedAt')
+  const expiresAt = integer('expiresAt')
+  if (role === undefined || issuedAt === undefined || expiresAt === undefined) return undefined
+  return {
+    releaseId: text('releaseId'),
+    role,
+    issuer: text('issuer'),
+    instance: text('instance'),
+    imageDigest: text('imageDigest'),
+    project: text('project'),
+    issuedAt,
+    expiresAt,
+    renewals: integer('renewals') ?? 0,
+  }
+}

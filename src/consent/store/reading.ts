@@ -1,0 +1,90 @@
+// What can be seen of a store without opening it: no secrets, and no process lock.
+
+import { join } from 'node:path'
+import { DESCRIPTOR_MAX_BYTES } from '../descriptor/descriptor.js'
+import { type VerifiedDescriptor, verifySignedDescriptor } from '../descriptor/signed.js'
+import type { ParticipantPublicKeys } from '../keys.js'
+import { POLICY_MAX_BYTES, parsePolicy } from '../policy/parse.js'
+import type { Policy } from '../policy/types.js'
+import {
+  checkState,
+  DOCUMENT_MAX_BYTES,
+  type ParticipantDocument,
+  parseParticipant,
+  parseState,
+  type StateDocument,
+} from './documents.js'
+import { checkFolder, invalid, readStoreFile } from './files.js'
+
+/** Where things are in a store's folder. */
+export function storePaths(dir: string) {
+  return {
+    participant: join(dir, 'participant.json'),
+    secrets: join(dir, 'secrets.json'),
+    descriptor: join(dir, 'descriptor.json'),
+    /** There only while an epoch is being installed. */
+    nextDescriptor: join(dir, 'descriptor.next.json'),
+    policy: join(dir, 'policy.json'),
+    state: join(dir, 'state.json'),
+    audit: join(dir, 'audit.jsonl'),
+  }
+}
+
+/** The public part of a store. */
+export interface StoreReading {
+  readonly label: string
+  readonly publicKeys: ParticipantPublicKeys
+  /** Absent before the ceremony; all signatures verified. */
+  readonly descriptor: VerifiedDescriptor | undefined
+  /** As the file says; whether it fits the descriptor is for `checkPolicyAgainst`. */
+  readonly policy: Policy | undefined
+  readonly state: StateDocument
+  /** For `verifyAudit` and `readAudit`. */
+  readonly auditPath: string
+}
+
+/**
+ * Reads the public part of a store, also while a participant serves it.
+ *
+ * @throws {McbnError} `MCBN_STORE_INVALID`, `MCBN_DESCRIPTOR_INVALID` or `MCBN_POLICY_INVALID` naming what
+ * is wrong where.
+ */
+export async function readStore(dir: string): Promise<StoreReading> {
+  await checkFolder(dir)
+  const { label, keys } = await readParticipant(dir)
+  const descriptor = await readDescriptor(dir, 'descriptor')
+  const state = await readState(dir)
+  checkState(state, label, descriptor)
+  const policy = await readPolicy(dir)
+  return { label, publicKeys: keys, descriptor, policy, state, auditPath: storePaths(dir).audit }
+}
+
+export async function readParticipant(dir: string): Promise<ParticipantDocument> {
+  const path = storePaths(dir).participant
+  const bytes = await readStoreFile(path, { mostBytes: DOCUMENT_MAX_BYTES })
+  if (bytes === undefined) throw invalid(`${dir}: expected a participant's folder, got none`)
+  return parseParticipant(bytes)
+}
+
+export async function readDescriptor(
+  dir: string,
+  which: 'descriptor' | 'nextDescriptor',
+): Promise<VerifiedDescriptor | undefined> {
+  const path = storePaths(dir)[which]
+  const bytes = await readStoreFile(path, { mostBytes: DESCRIPTOR_MAX_BYTES })
+  return bytes && verifySignedDescriptor(bytes)
+}
+
+export async function readPolicy(dir: string): Promise<Policy | undefined> {
+  const path = storePaths(dir).policy
+  const bytes = await readStoreFile(path, { mostBytes: POLICY_MAX_BYTES })
+  return bytes && parsePolicy(bytes)
+}
+
+/** Never taken as empty when it is missing: then whoever can remove a file could take a withdrawal back. */
+export async function readState(dir: string): Promise<StateDocument> {
+  const path = storePaths(dir).state
+  const bytes = await readStoreFile(path, { mostBytes: DOCUMENT_MAX_BYTES })
+  if (bytes === undefined) throw invalid(`${path}: expected the participant's state, got none`)
+  return parseState(bytes)
+}

@@ -1,0 +1,349 @@
+// A participant's folder, mode 0700, its files 0600:
+//
+//   participant.json   label and public keys
+//   secrets.json       private keys and the share, sealed (see seal.ts) together with participant.json
+//   descriptor.json    signed by all; from the ceremony on
+//   policy.json        its owner's rules, as a person wrote them
+//   state.json         decisions of people: approvals, withdrawal; of this epoch
+//   audit.jsonl        what happened, chained
+//   lock               who has it open
+//
+// Whoever can write here as the owner can do what the owner can; the sealing protects copies (back-ups,
+// disks) and what is on them. Somebody who puts an old copy of everything back takes this participant back
+// in time, withdrawal included: note the audit's head elsewhere to be able to tell.
+
+import { createHash } from 'node:crypto'
+import { McbnError } from '../../errors.js'
+import { AuditLog } from '../audit.js'
+import type { Clock } from '../clock.js'
+import { systemClock } from '../clock.js'
+import { type VerifiedDescriptor, verifySignedDescriptor } from '../descriptor/signed.js'
+import {
+  generateParticipantKeys,
+  type ParticipantKeys,
+  type ParticipantPublicKeys,
+  publicKeys,
+} from '../keys.js'
+import type { ParticipantState, ParticipantStateKeeper } from '../participant/options.js'
+import type { Lease } from '../participant/types.js'
+import { checkPolicyAgainst, parsePolicy } from '../policy/parse.js'
+import type { Policy } from '../policy/types.js'
+import { checkReleasedShare } from '../shares/check.js'
+import {
+  checkState,
+  jsonText,
+  type ParticipantDocument,
+  parseParticipant,
+  parseState,
+  type StateDocument,
+  stateText,
+} from './documents.js'
+import { checkDescriptor, finishInstalling } from './epoch.js'
+import { checkFolder, invalid, makeFolder, removeTemporaries, writeStoreFile } from './files.js'
+import { History } from './history.js'
+import { lockStore } from './process-lock.js'
+import { readDescriptor, readParticipant, readPolicy, readState, storePaths } from './reading.js'
+import type { StoreLock } from './seal.js'
+import type { StoredSecrets, StoredShare } from './secrets.js'
+import { checkLock, readSecrets, writeSecrets } from './secrets-file.js'
+
+export type { StoreReading } from './reading.js'
+export { readStore } from './reading.js'
+
+export interface OpenStoreOptions {
+  /** Whether the audit waits for the disk, see `AuditLog`. @defaultValue true */
+  readonly fsync?: boolean
+  /** @defaultValue the machine's clocks */
+  readonly clock?: Clock
+}
+
+export interface CreateStoreOptions extends OpenStoreOptions {
+  /** 1 to 63 of `a-z 0-9 . _ -`, the first a letter or digit. */
+  readonly label: string
+  /** @defaultValue fresh ones */
+  readonly keys?: ParticipantKeys
+}
+
+/** What a ceremony gives a participant. */
+export interface NewEpoch {
+  /** Signed by all: text, bytes, or the object. */
+  readonly descriptor: unknown
+  /** 32 bytes; copied: the caller wipes its own. */
+  readonly share: Uint8Array
+  /** For this descriptor; absent: the old policy stays, and fits no longer until it is replaced. */
+  readonly policy?: unknown
+}
+
+/**
+ * Makes a participant's folder with its keys; share and descriptor come later, with {@link Store.installEpoch}.
+ *
+ * @param dir - made with mode 0700; an existing one has to be empty.
+ * @throws {McbnError} `MCBN_STORE_INVALID`; for an unusable lock as `sealSecrets` says.
+ */
+export async function createStore(
+  dir: string,
+  lock: StoreLock,
+  options: CreateStoreOptions,
+): Promise<Store> {
+  const { label, keys = generateParticipantKeys() } = options
+  const text = jsonText({ version: 'mcbn/1', label, keys: publicKeys(keys) })
+  const document = parseParticipant(Buffer.from(text))
+  await makeFolder(dir)
+  const paths = storePaths(dir)
+  await writeSecrets(dir, { keys, stored: undefined }, lock, document)
+  await writeStoreFile(paths.state, stateText({ decisions: [] }))
+  // Last: a folder without it is no store, so one half made is never taken for one.
+  await writeStoreFile(paths.participant, text)
+  const store = await openStore(dir, lock, options)
+  await store.audit.append({ type: 'created', label })
+  return store
+}
+
+/**
+ * Opens a participant's folder for this process alone; close it again.
+ *
+ * @throws {McbnError} `MCBN_STORE_INVALID` for a wrong lock, altered files, a folder or file that others can
+ * get at, or while another process has it open; `MCBN_AUDIT_BROKEN`, `MCBN_POLICY_INVALID`,
+ * `MCBN_DESCRIPTOR_INVALID` naming what is wrong with those.
+ */
+export async function openStore(
+  dir: string,
+  lock: StoreLock,
+  { fsync = true, clock = systemClock }: OpenStoreOptions = {},
+): Promise<Store> {
+  await checkFolder(dir)
+  const unlock = lockStore(dir)
+  let secrets: StoredSecrets | undefined
+  let audit: AuditLog | undefined
+  try {
+    await removeTemporaries(dir)
+    const document = await readParticipant(dir)
+    secrets = await readSecrets(dir, lock, document)
+    const history = new History()
+    const onLine = history.hear.bind(history)
+    audit = await AuditLog.open(storePaths(dir).audit, { fsync, clock, onLine })
+    if (await finishInstalling(dir, secrets.stored, audit)) history.beginEpoch()
+    const descriptor = await readDescriptor(dir, 'descriptor')
+    checkDescriptor(descriptor, secrets.stored)
+    const state = await readState(dir)
+    checkState(state, document.label, descriptor)
+    if (history.withdrawn && state.withdrawal === undefined) {
+      throw invalid(
+        'state.json: expected the withdrawal that the audit tells of, got a state without',
+      )
+    }
+    const policy = await readPolicy(dir)
+    const leases = history.leases(clock.wall())
+    return new Store({ dir, document, secrets, descriptor, state, policy, audit, leases, unlock })
+  } catch (error) {
+    secrets?.stored?.share.fill(0)
+    await audit?.close()
+    unlock()
+    throw error
+  }
+}
+
+interface Opened {
+  readonly dir: string
+  readonly document: ParticipantDocument
+  readonly secrets: StoredSecrets
+  readonly descriptor: VerifiedDescriptor | undefined
+  readonly state: StateDocument
+  readonly policy: Policy | undefined
+  readonly audit: AuditLog
+  readonly leases: readonly Lease[]
+  readonly unlock: () => void
+}
+
+/** An open store. `util.inspect` and JSON show none of its secrets. */
+export class Store {
+  readonly dir: string
+  readonly label: string
+  readonly publicKeys: ParticipantPublicKeys
+  readonly audit: AuditLog
+  /** Shares that were out when the store was opened: what `createParticipant` takes as `leases`. */
+  readonly leases: readonly Lease[]
+  readonly #document: ParticipantDocument
+  readonly #keys: ParticipantKeys
+  readonly #unlock: () => void
+  #stored: StoredShare | undefined
+  #descriptor: VerifiedDescriptor | undefined
+  #policy: Policy | undefined
+  #state: StateDocument
+  /** Changes, one after the other. */
+  #changing: Promise<unknown> = Promise.resolve()
+  #closed = false
+
+  /** @internal */
+  constructor(opened: Opened) {
+    const { dir, document, secrets, descriptor, state, policy, audit, leases, unlock } = opened
+    this.dir = dir
+    this.label = document.label
+    this.publicKeys = document.keys
+    this.audit = audit
+    this.leases = leases
+    this.#document = document
+    this.#keys = secrets.keys
+    this.#stored = secrets.stored
+    this.#descriptor = descriptor
+    this.#state = state
+    this.#policy = policy
+    this.#unlock = unlock
+  }
+
+  get keys(): ParticipantKeys {
+    return this.#keys
+  }
+
+  /** Absent before the first epoch. */
+  get descriptor(): VerifiedDescriptor | undefined {
+    return this.#descriptor
+  }
+
+  /** As it is in its file; whether it fits the descriptor is for `checkPolicyAgainst`. */
+  get policy(): Policy | undefined {
+    return this.#policy
+  }
+
+  /** A copy of the share, 32 bytes: the caller wipes it. Absent before the first epoch. */
+  share(): Buffer | undefined {
+    const share = this.#stored?.share
+    if (share === undefined || this.#closed) return undefined
+    const copy = Buffer.alloc(share.length)
+    copy.set(share)
+    return copy
+  }
+
+  /** Approvals and withdrawal, as `createParticipant` takes them. */
+  get state(): ParticipantStateKeeper {
+    const current = () => this.#state
+    return {
+      get current() {
+        return current()
+      },
+      save: (state) => this.#change(() => this.#saveState(state)),
+    }
+  }
+
+  /**
+   * Checks and replaces the policy; it holds for participants made from now on.
+   *
+   * @param source - the file's text or bytes, kept as they are; or the object.
+   * @throws {McbnError} `MCBN_POLICY_INVALID`; the old policy stays then.
+   */
+  async setPolicy(source: unknown): Promise<Policy> {
+    return await this.#change(async () => {
+      const policy = parsePolicy(source)
+      if (this.#descriptor !== undefined) checkPolicyAgainst(policy, this.#descriptor)
+      await this.#writePolicy(source, policy)
+      return policy
+    })
+  }
+
+  /**
+   * Puts share and descriptor of a ceremony in place, the first or the next epoch of the same network. The old
+   * share goes: from memory, and from secrets.json, which is overwritten (see `writeStoreFile` for what that
+   * does not reach). Approvals and a withdrawal were about the old epoch and go as well. Interrupted at any
+   * point, the store is entirely at the old or at the new epoch when it is opened again.
+   *
+   * @param lock - the store's own; it is not kept in memory in between.
+   * @throws {McbnError} `MCBN_DESCRIPTOR_INVALID`, `MCBN_SHARE_INVALID`, `MCBN_POLICY_INVALID`, or
+   * `MCBN_STORE_INVALID` for another lock, other keys, another network or an epoch that is not later.
+   */
+  async installEpoch({ descriptor, share, policy }: NewEpoch, lock: StoreLock): Promise<void> {
+    await this.#change(async () => {
+      const next = verifySignedDescriptor(descriptor)
+      this.#checkNext(next)
+      checkReleasedShare(next, this.label, share)
+      const nextPolicy = policy === undefined ? undefined : parsePolicy(policy)
+      if (nextPolicy !== undefined) checkPolicyAgainst(nextPolicy, next)
+      await checkLock(this.dir, lock, this.#document)
+      const stored = { descriptorHash: next.hash, share: Buffer.alloc(share.length) }
+      stored.share.set(share)
+      try {
+        await writeStoreFile(storePaths(this.dir).nextDescriptor, jsonText(next.signed))
+        // From the moment that the secrets are written, the new epoch is the store's; opening finishes it.
+        await writeSecrets(this.dir, { keys: this.#keys, stored }, lock, this.#document)
+      } catch (error) {
+        stored.share.fill(0)
+        throw error
+      }
+      this.#stored?.share.fill(0)
+      this.#stored = stored
+      await finishInstalling(this.dir, stored, this.audit)
+      this.#descriptor = next
+      this.#state = await readState(this.dir)
+      if (nextPolicy !== undefined) await this.#writePolicy(policy, nextPolicy)
+    })
+  }
+
+  /** Seals the secrets anew, with another passphrase or key file. What was sealed before is overwritten. */
+  async changeLock(from: StoreLock, to: StoreLock): Promise<void> {
+    await this.#change(async () => {
+      await checkLock(this.dir, from, this.#document)
+      await writeSecrets(this.dir, { keys: this.#keys, stored: this.#stored }, to, this.#document)
+    })
+  }
+
+  /** Waits for changes, wipes the share, closes the audit and lets others open the store. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await this.#changing
+    this.#stored?.share.fill(0)
+    this.#stored = undefined
+    await this.audit.close()
+    this.#unlock()
+  }
+
+  async #change<Result>(task: () => Promise<Result>): Promise<Result> {
+    if (this.#closed) throw new McbnError('MCBN_SOCKET_CLOSED', 'the store is closed')
+    const changed = this.#changing.then(task)
+    this.#changing = changed.catch(() => undefined)
+    return await changed
+  }
+
+  async #saveState({ withdrawal, decisions }: ParticipantState): Promise<void> {
+    const { descriptorHash } = this.#state
+    const text = stateText({
+      ...(descriptorHash !== undefined && { descriptorHash }),
+      ...(withdrawal !== undefined && { withdrawal }),
+      decisions,
+    })
+    // Read back before it is written: what could not be opened again must not replace what can.
+    const state = parseState(Buffer.from(text))
+    checkState(state, this.label, this.#descriptor)
+    await writeStoreFile(storePaths(this.dir).state, text)
+    this.#state = state
+  }
+
+  async #writePolicy(source: unknown, policy: Policy): Promise<void> {
+    const typed = typeof source === 'string' || source instanceof Uint8Array
+    const file = typed ? Buffer.from(source as string) : Buffer.from(jsonText(policy))
+    await writeStoreFile(storePaths(this.dir).policy, file)
+    this.#policy = policy
+    const policyHash = createHash('sha256').update(file).digest('hex')
+    await this.audit.append({ type: 'policy-replaced', policyHash })
+  }
+
+  #checkNext(next: VerifiedDescriptor): void {
+    const listed = next.participant(this.label)
+    const { ed25519, x25519 } = this.publicKeys
+    if (listed?.ed25519 !== ed25519 || listed.x25519 !== x25519) {
+      throw invalid(
+        `descriptor: expected ${this.label} with the keys of this store, got none or others`,
+      )
+    }
+    const before = this.#descriptor?.descriptor
+    if (before === undefined) return
+    const { network, epoch } = next.descriptor
+    if (network !== before.network) {
+      throw invalid(
+        'descriptor: network: expected the one of this store, got another; make a new store',
+      )
+    }
+    if (epoch <= before.epoch) {
+      throw invalid(`descriptor: epoch: expected a later one than ${before.epoch}, got ${epoch}`)
+    }
+  }
+}
