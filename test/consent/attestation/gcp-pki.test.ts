@@ -40,6 +40,7 @@ interface Link {
   readonly key: KeyObject
   readonly signer: KeyObject
   readonly ca: boolean
+  readonly signs?: 'certificates' | 'data'
   readonly from?: number
   readonly to?: number
 }
@@ -55,6 +56,7 @@ function der(link: Link): Buffer {
     publicKey: createPublicKey(link.key),
     signingKey: link.signer,
     ca: link.ca,
+    ...(link.signs !== undefined && { signs: link.signs }),
     notBefore: link.from ?? NOW - DAY,
     notAfter: link.to ?? NOW + DAY,
   })
@@ -129,9 +131,14 @@ describe('attestation/gcp-pki', () => {
       /leaf: expected a certificate issued by/,
     ],
     [
-      'whose intermediate is no CA',
-      token([leaf, der({ ...MIDDLE, ca: false }), root]),
-      /(intermediate|leaf): expected a (CA )?certificate/,
+      'whose intermediate is no CA although its key may sign certificates',
+      token([leaf, der({ ...MIDDLE, ca: false, signs: 'certificates' }), root]),
+      /intermediate: expected a CA certificate/,
+    ],
+    [
+      'whose intermediate is a CA although its key may not sign certificates',
+      token([leaf, der({ ...MIDDLE, signs: 'data' }), root]),
+      /leaf: expected a certificate issued by/,
     ],
     [
       'whose leaf is a CA',

@@ -12,6 +12,8 @@ export interface CertificateRequest {
   /** The issuer's private key, RSA. */
   readonly signingKey: KeyObject
   readonly ca: boolean
+  /** What the key may sign. @defaultValue certificates for a CA, else data */
+  readonly signs?: 'certificates' | 'data'
   /** Milliseconds since 1970. */
   readonly notBefore: number
   readonly notAfter: number
@@ -51,7 +53,7 @@ export function issueCertificate(request: CertificateRequest): Buffer {
     sequence(time(request.notBefore), time(request.notAfter)),
     name(request.subject),
     request.publicKey.export({ type: 'spki', format: 'der' }),
-    der(TAG.extensions, sequence(basicConstraints(request.ca), keyUsage(request.ca))),
+    der(TAG.extensions, sequence(basicConstraints(request.ca), keyUsage(request))),
   )
   return sequence(body, algorithm, bitString(sign('sha256', body, request.signingKey)))
 }
@@ -76,11 +78,11 @@ function basicConstraints(ca: boolean): Buffer {
   return extension(OID.basicConstraints, sequence(...(ca ? [truth()] : [])))
 }
 
-/** keyCertSign for a CA, digitalSignature for a leaf (RFC 5280 section 4.2.1.3). */
-function keyUsage(ca: boolean): Buffer {
+/** keyCertSign or digitalSignature (RFC 5280 section 4.2.1.3). */
+function keyUsage({ ca, signs = ca ? 'certificates' : 'data' }: CertificateRequest): Buffer {
   return extension(
     OID.keyUsage,
-    der(TAG.bits, ca ? Buffer.from([2, 0x04]) : Buffer.from([7, 0x80])),
+    der(TAG.bits, signs === 'certificates' ? Buffer.from([2, 0x04]) : Buffer.from([7, 0x80])),
   )
 }
 
