@@ -68,6 +68,9 @@ describe('package', () => {
       for (const file of files)
         expect(existsSync(join(installed, file)), `${name}: ${file}`).toBe(true)
     }
+    // Not compiled, so the build has to copy it.
+    const page = 'dist/consent/participant/web/page'
+    expect(readdirSync(join(installed, page))).toContain('index.html')
     expect(readdirSync(installed).filter((name) => /^(test|fuzz|bench)$/.test(name))).toEqual([])
   })
 

@@ -320,7 +320,7 @@ describe('web/live', () => {
     participant.audit = async () => {
       reads += 1
       await new Promise((resolve) => setTimeout(resolve, 20))
-      return { lines: [], total: 0 }
+      return { kept: true, lines: [], total: 0 }
     }
     const page = await servePageForTest(participant)
     const headers = await signedInHeaders(page)

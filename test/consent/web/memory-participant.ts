@@ -150,6 +150,7 @@ export class MemoryParticipant implements ParticipantView {
   audit(most: number): Promise<AuditReport> {
     const { lines, broken } = this
     return Promise.resolve({
+      kept: true,
       lines: lines.slice(0, most),
       total: lines.length,
       ...(broken && { broken }),
@@ -176,7 +177,7 @@ export class MemoryParticipant implements ParticipantView {
       imageDigest: request?.facts.imageDigest ?? before?.imageDigest ?? '',
       decidedAt: Date.now(),
     })
-    this.note('decided', [['decision', decision]])
+    this.note(decision, [['decision', decision]])
     this.changed()
   }
 }

@@ -17,6 +17,8 @@ export interface AuditLine {
 
 /** The end of the audit, and whether its chain of hashes holds. */
 export interface AuditReport {
+  /** Whether there is an audit at all. */
+  readonly kept: boolean
   /** Newest first. */
   readonly lines: readonly AuditLine[]
   /** How many lines there are in all. */

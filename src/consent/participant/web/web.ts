@@ -248,7 +248,7 @@ function auditReader(view: ParticipantView, clock: Clock): () => Promise<AuditRe
       return await view.audit(MOST_LINES)
     } catch (error) {
       const reason = error instanceof McbnError ? error.message : 'the file cannot be read'
-      return { lines: [], total: 0, broken: { line: 0, reason } }
+      return { kept: true, lines: [], total: 0, broken: { line: 0, reason } }
     } finally {
       readAgainAt = clock.monotonic() + AUDIT_PAUSE
     }

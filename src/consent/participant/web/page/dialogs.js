@@ -4,7 +4,7 @@
 /** @import { PageState, ShownRequest } from '../state.js' */
 
 import { announce, byId, make, visible } from './dom.js'
-import { factsOf } from './facts.js'
+import { factsOf, showAge } from './facts.js'
 import { decisionFacts } from './lists.js'
 import { Refused, send } from './server.js'
 import { duration, now } from './time.js'
@@ -50,6 +50,8 @@ export function askDecision(verdict, request, { status }) {
       return current.seen === request.seen ? '' : CHANGED
     },
   }
+  const age = make('p', { class: 'quiet' })
+  showAge(age, request)
   openDecision(
     approves ? 'Approve this request?' : 'Refuse this request?',
     approves
@@ -59,7 +61,7 @@ export function askDecision(verdict, request, { status }) {
           `. It may use it as ${request.role} until its time runs out, and renew it without asking you again, as long as it proves to be the same and you do not withdraw.`,
         ]
       : ['The program below, on the machine below, then does not get your share.'],
-    factsOf(request),
+    [age, factsOf(request)],
     approves,
   )
 }
@@ -89,7 +91,7 @@ export function askReversal(decision) {
       : [
           'It gets no new time: where it holds your share now, it has to stop when its time is over.',
         ],
-    decisionFacts(decision),
+    [decisionFacts(decision)],
     approves,
   )
 }
@@ -97,13 +99,13 @@ export function askReversal(decision) {
 /**
  * @param {string} heading
  * @param {readonly (string | Node)[]} meaning
- * @param {Node} facts
+ * @param {readonly Node[]} facts
  * @param {boolean} approves
  */
 function openDecision(heading, meaning, facts, approves) {
   byId('decide-heading').textContent = heading
   byId('decide-meaning').replaceChildren(...meaning)
-  byId('decide-facts').replaceChildren(facts)
+  byId('decide-facts').replaceChildren(...facts)
   byId('decide-problem').textContent = ''
   yes.textContent = approves ? 'Approve' : 'Refuse'
   yes.className = approves ? 'yes' : 'danger'

@@ -33,6 +33,9 @@ export function make(tag, attributes = {}, ...children) {
  */
 const UNSEEN = /[\p{C}\p{Z}\p{M}\u{115f}\u{1160}\u{17b4}\u{17b5}\u{2800}\u{3164}\u{ffa0}]/u
 
+/** What this project itself writes where something was cut or replaced. */
+const OURS = new Set(['…', '\ufffd'])
+
 /**
  * Text from the network, for people: every character shows as itself or as what it is.
  * @param {string | number} value
@@ -44,7 +47,7 @@ export function visible(value) {
   if (text === '') shown.append(make('em', {}, '(empty)'))
   let plain = ''
   for (const character of text) {
-    if (character >= ' ' && character <= '~') {
+    if ((character >= ' ' && character <= '~') || OURS.has(character)) {
       plain += character
       continue
     }

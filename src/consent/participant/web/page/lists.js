@@ -13,14 +13,19 @@ import { duration, now, setMoment, tick } from './time.js'
  * @type {Record<string, string>}
  */
 const EVENTS = {
+  created: 'Record created',
   started: 'Participant started',
   stopped: 'Participant stopped',
   released: 'Share released',
   renewed: 'Lease renewed',
   refused: 'Request refused',
   pending: 'A request waits for you',
-  decided: 'You decided',
   approved: 'You approved',
+  counted: 'Counted since the last entry',
+  'lease-ended': 'Lease ended',
+  'policy-replaced': 'Policy replaced',
+  'epoch-installed': 'New epoch',
+  repaired: 'Record repaired after a crash',
   withdrawn: 'You withdrew',
 }
 
@@ -118,7 +123,7 @@ export function showStatus({ status }) {
 }
 
 /** @param {AuditReport} report */
-export function showAudit({ lines, total, broken }) {
+export function showAudit({ kept, lines, total, broken }) {
   const mark = byId('audit-mark')
   mark.className = broken ? 'notice bad' : 'notice good'
   mark.setAttribute('role', broken ? 'alert' : 'status')
@@ -129,6 +134,9 @@ export function showAudit({ lines, total, broken }) {
       'Somebody altered, removed or added an entry, or the file was damaged. Keep the file and find out who could write it. ',
       visible(broken.reason),
     )
+  } else if (!kept) {
+    mark.className = 'notice'
+    mark.replaceChildren('This participant keeps no record.')
   } else {
     const text = '✓ The record is whole: '
     const entries = total === 1 ? '1 entry' : `${total} entries`
@@ -258,7 +266,9 @@ function auditItem(line) {
   const details = make('dl', { class: 'details' })
   details.append(...line.details.map(([name, value]) => row(name, visible(value))))
   for (const term of details.querySelectorAll('dt')) term.replaceChildren(visible(term.textContent))
-  const event = Object.hasOwn(EVENTS, line.event) ? EVENTS[line.event] : undefined
+  const decided = line.event === 'refused' && line.details.some(([name]) => name === 'decision')
+  const known = Object.hasOwn(EVENTS, line.event) ? EVENTS[line.event] : undefined
+  const event = decided ? 'You refused' : known
   return make('li', {}, time, ' ', make('strong', {}, event ?? visible(line.event)), details)
 }
 
