@@ -138,7 +138,7 @@ describe('attestation/gcp-pki', () => {
     [
       'whose intermediate is a CA although its key may not sign certificates',
       token([leaf, der({ ...MIDDLE, signs: 'data' }), root]),
-      /leaf: expected a certificate issued by/,
+      /intermediate: expected a CA certificate/,
     ],
     [
       'whose leaf is a CA',
