@@ -306,7 +306,8 @@ export class Participant extends EventEmitter<ParticipantEvents> {
       // First the line, then the share: what has left must never be missing from the audit.
       const { leaseSeconds } = header
       const { tokenHash } = release
-      const line = { ...factsForAudit(facts), ...lease, leaseSeconds, tokenHash }
+      const renewals = (reservation.renews?.renewals ?? -1) + 1
+      const line = { ...factsForAudit(facts), ...lease, renewals, leaseSeconds, tokenHash }
       await this.#journal.write({ type, ...line })
       // Withdrawn or closed while something was awaited: the line stays, the share does not leave.
       if (this.#stopped()) throw new Stopped()
