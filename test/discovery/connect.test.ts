@@ -9,7 +9,7 @@ import {
   connect,
   dnsSrvResolver,
   type Endpoint,
-  McbnError,
+  type McbnError,
   type Resolver,
   resolveParticipants,
   staticResolver,
@@ -20,6 +20,7 @@ import * as tls from '../../src/tls/index.js'
 import { freeTcpPort } from '../support/ports.js'
 import { seeded } from '../support/random.js'
 import { dnsServer } from './dns-server.js'
+import { failure } from './support.js'
 
 const key = Buffer.alloc(32, 7)
 const psk = { identity: 'Client1', key }
@@ -61,15 +62,6 @@ async function read(socket: tls.TlsSocket): Promise<string> {
   let text = ''
   for await (const chunk of socket) text += chunk
   return text
-}
-
-async function failure(promise: Promise<unknown>): Promise<McbnError> {
-  const error = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  expect(error).toBeInstanceOf(McbnError)
-  return error as McbnError
 }
 
 describe('discovery/connect', () => {

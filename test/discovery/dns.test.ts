@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { dnsSrvResolver, McbnError, srvName, staticResolver } from '../../src/discovery/index.js'
+import { dnsSrvResolver, srvName, staticResolver } from '../../src/discovery/index.js'
 import { freeUdpPort } from '../support/ports.js'
 import { dnsServer } from './dns-server.js'
+import { failure } from './support.js'
 
 const NAME = '_mcbn._tcp.example.com'
 const record = { priority: 1, weight: 2, port: 8081, target: 'a.example.com' }
@@ -9,15 +10,6 @@ const record = { priority: 1, weight: 2, port: 8081, target: 'a.example.com' }
 /** One DNS server's resolver, impatient. */
 function over(server: { readonly address: string }, cacheTime = 0) {
   return dnsSrvResolver({ servers: [server.address], timeout: 300, tries: 1, cacheTime })
-}
-
-async function failure(promise: Promise<unknown>): Promise<McbnError> {
-  const error = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  expect(error).toBeInstanceOf(McbnError)
-  return error as McbnError
 }
 
 describe('discovery/dns', () => {

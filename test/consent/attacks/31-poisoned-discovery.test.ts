@@ -18,13 +18,13 @@ import {
   consulResolver,
   dnsSrvResolver,
   type Endpoint,
-  McbnError,
   type Resolver,
   resolveParticipants,
 } from '../../../src/discovery/index.js'
 import * as dtls from '../../../src/dtls/index.js'
 import * as tls from '../../../src/tls/index.js'
 import { dnsServer } from '../../discovery/dns-server.js'
+import { failure } from '../../discovery/support.js'
 import { freeTcpPort, freeUdpPort } from '../../support/ports.js'
 
 const key = Buffer.from('2c6f63f8c0f53a565db041b91c0a95add8913fc102670589db3982228dbfed90', 'hex')
@@ -102,15 +102,6 @@ function eager(endpoint: Endpoint): tls.TlsSocket {
   const socket = tls.connect({ ...endpoint, psk })
   socket.write(SECRET)
   return socket
-}
-
-async function failure(promise: Promise<unknown>): Promise<McbnError> {
-  const error = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  expect(error).toBeInstanceOf(McbnError)
-  return error as McbnError
 }
 
 function expectNoSecret(...shown: readonly (Buffer | Error)[]): void {
