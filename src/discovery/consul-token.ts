@@ -20,7 +20,7 @@ const TOKEN_FORM = /^[\x21-\x7e]{1,4096}$/
 export class ConsulToken {
   readonly #fixed: string | undefined
   readonly #login: ConsulOptions['login']
-  readonly #base: string
+  readonly #base: URL
   readonly #ask: Ask
   readonly #closing: AbortSignal
   /** What the last login gave, or is about to. */
@@ -28,8 +28,8 @@ export class ConsulToken {
   /** Of a login that has succeeded. */
   #current: string | undefined
 
-  constructor(options: ConsulOptions, ask: Ask, closing: AbortSignal) {
-    const { token, login, address = 'http://127.0.0.1:8500' } = options
+  constructor(options: ConsulOptions, base: URL, ask: Ask, closing: AbortSignal) {
+    const { token, login } = options
     if (token !== undefined && login !== undefined) {
       throw new McbnError('MCBN_OPTION_CONFLICT', 'token: expected either token or login, got both')
     }
@@ -41,7 +41,7 @@ export class ConsulToken {
     }
     this.#fixed = token
     this.#login = loginOption(login)
-    this.#base = address
+    this.#base = base
     this.#ask = ask
     this.#closing = closing
   }

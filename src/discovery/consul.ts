@@ -117,7 +117,8 @@ class Consul implements Resolver {
     this.#ca = stringOption('ca', options.ca, 1_048_576)
     this.#onRetry = functionOption('onRetry', options.onRetry)
     this.#query = queryOf(options)
-    this.#token = new ConsulToken(options, (question) => this.#ask(question), this.#closing.signal)
+    const stop = this.#closing.signal
+    this.#token = new ConsulToken(options, this.#address, (asked) => this.#ask(asked), stop)
   }
 
   async resolve(service: string, { signal }: ResolveOptions = {}): Promise<readonly Endpoint[]> {
