@@ -4,6 +4,11 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { connectCommand } from './connect.js'
+import { ceremonyCommand } from './consent/ceremony.js'
+import { combineCommand } from './consent/combine.js'
+import { descriptorCommand } from './consent/descriptor.js'
+import { participantCommand } from './consent/participant.js'
+import { splitCommand } from './consent/split.js'
 import { demoCommand } from './demo/command.js'
 import { deriveCommand } from './derive.js'
 import { EXIT, errorLine, exitCodeOf, type Finish, UsageError } from './exit.js'
@@ -32,18 +37,24 @@ const program = new Command('mcbn')
   .addCommand(listenCommand(finish))
   .addCommand(connectCommand(finish))
   .addCommand(deriveCommand())
+  .addCommand(ceremonyCommand(finish))
+  .addCommand(descriptorCommand())
+  .addCommand(participantCommand(finish))
+  .addCommand(splitCommand())
+  .addCommand(combineCommand())
   .addCommand(demoCommand(finish))
   .addHelpText('after', '\nmcbn <command> --help tells the options and gives examples.')
 
-for (const command of [program, ...program.commands]) {
+for (const command of withParts(program)) {
   // Errors are ours to print, as one line; help and version go to stdout as they are.
-  command.exitOverride().configureOutput({ outputError: () => undefined })
+  command
+    .exitOverride()
+    .configureOutput({ outputError: () => undefined, writeErr: () => undefined })
 }
 
 try {
   if (process.argv.length <= 2) {
-    const names = program.commands.map((command) => command.name()).join(', ')
-    throw new UsageError(`expected a command: ${names}`)
+    throw new UsageError(`expected a command: ${partsOf(program)}`)
   }
   await program.parseAsync()
 } catch (error) {
@@ -51,23 +62,42 @@ try {
     finish(EXIT.ok)
   } else {
     const shown = error instanceof CommanderError ? new UsageError(withoutValues(error)) : error
-    process.stderr.write(`${errorLine(shown, commandName())}\n`)
+    process.stderr.write(`${errorLine(shown, typedCommand().name)}\n`)
     finish(exitCodeOf(shown))
   }
 }
 
 /** commander's sentence; a mistyped `--pks=<key>` must not show the key. */
 function withoutValues(error: CommanderError): string {
+  // A group of commands by itself: commander would print the help.
+  if (error.code === 'commander.help') {
+    return `expected one of its commands: ${partsOf(typedCommand().command)}`
+  }
   return error.message
     .replace(/^error: /, '')
     .replace(/'(--?[^'=]*)=[^']*'/, "'$1'")
     .replace(/\s*\n\s*/g, ' ')
 }
 
-/** The subcommand that --help is offered for. */
-function commandName(): string | undefined {
-  const typed = process.argv[2]
-  return program.commands.find((command) => command.name() === typed)?.name()
+/** The command that --help is offered for, as deep as it was typed. */
+function typedCommand(): { readonly command: Command; readonly name: string | undefined } {
+  const names: string[] = []
+  let command = program
+  for (const typed of process.argv.slice(2)) {
+    const part = command.commands.find((candidate) => candidate.name() === typed)
+    if (part === undefined) break
+    command = part
+    names.push(typed)
+  }
+  return { command, name: names.length === 0 ? undefined : names.join(' ') }
+}
+
+function partsOf(command: Command): string {
+  return command.commands.map((part) => part.name()).join(', ')
+}
+
+function withParts(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withParts)]
 }
 
 function version(): string {

@@ -46,10 +46,14 @@ export async function driveStep(
   try {
     await fetchAwaited(ceremony, transport)
     await ceremony.advance()
-  } finally {
+  } catch (error) {
     await save(ceremony)
-    await send(ceremony, transport)
+    // The complaint, if there is one; that it cannot be sent must not hide what it is about.
+    await send(ceremony, transport).catch(() => undefined)
+    throw error
   }
+  await save(ceremony)
+  await send(ceremony, transport)
   return progressOf(ceremony)
 }
 

@@ -42,15 +42,14 @@ export function checkName(name: string): string {
 export class MemoryTransport implements CeremonyTransport {
   readonly #published = new Map<string, Buffer>()
 
-  put(name: string, bytes: Uint8Array): Promise<void> {
+  async put(name: string, bytes: Uint8Array): Promise<void> {
     const there = this.#published.get(checkName(name))
-    if (there !== undefined && !there.equals(bytes)) return Promise.reject(taken(name))
+    if (there !== undefined && !there.equals(bytes)) throw taken(name)
     this.#published.set(name, Buffer.from(bytes))
-    return Promise.resolve()
   }
 
-  get(name: string): Promise<Uint8Array | undefined> {
-    return Promise.resolve(this.#published.get(name))
+  async get(name: string): Promise<Uint8Array | undefined> {
+    return this.#published.get(name)
   }
 }
 

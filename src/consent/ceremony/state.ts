@@ -1,0 +1,298 @@
+// A participant's folder during a ceremony. Everything in it is for the owner alone (0700, 0600):
+//
+//   participant.json   label and public keys, to be given to whoever writes the plan
+//   secrets.json       the private keys and the ceremony's secret, sealed by passphrase or key file
+//   ceremony.json      the plan and every message sent or taken in; nothing secret
+//   descriptor.json    at the end: the descriptor, signed by all
+//
+// A message is kept before it is sent, and a secret before any message about it is kept: whenever the
+// process ends, the next one finds either both or neither.
+
+import { randomBytes } from 'node:crypto'
+import { chmod, mkdir, open, readFile, rename, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { McbnError } from '../../errors.js'
+import { LABEL } from '../../psk/share.js'
+import { canonicalBytes } from '../canonical.js'
+import {
+  exportPrivate,
+  generateParticipantKeys,
+  importPrivate,
+  type ParticipantKeys,
+  publicKeys,
+} from '../keys.js'
+import { openSecrets, type StoreLock, sealSecrets } from '../store/seal.js'
+import { readJson, Untrusted } from '../untrusted.js'
+import { Ceremony } from './ceremony.js'
+import { MESSAGE_MAX_BYTES } from './messages.js'
+import { type CheckedPlan, type PlanParticipant, parsePlan } from './plan.js'
+import { invalid } from './refusals.js'
+import { type CeremonySecret, decodeSecret, encodeSecret } from './secret.js'
+
+const FILES = {
+  participant: 'participant.json',
+  secrets: 'secrets.json',
+  ceremony: 'ceremony.json',
+  descriptor: 'descriptor.json',
+} as const
+
+/** n (n + 4) messages of 64 participants, as text in JSON; and the plan. */
+const STATE_MAX_BYTES = 8 * 1024 * 1024
+const SMALL_MAX_BYTES = 128 * 1024
+const SEED_BYTES = 32
+const HASH_BYTES = 32
+
+export interface NewStateOptions {
+  readonly label: string
+  /** Borrowed. */
+  readonly lock: StoreLock
+  /** Keys of an earlier epoch. @defaultValue fresh ones */
+  readonly keys?: ParticipantKeys
+}
+
+/** A participant's folder, open. */
+export class CeremonyState {
+  readonly folder: string
+  /** What the others get to know before the ceremony. */
+  readonly card: PlanParticipant
+  readonly keys: ParticipantKeys
+  readonly #lock: StoreLock
+  #ceremony: Ceremony | undefined
+  /** Which secret secrets.json has: sealing takes a while, so only when it has become another. */
+  #sealed: CeremonySecret | undefined
+
+  private constructor(
+    folder: string,
+    card: PlanParticipant,
+    keys: ParticipantKeys,
+    lock: StoreLock,
+  ) {
+    this.folder = folder
+    this.card = card
+    this.keys = keys
+    this.#lock = lock
+  }
+
+  /**
+   * Makes the folder, and keys.
+   *
+   * @throws {McbnError} `MCBN_CEREMONY_INVALID` for a label that is none, or a folder that has a participant;
+   * the lock's own errors, see {@link sealSecrets}.
+   */
+  static async create(folder: string, options: NewStateOptions): Promise<CeremonyState> {
+    const { label, lock, keys = generateParticipantKeys() } = options
+    if (!LABEL.test(label) || label.includes('-to-')) {
+      throw invalid(
+        'label: expected 1 to 63 of a-z, 0-9, ., _, -, a letter or digit first, without "-to-"',
+      )
+    }
+    if ((await sizeOf(join(folder, FILES.participant))) !== undefined) {
+      throw invalid(`${folder}: expected a new folder, found one that has a participant`)
+    }
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    await chmod(folder, 0o700)
+    const state = new CeremonyState(folder, { label, ...publicKeys(keys) }, keys, lock)
+    await state.#saveSecrets(undefined, undefined)
+    await state.#write(FILES.participant, cardBytes(state.card))
+    return state
+  }
+
+  /**
+   * Opens the folder; a ceremony that was under way stands where it stood.
+   *
+   * @throws {McbnError} `MCBN_STORE_INVALID` for another passphrase or key file, or altered files.
+   */
+  static async open(folder: string, lock: StoreLock): Promise<CeremonyState> {
+    await demandPrivate(folder)
+    const card = parseCard(await read(join(folder, FILES.participant), SMALL_MAX_BYTES))
+    const sealed = await read(join(folder, FILES.secrets), SMALL_MAX_BYTES)
+    const secrets = await openSecrets(
+      readJson(sealed, SMALL_MAX_BYTES, FILES.secrets, 'MCBN_STORE_INVALID'),
+      lock,
+      cardBytes(card),
+    )
+    try {
+      const keys = importPrivate({
+        ed25519: secrets.subarray(0, SEED_BYTES),
+        x25519: secrets.subarray(SEED_BYTES, 2 * SEED_BYTES),
+      })
+      const state = new CeremonyState(folder, card, keys, lock)
+      await state.#resume(secrets.subarray(2 * SEED_BYTES))
+      return state
+    } finally {
+      secrets.fill(0)
+    }
+  }
+
+  /** The ceremony under way, or the one that has ended here. */
+  get ceremony(): Ceremony | undefined {
+    return this.#ceremony
+  }
+
+  /** The file of the descriptor, once there is one. */
+  get descriptorFile(): string {
+    return join(this.folder, FILES.descriptor)
+  }
+
+  /**
+   * Begins a ceremony, once its plan's hash has been compared.
+   *
+   * @throws {McbnError} `MCBN_CEREMONY_INVALID` when another one has got so far here that others can have
+   * finished it: its secret is not thrown away.
+   */
+  async begin(plan: CheckedPlan): Promise<Ceremony> {
+    const before = this.#ceremony
+    if (before !== undefined && before.round === 'sign') {
+      throw invalid(
+        `${this.folder}: expected no ceremony that others may have finished, found that of plan ${before.plan.hashHex}; use a new folder (init --keys-of ${this.folder} keeps the keys)`,
+      )
+    }
+    const ceremony = Ceremony.begin({ plan, label: this.card.label, keys: this.keys })
+    await this.#saveSecrets(plan.hash, ceremony.secret)
+    await this.#saveMessages(ceremony)
+    before?.wipe()
+    this.#ceremony = ceremony
+    return ceremony
+  }
+
+  /** Keeps everything that has changed. Call it before anything is sent. */
+  async save(): Promise<void> {
+    const ceremony = this.#ceremony
+    if (ceremony === undefined) return
+    await this.#saveMessages(ceremony)
+    if (this.#sealed !== ceremony.secret) {
+      await this.#saveSecrets(ceremony.plan.hash, ceremony.secret)
+    }
+    if (!ceremony.finished) return
+    const { descriptor, share } = ceremony.result()
+    share.fill(0)
+    await this.#write(
+      FILES.descriptor,
+      Buffer.from(`${JSON.stringify(descriptor.signed, undefined, 2)}\n`),
+    )
+  }
+
+  async #resume(kept: Uint8Array): Promise<void> {
+    const path = join(this.folder, FILES.ceremony)
+    if ((await sizeOf(path)) === undefined) return
+    const { plan, messages } = parseKept(await read(path, STATE_MAX_BYTES))
+    if (kept.length < HASH_BYTES || Buffer.compare(kept.subarray(0, HASH_BYTES), plan.hash) !== 0) {
+      throw new McbnError(
+        'MCBN_STORE_INVALID',
+        `${FILES.ceremony}: expected the plan that ${FILES.secrets} is about, got another one`,
+      )
+    }
+    const secret = decodeSecret(kept.subarray(HASH_BYTES))
+    const seat = { plan, label: this.card.label, keys: this.keys }
+    this.#ceremony = Ceremony.resume(seat, { secret, messages })
+    this.#sealed = secret
+    // What had ended before ends again, without anybody's help: all messages are here. What had failed is
+    // not told yet: the folder opens, and the next step fails again with the same words.
+    if (this.#ceremony.round === 'sign') await this.#ceremony.advance().catch(() => false)
+  }
+
+  async #saveMessages(ceremony: Ceremony): Promise<void> {
+    const messages = ceremony.messages().map((bytes) => Buffer.from(bytes).toString('utf8'))
+    const text = JSON.stringify({ version: 'mcbn/1', plan: ceremony.plan.document, messages })
+    await this.#write(FILES.ceremony, Buffer.from(text))
+  }
+
+  async #saveSecrets(planHash: Buffer | undefined, secret: CeremonySecret | undefined) {
+    const seeds = exportPrivate(this.keys)
+    const pieces = [seeds.ed25519, seeds.x25519]
+    if (planHash !== undefined) pieces.push(planHash)
+    const encoded = secret === undefined ? undefined : encodeSecret(secret)
+    if (encoded !== undefined) pieces.push(encoded)
+    const plaintext = Buffer.alloc(pieces.reduce((sum, { length }) => sum + length, 0))
+    let at = 0
+    for (const piece of pieces) at += piece.copy(plaintext, at)
+    try {
+      const sealed = await sealSecrets(plaintext, this.#lock, cardBytes(this.card))
+      await this.#write(FILES.secrets, Buffer.from(`${JSON.stringify(sealed)}\n`))
+      this.#sealed = secret
+    } finally {
+      for (const bytes of [plaintext, seeds.ed25519, seeds.x25519, encoded]) bytes?.fill(0)
+    }
+  }
+
+  /** Beside, to the disk, then named: whoever reads finds the file before or after, never between. */
+  async #write(name: string, bytes: Uint8Array): Promise<void> {
+    const path = join(this.folder, name)
+    const beside = join(dirname(path), `.${name}.${randomBytes(6).toString('hex')}`)
+    const handle = await open(beside, 'wx', 0o600)
+    try {
+      await handle.writeFile(bytes)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    await rename(beside, path)
+    const folder = await open(this.folder, 'r')
+    await folder.sync().finally(() => folder.close())
+  }
+}
+
+/** The public card of a participant, as text for a file. */
+export function cardBytes({ label, ed25519, x25519 }: PlanParticipant): Buffer {
+  return canonicalBytes({ version: 'mcbn/1', label, ed25519, x25519 })
+}
+
+/** @throws {McbnError} `MCBN_CEREMONY_INVALID` for anything but a card. */
+export function parseCard(bytes: Uint8Array): PlanParticipant {
+  const value = readJson(bytes, SMALL_MAX_BYTES, 'participant', 'MCBN_CEREMONY_INVALID')
+  const fields = new Untrusted(value, 'participant', 'MCBN_CEREMONY_INVALID').fields([
+    'version',
+    'label',
+    'ed25519',
+    'x25519',
+  ])
+  fields.version.oneOf(['mcbn/1'])
+  return {
+    label: fields.label.text(LABEL, 'a label'),
+    ed25519: fields.ed25519.base64url(32),
+    x25519: fields.x25519.base64url(32),
+  }
+}
+
+function parseKept(bytes: Uint8Array): { plan: CheckedPlan; messages: Buffer[] } {
+  const value = readJson(bytes, STATE_MAX_BYTES, FILES.ceremony, 'MCBN_STORE_INVALID')
+  const fields = new Untrusted(value, FILES.ceremony, 'MCBN_STORE_INVALID').fields([
+    'version',
+    'plan',
+    'messages',
+  ])
+  const plan = parsePlan(canonicalBytes(Object(fields.plan.value) as object))
+  const messages = fields.messages
+    .list(1, plan.labels.length * (plan.labels.length + 4))
+    .map((item) => Buffer.from(item.text(/^\{/, 'a message', MESSAGE_MAX_BYTES), 'utf8'))
+  return { plan, messages }
+}
+
+async function demandPrivate(folder: string): Promise<void> {
+  const found = await stat(folder).catch(() => undefined)
+  if (found === undefined || (await sizeOf(join(folder, FILES.participant))) === undefined) {
+    throw invalid(`${folder}: expected a participant's folder; make one with mcbn ceremony init`)
+  }
+  if ((found.mode & 0o077) === 0) return
+  const mode = (found.mode & 0o777).toString(8)
+  throw new McbnError(
+    'MCBN_STORE_INVALID',
+    `${folder}: expected a folder for its owner alone (mode 700), got mode ${mode}; chmod 700 it`,
+  )
+}
+
+async function read(path: string, most: number): Promise<Buffer> {
+  const size = await sizeOf(path)
+  if (size === undefined || size > most) {
+    throw new McbnError(
+      'MCBN_STORE_INVALID',
+      `${path}: expected a file of at most ${most} bytes, got ${size ?? 'none'}`,
+    )
+  }
+  return await readFile(path)
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  const found = await stat(path).catch(() => undefined)
+  return found?.size
+}
