@@ -68,6 +68,8 @@ describe('discovery/consul: watch (blocking queries)', () => {
     // Restored from an old snapshot: the index is lower, so the question for 50 waits its time out.
     consul.set('ledger', [{ port: 2 }], 20n)
     await watching.until(2)
+    // The restart has been answered, and the question after it waits.
+    await expect.poll(() => consul.health.length, { timeout: 8_000 }).toBe(4)
     consul.set('ledger', [{ port: 3 }], 21n)
     expect(await watching.until(3)).toEqual(['1', '2', '3'])
     const indexes = consul.health.map(({ query }) => query.get('index'))
