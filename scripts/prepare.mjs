@@ -1,9 +1,10 @@
 // Compiles src/ to dist/: after `npm ci`, before `npm pack`, and as `npm run build`.
 import { spawnSync } from 'node:child_process'
-import { chmodSync, cpSync, existsSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { copyPage } from './copy-page.mjs'
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
 const dist = join(root, 'dist')
@@ -15,12 +16,7 @@ if (compiler) {
     stdio: 'inherit',
   })
   if (compiled.status !== 0) process.exit(compiled.status ?? 1)
-  // The participant's page is not compiled: browsers run it as it is written.
-  const page = join('consent', 'participant', 'web', 'page')
-  cpSync(join(root, 'src', page), join(dist, page), {
-    recursive: true,
-    filter: (file) => !file.endsWith('tsconfig.json'),
-  })
+  copyPage(join(root, 'src'), dist)
   // So that a linked or directly run command works; npm sets the bit only when it installs.
   const command = join(dist, 'cli', 'main.js')
   if (existsSync(command)) chmodSync(command, 0o755)

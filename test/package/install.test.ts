@@ -15,6 +15,7 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { copyPage } from '../../scripts/copy-page.mjs'
 import { repositoryRoot } from '../support/paths.js'
 import { run } from '../support/process.js'
 
@@ -217,6 +218,7 @@ async function compile(folder: string): Promise<void> {
     },
   )
   expect(child.exit.code, child.report()).toBe(0)
+  copyPage(join(repositoryRoot, 'src'), join(folder, 'dist'))
 }
 
 async function npm(folder: string, ...args: readonly string[]) {

@@ -314,20 +314,34 @@ describe('web/live', () => {
     expect((await open()).status).toBe(200)
   })
 
-  it('reads the audit once for many who ask', async () => {
+  it('reads the audit once for many who ask, and again for who asks later', async () => {
     const participant = new MemoryParticipant()
-    let reads = 0
+    const readings: (() => void)[] = []
     participant.audit = async () => {
-      reads += 1
-      await new Promise((resolve) => setTimeout(resolve, 20))
-      return { kept: true, lines: [], total: 0 }
+      const total = readings.length
+      await new Promise<void>((resolve) => readings.push(resolve))
+      return { kept: true, lines: [], total }
     }
-    const page = await servePageForTest(participant)
+    let now = 0
+    const page = await servePageForTest(participant, { clock: clockAt(() => now) })
     const headers = await signedInHeaders(page)
-    await Promise.all(
-      Array.from({ length: 20 }, () => fetch(`${page.base}/web/audit`, { headers })),
-    )
-    expect(reads).toBe(1)
+    const ask = async () => {
+      const answer = await fetch(`${page.base}/web/audit`, { headers })
+      return ((await answer.json()) as { total: number }).total
+    }
+    const early = Promise.all(Array.from({ length: 20 }, ask))
+    await waitFor('the first reading', () => readings.length === 1)
+    now = 1_000
+    // The first is still going on, but began too early for these.
+    const late = Promise.all(Array.from({ length: 20 }, ask))
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    expect(readings).toHaveLength(1)
+    readings[0]?.()
+    expect(new Set(await early)).toEqual(new Set([0]))
+    await waitFor('the second reading', () => readings.length === 2)
+    readings[1]?.()
+    expect(new Set(await late)).toEqual(new Set([1]))
+    expect(readings).toHaveLength(2)
   })
 })
 

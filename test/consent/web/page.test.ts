@@ -268,6 +268,25 @@ describeInChromium('web/page: leases, record, withdrawing', () => {
     expectCalm(tab, server)
   })
 
+  it.each([0, 700, 1_000, 1_150])(
+    'notices a break of the chain %i ms after another change, however the readings fall',
+    async (milliseconds) => {
+      const participant = new MemoryParticipant()
+      const server = await servePageForTest(participant)
+      const tab = await openTab()
+      await signIn(tab, server)
+      participant.note('started')
+      participant.changed()
+      await new Promise((resolve) => setTimeout(resolve, milliseconds))
+      participant.note('refused')
+      participant.broken = { line: 1, reason: 'a hash differs' }
+      participant.changes = { epoch: 5 }
+      participant.changed()
+      await tab.page.getByText('broken at entry 1').waitFor()
+      expect(await tab.page.locator('#audit > li').count()).toBe(2)
+    },
+  )
+
   it('withdraws only after the words were typed, and explains what follows', async () => {
     const participant = new MemoryParticipant()
     participant.requests = [someRequest()]

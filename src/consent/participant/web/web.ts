@@ -238,23 +238,36 @@ function cookieName(view: ParticipantView): string {
   return `mcbn-${digest.slice(0, 12)}`
 }
 
-/** Shares one reading among all who ask while it runs and shortly after. */
+/**
+ * One reading at a time, shared by all who ask. Nobody gets one that was begun more than a second before
+ * they asked: the page asks a little later than that after a change.
+ */
 function auditReader(view: ParticipantView, clock: Clock): () => Promise<AuditReport> {
   let last: Promise<AuditReport> | undefined
-  let readAgainAt = Number.NEGATIVE_INFINITY
+  let running = false
+  let begun = Number.NEGATIVE_INFINITY
+  let next: Promise<AuditReport> | undefined
   const read = async (): Promise<AuditReport> => {
-    readAgainAt = Number.POSITIVE_INFINITY
+    running = true
+    begun = clock.monotonic()
     try {
       return await view.audit(MOST_LINES)
     } catch (error) {
       const reason = error instanceof McbnError ? error.message : 'the file cannot be read'
       return { kept: true, lines: [], total: 0, broken: { line: 0, reason } }
     } finally {
-      readAgainAt = clock.monotonic() + AUDIT_PAUSE
+      running = false
     }
   }
-  return () => {
-    if (!last || clock.monotonic() >= readAgainAt) last = read()
+  const readAgain = () => {
+    next = undefined
+    last = read()
     return last
+  }
+  return () => {
+    if (last && clock.monotonic() - begun < AUDIT_PAUSE) return last
+    if (!last || !running) return readAgain()
+    next ??= last.then(readAgain)
+    return next
   }
 }

@@ -32,6 +32,9 @@ let following
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let auditTimer
 let auditDue = 0
+/** What was shown last, but for the time, and when it became so. */
+let shown = ''
+let changedAt = 0
 
 /** @param {PageState} state */
 function show(state) {
@@ -48,6 +51,11 @@ function show(state) {
   tick(byId('sign-out'), () => {
     byId('sign-out').title = `you are signed in for another ${duration(ends - now())}`
   })
+  const { now: _now, sessionLeft: _left, ...rest } = state
+  const text = JSON.stringify(rest)
+  if (text === shown) return
+  shown = text
+  changedAt = performance.now()
   readAudit(AUDIT_SOON)
 }
 
@@ -59,11 +67,14 @@ function readAudit(milliseconds) {
   auditDue = due
   auditTimer = setTimeout(async () => {
     auditTimer = undefined
+    const begun = performance.now()
     try {
       showAudit(await get('/web/audit'))
-      readAudit(AUDIT_LATER)
+      // What changed shortly before may not have been in it yet.
+      readAudit(begun < changedAt + AUDIT_SOON ? AUDIT_SOON : AUDIT_LATER)
     } catch {
       // Signed out or not connected: whoever follows the state notices and says so.
+      shown = ''
     }
   }, milliseconds)
 }
@@ -98,6 +109,7 @@ function showLogin(problem) {
   clearTimeout(auditTimer)
   auditTimer = undefined
   current = undefined
+  shown = ''
   closeDialogs()
   byId('content').hidden = true
   byId('sign-out').hidden = true

@@ -1,0 +1,1 @@
+export function copyPage(source: string, target: string): void
