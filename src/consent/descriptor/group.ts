@@ -4,7 +4,8 @@
 import { ristretto255 } from '@noble/curves/ed25519.js'
 import { fromBase64url } from '../base64url.js'
 
-const { Point } = ristretto255
+// With its type named: a declaration file cannot spell out an anonymous class.
+const Point: typeof ristretto255.Point = ristretto255.Point
 /** A ristretto255 element. */
 export type GroupElement = InstanceType<typeof Point>
 
