@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { Ceremony, type CeremonyResult } from '../../../src/consent/ceremony/ceremony.js'
 import { decodeSecret, encodeSecret } from '../../../src/consent/ceremony/secret.js'
 import { deriveNetworkKeys } from '../../../src/consent/shares/keys.js'
-import { everybody, exchange, keysOf, perform, table } from './rehearsal.js'
+import { everybody, exchange, keysOf, one, perform, table } from './rehearsal.js'
 
 describe('ceremony', () => {
   it.each([
@@ -71,7 +71,7 @@ describe('ceremony', () => {
   it('takes no step while somebody is missing, and says who', async () => {
     const all = everybody(table('t-of-n', 3, 2))
     await exchange(all, (name, bytes) => (name === 'commit-carol' ? undefined : bytes))
-    const alice = of(all, 'alice')
+    const alice = one(all, 'alice')
     expect(await alice.advance()).toBe(false)
     expect(alice.round).toBe('commit')
     expect(alice.awaited()).toEqual([{ from: 'carol', name: 'commit-carol' }])
@@ -90,7 +90,7 @@ describe('ceremony', () => {
 
   it('shows no secret to util.inspect and JSON', async () => {
     const all = everybody(table('t-of-n', 3, 2))
-    const alice = of(all, 'alice')
+    const alice = one(all, 'alice')
     const before = alice.secret
     const scalars = before.kind === 'polynomial' ? before.polynomial.coefficients : []
     const secrets = scalars.map((scalar) => Buffer.from(scalar))
@@ -119,20 +119,14 @@ function keyCheckValue(
   results: ReadonlyMap<string, CeremonyResult>,
   labels: readonly string[],
 ): string {
-  const shares = new Map(labels.map((label) => [label, of(results, label).share] as const))
-  const { descriptor } = of(results, `${labels[0]}`)
+  const shares = new Map(labels.map((label) => [label, one(results, label).share] as const))
+  const { descriptor } = one(results, `${labels[0]}`)
   const keys = deriveNetworkKeys(descriptor, shares)
   try {
     return keys.kcv
   } finally {
     keys.wipe()
   }
-}
-
-function of<Value>(map: ReadonlyMap<string, Value>, label: string): Value {
-  const found = map.get(label)
-  if (found === undefined) throw new Error(`nobody called ${label}`)
-  return found
 }
 
 /** All ways to choose `count` of them. */
