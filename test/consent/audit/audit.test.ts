@@ -141,6 +141,16 @@ describe('audit/verify names the line', () => {
     expect(reading.last).toHaveLength(line - 1)
   })
 
+  it('with a gap in its numbers, though somebody has made the hashes fit', async () => {
+    const line = (seq: number, prev: string) =>
+      canonicalBytes({ event: 'stopped', prev, seq, time: 't' }).toString()
+    const first = line(1, '0'.repeat(64))
+    writeFileSync(path, `${first}\n${line(3, sha256(first))}\n`)
+    await expect(verifyAudit(path)).rejects.toMatchObject({ line: 2 })
+    writeFileSync(path, `${first}\n${line(2, sha256(first))}\n`)
+    expect((await verifyAudit(path)).lines).toBe(2)
+  })
+
   it('where its end was cut off, given a head noted earlier', async () => {
     const log = await written(5)
     await log.close()

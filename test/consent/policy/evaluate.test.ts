@@ -344,4 +344,10 @@ describe('policy/evaluate does not trust that a policy was parsed', () => {
     const env = new Map([...factsWith().env, ['NODE_OPTIONS', '']])
     expect(detailsOf(decide({ env }, policy))[0]).toContain('never allowed')
   })
+
+  it('refuses hardware whose memory the operator reads, though the object names it', () => {
+    const rules = { ...clientRules, hardware: ['GCP_SHIELDED_VM'] }
+    const policy: Policy = { ...policyWith(), roles: { client: rules } }
+    expect(detailsOf(decide({ hardware: 'GCP_SHIELDED_VM' }, policy))[0]).toContain('hwmodel')
+  })
 })

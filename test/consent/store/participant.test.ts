@@ -1,0 +1,93 @@
+// A participant that lives in its folder: what it decided and gave out holds over a restart.
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createVerifiers } from '../../../src/consent/attestation/verifiers.js'
+import { verifyAudit } from '../../../src/consent/audit.js'
+import { createParticipant } from '../../../src/consent/participant/participant.js'
+import { createStore, openStore, type Store } from '../../../src/consent/store/store.js'
+import { need } from '../network.js'
+import {
+  network,
+  policyOf,
+  refused,
+  released,
+  round,
+  TestClock,
+  workloadOf,
+} from '../participant/fixture.js'
+import { lock } from './fixture.js'
+
+let parent: string
+let dir: string
+let clock: TestClock
+beforeEach(() => {
+  parent = mkdtempSync(join(tmpdir(), 'mcbn-store-'))
+  dir = join(parent, 'alice')
+  clock = new TestClock()
+})
+afterEach(() => rmSync(parent, { recursive: true }))
+
+/** As a command would: everything that a participant needs is in its store. */
+async function serve(store: Store) {
+  const { descriptor, label, keys, policy, audit, state, leases } = store
+  const share = store.share()
+  if (!descriptor || !policy || !share) throw new Error('expected a complete store')
+  const verifiers = createVerifiers(policy)
+  const options = { descriptor, label, keys, share, policy, verifiers, audit, state, leases, clock }
+  const participant = createParticipant(options)
+  share.fill(0)
+  return { participant, clock }
+}
+
+async function filled(approval: 'automatic' | 'manual'): Promise<Store> {
+  const keys = need(network.keys, 'alice')
+  const store = await createStore(dir, lock, { label: 'alice', keys, clock })
+  const share = need(network.shares, 'alice')
+  const policy = policyOf({}, { approval })
+  await store.installEpoch({ descriptor: network.signed, share, policy }, lock)
+  return store
+}
+
+async function restart(store: Store, alice: Awaited<ReturnType<typeof serve>>) {
+  await alice.participant.close()
+  await store.close()
+  const again = await openStore(dir, lock, { clock })
+  return { store: again, alice: await serve(again) }
+}
+
+describe('store of a participant', () => {
+  it('counts the shares that were out before a restart', async () => {
+    const first = await filled('automatic')
+    const before = await serve(first)
+    released((await round(before, 'client')).answer)
+    const { store, alice } = await restart(first, before)
+    expect(alice.participant.leases()).toHaveLength(1)
+    const another = workloadOf('client', { instance: '2000000000000000002' })
+    const { answer } = await round(alice, 'client', another)
+    expect(refused(answer)).toMatchObject({ code: 'policy', retryAfter: 600 })
+    // The same machine renews, and the audit says so.
+    released((await round(alice, 'client')).answer)
+    expect(store.audit.recent().map(({ event }) => event)).toContain('renewed')
+    await alice.participant.close()
+    await store.close()
+    expect((await verifyAudit(join(dir, 'audit.jsonl'))).lines).toBeGreaterThan(5)
+  })
+
+  it('remembers an approval, and then a withdrawal', async () => {
+    const first = await filled('manual')
+    const before = await serve(first)
+    expect(refused((await round(before, 'client')).answer).code).toBe('manual')
+    const [pending] = before.participant.pending()
+    await before.participant.approve(`${pending?.id}`)
+    const { store, alice } = await restart(first, before)
+    released((await round(alice, 'client')).answer)
+    const withdrawal = await alice.participant.withdraw()
+    const last = await restart(store, alice)
+    expect(last.alice.participant.withdrawal).toEqual(withdrawal)
+    await last.alice.participant.close()
+    await last.store.close()
+  })
+})
