@@ -29,6 +29,7 @@ const published = [
   'src',
   'scripts',
   'binding.gyp',
+  'docs/policy.schema.json',
   'package.json',
   'CHANGELOG.md',
   'LICENSE',

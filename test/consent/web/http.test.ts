@@ -74,6 +74,8 @@ describe('web/login', () => {
     const link = new URL(page.web.link(page.base))
     expect(link.pathname + link.search).toBe('/')
     expect(link.hash).toMatch(/^#login=[\w-]{43}$/)
+    expect(page.web.link('http://0.0.0.0:7001')).toMatch(/^http:\/\/127\.0\.0\.1:7001\/#login=/)
+    expect(page.web.link('http://[::]:7001')).toMatch(/^http:\/\/\[::1\]:7001\/#login=/)
   })
 })
 

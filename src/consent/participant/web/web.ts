@@ -38,7 +38,7 @@ export interface ParticipantWeb {
   readonly routes: Hono
   /**
    * A link that signs in once, within ten minutes.
-   * @param base - where the page is served, e.g. `http://127.0.0.1:7001`.
+   * @param base - where the page is served, e.g. `http://127.0.0.1:7001`; `0.0.0.0` and `::` become loopback.
    */
   link(base: string): string
   /** Signs everybody out and ends all streams. */
@@ -181,7 +181,7 @@ export function createParticipantWeb(
     token: login.token,
     routes,
     // A fragment never leaves the browser: it is in no log, and a preview of the link spends nothing.
-    link: (base) => `${new URL('/', base).href}#login=${login.link()}`,
+    link: (base) => `${loopbackUrl(base)}#login=${login.link()}`,
     close: () => sessions.closeAll(),
   }
 }
@@ -189,6 +189,14 @@ export function createParticipantWeb(
 /** What a person types to withdraw; in letters that every keyboard has. */
 export function withdrawalWords(view: ParticipantView): string {
   return `withdraw ${view.status().label}`
+}
+
+/** Who listens on all addresses is reached by this machine's own one; the page answers to no other. */
+function loopbackUrl(base: string): string {
+  const url = new URL('/', base)
+  if (url.hostname === '0.0.0.0') url.hostname = '127.0.0.1'
+  if (url.hostname === '[::]') url.hostname = '[::1]'
+  return url.href
 }
 
 /** A reason the page knows how to explain. */
