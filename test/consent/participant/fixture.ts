@@ -179,7 +179,7 @@ export function workloadOf(
 
 /** The token that answers a challenge, for the request as it was sent. */
 export async function tokenFor(
-  participant: Participant,
+  participant: Pick<Participant, 'descriptor' | 'label'>,
   request: ReleaseRequest,
   c: string,
   now: number,

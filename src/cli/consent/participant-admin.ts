@@ -1,0 +1,224 @@
+// What a person does with their participant: look, approve, refuse, withdraw, read the audit.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Command } from 'commander'
+import {
+  type AuditHead,
+  type AuditLine,
+  type AuditReading,
+  readAudit,
+  verifyAudit,
+} from '../../consent/audit.js'
+import { type AdminStatus, callAdmin } from '../../consent/participant/admin.js'
+import { withdrawStored } from '../../consent/participant/stored.js'
+import type { Decision } from '../../consent/participant/types.js'
+import type { Withdrawal } from '../../consent/release/messages.js'
+import { openStore, readStore } from '../../consent/store/store.js'
+import { McbnError } from '../../errors.js'
+import { UsageError } from '../exit.js'
+import { shellWord } from './files.js'
+import { addLockOptions, type LockFlags } from './lock.js'
+import { integer } from './network-options.js'
+import { addFolderOptions, type FolderFlags, lockOf } from './participant-options.js'
+import { described } from './participant-serve.js'
+import { report } from './report.js'
+
+export function statusCommand(): Command {
+  return addFolderOptions(new Command('status'))
+    .summary('say who waits for you, who has your share, and for which network')
+    .description(
+      'Say who waits for you, who has your share, and for which network. Needs no passphrase; what waits and\n' +
+        'what is out is known only while mcbn participant serve runs.',
+    )
+    .action(async ({ dir, json }: FolderFlags) => {
+      const running = await callAdmin(dir, 'status', {})
+      if (running !== undefined) {
+        report(json, { running: true, ...running }, runningLines(running, dir))
+        return
+      }
+      const { label, descriptor, policy, state } = await readStore(dir)
+      const { network, epoch } = descriptor?.descriptor ?? {}
+      const descriptorHash = descriptor?.hashHex
+      const object = { running: false, label, network, epoch, descriptorHash, ...state }
+      report(json, { ...object, policy: policy !== undefined }, [
+        `${label}: not running`,
+        ...(descriptorHash === undefined
+          ? ['  no share yet: see mcbn participant install']
+          : [`  ${network}, epoch ${epoch}, descriptor ${descriptorHash}`]),
+        ...(policy === undefined ? ['  no policy.json: nothing can be released'] : []),
+        ...withdrawalLines(state.withdrawal),
+      ])
+    })
+}
+
+interface ApproveFlags extends FolderFlags {
+  readonly for?: string
+}
+
+export function approveCommand(): Command {
+  return addFolderOptions(new Command('approve'))
+    .summary('let a workload that waits have your share')
+    .description(
+      'Let a workload that waits have your share. It asks again by itself within seconds.',
+    )
+    .argument('<id>', 'of the request, or the first 8 digits of it or more')
+    .option('--for <seconds>', 'how long the approval holds (default: until you refuse)')
+    .action(async (id: string, { dir, json, for: seconds }: ApproveFlags) => {
+      const limit = seconds === undefined ? {} : { seconds: integer('--for', seconds) }
+      const decision = await demandRunning(dir, await callAdmin(dir, 'approve', { id, ...limit }))
+      decided(json, decision)
+    })
+}
+
+export function refuseCommand(): Command {
+  return addFolderOptions(new Command('refuse'))
+    .summary('refuse a workload, also one that was approved')
+    .description(
+      'Refuse a workload, also one that was approved. What it has ends with its lease, at the latest.',
+    )
+    .argument('<id>', 'of the request or decision, or the first 8 digits of it or more')
+    .action(async (id: string, { dir, json }: FolderFlags) => {
+      decided(json, await demandRunning(dir, await callAdmin(dir, 'refuse', { id })))
+    })
+}
+
+interface WithdrawFlags extends FolderFlags, LockFlags {
+  readonly yes?: boolean
+}
+
+export function withdrawCommand(): Command {
+  return addLockOptions(addFolderOptions(new Command('withdraw')))
+    .summary('take part no longer: nothing is released from now on, for good')
+    .description(
+      'Take part no longer. Nothing is released from now on, and what is out ends with its lease. There is no\n' +
+        'way back: going on needs a new epoch, made by all. Needs the passphrase only while nothing runs.',
+    )
+    .option('--yes', 'you mean it')
+    .action(async (flags: WithdrawFlags) => {
+      if (flags.yes !== true) {
+        throw new UsageError('withdraw: expected --yes: there is no way back in this epoch')
+      }
+      const withdrawal =
+        (await callAdmin(flags.dir, 'withdraw', {})) ?? (await withdrawAtRest(flags))
+      report(flags.json, { ...withdrawal }, withdrawalLines(withdrawal))
+    })
+}
+
+async function withdrawAtRest(flags: WithdrawFlags): Promise<Withdrawal> {
+  const store = await openStore(flags.dir, await lockOf(flags))
+  try {
+    return await withdrawStored(store)
+  } finally {
+    await store.close()
+  }
+}
+
+interface AuditFlags extends FolderFlags {
+  readonly last: string
+  readonly noted?: string
+}
+
+export function auditCommand(): Command {
+  return addFolderOptions(new Command('audit'))
+    .summary('verify the audit, and print its lines')
+    .description(
+      'Verify the chain of the audit and print its lines, the oldest first. Exit code 1 when a line was altered,\n' +
+        'removed or added. The end of a chain can be cut off without a trace: note what is printed last, on\n' +
+        'another machine, and give it as --noted some other day.',
+    )
+    .option('--last <number>', 'print only so many lines of the end; all are verified', '50')
+    .option(
+      '--noted <lines:head>',
+      'what was printed last some other day: it has to be there still',
+    )
+    .action(async ({ dir, json, last, noted }: AuditFlags) => {
+      const { auditPath } = await readStore(dir)
+      const most = integer('--last', last)
+      const head = noted === undefined ? undefined : notedHead(noted)
+      const reading = await readSettled(auditPath, most)
+      report(
+        json,
+        { ...reading, broken: reading.broken?.toJSON(), verified: reading.broken === undefined },
+        reading.last.map(auditText),
+      )
+      if (reading.broken !== undefined) throw reading.broken
+      if (head !== undefined) await verifyAudit(auditPath, { noted: head })
+      if (json !== true) {
+        report(json, {}, [`verified: ${reading.lines} lines, ${reading.lines}:${reading.head}`])
+      }
+    })
+}
+
+/** A participant that runs may be in the middle of a line: what looks torn is looked at again. */
+async function readSettled(path: string, most: number): Promise<AuditReading> {
+  const reading = await readAudit(path, most)
+  if (reading.broken === undefined) return reading
+  await sleep(200)
+  return await readAudit(path, most)
+}
+
+function notedHead(text: string): AuditHead {
+  const parts = /^(\d{1,15}):([0-9a-f]{64})$/.exec(text)
+  if (parts !== null) return { lines: Number(parts[1]), head: `${parts[2]}` }
+  throw new UsageError(
+    '--noted: expected <lines>:<64 hex digits>, as mcbn participant audit printed it',
+  )
+}
+
+function auditText({ seq, time, event, prev: _, ...fields }: AuditLine): string {
+  const rest = Object.entries(fields).map(([name, value]) => `${name}=${shownValue(value)}`)
+  return `${seq}  ${time}  ${event}  ${rest.join(' ')}`
+}
+
+function shownValue(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value)
+}
+
+async function demandRunning<Answer>(dir: string, answer: Answer | undefined): Promise<Answer> {
+  if (answer !== undefined) return answer
+  // Says first if this is no participant's folder at all.
+  const { label } = await readStore(dir)
+  throw new McbnError(
+    'MCBN_CONNECTION_FAILED',
+    `${label}: expected it to run, since only then is known who waits; start mcbn participant serve --dir ${shellWord(dir)}`,
+  )
+}
+
+function decided(json: boolean | undefined, decision: Decision): void {
+  const { id, role, instance, expiresAt } = decision
+  const until = expiresAt === undefined ? '' : `, until ${new Date(expiresAt).toISOString()}`
+  report(json, { ...decision }, [
+    `${decision.decision}: ${role} on ${instance}${until} (${id.slice(0, 12)})`,
+  ])
+}
+
+function withdrawalLines(withdrawal: Withdrawal | undefined): string[] {
+  if (withdrawal === undefined) return []
+  const since = new Date(withdrawal.withdrawnAt * 1000).toISOString()
+  return [`${withdrawal.label} has withdrawn, at ${since}: nothing is released any more`]
+}
+
+function runningLines(
+  { url, status, pending, leases, decisions }: AdminStatus,
+  dir: string,
+): string[] {
+  const { label, network, epoch, descriptorHash, withdrawnAt, counters } = status
+  return [
+    `${label}: running at ${url ?? 'an unknown address'}`,
+    `  ${network}, epoch ${epoch}, descriptor ${descriptorHash}`,
+    ...(withdrawnAt === undefined ? [] : [`  withdrawn at ${new Date(withdrawnAt).toISOString()}`]),
+    `  ${counters.requests} requests, ${counters.released} releases, of which ${counters.renewed} renewals`,
+    ...pending.flatMap((request) => [
+      `${request.role} waits: ${described(request)}`,
+      `  mcbn participant approve --dir ${shellWord(dir)} ${request.id.slice(0, 12)}`,
+    ]),
+    ...leases.map(
+      ({ role, instance, expiresAt, renewals }) =>
+        `${role} on ${instance} has your share until ${new Date(expiresAt).toISOString()}, renewed ${renewals} times`,
+    ),
+    ...decisions.map(
+      ({ id, decision, role, instance }) =>
+        `${decision}: ${role} on ${instance} (${id.slice(0, 12)})`,
+    ),
+  ]
+}

@@ -1,0 +1,44 @@
+// mcbn participant: one person's share, given to workloads that prove what they are.
+
+import { Command } from 'commander'
+import type { Finish } from '../exit.js'
+import {
+  approveCommand,
+  auditCommand,
+  refuseCommand,
+  statusCommand,
+  withdrawCommand,
+} from './participant-admin.js'
+import { initCommand, installCommand } from './participant-init.js'
+import { serveCommand } from './participant-serve.js'
+
+export function participantCommand(finish: Finish): Command {
+  return new Command('participant')
+    .summary('hold a share, and give it to whom your policy allows')
+    .description(
+      'Hold a share, and give it to workloads that prove to be what your policy allows.\n' +
+        'Everything is in one folder, which only you can enter; share and keys are sealed in it.',
+    )
+    .addCommand(initCommand())
+    .addCommand(installCommand())
+    .addCommand(serveCommand(finish))
+    .addCommand(statusCommand())
+    .addCommand(approveCommand())
+    .addCommand(refuseCommand())
+    .addCommand(withdrawCommand())
+    .addCommand(auditCommand())
+    .addHelpText('after', HELP)
+}
+
+const HELP = `
+The passphrase is asked for, or read from --passphrase-file or the file that MCBN_PASSPHRASE_FILE names;
+--key-file takes a file of random bytes instead. approve, refuse and status speak to the participant that
+runs and need neither; withdraw does both: what runs withdraws, and a folder at rest is opened for it.
+
+Examples:
+  mcbn participant init --dir ./alice --ceremony ./alice-ceremony
+  mcbn participant serve --dir ./alice --listen 127.0.0.1:7001 --web
+  mcbn participant status --dir ./alice
+  mcbn participant approve --dir ./alice 3f9a01c2
+  mcbn participant withdraw --dir ./alice --yes
+  mcbn participant audit --dir ./alice`

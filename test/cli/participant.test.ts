@@ -1,0 +1,350 @@
+import { randomBytes } from 'node:crypto'
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import type { LocalWorkload } from '../../src/consent/attestation/local/claims.js'
+import { signDescriptor, verifySignedDescriptor } from '../../src/consent/descriptor/signed.js'
+import { parsePolicy } from '../../src/consent/policy/parse.js'
+import type { PolicyRole } from '../../src/consent/policy/types.js'
+import { parseWithdrawal } from '../../src/consent/release/parse.js'
+import { verifyWithdrawal } from '../../src/consent/release/sign.js'
+import { createStore, openStore } from '../../src/consent/store/store.js'
+import { need, testNetwork } from '../consent/network.js'
+import { ask, network, policyOf, tokenFor, workloadOf } from '../consent/participant/fixture.js'
+import { temporaryFolder } from '../support/paths.js'
+import type { Child } from '../support/process.js'
+import { expectFailure, expectSuccess, mcbn, startMcbn } from './command.js'
+
+const PASSPHRASE = 'correct horse battery'
+
+/** A folder with a share, and a passphrase file that the environment names. */
+async function folder(rules: Partial<PolicyRole> = {}) {
+  const parent = temporaryFolder()
+  const dir = join(parent, 'alice')
+  const passphrase = join(parent, 'passphrase')
+  writeFileSync(passphrase, `${PASSPHRASE}\n`, { mode: 0o600 })
+  const lock = { passphrase: PASSPHRASE }
+  const store = await createStore(dir, lock, { label: 'alice', keys: need(network.keys, 'alice') })
+  await store.installEpoch(
+    {
+      descriptor: network.signed,
+      share: need(network.shares, 'alice'),
+      policy: policyOf({}, rules),
+    },
+    lock,
+  )
+  await store.close()
+  return { parent, dir, lock, env: { MCBN_PASSPHRASE_FILE: passphrase } }
+}
+
+type Folder = Awaited<ReturnType<typeof folder>>
+
+async function serving({ dir, env }: Folder, ...args: string[]) {
+  const listen = ['--listen', '127.0.0.1:0']
+  const child = startMcbn(['participant', 'serve', '--dir', dir, ...listen, ...args], { env })
+  const [, url = ''] = await child.output(/(http:\/\/127\.0\.0\.1:\d+)/)
+  return { child, url }
+}
+
+const alice = { descriptor: network.verified, label: 'alice' }
+
+async function post(url: string, message: object): Promise<Record<string, unknown>> {
+  const answer = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(message),
+  })
+  return (await answer.json()) as Record<string, unknown>
+}
+
+/** A round as a workload plays it. */
+async function play(url: string, workload: LocalWorkload = workloadOf('client')) {
+  const { request } = await ask('client')
+  const challenge = await post(`${url}/v1/request`, request)
+  if (typeof challenge['c'] !== 'string') return challenge
+  const { c } = challenge
+  const token = await tokenFor(alice, request, c, Date.now(), workload)
+  return await post(`${url}/v1/evidence`, { c, evidence: { kind: 'local', token } })
+}
+
+async function stop(child: Child): Promise<void> {
+  expect(await child.stop()).toEqual({ code: 0, signal: null })
+  expect(child.stderr).toBe('')
+}
+
+describe('cli/participant', () => {
+  it('makes a folder with sealed keys, and takes share and descriptor later', async () => {
+    const parent = temporaryFolder()
+    const dir = join(parent, 'dora')
+    const keyFile = join(parent, 'key')
+    writeFileSync(keyFile, randomBytes(32), { mode: 0o600 })
+    const lock = ['--key-file', keyFile]
+    const init = await mcbn([
+      'participant',
+      'init',
+      '--dir',
+      dir,
+      '--label',
+      'dora',
+      ...lock,
+      '--json',
+    ])
+    expectSuccess(init)
+    const made = JSON.parse(init.stdout)
+    expect(made).toMatchObject({ dir, label: 'dora', participant: join(dir, 'participant.json') })
+    expect(JSON.parse(readFileSync(made.participant, 'utf8')).keys).toEqual({
+      ed25519: made.ed25519,
+      x25519: made.x25519,
+    })
+    expect(statSync(dir).mode & 0o777).toBe(0o700)
+
+    // The others, and a descriptor that all sign; Dora with the keys of her folder.
+    const store = await openStore(dir, { keyFile: readFileSync(keyFile) })
+    const keys = new Map([['dora', store.keys]])
+    const { signed, shares } = testNetwork({ labels: ['dora', 'emil'], keys })
+    expect(signDescriptor(signed.descriptor, 'dora', store.keys)).toBe(signed.signatures['dora'])
+    await store.close()
+    const descriptor = join(parent, 'descriptor.json')
+    writeFileSync(descriptor, JSON.stringify(signed))
+    const input = `${need(shares, 'dora').toString('hex')}\n`
+    const files = ['--descriptor', descriptor, '--share-file', '-']
+    const at = ['--dir', dir, ...lock]
+    const wrong = await mcbn(['participant', 'install', ...at, ...files], {
+      input: `${'00'.repeat(32)}\n`,
+    })
+    expectFailure(wrong, 2, /MCBN_SHARE_INVALID/)
+    const installed = await mcbn(['participant', 'install', ...at, ...files], { input })
+    expectSuccess(installed)
+    expect(installed.stdout).toContain(verifySignedDescriptor(signed).hashHex)
+    expect(installed.stdout).not.toContain(input.trim())
+    // The policy to begin with releases nothing, and is there to be edited.
+    const policy = parsePolicy(readFileSync(join(dir, 'policy.json')))
+    expect(policy.roles.client).toMatchObject({ approval: 'manual', projects: ['none'] })
+    const status = await mcbn(['participant', 'status', '--dir', dir])
+    expectSuccess(status)
+    expect(status.stdout).toMatch(/^dora: not running\n {2}test network, epoch 1/)
+  })
+
+  it('takes keys, share and descriptor of a ceremony that was held on the command line', async () => {
+    const parent = temporaryFolder()
+    const at = (name: string) => join(parent, name)
+    writeFileSync(at('pass'), PASSPHRASE, { mode: 0o600 })
+    mkdirSync(at('shared'))
+    const lock = ['--passphrase-file', at('pass')]
+    for (const label of ['ann', 'ben']) {
+      expectSuccess(await mcbn(['ceremony', 'init', at(label), '--label', label, ...lock]))
+    }
+    const unfinished = ['participant', 'init', '--dir', at('p'), '--ceremony', at('ann'), ...lock]
+    expectFailure(await mcbn(unfinished), 2, /--ceremony: expected a finished ceremony/)
+    const image = (digit: string) => `sha256:${digit.repeat(64)}`
+    const plan = await mcbn([
+      ...['ceremony', 'plan', '--network', 'n', '--epoch', '1', '--dir', at('shared')],
+      ...[
+        '--participant',
+        join(at('ann'), 'participant.json'),
+        join(at('ben'), 'participant.json'),
+      ],
+      ...['--client-image', image('1'), '--server-image', image('2'), '--json'],
+    ])
+    expectSuccess(plan)
+    const { planHash } = JSON.parse(plan.stdout)
+    const runs = ['ann', 'ben'].map((label) =>
+      mcbn([
+        ...['ceremony', 'run', at(label), '--dir', at('shared')],
+        ...['--plan-hash', planHash, '--timeout', '30', ...lock],
+      ]),
+    )
+    for (const run of await Promise.all(runs)) expectSuccess(run)
+    const init = await mcbn([...unfinished, '--json'])
+    expectSuccess(init)
+    expect(JSON.parse(init.stdout)).toMatchObject({ label: 'ann', network: 'n', epoch: 1 })
+    // And it runs: nothing is asked for that the ceremony did not give.
+    const served = startMcbn([
+      ...['participant', 'serve', '--dir', at('p'), '--listen', '127.0.0.1:0', ...lock],
+    ])
+    await served.output(/^participant ann listening on http:\/\/127\.0\.0\.1:\d+$/m)
+    await stop(served)
+  }, 60_000)
+
+  it('serves, tells who waits, and does what its owner says from other terminals', async () => {
+    const made = await folder({ approval: 'manual' })
+    const { dir } = made
+    const { child, url } = await serving(made, '--web')
+    expect(child.stdout).toMatch(/^participant alice listening on http:\/\/127\.0\.0\.1:\d+$/m)
+    const [, page = ''] = await child.output(/^page: (http:\S+#login=\S+)$/m)
+    expect((await fetch(page)).status).toBe(200)
+    expect(statSync(join(dir, 'admin.sock')).mode & 0o777).toBe(0o600)
+
+    expect(await play(url)).toMatchObject({ code: 'manual' })
+    const [, id = ''] = await child.output(/mcbn participant approve --dir \S+ ([0-9a-f]{12})$/m)
+    const status = JSON.parse(
+      (await mcbn(['participant', 'status', '--dir', dir, '--json'])).stdout,
+    )
+    expect(status).toMatchObject({ running: true, url, pending: [{ role: 'client', times: 1 }] })
+    expect(status.pending[0].id.startsWith(id)).toBe(true)
+    expect(status.pending[0].facts.env).toEqual([
+      ['MCBN_DESCRIPTOR_HASH', network.verified.hashHex],
+    ])
+
+    const none = await mcbn(['participant', 'approve', '--dir', dir, 'ffffffff'])
+    expectFailure(none, 2, /expected the id of one waiting request/)
+    const approve = await mcbn(['participant', 'approve', '--dir', dir, id, '--for', '3600'])
+    expectSuccess(approve)
+    expect(approve.stdout).toMatch(/^approved: client on \d+, until /)
+    expect(await play(url)).toMatchObject({ label: 'alice', header: { leaseSeconds: 600 } })
+    await child.output(/^released to client on /m)
+    expect(await play(url, workloadOf('client', { debug: 'enabled' }))).toMatchObject({
+      code: 'policy',
+    })
+    await child.output(/^refused client \(policy\): .*dbgstat/m)
+
+    const refuse = await mcbn(['participant', 'refuse', '--dir', dir, id, '--json'])
+    expectSuccess(refuse)
+    expect(JSON.parse(refuse.stdout)).toMatchObject({ decision: 'refused' })
+    expect(await play(url)).toMatchObject({ code: 'policy' })
+
+    expectFailure(await mcbn(['participant', 'withdraw', '--dir', dir]), 2, /--yes/)
+    const withdraw = await mcbn(['participant', 'withdraw', '--dir', dir, '--yes', '--json'])
+    expectSuccess(withdraw)
+    expect(verifyWithdrawal(parseWithdrawal(JSON.parse(withdraw.stdout)), network.verified)).toBe(
+      true,
+    )
+    expect(await play(url)).toMatchObject({ code: 'withdrawn' })
+    await child.output(/^alice has withdrawn/m)
+    expect((await mcbn(['participant', 'status', '--dir', dir])).stdout).toMatch(/withdrawn at/)
+
+    const busy = await mcbn(['participant', 'serve', '--dir', dir, '--listen', '127.0.0.1:0'], {
+      env: made.env,
+    })
+    expectFailure(busy, 2, /MCBN_STORE_INVALID/)
+    await stop(child)
+    for (const encoding of ['hex', 'base64url'] as const) {
+      expect(child.stdout).not.toContain(need(network.shares, 'alice').toString(encoding))
+    }
+
+    // After a restart it is still withdrawn, and its lease still counts.
+    const again = await serving(made)
+    expect(again.child.stdout).toMatch(/^alice has withdrawn: nothing is released$/m)
+    expect(await play(again.url)).toMatchObject({ code: 'withdrawn' })
+    await stop(again.child)
+  }, 60_000)
+
+  it('verifies the audit, also while it is written, and says where it was altered', async () => {
+    const made = await folder()
+    const { dir } = made
+    const { child, url } = await serving(made, '--json')
+    expect(await play(url)).toMatchObject({ label: 'alice' })
+    expect(JSON.parse(child.stdout.split('\n')[0] ?? '')).toMatchObject({ event: 'listening', url })
+    const audit = await mcbn(['participant', 'audit', '--dir', dir])
+    expectSuccess(audit)
+    expect(audit.stdout).toMatch(/ {2}released {2}.*role=client/)
+    const [, noted = ''] = audit.stdout.match(/^verified: \d+ lines, (\d+:[0-9a-f]{64})$/m) ?? []
+    await stop(child)
+    const later = await mcbn([
+      'participant',
+      'audit',
+      '--dir',
+      dir,
+      '--noted',
+      noted,
+      '--last',
+      '1',
+    ])
+    expectSuccess(later)
+    expect(later.stdout).toMatch(/^\d+ {2}\S+ {2}stopped\nverified/)
+    const json = JSON.parse((await mcbn(['participant', 'audit', '--dir', dir, '--json'])).stdout)
+    expect(json).toMatchObject({ verified: true })
+    expect(json.last.map(({ event }: { event: string }) => event)).toContain('released')
+
+    const file = join(dir, 'audit.jsonl')
+    const text = readFileSync(file, 'utf8')
+    writeFileSync(file, text.split('\n').slice(0, 3).join('\n').concat('\n'))
+    expectBroken(await mcbn(['participant', 'audit', '--dir', dir, '--noted', noted]))
+    writeFileSync(file, text.replace('"role":"client"', '"role":"server"'))
+    const altered = await mcbn(['participant', 'audit', '--dir', dir])
+    expectBroken(altered)
+    expect(altered.stdout).not.toMatch(/verified/)
+    writeFileSync(file, text)
+    appendFileSync(file, '{}\n')
+    expectBroken(await mcbn(['participant', 'audit', '--dir', dir]))
+  }, 60_000)
+
+  it('withdraws from a folder at rest', async () => {
+    const { dir, env, parent } = await folder()
+    writeFileSync(join(parent, 'wrong'), 'another passphrase', { mode: 0o600 })
+    const at = ['participant', 'withdraw', '--dir', dir, '--yes']
+    expectFailure(
+      await mcbn([...at, '--passphrase-file', join(parent, 'wrong')]),
+      2,
+      /MCBN_STORE_INVALID/,
+    )
+    const withdraw = await mcbn(at, { env })
+    expectSuccess(withdraw)
+    expect(withdraw.stdout).toMatch(/^alice has withdrawn, at /)
+    expect((await mcbn(['participant', 'status', '--dir', dir])).stdout).toMatch(
+      /alice has withdrawn/,
+    )
+    expect(await mcbn(at, { env })).toMatchObject({ stdout: withdraw.stdout })
+    expect((await mcbn(['participant', 'audit', '--dir', dir])).stdout).toMatch(/ {2}withdrawn/)
+  }, 60_000)
+
+  it('takes over the socket of a participant that was killed', async () => {
+    const made = await folder()
+    const { child } = await serving(made)
+    child.process.kill('SIGKILL')
+    await child.exited
+    expect(existsSync(join(made.dir, 'admin.sock'))).toBe(true)
+    expect((await mcbn(['participant', 'status', '--dir', made.dir])).stdout).toMatch(/not running/)
+    const again = await serving(made)
+    await stop(again.child)
+    expect(existsSync(join(made.dir, 'admin.sock'))).toBe(false)
+  }, 60_000)
+
+  it('opens nothing that others can get at', async () => {
+    const { dir, env } = await folder()
+    chmodSync(dir, 0o755)
+    const serve = ['participant', 'serve', '--dir', dir, '--listen', '127.0.0.1:0']
+    expectFailure(await mcbn(serve, { env }), 2, /MCBN_STORE_INVALID/)
+  })
+
+  it.each<readonly [string, readonly string[], RegExp]>([
+    ['no part', ['participant'], /init, install, serve, status/],
+    ['no folder', ['participant', 'status'], /--dir/],
+    ['no folder there', ['participant', 'status', '--dir', '/nonexistent'], /participant's folder/],
+    ['neither label nor ceremony', ['participant', 'init', '--dir', 'x'], /--ceremony or --label/],
+    [
+      'half an epoch',
+      ['participant', 'install', '--dir', 'x', '--descriptor', 'd'],
+      /--share-file/,
+    ],
+    ['a wrong address', ['participant', 'serve', '--dir', 'x', '--listen', 'here'], /--listen/],
+    ['a wrong port', ['participant', 'serve', '--dir', 'x', '--listen', 'a:65536'], /--listen/],
+    ['a wrong head', ['participant', 'audit', '--dir', 'x', '--noted', '1'], /--noted|folder/],
+  ])('answers %s with exit code 2', async (_, args, reason) => {
+    expectFailure(await mcbn(args), 2, reason)
+  })
+
+  it('tells how each part is used', async () => {
+    const parts = ['init', 'install', 'serve', 'status', 'approve', 'refuse', 'withdraw', 'audit']
+    for (const part of [[], ...parts.map((name) => [name])]) {
+      const child = await mcbn(['participant', ...part, '--help'])
+      expectSuccess(child)
+      expect(child.stdout).toContain(`Usage: mcbn participant ${part[0] ?? ''}`)
+      expect(child.stdout.split('\n').filter((line) => line.length > 110)).toEqual([])
+    }
+  }, 60_000)
+})
+
+/** A broken audit is no mistake of the command line, and what still holds has been printed. */
+function expectBroken(child: Awaited<ReturnType<typeof mcbn>>): void {
+  expect(child.exit, child.report()).toEqual({ code: 1, signal: null })
+  expect(child.stderr).toMatch(/^mcbn: .*MCBN_AUDIT_BROKEN.*\n$/)
+}
