@@ -1,0 +1,82 @@
+// A wire that can be listened to: everything between a client and a server on loopback, in order.
+
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { onTestFinished } from 'vitest'
+
+const LOOPBACK = '127.0.0.1'
+
+/** What passed: a chunk of a TCP stream, or a datagram. */
+export interface Passed {
+  readonly from: 'client' | 'server'
+  readonly bytes: Buffer
+}
+
+export interface Tap {
+  /** Clients connect to this port. */
+  readonly port: number
+  readonly passed: Passed[]
+  /** Everything of one direction, one after the other. */
+  bytes(from: Passed['from']): Buffer
+}
+
+/** In front of a TCP server, for one connection at a time. */
+export async function tapTcp(target: number): Promise<Tap> {
+  const passed: Passed[] = []
+  const sockets = new Set<Socket>()
+  const server = createServer((client) => {
+    const upstream = connect(target, LOOPBACK)
+    wire(client, upstream, (bytes) => passed.push({ from: 'client', bytes }))
+    wire(upstream, client, (bytes) => passed.push({ from: 'server', bytes }))
+    for (const socket of [client, upstream]) sockets.add(socket)
+  })
+  server.listen(0, LOOPBACK)
+  await once(server, 'listening')
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  return tap((server.address() as AddressInfo).port, passed)
+}
+
+/** In front of a UDP server, for one client at a time: the one that sent last gets the answers. */
+export async function tapUdp(target: number): Promise<Tap> {
+  const passed: Passed[] = []
+  const front = createSocket('udp4')
+  const back = createSocket('udp4')
+  let client: { readonly port: number; readonly address: string } | undefined
+  front.on('message', (bytes, from) => {
+    client = from
+    passed.push({ from: 'client', bytes })
+    back.send(bytes, target, LOOPBACK)
+  })
+  back.on('message', (bytes) => {
+    passed.push({ from: 'server', bytes })
+    if (client) front.send(bytes, client.port, client.address)
+  })
+  front.bind(0, LOOPBACK)
+  back.bind(0, LOOPBACK)
+  await Promise.all([once(front, 'listening'), once(back, 'listening')])
+  onTestFinished(() => {
+    front.close()
+    back.close()
+  })
+  return tap(front.address().port, passed)
+}
+
+function wire(from: Socket, to: Socket, onBytes: (bytes: Buffer) => void): void {
+  from.on('data', (bytes: Buffer) => {
+    onBytes(bytes)
+    to.write(bytes)
+  })
+  from.on('end', () => to.end())
+  from.on('error', () => to.destroy())
+  from.on('close', () => to.destroy())
+}
+
+function tap(port: number, passed: Passed[]): Tap {
+  const bytes = (side: Passed['from']): Buffer =>
+    Buffer.concat(passed.filter(({ from }) => from === side).map((piece) => piece.bytes))
+  return { port, passed, bytes }
+}
