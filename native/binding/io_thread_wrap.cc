@@ -60,6 +60,7 @@ DtlsOptions dtlsOptions(const Napi::Object& given) {
   options.handshake_timeout = millisecondsOf(given, "handshakeTimeout");
   options.retransmit_timeout = millisecondsOf(given, "retransmitTimeout");
   options.keylog = boolOption(given, "keylog");
+  options.openssl_records = boolOption(given, "opensslRecords");
   options.servername = stringOption(given, "servername");
   return options;
 }
@@ -381,7 +382,7 @@ Napi::Value IoThreadWrap::endpointStats(const Napi::CallbackInfo& info) {
   set(dropped, "limit", stats.dropped_limit);
   set(dropped, "messages", stats.dropped_messages);
   set(dropped, "sends", stats.dropped_sends);
-  for (size_t i = 1; i <= static_cast<size_t>(DropReason::Flood); ++i) {
+  for (size_t i = 1; i < kDropReasons; ++i) {
     set(dropped, nameOf(static_cast<DropReason>(i)), stats.dropped_records[i]);
   }
   object.Set("dropped", dropped);

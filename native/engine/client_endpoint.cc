@@ -14,7 +14,8 @@ ClientEndpoint::ClientEndpoint(uint32_t id, IoServices& services,
                                std::shared_ptr<const Context> context, ClientOptions options)
     : Endpoint(id, services),
       options_(std::move(options)),
-      association_(kSession, options_.remote, std::move(context), options_.dtls) {}
+      association_(kSession, options_.remote, std::move(context), options_.dtls, services.ciphers) {
+}
 
 SystemError ClientEndpoint::open() {
   Address local = options_.local;

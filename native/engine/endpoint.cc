@@ -117,18 +117,25 @@ void Endpoint::publishIfLarge() {
 
 void Endpoint::datagram(ByteView bytes) { post(current_->peer, bytes); }
 
+uint8_t* Endpoint::reserveDatagram(size_t capacity) { return outgoing_.reserve(capacity); }
+
+void Endpoint::commitDatagram(size_t length) {
+  outbox_.push_back({outgoing_.size(), length, current_->peer});
+  outgoing_.commit(length);
+}
+
 uint8_t* Endpoint::reserveMessage(size_t capacity) {
   return events_.filling().slab.reserve(capacity);
 }
 
-void Endpoint::commitMessage(size_t length) {
+void Endpoint::commitMessage(size_t skipped, size_t length) {
   EventBatch& batch = events_.filling();
   if (events_.full()) {
     stats_.dropped_messages += 1;
     return;
   }
-  const auto offset = static_cast<uint32_t>(batch.slab.size());
-  batch.slab.commit(length);
+  const auto offset = static_cast<uint32_t>(batch.slab.size() + skipped);
+  batch.slab.commit(skipped + length);
   batch.rows.push_back(
       {EventKind::Message, id_, current_->id, offset, static_cast<uint32_t>(length)});
 }

@@ -35,24 +35,25 @@ struct EndpointStats {
   uint64_t sessions = 0;              // now
   uint64_t dropped_unknown_peer = 0;  // no session, no ClientHello
   uint64_t dropped_bad_cookie = 0;
-  uint64_t dropped_limit = 0;                  // maxSessions, maxSessionsPerHost
-  uint64_t dropped_messages = 0;               // JavaScript did not take them in time
-  uint64_t dropped_sends = 0;                  // the system refused the datagram
-  std::array<uint64_t, 16> dropped_records{};  // by DropReason
+  uint64_t dropped_limit = 0;                            // maxSessions, maxSessionsPerHost
+  uint64_t dropped_messages = 0;                         // JavaScript did not take them in time
+  uint64_t dropped_sends = 0;                            // the system refused the datagram
+  std::array<uint64_t, kDropReasons> dropped_records{};  // by DropReason
 };
 
 // What the I/O thread lends its endpoints.
 struct IoServices {
   Poller& poller;
   EventQueue& events;
+  CipherContexts& ciphers;
   size_t blocked_sockets = 0;  // whose system buffer is full
 };
 
 // One session and whom it talks to.
 struct Association {
   Association(uint32_t number, const Address& remote, std::shared_ptr<const Context> context,
-              const DtlsOptions& options)
-      : id(number), peer(remote), session(std::move(context), options) {}
+              const DtlsOptions& options, CipherContexts& ciphers)
+      : id(number), peer(remote), session(std::move(context), options, &ciphers) {}
 
   const uint32_t id;
   const Address peer;
@@ -109,8 +110,10 @@ class Endpoint : protected SessionSink {
 
   // SessionSink
   void datagram(ByteView bytes) override;
+  uint8_t* reserveDatagram(size_t capacity) override;
+  void commitDatagram(size_t length) override;
   uint8_t* reserveMessage(size_t capacity) override;
-  void commitMessage(size_t length) override;
+  void commitMessage(size_t skipped, size_t length) override;
   void opened(const Opened& opened, size_t max_message) override;
   void question(const PskQuestion& question) override;
   void ended(const std::optional<Failure>& failure) override;

@@ -196,7 +196,8 @@ uint32_t ServerEndpoint::nextSession() {
 
 void ServerEndpoint::create(const Address& from, ByteView datagram, const DtlsClientHello& hello,
                             Milliseconds now) {
-  auto made = std::make_unique<Association>(nextSession(), from, context_, options_.dtls);
+  auto made = std::make_unique<Association>(nextSession(), from, context_, options_.dtls,
+                                            services_.ciphers);
   Association& association = *made;
   std::copy(hello.random.begin(), hello.random.end(), association.random.begin());
   association.active = now;
@@ -300,7 +301,7 @@ void ServerEndpoint::closeAll() {
 size_t ServerEndpoint::endSessionsOf(const Identity& identity, const Failure& failure) {
   std::vector<Association*> ending;
   for (auto& [id, association] : associations_) {
-    if (association->session.handshake().psk().identity() == identity) {
+    if (association->session.identity() == identity) {
       ending.push_back(association.get());
     }
   }

@@ -47,6 +47,7 @@ constexpr uint8_t kDecryptError = 51;
 constexpr uint8_t kProtocolVersion = 70;
 constexpr uint8_t kInternalError = 80;
 constexpr uint8_t kUserCanceled = 90;
+constexpr uint8_t kNoRenegotiation = 100;
 constexpr uint8_t kUnknownPskIdentity = 115;
 }  // namespace alert
 

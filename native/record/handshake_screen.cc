@@ -114,6 +114,8 @@ const char* nameOf(DropReason reason) {
       return "duplicate";
     case DropReason::Flood:
       return "flood";
+    case DropReason::BadMac:
+      return "bad MAC";
   }
   return "unknown";
 }

@@ -43,7 +43,9 @@ enum class DropReason {
   Replayed,           // this record sequence number was seen before
   Duplicate,          // repeats what is being held
   Flood,              // more of its kind than any handshake needs
+  BadMac,             // an encrypted record that is not authentic
 };
+constexpr size_t kDropReasons = static_cast<size_t>(DropReason::BadMac) + 1;
 
 // A word for logs and counters, such as "oversized".
 const char* nameOf(DropReason reason);

@@ -40,17 +40,18 @@ void DtlsSession::expire(Milliseconds now, SessionSink& sink) {
   const Step step(*this, sink);
   if (suspicion_at_ <= now) {
     // Told by the alert of RFC 4279 section 2 that an unknown identity gets as well.
-    Failure failure = handshake_.explain();
-    if (handshake_.psk().state() == Negotiation::State::Known) {
+    Failure failure = handshake_->explain();
+    if (handshake_->psk().state() == Negotiation::State::Known) {
       failure = {.code = "MCBN_PSK_MISMATCH",
-                 .message = "the client's key for identity " + quoted(handshake_.psk().identity()) +
+                 .message = "the client's key for identity " +
+                            quoted(handshake_->psk().identity()) +
                             " differs from the server's; compare both"};
     }
     failure.alert = kDecryptError;
     sendPlaintextAlert(kDecryptError);
     return fail(std::move(failure));
   }
-  if (alert_at_ <= now) return fail(handshake_.explainPeerAlert(alert_hint_));
+  if (alert_at_ <= now) return fail(handshake_->explainPeerAlert(alert_hint_));
   if (options_.handshake_timeout != 0 && started_ + options_.handshake_timeout <= now) {
     std::string time;
     secondsText(options_.handshake_timeout, time);
@@ -80,7 +81,7 @@ unsigned DtlsSession::onTimer(SSL* ssl, unsigned microseconds) {
 void DtlsSession::armRetransmission(Milliseconds now) {
   timeval left;
   // OpenSSL keeps its timer by the wall clock; only whether it runs is asked of it.
-  if (DTLSv1_get_timeout(handshake_.ssl(), &left) != 1) {
+  if (DTLSv1_get_timeout(handshake_->ssl(), &left) != 1) {
     retransmit_at_ = kNever;
   } else if (retransmit_at_ == kNever || flight_sent_ == now) {
     retransmit_at_ = now + last_timeout_;
@@ -90,7 +91,7 @@ void DtlsSession::armRetransmission(Milliseconds now) {
 void DtlsSession::retransmit(Milliseconds now) {
   nameSilence(now);
   if (state_ == State::Ended) return;
-  const int handled = DTLSv1_handle_timeout(handshake_.ssl());
+  const int handled = DTLSv1_handle_timeout(handshake_->ssl());
   if (handled < 0) {
     return fail({.code = "MCBN_HANDSHAKE_TIMEOUT",
                  .message = "the peer did not answer any retransmission"});
@@ -123,7 +124,7 @@ void DtlsSession::nameSilence(Milliseconds now) {
         .message = "the server fell silent after our Finished (" +
                    std::to_string(flights_unanswered_) + " sent in " +
                    secondsText(now - finished_sent_, time) + "): its key for identity " +
-                   quoted(handshake_.psk().identity()) +
+                   quoted(handshake_->psk().identity()) +
                    " probably differs from the client's; compare both"});
 }
 
@@ -132,7 +133,7 @@ void DtlsSession::nameSilence(Milliseconds now) {
 void DtlsSession::suspectKey(Milliseconds now) {
   if (role() != Role::Server || suspicion_at_ != kNever) return;
   HandshakeScreen& screen = this->screen();
-  if (!handshake_.psk().keyGiven() || screen.holding() || !screen.changeCipherSpecSeen()) return;
+  if (!handshake_->psk().keyGiven() || screen.holding() || !screen.changeCipherSpecSeen()) return;
   if (screen.encryptedHandshakeRecords() == 0) return;
   suspicion_at_ = now + std::clamp(round_trip_, kShortestGrace, kLongestGrace);
 }

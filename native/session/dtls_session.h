@@ -1,6 +1,14 @@
 // dtls_session.h: one DTLS 1.2 association, without any I/O.
 //
 //   received datagram --receive()--> [ screen ][ SSL ] --SessionSink--> datagrams, messages, events
+//                          once open [ RecordLayer   ]
+//
+// OpenSSL does the handshake. When it is done, the record layer gets its keys and OpenSSL's SSL, 47
+// to 120 KB, is freed: what is left is a few hundred bytes. Our last flight is kept as the
+// datagrams that were sent, since a peer that missed it asks for it again (RFC 6347 section 4.2.4);
+// the same bytes may go out any number of times, while a new encryption under a number used before
+// would give away the key stream. Suites without an AEAD, and the option `records: 'openssl'`, keep
+// OpenSSL's SSL.
 //
 // Never touches a socket, a clock or JavaScript: time comes in as milliseconds of a monotonic
 // clock, and test/native drives it with plain buffers.
@@ -16,8 +24,10 @@
 #include <vector>
 
 #include "record/handshake_screen.h"
+#include "record/record_layer.h"
 #include "session/datagram_bio.h"
 #include "session/handshake.h"
+#include "session/session_secrets.h"
 
 namespace mcbn {
 
@@ -33,7 +43,7 @@ struct SessionStats {
   uint64_t messages_received = 0;
   uint64_t messages_sent = 0;
   uint64_t retransmits = 0;
-  uint64_t records_dropped = 0;  // by the screen, during the handshake
+  uint64_t records_dropped = 0;  // by the screen or the record layer
 };
 
 // What a session tells, in the order in which it happened.
@@ -42,7 +52,11 @@ class SessionSink : public DatagramSink {
   // Room for at least `capacity` bytes of one message; committed with its true length, or not at
   // all.
   virtual uint8_t* reserveMessage(size_t capacity) = 0;
-  virtual void commitMessage(size_t length) = 0;
+  // `skipped` bytes of the reserve stand in front of the message.
+  virtual void commitMessage(size_t skipped, size_t length) = 0;
+  // Room for a datagram to send; committed, or not at all.
+  virtual uint8_t* reserveDatagram(size_t capacity) = 0;
+  virtual void commitDatagram(size_t length) = 0;
   virtual void opened(const Opened& opened, size_t max_message) = 0;
   virtual void question(const PskQuestion& question) = 0;
   // Nothing follows. No failure: the peer said close_notify.
@@ -61,6 +75,7 @@ struct DtlsOptions {
   // 250.
   Milliseconds retransmit_timeout = 0;
   bool keylog = false;
+  bool openssl_records = false;  // keep every session on OpenSSL's record layer
   std::string servername;
 };
 
@@ -68,7 +83,9 @@ class DtlsSession : private DatagramSink {
  public:
   enum class State : uint8_t { Handshaking, Open, Ended };
 
-  DtlsSession(std::shared_ptr<const Context> context, const DtlsOptions& options);
+  // `ciphers` may be null: then cipher contexts stay as long as the session.
+  DtlsSession(std::shared_ptr<const Context> context, const DtlsOptions& options,
+              CipherContexts* ciphers = nullptr);
   DtlsSession(const DtlsSession&) = delete;
   DtlsSession& operator=(const DtlsSession&) = delete;
 
@@ -83,7 +100,7 @@ class DtlsSession : private DatagramSink {
   // an unknown identity to the peer).
   void answer(uint32_t number, PskAnswer answer, std::optional<Failure> failure, Milliseconds now,
               SessionSink& sink);
-  // False when the session is not open or OpenSSL refused.
+  // False when the session is not open or the record could not be made.
   bool send(ByteView message, Milliseconds now, SessionSink& sink);
   // Says close_notify if the session is open; no ended() follows.
   void close(SessionSink& sink);
@@ -97,13 +114,16 @@ class DtlsSession : private DatagramSink {
   // The peer has changed to the keys being agreed on: its next encrypted handshake record is a
   // Finished.
   bool awaitsFinished() const;
-  Handshake& handshake() { return handshake_; }
+  // Of the peer's key; empty until it is known.
+  const Identity& identity() const { return handshake_ ? handshake_->psk().identity() : identity_; }
+  // Whether OpenSSL's SSL is still needed.
+  bool onOpenssl() const { return handshake_ != nullptr; }
   const SessionStats& stats() const { return stats_; }
-  void setKeylog(bool on) { handshake_.setKeylog(on); }
-  bool exportKeyingMaterial(std::string_view label, std::optional<ByteView> context,
-                            std::span<uint8_t> out) const {
-    return open() && handshake_.exportKeyingMaterial(label, context, out);
+  void setKeylog(bool on) {
+    if (handshake_) handshake_->setKeylog(on);
   }
+  bool exportKeyingMaterial(std::string_view label, std::optional<ByteView> context,
+                            std::span<uint8_t> out) const;
 
  private:
   class Step;  // around every call from outside
@@ -113,7 +133,7 @@ class DtlsSession : private DatagramSink {
   void datagram(ByteView bytes) override;
   static unsigned onTimer(SSL* ssl, unsigned microseconds);
   HandshakeScreen& screen();
-  Role role() const { return handshake_.role(); }
+  Role role() const { return role_; }
 
   void inspectAll(ByteView records, Milliseconds now);
   size_t shortestRecord();
@@ -122,10 +142,18 @@ class DtlsSession : private DatagramSink {
   void forgetAlert();
   void settleKey(Milliseconds now);
   void releaseHeld(Milliseconds now);
-  void feed(ByteView record, Milliseconds now);
+  void feed(const DtlsRecord& record, Milliseconds now);
   void advance(Milliseconds now);
-  void finish(Milliseconds now);
-  void readMessages(Milliseconds now);
+  void finish();
+  bool takeOver(uint64_t last_read);
+  void readEarlyRecords();
+  void readRecord(const DtlsRecord& record);
+  void takeAlert(ByteView content);
+  void repeatLastFlight();
+  void sendAlert(uint8_t level, uint8_t description);
+  void endIfExhausted();
+  void readOpen(const DtlsRecord& record);
+  void readMessages();
   void suspectKey(Milliseconds now);
   void armRetransmission(Milliseconds now);
   void retransmit(Milliseconds now);
@@ -135,17 +163,28 @@ class DtlsSession : private DatagramSink {
   void flushKeylog();
 
   DtlsOptions options_;
+  CipherContexts* const ciphers_;
+  const Role role_;
   Wire wire_;
-  Handshake handshake_;
+  std::unique_ptr<Handshake> handshake_;  // null once the record layer has taken over
   std::unique_ptr<Screen> screen_;
+  std::unique_ptr<RecordLayer> records_;
+  std::optional<ExporterSecrets> secrets_;
+  Identity identity_;
   State state_ = State::Handshaking;
   SessionSink* sink_ = nullptr;  // of the step in progress
   SessionStats stats_;
 
   size_t shortest_record_ = 0;  // 0: not known yet
   std::vector<Bytes> held_;
+  std::vector<Bytes>
+      early_;  // encrypted records, no Finished, that came before the handshake's end
+  size_t early_bytes_ = 0;
+  std::vector<Bytes> last_flight_;  // a server's, as it was sent
   std::optional<Failure> lookup_failure_;
   uint64_t plaintext_sequence_ = 0;  // next free record number of epoch 0
+  uint64_t encrypted_sequence_ = 0;  // the same of epoch 1
+  uint64_t last_fed_ = 0;            // number of the last epoch-1 record that OpenSSL was given
 
   Milliseconds started_ = 0;
   Milliseconds flight_sent_ = 0;   // when our last new flight went out

@@ -6,6 +6,7 @@ import type { NativeDtlsOptions, NativeListenOptions } from '../native/dtls.js'
 import {
   alpnOption,
   booleanOption,
+  choiceOption,
   integerOption,
   millisecondsOption,
   stringOption,
@@ -16,6 +17,7 @@ import { DTLS_DEFAULTS } from './types.js'
 
 const MAX_BUFFER = 1 << 30
 const MAX_SESSIONS = 16_777_216
+const RECORDS = ['mcbn', 'openssl'] as const
 
 /** {@link DtlsOptions} with nothing left open. */
 export interface ResolvedDtlsOptions {
@@ -28,7 +30,7 @@ export interface ResolvedDtlsOptions {
 }
 
 /** Names that are reserved for what this version cannot do: without them is not what was asked for. */
-const NOT_YET = ['connectionId', 'ioThreads', 'records', 'preset'] as const
+const NOT_YET = ['connectionId', 'ioThreads', 'preset'] as const
 
 /** @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`. */
 export function resolveDtlsOptions(options: DtlsOptions): ResolvedDtlsOptions {
@@ -67,6 +69,8 @@ export function resolveDtlsOptions(options: DtlsOptions): ResolvedDtlsOptions {
         { min: 256, max: 16_384, unit: 'bytes' },
         DTLS_DEFAULTS.mtu,
       ),
+      opensslRecords:
+        choiceOption('records', options.records, RECORDS, DTLS_DEFAULTS.records) === 'openssl',
     },
     lookupTimeout: milliseconds('lookupTimeout'),
     highWaterMark: integerOption(

@@ -24,8 +24,16 @@ struct RecordingSink final : SessionSink {
     scratch.resize(capacity);
     return scratch.data();
   }
-  void commitMessage(size_t length) override {
-    messages.emplace_back(scratch.begin(), scratch.begin() + static_cast<ptrdiff_t>(length));
+  void commitMessage(size_t skipped, size_t length) override {
+    const auto begin = scratch.begin() + static_cast<ptrdiff_t>(skipped);
+    messages.emplace_back(begin, begin + static_cast<ptrdiff_t>(length));
+  }
+  uint8_t* reserveDatagram(size_t capacity) override {
+    packing.resize(capacity);
+    return packing.data();
+  }
+  void commitDatagram(size_t length) override {
+    outgoing.emplace_back(packing.begin(), packing.begin() + static_cast<ptrdiff_t>(length));
   }
   void opened(const Opened& details, size_t max_message) override {
     opens.push_back(details);
@@ -42,7 +50,7 @@ struct RecordingSink final : SessionSink {
   std::vector<PskQuestion> questions;
   std::vector<std::optional<Failure>> endings;
   std::vector<std::string> lines;
-  Bytes scratch;
+  Bytes scratch, packing;
   size_t largest = 0;
   unsigned drops = 0;
 };
@@ -80,6 +88,7 @@ struct PairOptions {
   bool client_asks = false;  // the client asks for a key by the hint
   uint8_t client_key = 0x42;
   DtlsOptions dtls = dtlsOptions(400, 10'000, 10);
+  bool server_openssl = false;  // the server keeps OpenSSL's records
 };
 
 class DtlsPair {
@@ -110,7 +119,9 @@ class DtlsPair {
     } else if (server) {
       server->receive(datagram, now, at_server);
     } else if (hello) {
-      server = std::make_unique<DtlsSession>(server_context, options_.dtls);
+      DtlsOptions dtls = options_.dtls;
+      dtls.openssl_records = dtls.openssl_records || options_.server_openssl;
+      server = std::make_unique<DtlsSession>(server_context, dtls);
       server->accept(datagram, now, at_server);
     }
   }

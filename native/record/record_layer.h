@@ -1,0 +1,70 @@
+// record_layer.h: the protected records of one epoch, both directions, without OpenSSL's SSL.
+//
+//   message --seal()--> record          record --open()--> content, or why it was dropped
+//
+// Counts what the AEAD may be asked for (RFC 9147 section 4.5.3; DTLS 1.2 has no other way to get
+// new keys than a new handshake): exhausted() ends the session before a limit is passed.
+//
+// Ownership   a DtlsSession owns its RecordLayer.
+// Thread      the session's.
+// Spec        RFC 6347 section 4.1
+#pragma once
+
+#include <optional>
+
+#include "record/dtls_record.h"
+#include "record/handshake_screen.h"
+#include "record/record_protection.h"
+#include "record/replay_window.h"
+
+namespace mcbn {
+
+// What the key block of a handshake gives one side (RFC 5246 section 6.3); AEADs have no MAC keys.
+struct RecordKeys {
+  Secret write_key, read_key;
+  Bytes write_iv, read_iv;
+};
+
+class RecordLayer {
+ public:
+  // `next_write`: the first sequence number of the epoch that was not used. `last_read`: the number
+  // of the peer's record that ended the handshake; it counts as seen.
+  RecordLayer(const AeadSuite& suite, uint16_t epoch, RecordKeys keys, uint64_t next_write,
+              uint64_t last_read, CipherContexts* contexts);
+
+  size_t sealedSize(size_t length) const {
+    return kDtlsRecordHeaderBytes + suite_.overhead() + length;
+  }
+  // Writes the record of `message` to `out`, sealedSize() bytes. False when the keys are exhausted,
+  // or OpenSSL refused.
+  bool seal(uint8_t type, ByteView message, uint8_t* out);
+
+  // Decrypts into `out`, which has room for record.fragment.size(). The content begins at
+  // out + contentOffset(). nullopt: dropped, dropReason() says why.
+  std::optional<size_t> open(const DtlsRecord& record, uint8_t* out);
+  size_t contentOffset() const { return suite_.explicit_nonce; }
+  DropReason dropReason() const { return drop_reason_; }
+
+  // One more record could pass a limit: say goodbye with what is left.
+  bool exhausted() const;
+  uint64_t forgeries() const { return forgeries_; }
+
+ private:
+  // Kept back for the alert that says goodbye.
+  static constexpr uint64_t kReserve = 16;
+  static constexpr uint64_t kMaxSequence = (uint64_t{1} << 48) - 1;
+
+  uint64_t numberOf(uint64_t sequence) const { return uint64_t{epoch_} << 48 | sequence; }
+  std::optional<size_t> drop(DropReason reason);
+
+  const AeadSuite& suite_;
+  const uint16_t epoch_;
+  DropReason drop_reason_ = DropReason::None;
+  RecordProtection write_, read_;
+  uint64_t next_write_;
+  uint64_t blocks_ = 0;
+  uint64_t forgeries_ = 0;
+  ReplayWindow window_;
+};
+
+}  // namespace mcbn

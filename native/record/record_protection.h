@@ -1,0 +1,94 @@
+// record_protection.h: one direction of an epoch's AEAD record protection.
+//
+//   seal: header | room for nonce | plaintext | room for tag   -> the record, in place
+//   open: explicit nonce | ciphertext | tag                    -> the plaintext, in place
+//
+// Through EVP in the mode that libssl uses itself: one call sets the additional data, one does the
+// rest. The explicit nonce is the record's epoch and sequence number, as RFC 6655 section 3
+// proposes and RFC 5288 section 3 allows: no two records of a key can ever share one.
+//
+// An EVP_CIPHER_CTX has 0.6 to 1.1 KB, the key in it 16 to 32 bytes. A direction that is not used
+// gives its context back (CipherContexts) and makes another when it is needed.
+//
+// Ownership   a RecordLayer owns its two directions; CipherContexts borrows those that have a
+// context. Thread      the session's. Spec        RFC 6347 section 4.1.2.1 (additional data: epoch
+// and sequence number, type, version,
+//             length), RFC 5246 section 6.2.3.3
+#pragma once
+
+#include <openssl/types.h>
+
+#include <array>
+#include <memory>
+#include <optional>
+
+#include "psk/secret.h"
+#include "record/aead_suite.h"
+#include "record/bytes.h"
+#include "record/dtls_record.h"
+
+namespace mcbn {
+
+class RecordProtection;
+
+// Which directions have a cipher context, the least recently used first: no more than `capacity`.
+class CipherContexts {
+ public:
+  explicit CipherContexts(size_t capacity) : capacity_(capacity) {}
+  ~CipherContexts();
+  CipherContexts(const CipherContexts&) = delete;
+  CipherContexts& operator=(const CipherContexts&) = delete;
+
+  size_t count() const { return count_; }
+
+ private:
+  friend class RecordProtection;
+  void used(RecordProtection& direction);
+  void remove(RecordProtection& direction);
+
+  const size_t capacity_;
+  size_t count_ = 0;
+  RecordProtection* newest_ = nullptr;
+  RecordProtection* oldest_ = nullptr;
+};
+
+class RecordProtection {
+ public:
+  enum class Direction : uint8_t { Seal, Open };
+
+  // `fixed_iv` has suite.fixed_iv bytes. `contexts` may be null: then the context stays.
+  RecordProtection(const AeadSuite& suite, Direction direction, Secret key, ByteView fixed_iv,
+                   CipherContexts* contexts);
+  ~RecordProtection();
+  RecordProtection(const RecordProtection&) = delete;
+  RecordProtection& operator=(const RecordProtection&) = delete;
+
+  // `number` is epoch and sequence number as they go into the header: 16 and 48 bits. A number must
+  // never be used twice. `record` has its plaintext, `length` bytes, behind header and explicit
+  // nonce.
+  bool seal(uint8_t type, uint64_t number, uint8_t* record, size_t length);
+  // The plaintext's length; it begins behind the explicit nonce. nullopt: not authentic.
+  std::optional<size_t> open(uint8_t type, uint64_t number, uint8_t* fragment, size_t length);
+
+ private:
+  friend class CipherContexts;
+  struct FreeContext {
+    void operator()(EVP_CIPHER_CTX* context) const;
+  };
+
+  bool ready(uint64_t number);
+  bool makeContext(uint64_t number);
+  bool additionalData(uint8_t type, uint64_t number, size_t length);
+
+  const AeadSuite& suite_;
+  const Direction direction_;
+  Secret key_;
+  std::array<uint8_t, kNonceBytes> iv_{};
+  std::unique_ptr<EVP_CIPHER_CTX, FreeContext> context_;
+  CipherContexts* contexts_;
+  RecordProtection* newer_ = nullptr;  // of contexts_
+  RecordProtection* older_ = nullptr;
+  uint64_t next_nonce_ = 0;  // GCM: what the context will write as its next explicit nonce
+};
+
+}  // namespace mcbn

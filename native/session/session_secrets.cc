@@ -1,0 +1,127 @@
+#include "session/session_secrets.h"
+
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/objects.h>
+#include <openssl/params.h>
+
+#include <string>
+
+namespace mcbn {
+namespace {
+
+// Fetched once, like the ciphers of the record layer.
+EVP_KDF* tls1Prf() {
+  static EVP_KDF* const kdf = EVP_KDF_fetch(nullptr, OSSL_KDF_NAME_TLS1_PRF, nullptr);
+  return kdf;
+}
+
+struct FreeKdf {
+  void operator()(EVP_KDF_CTX* context) const { EVP_KDF_CTX_free(context); }
+};
+
+Bytes joined(std::initializer_list<std::span<const uint8_t>> parts) {
+  Bytes out;
+  for (const auto part : parts) out.insert(out.end(), part.begin(), part.end());
+  return out;
+}
+
+}  // namespace
+
+const AeadSuite* aeadSuiteOf(const SSL_CIPHER* cipher) {
+  if (!cipher) return nullptr;
+  const bool short_tag = std::string_view(SSL_CIPHER_get_name(cipher)).ends_with("CCM8");
+  switch (SSL_CIPHER_get_cipher_nid(cipher)) {
+    case NID_aes_128_gcm:
+      return &aead::kAes128Gcm;
+    case NID_aes_256_gcm:
+      return &aead::kAes256Gcm;
+    case NID_aes_128_ccm:
+      return short_tag ? &aead::kAes128Ccm8 : &aead::kAes128Ccm;
+    case NID_aes_256_ccm:
+      return short_tag ? &aead::kAes256Ccm8 : &aead::kAes256Ccm;
+    case NID_chacha20_poly1305:
+      return &aead::kChaCha20Poly1305;
+    default:
+      return nullptr;
+  }
+}
+
+std::optional<ExporterSecrets> ExporterSecrets::of(const SSL* ssl) {
+  const SSL_SESSION* const session = SSL_get_session(ssl);
+  const SSL_CIPHER* const cipher = SSL_get_current_cipher(ssl);
+  if (!session || !cipher) return std::nullopt;
+  std::array<uint8_t, kMaster + 2 * kRandom> bytes;
+  const bool all = SSL_SESSION_get_master_key(session, bytes.data(), kMaster) == kMaster &&
+                   SSL_get_client_random(ssl, bytes.data() + kMaster, kRandom) == kRandom &&
+                   SSL_get_server_random(ssl, bytes.data() + kMaster + kRandom, kRandom) == kRandom;
+  std::optional<ExporterSecrets> made;
+  const EVP_MD* const hash = SSL_CIPHER_get_handshake_digest(cipher);
+  if (all && hash) {
+    made.emplace(Secret(bytes), hash, SSL_get_extms_support(const_cast<SSL*>(ssl)) == 1);
+  }
+  OPENSSL_cleanse(bytes.data(), bytes.size());
+  return made;
+}
+
+// RFC 5246 section 6.3: client key, server key, client IV, server IV; the randoms in the other
+// order than for the master secret.
+std::optional<RecordKeys> ExporterSecrets::recordKeys(const AeadSuite& suite, Role role) const {
+  std::array<uint8_t, 2 * (kMaxAeadKeyBytes + kNonceBytes)> block;
+  const std::span<uint8_t> wanted = std::span(block).first(2 * (suite.key + suite.fixed_iv));
+  std::optional<RecordKeys> keys;
+  if (prf("key expansion", joined({serverRandom(), clientRandom()}), wanted)) {
+    const auto key = [&](size_t index) {
+      return Secret(wanted.subspan(index * suite.key, suite.key));
+    };
+    const auto iv = [&](size_t index) {
+      const auto view = wanted.subspan(2 * suite.key + index * suite.fixed_iv, suite.fixed_iv);
+      return Bytes(view.begin(), view.end());
+    };
+    const size_t ours = role == Role::Client ? 0 : 1;
+    keys = RecordKeys{key(ours), key(1 - ours), iv(ours), iv(1 - ours)};
+  }
+  OPENSSL_cleanse(block.data(), block.size());
+  return keys;
+}
+
+bool ExporterSecrets::exportKeyingMaterial(std::string_view label,
+                                           std::optional<std::span<const uint8_t>> context,
+                                           std::span<uint8_t> out) const {
+  if (!extended_) return false;
+  // RFC 5705 section 4: labels of the handshake itself would give away its secrets.
+  for (const std::string_view reserved : {"client finished", "server finished", "master secret",
+                                          "extended master secret", "key expansion"}) {
+    if (label == reserved) return false;
+  }
+  Bytes seed = joined({clientRandom(), serverRandom()});
+  if (context) {
+    if (context->size() > 0xffff) return false;
+    seed.push_back(static_cast<uint8_t>(context->size() >> 8));
+    seed.push_back(static_cast<uint8_t>(context->size()));
+    seed.insert(seed.end(), context->begin(), context->end());
+  }
+  return prf(label, seed, out);
+}
+
+bool ExporterSecrets::prf(std::string_view label, std::span<const uint8_t> seed,
+                          std::span<uint8_t> out) const {
+  const std::unique_ptr<EVP_KDF_CTX, FreeKdf> context(tls1Prf() ? EVP_KDF_CTX_new(tls1Prf())
+                                                                : nullptr);
+  if (!context) return false;
+  const auto octets = [](const char* name, const void* data, size_t size) {
+    return OSSL_PARAM_construct_octet_string(name, const_cast<void*>(data), size);
+  };
+  const OSSL_PARAM params[] = {
+      OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST,
+                                       const_cast<char*>(EVP_MD_get0_name(hash_)), 0),
+      octets(OSSL_KDF_PARAM_SECRET, master().data(), master().size()),
+      octets(OSSL_KDF_PARAM_SEED, label.data(), label.size()),
+      octets(OSSL_KDF_PARAM_SEED, seed.data(), seed.size()),
+      OSSL_PARAM_construct_end(),
+  };
+  return EVP_KDF_derive(context.get(), out.data(), out.size(), params) == 1;
+}
+
+}  // namespace mcbn

@@ -1,0 +1,55 @@
+// session_secrets.h: what the master secret of a finished DTLS 1.2 handshake gives: the record
+// layer's keys, and later the exporter. With these OpenSSL's SSL is no longer needed.
+//
+// Ownership   a DtlsSession owns its ExporterSecrets; keys go to its RecordLayer.
+// Spec        RFC 5246 sections 5 (PRF) and 6.3 (key block), RFC 5705 (exporter), RFC 7627
+#pragma once
+
+#include <openssl/ssl.h>
+
+#include <array>
+#include <optional>
+#include <string_view>
+
+#include "psk/psk.h"
+#include "psk/secret.h"
+#include "record/record_layer.h"
+
+namespace mcbn {
+
+// The suite as the record layer knows it; null for those that stay on OpenSSL's (CBC).
+const AeadSuite* aeadSuiteOf(const SSL_CIPHER* cipher);
+
+class ExporterSecrets {
+ public:
+  // Takes the master secret and randoms of a finished handshake; nullopt when OpenSSL does not
+  // tell.
+  static std::optional<ExporterSecrets> of(const SSL* ssl);
+  // `bytes`: master secret (48), client random (32), server random (32).
+  ExporterSecrets(Secret bytes, const EVP_MD* hash, bool extended)
+      : secret_(std::move(bytes)), hash_(hash), extended_(extended) {}
+
+  ExporterSecrets(ExporterSecrets&&) = default;
+  ExporterSecrets& operator=(ExporterSecrets&&) = default;
+
+  std::optional<RecordKeys> recordKeys(const AeadSuite& suite, Role role) const;
+  // False without an extended master secret: the value would not be bound to this handshake.
+  bool exportKeyingMaterial(std::string_view label, std::optional<std::span<const uint8_t>> context,
+                            std::span<uint8_t> out) const;
+
+ private:
+  static constexpr size_t kMaster = 48, kRandom = SSL3_RANDOM_SIZE;
+
+  bool prf(std::string_view label, std::span<const uint8_t> seed, std::span<uint8_t> out) const;
+  std::span<const uint8_t> master() const { return secret_.view().first(kMaster); }
+  std::span<const uint8_t> clientRandom() const { return secret_.view().subspan(kMaster, kRandom); }
+  std::span<const uint8_t> serverRandom() const {
+    return secret_.view().subspan(kMaster + kRandom);
+  }
+
+  Secret secret_;  // master secret, client random, server random
+  const EVP_MD* hash_;
+  bool extended_;
+};
+
+}  // namespace mcbn
