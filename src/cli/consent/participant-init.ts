@@ -7,6 +7,7 @@ import { type VerifiedDescriptor, verifySignedDescriptor } from '../../consent/d
 import type { ParticipantKeys } from '../../consent/keys.js'
 import { examplePolicy } from '../../consent/policy/example.js'
 import { POLICY_MAX_BYTES } from '../../consent/policy/parse.js'
+import { readParticipant } from '../../consent/store/reading.js'
 import type { StoreLock } from '../../consent/store/seal.js'
 import { createStore, openStore, type Store } from '../../consent/store/store.js'
 import { McbnError } from '../../errors.js'
@@ -111,7 +112,7 @@ export function installCommand(): Command {
       const lock = await lockOf(flags)
       const epoch =
         ceremony === undefined
-          ? await filesOf(descriptor ?? '', shareFile ?? '')
+          ? await filesOf(dir, descriptor ?? '', shareFile ?? '')
           : await outcomeOf(ceremony, lock)
       try {
         const policy = await policyFor(epoch.descriptor, flags.policy)
@@ -150,14 +151,16 @@ async function outcomeOf(
   return { label: card.label, keys, descriptor, share }
 }
 
-async function filesOf(descriptorFile: string, shareFile: string): Promise<Epoch> {
+async function filesOf(dir: string, descriptorFile: string, shareFile: string): Promise<Epoch> {
+  const { label } = await readParticipant(dir)
   const bytes = await readInput(descriptorFile, '--descriptor', DESCRIPTOR_MAX_BYTES)
   const descriptor = verifySignedDescriptor(bytes)
   const text = await readInput(shareFile, '--share-file', 128)
   try {
     // Exactly one line end: editors and echo add it.
     const digits = text.toString('latin1').replace(/\r?\n$/, '')
-    return { descriptor, share: decodeHex(digits, '--share-file', 'MCBN_SHARE_INVALID', 'lower') }
+    const name = `--share-file: share of ${label}`
+    return { descriptor, share: decodeHex(digits, name, 'MCBN_SHARE_INVALID', 'lower', label) }
   } finally {
     text.fill(0)
   }
