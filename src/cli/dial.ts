@@ -1,8 +1,10 @@
 // From a target to an open Link, or to the one error that says why not.
 
 import type { EventEmitter } from 'node:events'
+import type { DtlsSocket } from '../dtls/index.js'
 import { McbnError } from '../errors.js'
 import type { PskCredential } from '../psk/types.js'
+import type { TlsSocket } from '../tls/index.js'
 import type { KeyLog, VersionRange } from './connection.js'
 import { DtlsLink } from './dtls-link.js'
 import type { Link } from './link.js'
@@ -39,19 +41,37 @@ async function dialTls(call: DialOptions, opened: (link: Link) => void): Promise
   const { connect } = await import('../tls/index.js')
   const { host, port } = call.target
   const socket = connect({ host, port, psk: call.credential, ...call.versions, ...call.options })
-  await handshake(socket, call, () => opened(new TlsLink(socket)))
+  await linkTls(socket, opened, call.keyLog)
 }
 
 async function dialDtls(call: DialOptions, opened: (link: Link) => void): Promise<void> {
   const { connect } = await import('../dtls/index.js')
   const { host, port } = call.target
   const socket = connect({ host, port, psk: call.credential, ...call.options })
-  await handshake(socket, call, () => opened(new DtlsLink(socket)))
+  await linkDtls(socket, opened, call.keyLog)
+}
+
+/** Waits for the handshake of a socket that was just made; see {@link dial}. */
+export function linkTls(
+  socket: TlsSocket,
+  opened: (link: Link) => void,
+  keyLog?: KeyLog,
+): Promise<void> {
+  return handshake(socket, keyLog, () => opened(new TlsLink(socket)))
+}
+
+/** As {@link linkTls}. */
+export function linkDtls(
+  socket: DtlsSocket,
+  opened: (link: Link) => void,
+  keyLog?: KeyLog,
+): Promise<void> {
+  return handshake(socket, keyLog, () => opened(new DtlsLink(socket)))
 }
 
 async function handshake(
   socket: EventEmitter,
-  { keyLog }: DialOptions,
+  keyLog: KeyLog | undefined,
   opened: () => void,
 ): Promise<void> {
   if (keyLog !== undefined) socket.on('keylog', keyLog.append)

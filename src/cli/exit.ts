@@ -37,6 +37,9 @@ const ADVICE: Partial<Record<McbnErrorCode, string>> = {
     'check address, port and firewall; a DTLS peer with another key can be silent too',
   MCBN_CONNECTION_FAILED: 'check that a server listens there and that the name is right',
   MCBN_DISCOVERY_FAILED: 'check the name in the URL, and that the directory of --resolver knows it',
+  MCBN_CONSENT_INSUFFICIENT: 'ask those that are named, then start again',
+  MCBN_CONSENT_ENDED: 'start again once enough participants agree',
+  MCBN_ATTESTER_FAILED: 'check --attester, and that this runs where the platform gives evidence',
   MCBN_CONNECTION_LOST: 'connect again; the peer or the network ended it midway',
 }
 

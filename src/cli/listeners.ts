@@ -2,16 +2,23 @@
 
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import type { DtlsSocket } from '../dtls/index.js'
-import type { TlsSocket } from '../tls/index.js'
+import type { DtlsServer, DtlsSocket } from '../dtls/index.js'
+import type { TlsServer, TlsSocket } from '../tls/index.js'
 import type { KeyLog, VersionRange } from './connection.js'
 import type { Diagnostics } from './diagnostics.js'
 import { atMost, factsOf, factsText, GOODBYE_MS } from './link.js'
 import type { Service } from './services.js'
 import { formatHostPort, type Target } from './url.js'
 
-export interface ListenOptions {
+/** What serving takes, whoever has the keys. */
+export interface ServeOptions {
   readonly target: Target
+  readonly keyLog: KeyLog | undefined
+  readonly service: Service
+  readonly diagnostics: Diagnostics
+}
+
+export interface ListenOptions extends ServeOptions {
   readonly psk: ReadonlyMap<string, Buffer>
   /** tls:// only. */
   readonly versions: VersionRange
@@ -22,9 +29,6 @@ export interface ListenOptions {
     readonly ALPNProtocols?: string[]
     readonly pskIdentityHint?: string
   }
-  readonly keyLog: KeyLog | undefined
-  readonly service: Service
-  readonly diagnostics: Diagnostics
 }
 
 export interface Listener {
@@ -38,9 +42,17 @@ export interface Listener {
 
 export async function listenTls(call: ListenOptions): Promise<Listener> {
   const { createServer } = await import('../tls/index.js')
-  const { target, psk, diagnostics, service } = call
+  const options = { psk: call.psk, ...call.versions, ...call.options }
+  return await serveTls(call, (onSocket) => createServer(options, onSocket))
+}
+
+/** @param create - makes the server, with the listener of `secureConnection`. */
+export async function serveTls(
+  { target, diagnostics, service, keyLog }: ServeOptions,
+  create: (onSocket: (socket: TlsSocket) => void) => TlsServer,
+): Promise<Listener> {
   const sockets = new Set<TlsSocket>()
-  const server = createServer({ psk, ...call.versions, ...call.options }, (socket) => {
+  const server = create((socket) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
     follow(socket, diagnostics)
@@ -49,7 +61,7 @@ export async function listenTls(call: ListenOptions): Promise<Listener> {
   server.on('tlsClientError', (error, socket) => {
     diagnostics.peerFailed(error, formatHostPort(socket.remoteAddress, socket.remotePort))
   })
-  if (call.keyLog !== undefined) server.on('keylog', call.keyLog.append)
+  if (keyLog !== undefined) server.on('keylog', keyLog.append)
   server.listen(target.port, target.host)
   await once(server, 'listening')
   // From here on one failed accept (no file descriptor left) must not end the others.
@@ -68,15 +80,23 @@ export async function listenTls(call: ListenOptions): Promise<Listener> {
 
 export async function listenDtls(call: ListenOptions): Promise<Listener> {
   const { createServer } = await import('../dtls/index.js')
-  const { target, psk, diagnostics, service } = call
-  const server = createServer({ psk, ...call.options }, (socket) => {
+  const options = { psk: call.psk, ...call.options }
+  return await serveDtls(call, (onSocket) => createServer(options, onSocket))
+}
+
+/** @param create - makes the server, with the listener of `secureConnection`. */
+export async function serveDtls(
+  { target, diagnostics, service, keyLog }: ServeOptions,
+  create: (onSocket: (socket: DtlsSocket) => void) => DtlsServer,
+): Promise<Listener> {
+  const server = create((socket) => {
     follow(socket, diagnostics)
     service.datagrams(socket)
   })
   server.on('clientError', (error, { address, port }) => {
     diagnostics.peerFailed(error, formatHostPort(address, port))
   })
-  if (call.keyLog !== undefined) server.on('keylog', call.keyLog.append)
+  if (keyLog !== undefined) server.on('keylog', keyLog.append)
   server.listen(target.port, target.host)
   await once(server, 'listening')
   server.on('error', (error) => diagnostics.peerFailed(error, 'socket'))

@@ -9,6 +9,7 @@ import { combineCommand } from './consent/combine.js'
 import { descriptorCommand } from './consent/descriptor.js'
 import { participantCommand } from './consent/participant.js'
 import { splitCommand } from './consent/split.js'
+import { workloadCommand } from './consent/workload.js'
 import { demoCommand } from './demo/command.js'
 import { deriveCommand } from './derive.js'
 import { EXIT, errorLine, exitCodeOf, type Finish, UsageError } from './exit.js'
@@ -40,6 +41,7 @@ const program = new Command('mcbn')
   .addCommand(ceremonyCommand(finish))
   .addCommand(descriptorCommand())
   .addCommand(participantCommand(finish))
+  .addCommand(workloadCommand(finish))
   .addCommand(splitCommand())
   .addCommand(combineCommand())
   .addCommand(demoCommand(finish))

@@ -176,7 +176,6 @@ export type {
   ProgressState,
   RetryOptions,
   WorkloadAudit,
-  WorkloadAuditEvent,
   WorkloadLease,
 } from './workload/index.js'
 export {

@@ -20,6 +20,10 @@ export const AUDIT_EVENTS = [
   'policy-replaced',
   'epoch-installed',
   'repaired',
+  // A workload's own.
+  'joined',
+  'blamed',
+  'ended',
 ] as const
 export type AuditEventType = (typeof AUDIT_EVENTS)[number]
 
@@ -43,6 +47,7 @@ const FIELDS = {
   decidedAt: 'integer',
   releaseId: 'text',
   tokenHash: 'text',
+  kcv: 'text',
   issuedAt: 'integer',
   expiresAt: 'integer',
   leaseSeconds: 'integer',

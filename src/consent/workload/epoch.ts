@@ -3,6 +3,7 @@
 
 import { McbnError } from '../../errors.js'
 import { rethrowLater } from '../../shield.js'
+import type { AuditEntry } from '../audit/events.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import type { NetworkProtocol } from '../descriptor/types.js'
 import { deriveNetworkKeys, type NetworkKeys } from '../shares/keys.js'
@@ -16,7 +17,7 @@ import { askForShare } from './round.js'
 import { timeLimit } from './sleep.js'
 import type { TrackedSockets } from './sockets.js'
 import type { Stopwatch } from './stopwatch.js'
-import type { EndReason, Progress, WorkloadAuditEvent, WorkloadLease } from './types.js'
+import type { EndReason, Progress, WorkloadLease } from './types.js'
 
 /** What an epoch tells its owner. */
 export interface EpochListener {
@@ -197,7 +198,7 @@ export class Epoch implements MemberHost {
         role,
         instance,
         attester,
-        urls: await urlsOf(label),
+        urls: await urlsOf(label, limit.signal),
         signal: limit.signal,
         onSent: () => this.#stopwatch.now().elapsed,
         onChallenge: () => this.onProgress({ label, state: 'attesting' }),
@@ -224,11 +225,8 @@ export class Epoch implements MemberHost {
     }
     if (lease === undefined) return undefined
     this.#missing.delete(label)
-    this.#audit('lease', {
-      participant: label,
-      releaseId: header.releaseId,
-      seconds: header.leaseSeconds,
-    })
+    const { releaseId, leaseSeconds } = header
+    this.#audit(lease.renewals > 0 ? 'renewed' : 'released', { label, releaseId, leaseSeconds })
     // Its date was far away when the timer was set.
     this.#look()
     if (this.#state === 'joining') this.#deriveIfEnough(label)
@@ -295,7 +293,7 @@ export class Epoch implements MemberHost {
     }
     this.#wipeShares()
     this.#state = 'live'
-    this.#audit('joined', { kcv: this.#keys.kcv, leases: this.#leases.count })
+    this.#audit('joined', { kcv: this.#keys.kcv })
     this.#settleJoin?.resolve()
   }
 
@@ -317,7 +315,7 @@ export class Epoch implements MemberHost {
     this.#leases.drop(label)
     this.#forgetShare(label)
     this.#missing.set(label, 'withdrawn')
-    this.#audit('withdrawn', { participant: label })
+    this.#audit('withdrawn', { label })
     this.#listener.onWithdrawn(label, this.number)
   }
 
@@ -325,7 +323,7 @@ export class Epoch implements MemberHost {
     if (this.#leases.get(label)) this.#missing.set(label, 'unrenewed')
     this.#leases.drop(label)
     this.#forgetShare(label)
-    this.#audit('blamed', { participant: label, code: error.code })
+    this.#audit('blamed', { label, code: error.code, reason: error.message })
     this.#listener.onBlamed(error, this.number)
   }
 
@@ -340,7 +338,7 @@ export class Epoch implements MemberHost {
     this.#state = 'ended'
     this.#reason = reason
     this.#release()
-    this.#audit('ended', { reason: reason.code, participants: reason.labels })
+    this.#audit('ended', { reason: reason.code, details: reason.labels })
     this.sockets.destroyAll(endedError(reason))
     this.#listener.onEnded(this, reason)
   }
@@ -377,12 +375,11 @@ export class Epoch implements MemberHost {
     return { label, remaining: this.remaining(lease), renewals }
   }
 
-  #audit(event: string, fields: Omit<WorkloadAuditEvent, 'type'>): void {
+  #audit(type: AuditEntry['type'], fields: Omit<AuditEntry, 'type'>): void {
     const { network } = this.verified.descriptor
     const { role, instance, audit } = this.#settings
     const about = { network, epoch: this.number, descriptorHash: this.verified.hashHex }
-    const line = { type: `workload-${event}`, ...about, role, instance, ...fields }
     // What is agreed goes on; that it is not written any more is the application's to know.
-    audit?.append(line).catch(rethrowLater)
+    audit?.append({ type, ...about, role, instance, ...fields }).catch(rethrowLater)
   }
 }

@@ -25,7 +25,6 @@ export type {
   Progress,
   ProgressState,
   WorkloadAudit,
-  WorkloadAuditEvent,
   WorkloadLease,
 } from './types.js'
 export { JOIN_DEFAULTS } from './types.js'

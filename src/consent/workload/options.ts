@@ -18,10 +18,12 @@ import { type VerifiedDescriptor, verifySignedDescriptor } from '../descriptor/s
 import { ROLES, type Role } from '../descriptor/types.js'
 import { RETRY_DEFAULTS, type RetryOptions } from './backoff.js'
 import { participantUrl } from './http.js'
+import { untilAborted } from './sleep.js'
 import {
   JOIN_DEFAULTS,
   type JoinOptions,
   type ParticipantAddresses,
+  type ParticipantResolver,
   type Progress,
   type WorkloadAudit,
 } from './types.js'
@@ -32,7 +34,7 @@ export interface JoinSettings {
   /** Base64url of 16 bytes. */
   readonly instance: string
   readonly attester: Attester
-  readonly urlsOf: (label: string) => Promise<readonly URL[]>
+  readonly urlsOf: (label: string, signal: AbortSignal) => Promise<readonly URL[]>
   readonly requestTimeout: number
   readonly deadline: number
   readonly retry: Required<RetryOptions>
@@ -119,11 +121,10 @@ function retryOption(retry: RetryOptions | undefined): Required<RetryOptions> {
 function addressesOf(
   addresses: ParticipantAddresses,
   { descriptor }: VerifiedDescriptor,
-): (label: string) => Promise<readonly URL[]> {
+): (label: string, signal: AbortSignal) => Promise<readonly URL[]> {
   if (typeof addresses === 'function') {
-    return async (label) => {
-      const found = await addresses(label)
-      return found.map((url) => participantUrl(url, label))
+    return async (label, signal) => {
+      return (await found(addresses, label, signal)).map((url) => participantUrl(url, label))
     }
   }
   objectOption('participants', addresses)
@@ -146,4 +147,18 @@ function addressesOf(
     )
   }
   return async (label) => urls.get(label) ?? []
+}
+
+async function found(
+  resolver: ParticipantResolver,
+  label: string,
+  signal: AbortSignal,
+): Promise<readonly (string | URL)[]> {
+  try {
+    return await untilAborted(resolver(label, { signal }), signal)
+  } catch (cause) {
+    if (cause instanceof McbnError) throw cause
+    const message = `${label}: expected addresses from the resolver, got an error`
+    throw new McbnError('MCBN_DISCOVERY_FAILED', message, { cause })
+  }
 }

@@ -17,6 +17,7 @@ import { verifyRefusal, verifyRelease } from '../release/sign.js'
 import { checkReleasedShare } from '../shares/check.js'
 import { InvalidShareError } from '../shares/problem.js'
 import { type Answer, postJson } from './http.js'
+import { untilAborted } from './sleep.js'
 
 export interface RoundCall {
   readonly verified: VerifiedDescriptor
@@ -140,16 +141,6 @@ async function evidenceFor(
       },
     )
   }
-}
-
-/** An attester that does not look at its signal must not hold up the round. */
-function untilAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(new Error('it took too long'))
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
 }
 
 /** From here on the participant is to blame: it signed this for our challenge, key and evidence. */

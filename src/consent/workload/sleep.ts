@@ -17,28 +17,33 @@ export function sleep(clock: Clock, milliseconds: number, signal: AbortSignal): 
   })
 }
 
+/** For promises of others, who may not look at their signal: rejects as soon as it aborts. */
+export function untilAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(new Error('it took too long'))
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}
+
 /**
  * A signal that aborts with another one, or when time is over.
  *
- * @returns the signal, whether it was time that ended it, and what frees both.
+ * @returns the signal, and what frees it.
  */
 export function timeLimit(
   clock: Clock,
   milliseconds: number,
   outer: AbortSignal,
-): { readonly signal: AbortSignal; readonly expired: () => boolean; readonly free: () => void } {
+): { readonly signal: AbortSignal; readonly free: () => void } {
   const controller = new AbortController()
-  let late = false
   const abort = (): void => controller.abort()
-  const cancel = clock.after(Math.min(milliseconds, LONGEST), () => {
-    late = true
-    abort()
-  })
+  const cancel = clock.after(Math.min(milliseconds, LONGEST), abort)
   if (outer.aborted) abort()
   else outer.addEventListener('abort', abort, { once: true })
   return {
     signal: controller.signal,
-    expired: () => late,
     free: () => {
       cancel()
       outer.removeEventListener('abort', abort)

@@ -2,27 +2,28 @@
 
 import type { McbnError } from '../../errors.js'
 import type { Attester } from '../attestation/types.js'
+import type { AuditEntry } from '../audit/events.js'
 import type { Clock } from '../clock.js'
 import type { Role, SignedDescriptor } from '../descriptor/types.js'
 import type { RefusalCode } from '../release/messages.js'
 import type { RetryOptions } from './backoff.js'
 
-/** Finds the addresses of a participant, as URLs; asked again for each attempt. */
-export type ParticipantResolver = (label: string) => Promise<readonly (string | URL)[]>
+/**
+ * Finds the addresses of a participant, as URLs in the order to be tried; asked again for each attempt.
+ * `resolveParticipants` of mcbn/discovery makes one.
+ */
+export type ParticipantResolver = (
+  label: string,
+  options?: { readonly signal?: AbortSignal },
+) => Promise<readonly (string | URL)[]>
 
 /** Where participants are: a URL for each label, or a function that finds them. */
 export type ParticipantAddresses = Readonly<Record<string, string | URL>> | ParticipantResolver
 
-/** Where the workload writes what it did: an append-only log. Never a secret, never a token. */
+/** Where the workload writes what it did. An `AuditLog` is one. */
 export interface WorkloadAudit {
-  append(event: WorkloadAuditEvent): Promise<unknown>
-}
-
-/** One line of the audit. */
-export interface WorkloadAuditEvent {
-  /** `workload-lease`, `workload-joined`, `workload-withdrawn`, `workload-blamed` or `workload-ended`. */
-  readonly type: string
-  readonly [field: string]: string | number | boolean | readonly string[] | undefined
+  /** Never given a secret or a token. Whoever keeps it waits for the promise; consent does not. */
+  append(entry: AuditEntry): Promise<unknown>
 }
 
 /** How participants are asked: the same for joining and for renewing. */

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util'
 import { describe, expect, it } from 'vitest'
+import { AuditLog } from '../../../src/consent/audit.js'
 import type { InsufficientConsentError, Progress } from '../../../src/consent/workload/index.js'
 import { join } from '../../../src/consent/workload/index.js'
 import { freeTcpPort } from '../../support/ports.js'
@@ -100,6 +101,32 @@ describe('consent/join', () => {
     expect(network.leases).toHaveLength(3)
   })
 
+  it('takes a resolver that throws, hangs or finds nothing as a participant that is silent', async () => {
+    const rig = await consentRig()
+    const codes: string[] = []
+    let asked = 0
+    const network = await rig.join('client', {
+      requestTimeout: 2_000,
+      participants: (label) => {
+        if (label !== 'bob') return Promise.resolve([`${rig.urls[label]}`])
+        asked += 1
+        if (asked === 1) return Promise.reject(new Error('no such service'))
+        if (asked === 2) return Promise.resolve([])
+        if (asked === 3) return new Promise(() => {})
+        return Promise.resolve([`${rig.urls['bob']}`])
+      },
+      onProgress: ({ label, state, code }) => {
+        if (label === 'bob' && state === 'silent') codes.push(`${code}`)
+      },
+    })
+    expect(network.leases).toHaveLength(3)
+    expect(codes).toEqual([
+      'MCBN_DISCOVERY_FAILED',
+      'MCBN_DISCOVERY_FAILED',
+      'MCBN_DISCOVERY_FAILED',
+    ])
+  })
+
   it('waits for a person, and joins once that person agrees', async () => {
     const rig = await consentRig({ rulesOf: { carol: { approval: 'manual' } } })
     const steps: Progress[] = []
@@ -197,17 +224,19 @@ describe('consent/join', () => {
 
   it('shows no key in inspect or JSON, and writes none to the audit', async () => {
     const rig = await consentRig()
-    const lines: object[] = []
-    const audit = { append: async (line: object) => void lines.push(line) }
+    const audit = AuditLog.inMemory()
     const network = await rig.join('server', { audit })
     await network.close()
-    expect(lines.map((line) => (line as { type: string }).type)).toEqual([
-      'workload-lease',
-      'workload-lease',
-      'workload-lease',
-      'workload-joined',
-      'workload-ended',
+    const lines = [...audit.recent()].sort((a, b) => a.seq - b.seq)
+    expect(lines.map(({ event }) => event)).toEqual([
+      'released',
+      'released',
+      'released',
+      'joined',
+      'ended',
     ])
+    expect(lines[3]).toMatchObject({ kcv: network.kcv, role: 'server', epoch: 1 })
+    await audit.verify()
     const shown = `${inspect(network, { depth: 12, showHidden: true })}${JSON.stringify(network)}${JSON.stringify(lines)}`
     for (const share of rig.network.shares.values()) {
       expect(shown).not.toContain(share.toString('hex'))

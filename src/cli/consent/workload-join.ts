@@ -1,0 +1,235 @@
+// From the command line to a joined network: the options that both workloads share, and what is told
+// meanwhile.
+
+import { type Command, Option } from 'commander'
+import type {
+  Attester,
+  InsufficientConsentError,
+  JoinOptions,
+  Network,
+  Progress,
+  Role,
+} from '../../consent/index.js'
+import type { Diagnostics } from '../diagnostics.js'
+import { UsageError } from '../exit.js'
+import { readInput } from './files.js'
+
+/** As commander hands them over. */
+export interface WorkloadFlags {
+  readonly descriptor: string
+  readonly descriptorHash?: string
+  readonly participant: readonly (readonly [label: string, url: string])[]
+  readonly attester: AttesterFlag
+  readonly tokenType?: 'OIDC' | 'PKI'
+  readonly deadline: number
+  readonly audit?: string
+  readonly json?: boolean
+  readonly verbose?: boolean
+}
+
+interface AttesterFlag {
+  readonly kind: 'launcher' | 'local'
+  readonly socketPath: string | undefined
+}
+
+/** What the attestation measures, and participants require of every workload. */
+const DESCRIPTOR_HASH_VARIABLE = 'MCBN_DESCRIPTOR_HASH'
+/** Most bytes of a descriptor's file. */
+const MOST_DESCRIPTOR_BYTES = 256 * 1024
+/** Seconds that people may need to say yes. */
+const DEADLINE_SECONDS = 60
+const LONGEST_SECONDS = 2_147_483
+
+export function addWorkloadOptions(command: Command): Command {
+  return command
+    .requiredOption('--descriptor <file>', 'the descriptor with all signatures; - is stdin')
+    .option(
+      '--descriptor-hash <hex>',
+      `the pinned hash of the descriptor (default: $${DESCRIPTOR_HASH_VARIABLE})`,
+    )
+    .addOption(
+      new Option('--participant <label=url>', 'where a participant is; one for each')
+        .argParser((text: string, before: WorkloadFlags['participant'] = []) => [
+          ...before,
+          parseParticipant(text),
+        ])
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option(
+        '--attester <kind>',
+        'launcher[:socket] of Confidential Space, or local:socket for a stand-in',
+      )
+        .argParser(parseAttester)
+        .default({ kind: 'launcher', socketPath: undefined }, 'launcher'),
+    )
+    .addOption(
+      new Option(
+        '--token-type <type>',
+        "how the launcher signs; default: the launcher's own",
+      ).choices(['OIDC', 'PKI']),
+    )
+    .addOption(
+      new Option('--deadline <seconds>', 'how long to go on asking for consent')
+        .argParser(parseSeconds)
+        .default(DEADLINE_SECONDS),
+    )
+    .option('--audit <file>', 'write what happens to an audit')
+    .option('--json', 'tell events as JSON, one object a line')
+    .option('--verbose', 'tell each step, one line each on stderr')
+}
+
+/** A network, and what has to be closed with it. */
+export interface Joined {
+  readonly network: Network
+  close(): Promise<void>
+}
+
+/**
+ * Joins as the flags say, telling each step.
+ *
+ * @throws {UsageError}; what `join` of mcbn/consent throws.
+ */
+export async function joinNetwork(
+  role: Role,
+  flags: WorkloadFlags,
+  diagnostics: Diagnostics,
+  signal: AbortSignal,
+): Promise<Joined> {
+  const consent = await import('../../consent/index.js')
+  const descriptor = await readInput(flags.descriptor, '--descriptor', MOST_DESCRIPTOR_BYTES)
+  const audit = flags.audit === undefined ? undefined : await openAudit(flags.audit)
+  const options: JoinOptions = {
+    descriptor,
+    descriptorHash: hashOf(flags),
+    role,
+    attester: attesterOf(flags, consent.createLauncherAttester),
+    participants: participantsOf(flags),
+    deadline: flags.deadline * 1_000,
+    signal,
+    onProgress: (progress) => tellProgress(progress, diagnostics),
+    ...(audit !== undefined && { audit }),
+  }
+  try {
+    const network = await consent.join(options)
+    tellJoined(network, diagnostics)
+    return {
+      network,
+      async close() {
+        await network.close()
+        await audit?.close()
+      },
+    }
+  } catch (error) {
+    await audit?.close()
+    if (error instanceof consent.InsufficientConsentError) tellInsufficient(error, diagnostics)
+    throw error
+  }
+}
+
+async function openAudit(path: string) {
+  const { AuditLog } = await import('../../consent/audit.js')
+  return await AuditLog.open(path)
+}
+
+function hashOf({ descriptorHash = process.env[DESCRIPTOR_HASH_VARIABLE] }: WorkloadFlags): string {
+  if (descriptorHash !== undefined && /^[0-9a-f]{64}$/.test(descriptorHash)) return descriptorHash
+  throw new UsageError(
+    `--descriptor-hash: expected 64 lower-case hex digits, here or in $${DESCRIPTOR_HASH_VARIABLE}`,
+  )
+}
+
+function participantsOf({ participant }: WorkloadFlags): Record<string, string> {
+  const labels = participant.map(([label]) => label)
+  const twice = labels.find((label, at) => labels.indexOf(label) !== at)
+  if (twice !== undefined) throw new UsageError(`--participant: ${twice} is given twice`)
+  return Object.fromEntries(participant)
+}
+
+function attesterOf(
+  { attester, tokenType }: WorkloadFlags,
+  create: typeof import('../../consent/index.js').createLauncherAttester,
+): Attester {
+  const { kind, socketPath } = attester
+  return create({
+    ...(socketPath !== undefined && { socketPath }),
+    ...(tokenType !== undefined && { tokenType }),
+    ...(kind === 'local' && { kind }),
+  })
+}
+
+function tellProgress(progress: Progress, diagnostics: Diagnostics): void {
+  const { label, epoch, state, code, message, retryIn, leaseFor } = progress
+  const seconds = (milliseconds: number) => Math.max(1, Math.round(milliseconds / 1_000))
+  const again = retryIn === undefined ? '' : `; asking again in ${seconds(retryIn)} s`
+  const why = code === undefined ? '' : ` (${code})`
+  const sentence = {
+    asking: `asking ${label}`,
+    attesting: `${label} wants evidence`,
+    released: `${label} released its share, for ${seconds(leaseFor ?? 0)} s`,
+    refused: `${label} refused${why}${again}`,
+    silent: `${label} gave no answer${why}${again}`,
+    blamed: `${label} sent a bad share${why}`,
+  }[state]
+  diagnostics.event('progress', sentence, {
+    label,
+    epoch,
+    state,
+    code,
+    message,
+    ...(retryIn !== undefined && { retryIn: Math.round(retryIn) }),
+    ...(leaseFor !== undefined && { leaseFor: Math.round(leaseFor) }),
+  })
+}
+
+function tellJoined(network: Network, diagnostics: Diagnostics): void {
+  const { name, epoch, role, kcv, identity, leases } = network
+  diagnostics.event(
+    'joined',
+    `joined "${name}", epoch ${epoch}, as ${role}; key check value ${kcv}`,
+    {
+      network: name,
+      epoch,
+      role,
+      kcv,
+      identity,
+      leases: leases.length,
+    },
+  )
+  network.on('withdrawn', (label) => {
+    diagnostics.event('withdrawn', `${label} has withdrawn`, { label })
+  })
+}
+
+/** For machines: whom to ask. People read it in the error. */
+function tellInsufficient(error: InsufficientConsentError, diagnostics: Diagnostics): void {
+  if (!diagnostics.json) return
+  const { need, have, refused, silent, blamed } = error
+  diagnostics.event('insufficient', error.message, {
+    need,
+    have,
+    refused: refused.map(({ label, code }) => `${label}:${code}`).join(','),
+    silent: silent.join(','),
+    blamed: blamed.join(','),
+  })
+}
+
+function parseParticipant(text: string): readonly [string, string] {
+  const at = text.indexOf('=')
+  if (at > 0 && URL.canParse(text.slice(at + 1))) return [text.slice(0, at), text.slice(at + 1)]
+  throw new UsageError('--participant: expected <label>=<url>, e.g. alice=http://10.0.0.2:7001')
+}
+
+function parseAttester(text: string): AttesterFlag {
+  const [, kind, socketPath] = /^(launcher|local)(?::(.+))?$/.exec(text) ?? []
+  if (kind === 'launcher' || (kind === 'local' && socketPath !== undefined)) {
+    return { kind, socketPath }
+  }
+  throw new UsageError('--attester: expected launcher, launcher:<socket> or local:<socket>')
+}
+
+function parseSeconds(text: string): number {
+  const value = /^\d{1,7}$/.test(text) ? Number(text) : 0
+  if (value >= 1 && value <= LONGEST_SECONDS) return value
+  throw new UsageError(`--deadline: expected seconds from 1 to ${LONGEST_SECONDS}`)
+}
