@@ -7,6 +7,7 @@
 
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { consentMeasurements } from './consent.js'
 import { echoMeasurements } from './dtls-echo.js'
 import { handshakeMeasurements } from './dtls-handshakes.js'
 import { idleMeasurements } from './dtls-idle.js'
@@ -47,6 +48,7 @@ const measurements = [
   ...echoMeasurements(anchors),
   ...handshakeMeasurements(anchors),
   ...idleMeasurements(anchors),
+  ...consentMeasurements(),
 ].filter(({ name }) => selected(name))
 
 if (values.list) {

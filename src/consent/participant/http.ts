@@ -131,16 +131,11 @@ export function participantApp(
   app.use('/v1/*', rateLimit(requestsPerSecond, busy))
   app.use(rateLimit(requestsPerSecond, busy, (path) => path.startsWith('/v1/')))
 
-  const limited = bodyLimit({
-    maxSize: MESSAGE_MAX_BYTES,
-    onError: (context) =>
-      answer(context, 413, 'too-large', `expected at most ${MESSAGE_MAX_BYTES} bytes`),
-  })
   const message = (
     handle: (message: unknown, source: string) => object | Promise<object>,
   ): [MiddlewareHandler, MiddlewareHandler, (context: Context) => Promise<Response>] => [
     jsonOnly,
-    limited,
+    smallOnly,
     async (context) => {
       try {
         const body = readMessage(new Uint8Array(await context.req.arrayBuffer()))
@@ -207,6 +202,17 @@ const jsonOnly: MiddlewareHandler = async (context, next) => {
   const type = context.req.header('content-type') ?? ''
   if (/^application\/json\s*(;\s*charset=utf-8\s*)?$/i.test(type)) return await next()
   return answer(context, 415, 'media-type', 'expected Content-Type: application/json')
+}
+
+const tooLarge = (context: Context): Response =>
+  answer(context, 413, 'too-large', `expected at most ${MESSAGE_MAX_BYTES} bytes`)
+const counted = bodyLimit({ maxSize: MESSAGE_MAX_BYTES, onError: tooLarge })
+
+/** Node's parser holds a sender to the length it has told; only a body without one has to be counted. */
+const smallOnly: MiddlewareHandler = async (context, next) => {
+  const length = context.req.header('content-length')
+  if (length === undefined) return await counted(context, next)
+  return Number(length) > MESSAGE_MAX_BYTES ? tooLarge(context) : await next()
 }
 
 function rateLimit(

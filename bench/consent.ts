@@ -1,0 +1,158 @@
+// What one participant can do: shares released with real RSA verification, challenges given, memory held
+// while somebody floods it.
+
+import { createLocalVerifier } from '../src/consent/attestation/local/verifier.js'
+import { audience, releaseNonce } from '../src/consent/release/nonce.js'
+import { type Child, script } from './lib/child.js'
+import { AT_ONCE, Poster, type PreparedEvidence, Stage, timed } from './lib/consent-rounds.js'
+import type { Measurement, Sample } from './lib/measurement.js'
+
+/** Fewer than a participant's table holds; prepared anew until the time is over. */
+const BATCH = 800
+/** Not counted: what is compiled at first use. */
+const WARM = 100
+const FLOOD = 10_000
+
+let made: Promise<Stage> | undefined
+/** One for all turns: keys, folder and issuer cost nothing that is measured. */
+function stage(): Promise<Stage> {
+  made ??= Stage.make().then((fresh) => {
+    process.once('exit', () => fresh[Symbol.dispose]())
+    return fresh
+  })
+  return made
+}
+
+async function participant(audit: 'disk' | 'none'): Promise<Child> {
+  const { folder, keyFile } = await stage()
+  return script('consent-peer.ts', folder, keyFile, audit)
+}
+
+async function prepared(poster: Poster, count: number): Promise<PreparedEvidence[]> {
+  const platform = await stage()
+  const batch: PreparedEvidence[] = []
+  await timed(Array.from({ length: count }), async () => {
+    const request = await platform.request()
+    const { c } = await poster.post('/v1/request', request)
+    const token = await platform.token(request, String(c))
+    batch.push({ c: String(c), evidence: { kind: 'local', token } })
+  })
+  return batch
+}
+
+/** Evidence over HTTP, each answered by a sealed and signed share. */
+async function releases(audit: 'disk' | 'none', seconds: number): Promise<Sample> {
+  await using serving = await participant(audit)
+  using poster = new Poster(await serving.value('port'))
+  const show = async (evidence: PreparedEvidence): Promise<void> => {
+    const answer = await poster.post('/v1/evidence', evidence)
+    if (answer['ciphertext'] === undefined) throw new Error(`no release: ${answer['code']}`)
+  }
+  await timed(await prepared(poster, WARM), show)
+  let spent = 0
+  let cpu = 0
+  let count = 0
+  while (spent < seconds) {
+    const batch = await prepared(poster, BATCH)
+    const before = serving.cpuSeconds
+    spent += await timed(batch, show)
+    cpu += serving.cpuSeconds - before
+    count += batch.length
+  }
+  return { value: count / spent, costs: { participant: (cpu / count) * 1e6 } }
+}
+
+/** The verifier alone, in this process, no HTTP: what RSA, the parsing and the checks of a token take. */
+async function verifications(seconds: number): Promise<Sample> {
+  const platform = await stage()
+  const { issuer, jwks } = platform.issuer
+  const verifier = createLocalVerifier({ issuers: [{ issuer, jwks: jwks() }] })
+  const c = Buffer.alloc(32, 1)
+  const request = await platform.request()
+  const token = await platform.token(request, c.toString('base64url'))
+  const { role, r, suite, pk } = request
+  const nonce = releaseNonce({
+    dh: platform.descriptor.hash,
+    role,
+    label: 'alice',
+    c,
+    r,
+    suite,
+    pk,
+  })
+  const expected = { audience: audience('bench', 'alice'), nonce, now: Date.now() }
+  const verify = () => verifier.verify({ kind: 'local', token }, expected)
+  await timed(Array.from({ length: WARM }), verify)
+  const before = process.cpuUsage()
+  let spent = 0
+  let count = 0
+  while (spent < seconds) {
+    spent += await timed(Array.from({ length: BATCH }), verify)
+    count += BATCH
+  }
+  const { user, system } = process.cpuUsage(before)
+  return { value: count / spent, costs: { verifier: (user + system) / count } }
+}
+
+async function challenges(seconds: number): Promise<Sample> {
+  await using serving = await participant('disk')
+  using poster = new Poster(await serving.value('port'))
+  const request = await (await stage()).request()
+  const ask = () => poster.post('/v1/request', request)
+  await timed(Array.from({ length: WARM }), ask)
+  const before = serving.cpuSeconds
+  let spent = 0
+  let count = 0
+  while (spent < seconds) {
+    spent += await timed(Array.from({ length: BATCH }), ask)
+    count += BATCH
+  }
+  const costs = { participant: ((serving.cpuSeconds - before) / count) * 1e6 }
+  return { value: count / spent, costs }
+}
+
+/** Resident memory that ten thousand requests without evidence leave behind, over HTTP. */
+async function flood(): Promise<Sample> {
+  await using serving = await participant('disk')
+  using poster = new Poster(await serving.value('port'))
+  const request = await (await stage()).request()
+  const ask = () => poster.post('/v1/request', request)
+  await timed(Array.from({ length: FLOOD }), ask)
+  const before = serving.residentBytes
+  await timed(Array.from({ length: FLOOD }), ask)
+  return { value: (serving.residentBytes - before) / 1024 }
+}
+
+export function consentMeasurements(): Measurement[] {
+  const common = { bars: [], skipped: [] }
+  return [
+    {
+      ...common,
+      name: 'consent-release',
+      title: `shares released over HTTP, RSA-2048 evidence, ${AT_ONCE} at a time`,
+      unit: '/s',
+      better: 'higher',
+      subjects: [
+        { name: 'mcbn', run: (seconds) => releases('disk', seconds) },
+        { name: 'mcbn, no audit', run: (seconds) => releases('none', seconds) },
+        { name: 'its verifier alone', run: verifications },
+      ],
+    },
+    {
+      ...common,
+      name: 'consent-challenge',
+      title: `challenges given over HTTP, or busy, ${AT_ONCE} at a time`,
+      unit: '/s',
+      better: 'higher',
+      subjects: [{ name: 'mcbn', run: challenges }],
+    },
+    {
+      ...common,
+      name: 'consent-flood',
+      title: `memory that ${FLOOD} bogus requests over HTTP leave in a participant that has had as many`,
+      unit: 'KB',
+      better: 'lower',
+      subjects: [{ name: 'mcbn', run: flood }],
+    },
+  ]
+}
