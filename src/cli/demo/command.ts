@@ -3,49 +3,68 @@
 import { Command } from 'commander'
 import { EXIT, type Finish, oneLine } from '../exit.js'
 import { onStopSignal, signalExitCode } from '../signals.js'
-import { JsonReporter, TextReporter } from './report.js'
+import { runLive } from './live.js'
+import { type DemoReporter, JsonReporter, TextReporter } from './report.js'
+import { Stage } from './stage.js'
 import { runSteps } from './steps.js'
-import { STORY, Story } from './story.js'
+import { STORY } from './story.js'
 
 interface DemoFlags {
   readonly json?: boolean
+  readonly web?: boolean
 }
 
 export function demoCommand(finish: Finish): Command {
   return new Command('demo')
-    .description('show on this machine how shares become keys and keys become connections')
+    .description('show on this machine how consent becomes a connection, and how it ends')
     .option('--json', 'one JSON object a step, and one for the whole')
+    .option('--web', "then leave all running, with the participants' pages open to look at")
     .addHelpText('after', HELP)
-    .action(async ({ json }: DemoFlags) => {
-      const code = await demo(json === true, finish)
-      finish(code)
+    .action(async ({ json = false, web = false }: DemoFlags) => {
+      finish(await demo(json ? new JsonReporter() : new TextReporter(), web, finish))
     })
 }
 
 const HELP = `
-Shares of Alice, Bob and Carol are made, a server process and a client process derive their keys from
-them, and connect over TLS 1.3 and DTLS 1.2. Then it is tried without Carol's share and with a wrong
-one. Everything stays on 127.0.0.1 and is gone at the end; nothing is written to disk.
+Alice, Bob and Carol hold shares; a server and a client may connect only when enough of them agree. Each
+is a process of its own, and every byte between them goes through Frank, the operator, who records,
+alters and replays. Shares and keys never leave the process that has them. Tokens are real, signed by a
+stand-in for the hardware vendor: nothing here measures anything.
 
-Ends with 0 only if every step held, else with 1.`
+Everything stays on 127.0.0.1. Files are in a temporary folder, gone at the end. It takes half a minute.
 
-async function demo(json: boolean, finish: Finish): Promise<number> {
-  const reporter = json ? new JsonReporter() : new TextReporter()
-  const story = new Story()
+Ends with 0 only if every step held, else with 1. With --web: runs until Ctrl-C.`
+
+async function demo(reporter: DemoReporter, web: boolean, finish: Finish): Promise<number> {
+  const stage = new Stage()
   // Whatever ends this process, its children see the channel close and end too; this is the fast way.
-  process.once('exit', () => story.stop())
-  onStopSignal((signal) => {
+  process.once('exit', () => stage.stopNow())
+  onStopSignal(async (signal) => {
     reporter.stop()
-    story.stop()
-    finish(signalExitCode(signal))
+    await stage.stop()
+    finish(web && signal === 'SIGINT' && reporter.open ? EXIT.ok : signalExitCode(signal))
   })
   const began = performance.now()
-  const results = await runSteps(STORY, story, reporter)
-  story.stop()
-  reporter.summary(results, Math.round(performance.now() - began))
+  const results = await runSteps(STORY, stage, reporter)
   const failed = results.find(({ outcome }) => outcome === 'failed')
-  if (failed === undefined) return EXIT.ok
-  const { step, name, detail } = failed
-  process.stderr.write(`mcbn: demo: step ${step} (${name}) failed: ${oneLine(detail)}\n`)
-  return EXIT.failure
+  if (failed !== undefined || !web) await stage.stop()
+  reporter.summary(results, Math.round(performance.now() - began))
+  if (failed !== undefined) {
+    const { step, name, detail } = failed
+    process.stderr.write(`mcbn: demo: step ${step} (${name}) failed: ${oneLine(detail)}\n`)
+    return EXIT.failure
+  }
+  return web ? await show(stage, reporter) : EXIT.ok
+}
+
+/** Runs until a signal, or until something breaks. */
+async function show(stage: Stage, reporter: DemoReporter): Promise<number> {
+  try {
+    return await runLive(stage, reporter)
+  } catch (error) {
+    await stage.stop()
+    const why = error instanceof Error ? error.message : String(error)
+    process.stderr.write(`mcbn: demo: ${oneLine(why)}\n`)
+    return EXIT.failure
+  }
 }

@@ -5,24 +5,34 @@ import picocolors from 'picocolors'
 import createSpinner, { type Spinner } from 'yocto-spinner'
 import { wantsColor } from '../diagnostics.js'
 import { oneLine } from '../exit.js'
+import { nameOf } from './cast.js'
+import type { LiveReporter } from './live.js'
 import type { StepReporter, StepResult } from './steps.js'
 
-export interface DemoReporter extends StepReporter {
+export interface DemoReporter extends StepReporter, LiveReporter {
+  /** Whether the pages have been shown: from then on, to be interrupted is the usual end. */
+  readonly open: boolean
   /** Said once, after the last step. */
   summary(results: readonly StepResult[], milliseconds: number): void
   /** Leaves the terminal as it was found, at any time. */
   stop(): void
 }
 
+const OPEN_TO_TRY = `A new epoch, 3 of 3, and nobody has agreed yet. Open the three pages (each link signs in once), approve
+server and client on each, and see here that they connect; refuse one of them or withdraw, and see the
+connections close at the next renewal. Ctrl-C ends everything.`
+
 const MARK = { held: '✔', failed: '✖', skipped: '-' } as const
 
 /** One object a step, and one for the whole. */
 export class JsonReporter implements DemoReporter {
+  open = false
+
   begins(): void {
     // A machine reads results.
   }
 
-  ended({ error, ...result }: StepResult): void {
+  ended({ error, also: _, ...result }: StepResult): void {
     const code = codeOf(error)
     print({ ...result, ...(code !== undefined && { code }) })
   }
@@ -39,6 +49,15 @@ export class JsonReporter implements DemoReporter {
     })
   }
 
+  pages(links: Readonly<Record<string, string>>): void {
+    this.open = true
+    print({ name: 'web', pages: links })
+  }
+
+  says(line: string): void {
+    print({ name: 'web', says: line })
+  }
+
   stop(): void {
     // Nothing is pending.
   }
@@ -46,6 +65,7 @@ export class JsonReporter implements DemoReporter {
 
 /** For people. */
 export class TextReporter implements DemoReporter {
+  open = false
   readonly #terminal = process.stdout.isTTY === true && process.env['TERM'] !== 'dumb'
   readonly #colors = picocolors.createColors(wantsColor(process.stdout))
   #spinner: Spinner | undefined
@@ -56,13 +76,12 @@ export class TextReporter implements DemoReporter {
     this.#spinner = createSpinner({ text: `${step}. ${title}`, stream: process.stdout }).start()
   }
 
-  ended({ step, title, outcome, milliseconds, detail }: StepResult): void {
+  ended({ step, title, outcome, milliseconds, detail, also = [] }: StepResult): void {
     this.stop()
     const { bold, dim } = this.#colors
     const time = outcome === 'skipped' ? '' : dim(` (${milliseconds} ms)`)
-    process.stdout.write(
-      `${this.#mark(outcome)} ${step}. ${bold(title)}${time}\n     ${oneLine(detail)}\n`,
-    )
+    const lines = [detail, ...also].map((line) => `     ${oneLine(line)}\n`)
+    process.stdout.write(`${this.#mark(outcome)} ${step}. ${bold(title)}${time}\n${lines.join('')}`)
   }
 
   summary(results: readonly StepResult[], milliseconds: number): void {
@@ -84,6 +103,18 @@ export class TextReporter implements DemoReporter {
         ? green(`Every step held (${held} of ${held}, ${seconds} s).`)
         : red(`${held} of ${results.length} steps held (${seconds} s).`)
     process.stdout.write(`\n${table.toString()}\n${verdict}\n`)
+  }
+
+  pages(links: Readonly<Record<string, string>>): void {
+    this.open = true
+    const { bold } = this.#colors
+    const lines = Object.entries(links).map(([label, link]) => `  ${bold(nameOf(label))}: ${link}`)
+    process.stdout.write(`\n${OPEN_TO_TRY}\n\n${lines.join('\n')}\n\n`)
+  }
+
+  says(line: string): void {
+    const time = new Date().toTimeString().slice(0, 8)
+    process.stdout.write(`${time}  ${oneLine(line)}\n`)
   }
 
   stop(): void {

@@ -4,6 +4,8 @@
 export interface Finding {
   /** One line for people. Never a secret. */
   readonly detail: string
+  /** More for people, a line each. */
+  readonly also?: readonly string[]
   /** The same for machines. */
   readonly facts?: Readonly<Record<string, string | number | boolean>>
 }
@@ -24,6 +26,7 @@ export interface StepResult {
   readonly outcome: 'held' | 'failed' | 'skipped'
   readonly milliseconds: number
   readonly detail: string
+  readonly also?: Finding['also']
   readonly facts?: Finding['facts']
   readonly error?: unknown
 }
@@ -40,7 +43,7 @@ export class StepFailed extends Error {
 }
 
 /** Longest time for one step, in milliseconds: far above what any needs, below anybody's patience. */
-export const STEP_LIMIT_MS = 15_000
+export const STEP_LIMIT_MS = 30_000
 
 /**
  * Runs steps in order. After one that failed, the others are skipped: they build on it.
@@ -97,7 +100,7 @@ async function withinLimit<Context>(
   }
 }
 
-/** Milliseconds with one digit after the point: an in-process step takes less than one. */
+/** Milliseconds with one digit after the point. */
 function since(began: number): number {
   return Math.round((performance.now() - began) * 10) / 10
 }

@@ -1,0 +1,60 @@
+// The far end of the IPC channel: a process of the demonstration answers calls until it is told to end, or
+// the demonstration is gone.
+
+import { McbnError } from '../../errors.js'
+import type { AnswerMessage, Call, CallMessage } from './calls.js'
+
+/** Calls with their fields. */
+export type CallTypes<Calls> = { readonly [Name in keyof Calls]: Call<object, object> }
+
+/** One function a call. */
+export type Handlers<Calls extends CallTypes<Calls>> = {
+  readonly [Name in keyof Calls]: (
+    request: Calls[Name]['request'],
+  ) => Promise<Calls[Name]['answer']> | Calls[Name]['answer']
+}
+
+/**
+ * Answers for the rest of the process's life.
+ *
+ * @param onGone - called when the demonstration has ended without ending this process; then it ends.
+ */
+export function answerCalls<Calls extends CallTypes<Calls>>(
+  handlers: Handlers<Calls>,
+  onGone: () => void = () => undefined,
+): void {
+  const end = (): never => {
+    onGone()
+    process.exit(0)
+  }
+  process.on('message', async (message: CallMessage) => {
+    const answer = await answerTo(handlers, message)
+    if (process.connected) process.send?.(answer)
+  })
+  // A terminal sends its Ctrl-C to all of us; the demonstration decides when we end.
+  process.on('SIGINT', () => undefined)
+  // Without the demonstration there is nothing to do: no orphan keeps a key or a port.
+  process.on('disconnect', end)
+  if (!process.connected) end()
+}
+
+async function answerTo<Calls extends CallTypes<Calls>>(
+  handlers: Handlers<Calls>,
+  { number, call, request }: CallMessage,
+): Promise<AnswerMessage> {
+  try {
+    return { number, answer: await handlers[call as keyof Calls](request) }
+  } catch (error) {
+    if (!(error instanceof McbnError)) console.error(error)
+    const message = error instanceof Error ? error.message : String(error)
+    const fields = error instanceof McbnError ? error.toJSON() : undefined
+    return {
+      number,
+      failure: {
+        code: fields?.code,
+        message,
+        ...(fields !== undefined && { fields }),
+      },
+    }
+  }
+}
