@@ -1,10 +1,19 @@
 // How much of what one socket has sent is still waiting, and when to tell it to wait or go on.
 
+import type { EventEmitter } from 'node:events'
+import type { DtlsSocketEvents } from './events.js'
 import type { IoThread, Stager, Waiter } from './io-thread.js'
 
 interface Submitted {
   readonly number: number
   readonly bytes: number
+}
+
+/** Where the socket lives. */
+interface OutgoingHome {
+  readonly thread: IoThread
+  readonly endpoint: number
+  readonly highWaterMark: number
 }
 
 /** Messages beyond so many high-water marks are not taken. */
@@ -15,24 +24,19 @@ export class Outgoing implements Stager, Waiter {
   readonly #endpoint: number
   readonly #session: number
   readonly #highWaterMark: number
-  readonly #onDrain: () => void
+  readonly #socket: EventEmitter<DtlsSocketEvents>
   #staged = 0
   #submitted: Submitted[] = []
   #submittedBytes = 0
   #waiting = false
 
-  constructor(
-    thread: IoThread,
-    endpoint: number,
-    session: number,
-    highWaterMark: number,
-    onDrain: () => void,
-  ) {
-    this.#thread = thread
-    this.#endpoint = endpoint
+  /** @param socket - emits `drain`. */
+  constructor(home: OutgoingHome, session: number, socket: EventEmitter<DtlsSocketEvents>) {
+    this.#thread = home.thread
+    this.#endpoint = home.endpoint
     this.#session = session
-    this.#highWaterMark = highWaterMark
-    this.#onDrain = onDrain
+    this.#highWaterMark = home.highWaterMark
+    this.#socket = socket
   }
 
   /** Bytes of messages that the system has not taken yet. */
@@ -72,7 +76,7 @@ export class Outgoing implements Stager, Waiter {
       return false
     }
     this.#waiting = false
-    this.#onDrain()
+    this.#socket.emit('drain')
     // A listener may have filled it again.
     return !this.#waiting
   }

@@ -26,7 +26,7 @@ import {
   resolveDtlsOptions,
   resolveListenOptions,
 } from './options.js'
-import { DtlsSocket } from './socket.js'
+import { DtlsSocket, type SocketHome } from './socket.js'
 import { type DtlsServerStats, NO_SERVER_STATS } from './stats.js'
 import { systemError } from './system-error.js'
 import type { DtlsServerOptions, RemoteInfo } from './types.js'
@@ -36,6 +36,7 @@ interface Listening {
   readonly thread: IoThread
   readonly endpoint: number
   readonly address: AddressInfo
+  readonly home: SocketHome
 }
 
 /** A handshake whose key is being looked up, or was. */
@@ -251,9 +252,25 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
       return this.#startFailed(systemError(bound.error, address, port))
     }
     this.#state = 'listening'
-    this.#listening = { thread, endpoint, address: bound }
+    this.#listening = { thread, endpoint, address: bound, home: this.#homeAt(thread, endpoint) }
     if (this.#referenced) thread.ref()
     this.emit('listening')
+  }
+
+  #homeAt(thread: IoThread, endpoint: number): SocketHome {
+    return {
+      thread,
+      endpoint,
+      highWaterMark: this.#options.highWaterMark,
+      release: (session) => {
+        this.#sockets.delete(session)
+        if (this.#listening) thread.closeSession(endpoint, session)
+      },
+      orphanedError: (error, { remoteAddress = '', remotePort = 0 }) => {
+        this.emit('clientError', error, rinfo(remoteAddress, remotePort))
+        return true
+      },
+    }
   }
 
   #nativeOptions(address: string, port: number): NativeListenOptions {
@@ -312,23 +329,7 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
     this.#lookups.delete(session)
     const socket = new DtlsSocket<Peer>()
     this.#sockets.set(session, socket)
-    const remote = rinfo(details.remoteAddress, details.remotePort)
-    socket.attach(
-      {
-        thread: at.thread,
-        endpoint: at.endpoint,
-        highWaterMark: this.#options.highWaterMark,
-        release: () => {
-          this.#sockets.delete(session)
-          if (this.#listening) at.thread.closeSession(at.endpoint, session)
-        },
-        orphanedError: (error) => {
-          this.emit('clientError', error, remote)
-          return true
-        },
-      },
-      session,
-    )
+    socket.attach(at.home, session)
     socket.onOpened(details, lookup ? lookup.peer : this.#keys.peerOf(details.identity))
     this.emit('secureConnection', socket)
   }

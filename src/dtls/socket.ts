@@ -7,23 +7,26 @@ import { integerOption, stringOption, typeName } from '../options.js'
 import type { DtlsSocketEvents } from './events.js'
 import type { IoThread } from './io-thread.js'
 import { Outgoing } from './outgoing.js'
+import { type SessionFacts, sessionFacts } from './session-facts.js'
 import { type DtlsSocketStats, NO_SOCKET_STATS } from './stats.js'
 import type { DtlsCipher } from './types.js'
 
 /** What a socket sends: bytes, or a string as UTF-8. */
 export type Datagram = string | Uint8Array | DataView
 
-/** Where a socket lives, and what its owner wants to know. */
+/** Where sockets live, and what their owner wants to know: one for all sockets of a server. */
 export interface SocketHome {
   readonly thread: IoThread
   readonly endpoint: number
   readonly highWaterMark: number
   /** The session ends from this side; its number is not heard of again. */
-  release(): void
+  release(session: number): void
   /** Takes an error that has no listener on the socket; false: it is to be thrown. */
-  orphanedError(error: Error): boolean
+  orphanedError(error: Error, socket: DtlsSocket<unknown>): boolean
 }
 
+/** Of a socket's early messages: there are none any more, a listener has come. */
+const DELIVERED = null
 /** Messages that came before anybody listened are kept, up to so many bytes. */
 const MAX_EARLY_BYTES = 1_048_576
 /** What a kept message costs besides its bytes. */
@@ -43,40 +46,55 @@ const MAX_EXPORT_BYTES = 16_384
  * else can know: not when `opened` was asked for, and on a server it becomes the server's `clientError`.
  */
 export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents> {
+  // A server may have a hundred thousand of these that do nothing: what is not always needed is made
+  // when it is.
   #state: 'opening' | 'open' | 'closed' = 'opening'
   #home: SocketHome | undefined
   #session = 0
   #outgoing: Outgoing | undefined
-  #details: NativeOpenedSession | undefined
+  #facts: SessionFacts | undefined
   #peer: Peer | undefined
   #dropped = 0
-  #early: Buffer[] | undefined = []
+  #early: Buffer[] | typeof DELIVERED | undefined
   #earlyBytes = 0
-  #batch: Buffer[] = []
+  #batch: Buffer[] | undefined
   #lastStats: DtlsSocketStats | undefined
-  #promised = false
-  readonly #opened = new Deferred<this>()
-  readonly #closed = new Deferred()
+  #opened: Deferred<this> | undefined
+  #closed: Deferred | undefined
+  /** `close` has been emitted. */
+  #gone = false
+  #failure: Error | undefined
 
   /** @internal */
   constructor() {
     super()
-    this.on('newListener', (event) => {
-      if ((event !== 'message' && event !== 'messages') || this.#early === undefined) return
-      process.nextTick(() => this.#deliverEarly())
-    })
+    // One function for all sockets: EventEmitter calls it with the socket as `this`.
+    this.on('newListener', this.#onNewListener)
+  }
+
+  #onNewListener(event: string | symbol): void {
+    if ((event !== 'message' && event !== 'messages') || this.#early === DELIVERED) return
+    process.nextTick(() => this.#deliverEarly())
   }
 
   // ---- what it is ---------------------------------------------------------------------------------
 
   /** Resolves when the handshake is done; rejects with its McbnError. */
   get opened(): Promise<this> {
-    this.#promised = true
+    if (this.#opened === undefined) {
+      this.#opened = new Deferred()
+      if (this.#facts) this.#opened.resolve(this)
+      else if (this.#state === 'closed') this.#opened.reject(this.#neverOpened())
+    }
     return this.#opened.promise
   }
 
   /** Resolves when the socket is closed, for whatever reason. */
   get closed(): Promise<void> {
+    if (this.#closed === undefined) {
+      this.#closed = new Deferred()
+      if (this.#gone) this.#closed.resolve()
+    }
     return this.#closed.promise
   }
 
@@ -87,7 +105,7 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
 
   /** The identity of the key in use (RFC 4279 section 2); undefined before the session is open. */
   get pskIdentity(): Buffer | undefined {
-    return this.#details?.identity
+    return this.#facts?.identity
   }
 
   /** On a server: what the key's entry carried as `peer`. */
@@ -97,18 +115,18 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
 
   /** The peer's address; undefined before the session is open. */
   get remoteAddress(): string | undefined {
-    return this.#details?.remoteAddress
+    return this.#facts?.remoteAddress
   }
 
   /** The peer's UDP port; undefined before the session is open. */
   get remotePort(): number | undefined {
-    return this.#details?.remotePort
+    return this.#facts?.remotePort
   }
 
   /** Undefined before the session is open. */
   get remoteFamily(): 'IPv4' | 'IPv6' | undefined {
-    if (!this.#details) return undefined
-    return this.#details.remoteAddress.includes(':') ? 'IPv6' : 'IPv4'
+    if (!this.#facts) return undefined
+    return this.#facts.remoteAddress.includes(':') ? 'IPv6' : 'IPv4'
   }
 
   /** Always true, as on a tls.TLSSocket. */
@@ -118,29 +136,27 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
 
   /** The name the client asked for (RFC 6066 section 3), or undefined. */
   get servername(): string | undefined {
-    return this.#details?.servername || undefined
+    return this.#facts?.terms.servername || undefined
   }
 
   /** The agreed application protocol (RFC 7301), or undefined. */
   get alpnProtocol(): string | undefined {
-    return this.#details?.alpn || undefined
+    return this.#facts?.terms.alpn || undefined
   }
 
   /** `null` before the session is open. */
   getProtocol(): 'DTLSv1.2' | null {
-    return this.#details ? 'DTLSv1.2' : null
+    return this.#facts ? 'DTLSv1.2' : null
   }
 
   /** The suite agreed; undefined before the session is open. */
   getCipher(): DtlsCipher | undefined {
-    if (!this.#details) return undefined
-    const { cipher, standardCipher } = this.#details
-    return { name: cipher, standardName: standardCipher, version: 'DTLSv1.2' }
+    return this.#facts && { ...this.#facts.terms.cipher }
   }
 
   /** Bytes of the largest message that fits one datagram of `mtu` bytes; 0 before the session is open. */
   get maxDatagramSize(): number {
-    return this.#details?.maxMessage ?? 0
+    return this.#facts?.terms.maxMessage ?? 0
   }
 
   /** Bytes of messages taken by `send` that the system has not taken yet. */
@@ -209,9 +225,8 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   destroy(error?: Error): this {
     if (this.#state === 'closed') return this
     this.#rememberStats()
-    const home = this.#home
     this.#end(error)
-    home?.release()
+    this.#home?.release(this.#session)
     return this
   }
 
@@ -270,53 +285,46 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
 
   /** @internal */
   onOpened(details: NativeOpenedSession, peer: Peer | undefined): void {
-    const home = this.#home
-    if (this.#state !== 'opening' || !home) return
+    if (this.#state !== 'opening' || !this.#home) return
     this.#state = 'open'
-    this.#details = details
+    this.#facts = sessionFacts(details)
     this.#peer = peer
-    const onDrain = () => void this.emit('drain')
-    this.#outgoing = new Outgoing(
-      home.thread,
-      home.endpoint,
-      this.#session,
-      home.highWaterMark,
-      onDrain,
-    )
-    this.#opened.resolve(this)
+    this.#opened?.resolve(this)
     this.emit('secureConnect')
   }
 
   /** @internal @returns whether onBatchEnd() is wanted. */
   onMessage(message: Buffer): boolean {
     if (this.#state !== 'open') return false
-    if (this.#early !== undefined) {
+    if (this.#early !== DELIVERED) {
       if (!this.#listening) return this.#keepEarly(message)
       this.#deliverEarly()
     }
     const batched = this.listenerCount('messages') > 0
-    if (batched) this.#batch.push(message)
+    if (batched) {
+      if (this.#batch) this.#batch.push(message)
+      else this.#batch = [message]
+    }
     this.emit('message', message)
     return batched
   }
 
   /** @internal */
   onBatchEnd(): void {
-    if (this.#batch.length === 0) return
     const batch = this.#batch
-    this.#batch = []
+    if (batch === undefined) return
+    this.#batch = undefined
     this.emit('messages', batch)
   }
 
   /** @internal The I/O thread has ended the session already. */
   onEnded(error: Error | undefined): void {
     if (this.#state === 'closed') return
-    const home = this.#home
     try {
       this.onBatchEnd()
     } finally {
       this.#end(error)
-      home?.release()
+      this.#home?.release(this.#session)
     }
   }
 
@@ -327,7 +335,10 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   }
 
   #writable(): Outgoing {
-    if (this.#state === 'open' && this.#outgoing) return this.#outgoing
+    if (this.#state === 'open' && this.#home) {
+      this.#outgoing ??= new Outgoing(this.#home, this.#session, this)
+      return this.#outgoing
+    }
     const advice = this.#state === 'opening' ? 'wait for secureConnect' : 'open a new one'
     throw new McbnError('MCBN_SOCKET_CLOSED', `the socket is ${this.#state}, not open; ${advice}`)
   }
@@ -354,17 +365,19 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     } else {
       this.#earlyBytes = bytes
       // A copy: a slice would keep the whole batch that it came with, also other sessions' share.
-      this.#early?.push(Buffer.from(message))
+      if (this.#early) this.#early.push(Buffer.from(message))
+      else this.#early = [Buffer.from(message)]
     }
     return false
   }
 
   #deliverEarly(): void {
     const early = this.#early
-    if (early === undefined || !this.#listening) return
-    this.#early = undefined
+    if (early === DELIVERED || !this.#listening) return
+    this.#early = DELIVERED
+    if (early === undefined) return
     for (const message of early) this.emit('message', message)
-    if (early.length > 0 && this.listenerCount('messages') > 0) this.emit('messages', early)
+    if (this.listenerCount('messages') > 0) this.emit('messages', early)
   }
 
   #rememberStats(): void {
@@ -374,16 +387,9 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   #end(error: Error | undefined): void {
     const before = this.#state
     this.#state = 'closed'
+    this.#failure = error
     this.#outgoing?.stop()
-    if (before === 'opening') {
-      this.#opened.reject(
-        error ??
-          new McbnError(
-            'MCBN_SOCKET_CLOSED',
-            'the socket was closed before the handshake was done',
-          ),
-      )
-    }
+    if (before === 'opening') this.#opened?.reject(this.#neverOpened())
     const home = this.#home
     process.nextTick(() => {
       // What came last may not have met its listener yet.
@@ -391,15 +397,22 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
       try {
         if (error) this.#emitError(error, home)
       } finally {
-        this.#closed.resolve()
+        this.#gone = true
+        this.#closed?.resolve()
         this.emit('close')
       }
     })
   }
 
+  /** Why `opened` rejects. */
+  #neverOpened(): Error {
+    const closed = 'the socket was closed before the handshake was done'
+    return this.#failure ?? new McbnError('MCBN_SOCKET_CLOSED', closed)
+  }
+
   #emitError(error: Error, home: SocketHome | undefined): void {
     if (this.listenerCount('error') > 0) this.emit('error', error)
-    else if (!home?.orphanedError(error) && !this.#promised) this.emit('error', error)
+    else if (!home?.orphanedError(error, this) && !this.#opened) this.emit('error', error)
   }
 }
 
