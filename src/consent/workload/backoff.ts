@@ -41,9 +41,9 @@ export function backoff(retry: Required<RetryOptions>, failures: number): number
  * When to renew a lease: from half of it on, spread over a tenth, so that the workloads that one event
  * started do not ask all at once for ever.
  *
- * @param lease - milliseconds.
- * @returns milliseconds from the lease's begin, 0.5 to 0.6 of it.
+ * @param left - milliseconds until the lease ends.
+ * @returns milliseconds, 0.5 to 0.6 of it.
  */
-export function renewalDelay(lease: number, jitter: number): number {
-  return lease * (0.5 + 0.1 * jitter * chance())
+export function renewalDelay(left: number, jitter: number): number {
+  return left * (0.5 + 0.1 * jitter * chance())
 }

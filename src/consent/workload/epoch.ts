@@ -119,7 +119,7 @@ export class Epoch implements MemberHost {
     // A process that waits for people has nothing else to stay alive for.
     const alive = setInterval(() => undefined, 2 ** 30)
     const onAbort = (): void => this.#fail(signal?.reason)
-    const cancelDeadline = clock.after(deadline, () => this.#fail(this.#insufficient()))
+    const cancelDeadline = clock.after(deadline, () => this.#fail(this.#insufficient('late')))
     try {
       await new Promise<void>((resolve, reject) => {
         this.#settleJoin = { resolve, reject }
@@ -143,12 +143,15 @@ export class Epoch implements MemberHost {
     this.#settleJoin?.reject(error)
   }
 
-  #insufficient(): InsufficientConsentError {
+  /** @param when - `early`: with answers still on their way, whose senders are not called silent. */
+  #insufficient(when: 'early' | 'late'): InsufficientConsentError {
     const held = new Set([...this.#leases].map(({ label }) => label))
     const others = this.#members.filter(({ label }) => !held.has(label))
     const refused = others.flatMap((member) => member.refused ?? [])
     const blamed = others.filter(({ gone }) => gone === 'blamed')
-    const silent = others.filter((member) => !member.refused && !blamed.includes(member))
+    const silent = others
+      .filter((member) => !member.refused && !blamed.includes(member))
+      .filter(({ error }) => when === 'late' || error !== undefined)
     return new InsufficientConsentError(
       {
         need: this.need,
@@ -243,7 +246,7 @@ export class Epoch implements MemberHost {
     const possible = this.#members.filter((other) => other.gone === undefined)
     if (this.#state === 'joining' && possible.length < this.need) {
       const all = this.verified.descriptor.mode === 'n-of-n'
-      this.#fail(all && gone === 'blamed' ? error : this.#insufficient())
+      this.#fail(all && gone === 'blamed' ? error : this.#insufficient('early'))
     }
     this.check()
   }

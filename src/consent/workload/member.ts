@@ -38,6 +38,8 @@ export interface MemberHost {
 const MOST_ATTESTER_FAILURES = 3
 /** Least milliseconds for one attempt at renewing. */
 const LEAST_TIMEOUT = 1_000
+/** Least milliseconds between a release and the next request. */
+const LEAST_WAIT = 250
 
 export class Member {
   readonly label: string
@@ -110,7 +112,8 @@ export class Member {
     this.error = undefined
     const leaseFor = this.#host.remaining(lease)
     this.#host.onProgress({ label, state: 'released', leaseFor })
-    return renewalDelay(lease.lasts, this.#host.retry.jitter) - (lease.lasts - leaseFor)
+    // Of what is left, which is less than the lease where its date or the descriptor's is near.
+    return Math.max(LEAST_WAIT, renewalDelay(leaseFor, this.#host.retry.jitter))
   }
 
   #onRefused(refused: Refused): number | undefined {

@@ -254,7 +254,11 @@ export class Network extends EventEmitter<NetworkEvents> {
     this.#reason = reason
     this.#next?.close()
     this.#endOverlap()
-    for (const server of this.#servers) server.close()
+    for (const server of this.#servers) {
+      server.close()
+      // One that was about to listen, or is told to later.
+      server.on('listening', () => server.close())
+    }
     for (const transport of this.#transports) transport.destroy()
     this.#ended.resolve(reason)
     shielded(() => this.emit('ended', reason))

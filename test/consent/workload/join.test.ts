@@ -150,6 +150,8 @@ describe('consent/join', () => {
     expect(error.code).toBe('MCBN_CONSENT_INSUFFICIENT')
     expect(error.kind).toBe('consent')
     expect(error).toMatchObject({ need: 3, refused: [{ label: 'bob', code: 'policy' }] })
+    // Alice has not been heard to the end: nobody waits for her any more, and nobody calls her silent.
+    expect(error.silent).not.toContain('alice')
     expect(error.message).toMatch(
       /expected the shares of 3 participants, got \d: bob refused \(policy\)/,
     )

@@ -256,6 +256,41 @@ describe('consent/leases', () => {
     expect(['expired', 'unrenewed']).toContain((await network.ended).code)
   })
 
+  it('does not hammer participants whose clocks are behind: little is left of each lease', async () => {
+    const clock = new FakeClock()
+    const rig = await consentRig({ clock, leaseSeconds: LEASE })
+    // The workload's clock is nine minutes ahead: the dates of its leases are only a minute away.
+    const ahead = new FakeClock(clock.wall() + 540_000)
+    let asked = 0
+    const network = await rig.join('client', {
+      clock: ahead,
+      onProgress: ({ state }) => {
+        if (state === 'asking') asked += 1
+      },
+    })
+    expect(network.leases.every(({ remaining }) => remaining <= 60_000)).toBe(true)
+    asked = 0
+    for (let step = 0; step < 20; step += 1) {
+      ahead.advance(1_000)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    expect(asked).toBe(0)
+    ahead.advance(20_000)
+    await waitFor('each has been asked once', () => asked === 3)
+  })
+
+  it('listens no more, however it is told to', async () => {
+    const { rig } = await withFakeClock()
+    const network = await rig.join('server')
+    const late = network.tls.createServer({})
+    const starting = network.tls.createServer({})
+    starting.listen(0, 'localhost')
+    await network.close()
+    late.listen(0, '127.0.0.1')
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    expect([late.listening, starting.listening]).toEqual([false, false])
+  })
+
   it('keeps no timer and no lease after close', async () => {
     const { rig, clock } = await withFakeClock()
     const network = await rig.join('server')
