@@ -11,6 +11,7 @@
 // packages are open. The others see who is missing, and start again without it, with fresh secrets.
 
 import { randomBytes } from 'node:crypto'
+import { inspect } from 'node:util'
 import { McbnError } from '../../errors.js'
 import { toBase64url } from '../base64url.js'
 import { descriptorHash } from '../descriptor/descriptor.js'
@@ -227,6 +228,17 @@ export class Ceremony {
   /** Overwrites the secret; the ceremony cannot go on afterwards. */
   wipe(): void {
     wipeSecret(this.#secret)
+  }
+
+  /** What JSON.stringify shows. */
+  toJSON(): object {
+    const { label, round, finished } = this
+    return { label, plan: this.plan.hashHex, round, finished }
+  }
+
+  /** Of its own: with `getters`, util.inspect would ask for the secret too. */
+  [inspect.custom](): string {
+    return `Ceremony ${inspect(this.toJSON())}`
   }
 
   async #next(round: CeremonyRound): Promise<void> {
