@@ -84,7 +84,7 @@ export class Judge {
     const now = clock.wall()
     const verdict = evaluatePolicy(policy, { role, facts, now, descriptor })
     if (!verdict.allowed) return verdict
-    const objection = standing() ?? this.#approval(role, facts)
+    const objection = standing() ?? this.approval(role, facts)
     if (objection !== undefined) return objection
     const header = releaseHeader(policy, descriptor.descriptor, now)
     if ('code' in header) return header
@@ -99,7 +99,8 @@ export class Judge {
     return { code: 'policy', retryAfter: this.#secondsUntilFree(role, now), details }
   }
 
-  #approval(role: Role, facts: AttestedFacts): Objection | undefined {
+  /** What people have decided; asked again before the share leaves, since deciding takes no lock. */
+  approval(role: Role, facts: AttestedFacts): Objection | undefined {
     const { policy, approvals, onPending } = this.#options
     if (policy.roles[role]?.approval !== 'manual') return undefined
     const id = requestId(this.#dh, role, facts)

@@ -309,13 +309,15 @@ export class Participant extends EventEmitter<ParticipantEvents> {
       const renewals = (reservation.renews?.renewals ?? -1) + 1
       const line = { ...factsForAudit(facts), ...lease, renewals, leaseSeconds, tokenHash }
       await this.#journal.write({ type, ...line })
-      // Withdrawn or closed while something was awaited: the line stays, the share does not leave.
-      if (this.#stopped()) throw new Stopped()
+      // Withdrawn, closed or refused while something was awaited: the line stays, the share does not leave.
+      const objection = this.#standing() ?? this.#judge.approval(request.role, facts)
+      if (objection !== undefined) throw new TakenBack(objection)
       this.#released(reservation.commit(lease))
       return release
     } catch (error) {
       reservation.abandon()
-      const objection = this.#standing() ?? unable(error)
+      const objection =
+        error instanceof TakenBack ? error.objection : (this.#standing() ?? unable(error))
       return this.#refusals.late(request, objection, this.#keys, facts)
     }
   }
@@ -328,7 +330,7 @@ export class Participant extends EventEmitter<ParticipantEvents> {
   ): Promise<Release> {
     const share = this.#share
     const keys = this.#keys
-    if (share === undefined || keys === undefined) throw new Stopped()
+    if (share === undefined || keys === undefined) throw new McbnError('MCBN_INTERNAL', 'stopped')
     const { label } = this
     return await sealedRelease({ share, keys, label, dh: this.#dh, c, request, token, header })
   }
@@ -406,8 +408,15 @@ export class Participant extends EventEmitter<ParticipantEvents> {
   }
 }
 
-/** Withdrawn or closed between two awaits. */
-class Stopped extends Error {}
+/** Consent that ended between two awaits. */
+class TakenBack extends Error {
+  readonly objection: Objection
+
+  constructor(objection: Objection) {
+    super()
+    this.objection = objection
+  }
+}
 
 function readRequest(message: unknown): ReleaseRequest {
   const request = parseReleaseRequest(message)

@@ -42,11 +42,10 @@ export class Will {
   }
 
   async decide(id: string, decision: Decision['decision'], seconds?: number): Promise<Decision> {
-    const { decisions } = await this.#save((state) => ({
-      ...state,
-      decisions: this.approvals.decide(id, decision, seconds),
-    }))
-    this.approvals.adopt(decisions)
+    const { decisions } = await this.#save(
+      (state) => ({ ...state, decisions: this.approvals.decide(id, decision, seconds) }),
+      ({ decisions }) => this.approvals.adopt(decisions),
+    )
     return decisions.at(-1) as Decision
   }
 
@@ -72,10 +71,15 @@ export class Will {
     return withdrawal
   }
 
-  async #save(change: (state: ParticipantState) => ParticipantState): Promise<ParticipantState> {
+  /** @param adopt - before the next change is made from it: a refusal between two others must not be lost. */
+  async #save(
+    change: (state: ParticipantState) => ParticipantState,
+    adopt: (stored: ParticipantState) => void = () => undefined,
+  ): Promise<ParticipantState> {
     const saved = this.#saving.then(async () => {
       const next = change(this.#state.current)
       await this.#state.save(next)
+      adopt(next)
       return next
     })
     this.#saving = saved.catch(() => undefined)
