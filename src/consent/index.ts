@@ -38,6 +38,27 @@ export type {
   VerifyAuditOptions,
 } from './audit.js'
 export { AuditLog, readAudit, verifyAudit } from './audit.js'
+export type { Board, BoardOptions } from './ceremony/board.js'
+export { serveBoard } from './ceremony/board.js'
+export { BoardTransport } from './ceremony/board-client.js'
+export type {
+  CeremonyMemory,
+  CeremonyResult,
+  CeremonySeat,
+  NamedMessage,
+} from './ceremony/ceremony.js'
+export { Ceremony } from './ceremony/ceremony.js'
+export type { CeremonyProgress, DriveOptions } from './ceremony/drive.js'
+export { driveStep, driveToEnd } from './ceremony/drive.js'
+export type { CeremonyRound } from './ceremony/messages.js'
+export type { CeremonyPlan, CheckedPlan, PlanFields, PlanParticipant } from './ceremony/plan.js'
+export { createPlan, parsePlan, planBytes } from './ceremony/plan.js'
+export type { CeremonySecret } from './ceremony/secret.js'
+export { decodeSecret, encodeSecret, wipeSecret } from './ceremony/secret.js'
+export type { NewStateOptions } from './ceremony/state.js'
+export { CeremonyState } from './ceremony/state.js'
+export type { CeremonyTransport } from './ceremony/transport.js'
+export { FolderTransport, MemoryTransport } from './ceremony/transport.js'
 export type { Clock } from './clock.js'
 export { systemClock } from './clock.js'
 export type { DescriptorFields } from './descriptor/descriptor.js'
@@ -85,6 +106,8 @@ export type {
 export { memoryState, PARTICIPANT_LIMITS } from './participant/options.js'
 export type { MessageContext, ParticipantEvents } from './participant/participant.js'
 export { createParticipant, Participant } from './participant/participant.js'
+export type { StoredParticipantOptions } from './participant/stored.js'
+export { participantOfStore, withdrawStored } from './participant/stored.js'
 export type {
   Decision,
   Lease,
@@ -93,6 +116,8 @@ export type {
   PendingRequest,
   RefusedRequest,
 } from './participant/types.js'
+export type { PieceHeader, SplitOptions } from './pieces.js'
+export { combinePieces, describePiece, splitSecret } from './pieces.js'
 export type { PolicyDecision, PolicyQuestion } from './policy/evaluate.js'
 export { evaluatePolicy } from './policy/evaluate.js'
 export type { ExamplePolicyOptions } from './policy/example.js'

@@ -234,6 +234,8 @@ describe('cli/participant', () => {
     const again = await serving(made)
     expect(again.child.stdout).toMatch(/^alice has withdrawn: nothing is released$/m)
     expect(await play(again.url)).toMatchObject({ code: 'withdrawn' })
+    const after = JSON.parse((await mcbn(['participant', 'status', '--dir', dir, '--json'])).stdout)
+    expect(after).toMatchObject({ running: true, leases: [{ role: 'client', renewals: 0 }] })
     await stop(again.child)
   }, 60_000)
 

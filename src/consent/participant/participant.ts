@@ -99,6 +99,8 @@ export class Participant extends EventEmitter<ParticipantEvents> {
   /** Use {@link createParticipant}. */
   constructor(options: ParticipantOptions) {
     super()
+    // Every open page listens, and is bounded where pages are served.
+    this.setMaxListeners(64)
     const { descriptor, label, keys } = options
     const policy = parsePolicy(options.policy)
     this.#limits = resolveLimits(options.limits)

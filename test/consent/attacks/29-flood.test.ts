@@ -36,9 +36,8 @@ describe('attack 29: floods and slow clients', () => {
     const grown = process.memoryUsage().heapUsed - before
     expect(participant.status().counters.challenges).toBe(BOGUS + 500 - busy)
     expect(busy).toBeGreaterThan(BOGUS / 2)
-    // 1,024 challenges of about 1 KiB each.
+    // 1,024 challenges; measured: 0.4 to 0.5 MB, whatever the number of requests.
     expect(grown).toBeLessThan(2 * 1024 * 1024)
-    console.log(`${BOGUS} bogus requests: ${Math.round(grown / 1024)} KiB held`)
     // And an honest workload gets through while the table is full.
     released((await round({ participant, clock }, 'client')).answer)
     clock.pass(60_000)

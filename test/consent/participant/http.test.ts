@@ -224,6 +224,41 @@ describe('participant/http', () => {
     expect(await long.all).toMatch(/^HTTP\/1.1 431 .*\{"error":"too-large"/s)
   })
 
+  it.each<readonly [string, string, RegExp]>([
+    ['CONNECT', 'CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n', /^$/],
+    [
+      'an upgrade',
+      'GET /v1/status HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\r\n',
+      /^HTTP\/1.1 200/,
+    ],
+    [
+      'two lengths',
+      'POST /v1/request HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n',
+      /^HTTP\/1.1 400/,
+    ],
+    [
+      'an expectation',
+      'POST /v1/request HTTP/1.1\r\nHost: a\r\nExpect: 200-maybe\r\nConnection: close\r\n\r\n',
+      /^HTTP\/1.1 417/,
+    ],
+    [
+      'a path that is none',
+      'GET //[::/%zz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
+      /^HTTP\/1.1 (400|404)/,
+    ],
+    [
+      'a host that is none',
+      'GET / HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n',
+      /^HTTP\/1.1 400/,
+    ],
+  ])('survives %s', async (_, bytes, expected) => {
+    const { server } = await serve()
+    const { socket, all } = await dial(server.port)
+    socket.write(bytes)
+    expect(await all).toMatch(expected)
+    expect((await send(`${server.url}/v1/status`, 'GET')).status).toBe(200)
+  })
+
   it('closes while connections are kept open, and twice', async () => {
     const { server } = await serve()
     const agent = new Agent({ keepAlive: true })
