@@ -3,17 +3,7 @@
 
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
-import { connectCommand } from './connect.js'
-import { ceremonyCommand } from './consent/ceremony.js'
-import { combineCommand } from './consent/combine.js'
-import { descriptorCommand } from './consent/descriptor.js'
-import { participantCommand } from './consent/participant.js'
-import { splitCommand } from './consent/split.js'
-import { workloadCommand } from './consent/workload.js'
-import { demoCommand } from './demo/command.js'
-import { deriveCommand } from './derive.js'
 import { EXIT, errorLine, exitCodeOf, type Finish, UsageError } from './exit.js'
-import { listenCommand } from './listen.js'
 
 let finishing = false
 
@@ -32,31 +22,39 @@ process.on('uncaughtException', (error) => {
   finish(EXIT.failure)
 })
 
+/** Each is loaded when it is typed: what the others need costs half a second. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  listen: async () => (await import('./listen.js')).listenCommand(finish),
+  connect: async () => (await import('./connect.js')).connectCommand(finish),
+  derive: async () => (await import('./derive.js')).deriveCommand(),
+  ceremony: async () => (await import('./consent/ceremony.js')).ceremonyCommand(finish),
+  descriptor: async () => (await import('./consent/descriptor.js')).descriptorCommand(),
+  participant: async () => (await import('./consent/participant.js')).participantCommand(finish),
+  workload: async () => (await import('./consent/workload.js')).workloadCommand(finish),
+  split: async () => (await import('./consent/split.js')).splitCommand(),
+  combine: async () => (await import('./consent/combine.js')).combineCommand(),
+  demo: async () => (await import('./demo/command.js')).demoCommand(finish),
+}
+
 const program = new Command('mcbn')
   .description('connect only when enough participants agree: PSK TLS 1.3, TLS 1.2 and DTLS 1.2')
   .version(version(), '-V, --version')
-  .addCommand(listenCommand(finish))
-  .addCommand(connectCommand(finish))
-  .addCommand(deriveCommand())
-  .addCommand(ceremonyCommand(finish))
-  .addCommand(descriptorCommand())
-  .addCommand(participantCommand(finish))
-  .addCommand(workloadCommand(finish))
-  .addCommand(splitCommand())
-  .addCommand(combineCommand())
-  .addCommand(demoCommand(finish))
   .addHelpText('after', '\nmcbn <command> --help tells the options and gives examples.')
 
-for (const command of withParts(program)) {
-  // Errors are ours to print, as one line; help and version go to stdout as they are.
-  command
-    .exitOverride()
-    .configureOutput({ outputError: () => undefined, writeErr: () => undefined })
-}
-
 try {
-  if (process.argv.length <= 2) {
-    throw new UsageError(`expected a command: ${partsOf(program)}`)
+  const [, , typed] = process.argv
+  if (typed === undefined) {
+    throw new UsageError(`expected a command: ${Object.keys(COMMANDS).join(', ')}`)
+  }
+  for (const [name, load] of Object.entries(COMMANDS)) {
+    // Anything but a command is help, or a slip whose remedy is one of them: that needs all.
+    if (name === typed || !Object.hasOwn(COMMANDS, typed)) program.addCommand(await load())
+  }
+  for (const command of withParts(program)) {
+    // Errors are ours to print, as one line; help and version go to stdout as they are.
+    command
+      .exitOverride()
+      .configureOutput({ outputError: () => undefined, writeErr: () => undefined })
   }
   await program.parseAsync()
 } catch (error) {
