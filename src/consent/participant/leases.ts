@@ -63,7 +63,7 @@ export class LeaseTable {
       renews: place.lease,
       commit: (lease) => {
         const renewals = place.lease === undefined ? 0 : place.lease.renewals + 1
-        place.lease = { ...lease, renewals }
+        place.lease = outlasting({ ...lease, renewals }, place.lease)
         place.deadline = this.#deadline(place.lease)
         end()
         return place.lease
@@ -130,6 +130,14 @@ export function instanceKey(
   const { issuer, project = '', instance } = facts
   if (instance === undefined || instance === '') return undefined
   return JSON.stringify([role, issuer, project, instance])
+}
+
+/**
+ * A renewal may be shorter than what it renews: a policy was changed in between. It counts until both are
+ * over, since whoever carries it can keep it back, and the workload then goes by the one before.
+ */
+export function outlasting(renewal: Lease, before: Lease | undefined): Lease {
+  return { ...renewal, expiresAt: Math.max(renewal.expiresAt, before?.expiresAt ?? 0) }
 }
 
 /** The lease that a release makes. */

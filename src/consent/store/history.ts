@@ -2,6 +2,7 @@
 
 import type { AuditLine } from '../audit.js'
 import { ROLES } from '../descriptor/types.js'
+import { instanceKey, outlasting } from '../participant/leases.js'
 import type { Lease } from '../participant/types.js'
 
 export class History {
@@ -14,8 +15,9 @@ export class History {
     if (line.event === 'epoch-installed') this.beginEpoch()
     if (line.event !== 'released' && line.event !== 'renewed') return
     const lease = leaseOf(line)
-    if (lease === undefined) return
-    this.#leases.set(JSON.stringify([lease.role, lease.issuer, lease.instance]), lease)
+    const key = lease && instanceKey(lease.role, lease)
+    if (lease === undefined || key === undefined) return
+    this.#leases.set(key, outlasting(lease, this.#leases.get(key)))
   }
 
   /** Everything so far was about another epoch. */
