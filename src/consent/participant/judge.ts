@@ -69,7 +69,9 @@ export class Judge {
         now: clock.wall(),
       })
     } catch (error) {
-      if (error instanceof McbnError && error.code === 'MCBN_EVIDENCE_REFUSED') {
+      // One with a cause is about this end: keys that could not be fetched say nothing about the evidence.
+      const refused = error instanceof McbnError && error.code === 'MCBN_EVIDENCE_REFUSED'
+      if (refused && error.cause === undefined) {
         return { code: 'policy', details: [error.message], unproven: true }
       }
       const reason = error instanceof Error ? error.message : String(error)
