@@ -82,6 +82,15 @@ async function serve(
     await server.close()
     throw error
   })
+  // Before anything is said: who reads that it listens may stop it at once.
+  onStopSignal(async () => {
+    web?.close()
+    await admin.close()
+    await server.close()
+    await participant.close()
+    await store.close()
+    finish(EXIT.ok)
+  })
   const { label } = participant
   tell(participant, flags)
   const page = web?.link(server.url)
@@ -96,14 +105,6 @@ async function serve(
         : [`${label} has withdrawn: nothing is released`]),
     ],
   )
-  onStopSignal(async () => {
-    web?.close()
-    await admin.close()
-    await server.close()
-    await participant.close()
-    await store.close()
-    finish(EXIT.ok)
-  })
 }
 
 function tell(participant: Participant, { dir, json }: FolderFlags): void {

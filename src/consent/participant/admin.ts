@@ -77,12 +77,21 @@ export async function serveAdmin(
   await unlink(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error
   })
-  const server = createServer((socket) => answerOne(socket, participant, url))
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+    answerOne(socket, participant, url)
+  })
   server.maxConnections = MOST_CONNECTIONS
   await listening(server, path)
   await chmod(path, 0o600)
   return {
-    close: () => new Promise<void>((resolve) => server.close(() => resolve())),
+    close: () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve())
+        for (const socket of sockets) socket.destroy()
+      }),
   }
 }
 
