@@ -49,9 +49,7 @@ export interface GroupKey {
 /** Makes a fresh random polynomial of degree t - 1. */
 export function generatePolynomial(identifier: number, { t, n }: Threshold): Polynomial {
   const made = frost.DKG.round1(frost.Identifier.fromNumber(identifier), { min: t, max: n })
-  const coefficients = (made.secret.coefficients ?? []).map((scalar) =>
-    Buffer.from(Fn.toBytes(scalar)),
-  )
+  const coefficients = (made.secret.coefficients ?? []).map(secretBytes)
   frost.DKG.clean(made.secret)
   const { commitment, proofOfKnowledge } = made.public
   return { coefficients, public: { identifier, commitment, proof: proofOfKnowledge } }
@@ -91,7 +89,7 @@ export function subShareFor(coefficients: readonly Buffer[], receiver: number): 
     (sum, bytes) => Fn.add(Fn.mul(sum, x), Fn.fromBytes(bytes)),
     Fn.ZERO,
   )
-  return Buffer.from(Fn.toBytes(value))
+  return secretBytes(value)
 }
 
 /** Whether a sub-share lies on the polynomial that its sender has committed to. */
@@ -222,6 +220,15 @@ function element(bytes: Uint8Array): RistrettoPoint | undefined {
   } catch {
     return undefined
   }
+}
+
+/** 32 bytes outside Node's shared pool, where a secret would linger, and nowhere else. */
+function secretBytes(value: bigint): Buffer {
+  const bytes = Fn.toBytes(value)
+  const out = Buffer.alloc(bytes.length)
+  out.set(bytes)
+  bytes.fill(0)
+  return out
 }
 
 function scalar(bytes: Uint8Array): bigint | undefined {

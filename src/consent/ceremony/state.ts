@@ -137,11 +137,14 @@ export class CeremonyState {
   /**
    * Begins a ceremony, once its plan's hash has been compared.
    *
+   * @returns the one under way where it is of this very plan: a second beginning would have other messages
+   * under the same names, which is what cheaters send.
    * @throws {McbnError} `MCBN_CEREMONY_INVALID` when another one has got so far here that others can have
    * finished it: its secret is not thrown away.
    */
   async begin(plan: CheckedPlan): Promise<Ceremony> {
     const before = this.#ceremony
+    if (before?.plan.hash.equals(plan.hash)) return before
     if (before !== undefined && before.round === 'sign') {
       throw invalid(
         `${this.folder}: expected no ceremony that others may have finished, found that of plan ${before.plan.hashHex}; use a new folder (init --keys-of ${this.folder} keeps the keys)`,
