@@ -88,6 +88,8 @@ export class FolderTransport implements CeremonyTransport {
     const file = this.#file(name)
     try {
       const { size } = await stat(file)
+      // A name that is taken, and not written yet: see publish().
+      if (size === 0) return undefined
       if (size > PUBLISHED_MAX_BYTES) {
         throw invalid(`${name}.json: expected at most ${PUBLISHED_MAX_BYTES} bytes, got ${size}`)
       }
@@ -115,7 +117,7 @@ async function publish(beside: string, file: string): Promise<void> {
   } catch (error) {
     if (!['EPERM', 'ENOTSUP', 'ENOSYS', 'EOPNOTSUPP'].includes(errorCode(error))) throw error
     // FAT and some network drives: the name is taken with an empty file, which rename then replaces.
-    await copyFile('/dev/null', file, constants.COPYFILE_EXCL)
+    await (await open(file, 'wx')).close()
     await rename(beside, file)
   }
 }
