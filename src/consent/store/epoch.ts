@@ -30,6 +30,11 @@ export async function finishInstalling(
     await unlink(paths.nextDescriptor)
     return false
   }
+  if ((await readDescriptor(dir, 'descriptor'))?.hash.equals(next.hash)) {
+    // Installed already: a copy of it, e.g. out of a back-up, must not take a withdrawal back.
+    await unlink(paths.nextDescriptor)
+    return false
+  }
   const { hashHex: descriptorHash } = next
   const { network, epoch } = next.descriptor
   await writeStoreFile(paths.state, stateText({ descriptorHash, decisions: [] }))
