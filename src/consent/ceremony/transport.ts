@@ -2,7 +2,7 @@
 // written once. It is trusted with nothing but availability.
 
 import { randomBytes } from 'node:crypto'
-import { constants, copyFile, link, open, readFile, rename, stat, unlink } from 'node:fs/promises'
+import { link, open, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { McbnError } from '../../errors.js'
 import { invalid } from './refusals.js'
