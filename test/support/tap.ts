@@ -21,14 +21,26 @@ export interface Tap {
   bytes(from: Passed['from']): Buffer
 }
 
-/** In front of a TCP server, for one connection at a time. */
-export async function tapTcp(target: number): Promise<Tap> {
+/**
+ * In front of a TCP server, for one connection at a time.
+ *
+ * @param alter - what becomes of a chunk on its way; what passed is what arrived.
+ */
+export async function tapTcp(
+  target: number,
+  alter: (piece: Passed) => Buffer = ({ bytes }) => bytes,
+): Promise<Tap> {
   const passed: Passed[] = []
   const sockets = new Set<Socket>()
   const server = createServer((client) => {
     const upstream = connect(target, LOOPBACK)
-    wire(client, upstream, (bytes) => passed.push({ from: 'client', bytes }))
-    wire(upstream, client, (bytes) => passed.push({ from: 'server', bytes }))
+    const carry = (from: Passed['from']) => (bytes: Buffer) => {
+      const altered = alter({ from, bytes })
+      passed.push({ from, bytes: altered })
+      return altered
+    }
+    wire(client, upstream, carry('client'))
+    wire(upstream, client, carry('server'))
     for (const socket of [client, upstream]) sockets.add(socket)
   })
   server.listen(0, LOOPBACK)
@@ -65,11 +77,8 @@ export async function tapUdp(target: number): Promise<Tap> {
   return tap(front.address().port, passed)
 }
 
-function wire(from: Socket, to: Socket, onBytes: (bytes: Buffer) => void): void {
-  from.on('data', (bytes: Buffer) => {
-    onBytes(bytes)
-    to.write(bytes)
-  })
+function wire(from: Socket, to: Socket, carry: (bytes: Buffer) => Buffer): void {
+  from.on('data', (bytes: Buffer) => to.write(carry(bytes)))
   from.on('end', () => to.end())
   from.on('error', () => to.destroy())
   from.on('close', () => to.destroy())

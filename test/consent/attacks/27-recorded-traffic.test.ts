@@ -13,8 +13,9 @@ import { pcapOf } from '../../support/pcap.js'
 import { describeWithPeers } from '../../support/peers.js'
 import { run } from '../../support/process.js'
 import { type Tap, tapTcp, tapUdp } from '../../support/tap.js'
+import { waitFor } from '../../support/wait.js'
 import { LOOPBACK } from '../../tls/support.js'
-import { echoDtls, echoTls, talk, talkDtls } from '../workload/connections.js'
+import { echoDtls, echoTls, rejection, talk, talkDtls } from '../workload/connections.js'
 import { consentRig } from '../workload/rig.js'
 
 const VERSIONS = ['TLSv1.3', 'TLSv1.2'] as const
@@ -79,6 +80,27 @@ describe('attack 27: recorded traffic and later collusion', () => {
     expect(dtls12.cipher).toMatch(EPHEMERAL)
     const tls13 = await recordTls(networks, 'TLSv1.3', 'hello')
     expect(tls13.cipher).toMatch(/^TLS_/)
+  })
+
+  it('cannot be prepared by stripping the offer down to plain PSK: both ends notice, and nothing is said', async () => {
+    const { client, server } = await joined()
+    const { port, failures } = await echoTls(server)
+    let stripped = false
+    const tap = await tapTcp(port, ({ from, bytes }) => {
+      if (from !== 'client' || stripped) return bytes
+      stripped = true
+      return withPlainPskOnly(bytes)
+    })
+    const socket = client.tls.connect({ host: LOOPBACK, port: tap.port, maxVersion: 'TLSv1.2' })
+    socket.on('error', () => {})
+    socket.write('said too early')
+    await rejection(socket.opened)
+    await waitFor("the server's failure", () => failures.length > 0)
+    // The server did choose what was left; the Finished of the client is where it ended.
+    const [answer] = messagesOf(tap.bytes('server'))
+    expect(suiteOf(answer as Buffer)).toBe(PLAIN_PSK)
+    const types = new Set(recordsOf(tap.bytes('client')).map(({ type }) => type))
+    expect(types.has(23)).toBe(false)
   })
 
   it('finds psk_dhe_ke alone offered over TLS 1.3, and a key share in the answer (RFC 8446 section 4.2.9)', async () => {
@@ -186,6 +208,25 @@ function recordsOf(stream: Buffer): Record13[] {
     at = end
   }
   return records
+}
+
+/** TLS_PSK_WITH_AES_128_GCM_SHA256. */
+const PLAIN_PSK = 0x00a8
+
+/** A ClientHello in its record, each suite replaced by the one. */
+function withPlainPskOnly(hello: Buffer): Buffer {
+  const out = Buffer.from(hello)
+  const session = 5 + 4 + 2 + 32
+  const suites = session + 1 + out.readUInt8(session)
+  const end = suites + 2 + out.readUInt16BE(suites)
+  for (let at = suites + 2; at < end; at += 2) out.writeUInt16BE(PLAIN_PSK, at)
+  return out
+}
+
+/** The suite of a ServerHello. */
+function suiteOf(hello: Buffer): number {
+  const session = 4 + 2 + 32
+  return hello.readUInt16BE(session + 1 + hello.readUInt8(session))
 }
 
 /** The content of an extension of a ClientHello or ServerHello. */

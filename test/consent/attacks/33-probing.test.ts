@@ -120,6 +120,16 @@ describe('attack 33: probing which identities exist', () => {
     expect(await probeDtls(dtls.port, before.verified.identity)).toEqual(right)
   })
 
+  it("is told apart where an application asks for it: unknownIdentity 'alert'", async () => {
+    const rig = await consentRig({ network })
+    const server = await rig.join('server')
+    const { port } = await echoTls(server, { unknownIdentity: 'alert' })
+    for (const version of ['TLSv1.3', 'TLSv1.2'] as const) {
+      const right = await probeTls(port, version, known())
+      expect(await probeTls(port, version, nobody())).not.toEqual(right)
+    }
+  })
+
   it("tells the server's own log which of the two it was", async () => {
     const { tls } = await ports()
     await probeTls(tls.port, 'TLSv1.3', known())
