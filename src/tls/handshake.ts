@@ -40,6 +40,8 @@ export interface HandshakeSide<Peer> {
   answer(question: NativeQuestion, asker: Asker, done: (answer: KeyAnswer<Peer>) => void): Cancel
   /** The `peer` filed with an identity in a table. */
   peerOf(identity: Buffer): Peer | undefined
+  /** Wipes a key that was not used: the socket ended before its handshake began. */
+  discard?(): void
 }
 
 export class ServerSide<Peer> implements HandshakeSide<Peer> {
@@ -133,6 +135,11 @@ export class ClientSide implements HandshakeSide<undefined> {
 
   peerOf(): undefined {
     return undefined
+  }
+
+  discard(): void {
+    this.#key?.key.fill(0)
+    this.#key = undefined
   }
 }
 

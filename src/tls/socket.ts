@@ -358,6 +358,7 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
     if (error) void this.remoteAddress
     this.#session?.destroy()
     this.#session = undefined
+    this.#setup.side.discard?.()
     if (this.#closesAfterAlert) closeAfterAlert(this.transport)
     else this.transport.destroy()
     const waiting = this.#waiting
