@@ -40,13 +40,16 @@ export class Actor<Calls extends CallTypes<Calls>> {
   #ended: Error | undefined
   #noting = true
 
-  constructor(name: string, program: Program, logs: string) {
+  /** @param root - the demonstration's folder; logs go to `logs` in it. */
+  constructor(name: string, program: Program, root: string) {
+    const logs = join(root, 'logs')
     this.name = name
     this.#log = join(logs, `${name}.log`)
     this.#heard = join(logs, `${name}.ipc.jsonl`)
     const output = openSync(this.#log, 'a', 0o600)
     this.#child = fork(
       fileURLToPath(new URL(`./${program}-process${extension}`, import.meta.url)),
+      [root],
       {
         serialization: 'json',
         stdio: ['ignore', output, output, 'ipc'],

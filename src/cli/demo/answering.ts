@@ -29,7 +29,8 @@ export function answerCalls<Calls extends CallTypes<Calls>>(
   }
   process.on('message', async (message: CallMessage) => {
     const answer = await answerTo(handlers, message)
-    if (process.connected) process.send?.(answer)
+    // Nobody there any more is told by 'disconnect', and must not be an uncaught error before it.
+    if (process.connected) process.send?.(answer, () => undefined)
   })
   // A terminal sends its Ctrl-C to all of us; the demonstration decides when we end.
   process.on('SIGINT', () => undefined)

@@ -107,17 +107,21 @@ export class Connections {
     datagrams.on('message', () => {
       answers += 1
     })
-    const pings = setInterval(() => {
+    const ping = (): void => {
       if (stream.writable) stream.write(`GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`)
       try {
         datagrams.send('ping')
       } catch {
         // It has ended: endOf() tells why.
       }
-    }, PING_MS)
+    }
     const ends = { tls: endOf(stream), dtls: endOf(datagrams) }
     this.#held = { ...ends, network: network.ended, answers: () => answers }
+    const firstAnswers = Promise.all([once(stream, 'data'), once(datagrams, 'message')])
+    ping()
+    const pings = setInterval(ping, PING_MS)
     void Promise.all([ends.tls, ends.dtls]).then(() => clearInterval(pings))
+    await firstAnswers
   }
 
   async held(): Promise<Ended> {

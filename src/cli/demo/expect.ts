@@ -60,3 +60,20 @@ export async function expectInsufficient(
   }
   return { ...fields, refused: fields.refused.map(({ label, code }) => `${label}: ${code}`) }
 }
+
+/** Attempts until as many shares have come as should: a busy machine may need more time than one has. */
+export async function expectShares(
+  what: string,
+  have: number,
+  attempt: () => Promise<unknown>,
+): Promise<Insufficient> {
+  for (let tries = 1; ; tries += 1) {
+    const result = await expectInsufficient(what, attempt())
+    if (result.have === have) return result
+    if (result.have > have || tries === 4) {
+      throw new StepFailed(
+        `${what}: expected ${have} shares, got ${result.have}: ${result.message}`,
+      )
+    }
+  }
+}

@@ -69,10 +69,13 @@ export async function relayUdp(route: Route, record: FrankRecord): Promise<numbe
   return near.address().port
 }
 
-/** The last bit: of a record's ciphertext or tag. */
+/** TLS's record header (RFC 8446 section 5.2) stays as it is: it is the content that is altered. */
+const RECORD_HEADER_BYTES = 5
+
 function flipped(chunk: Buffer): Buffer {
   const altered = Buffer.from(chunk)
-  altered.writeUInt8(altered.readUInt8(altered.length - 1) ^ 1, altered.length - 1)
+  const at = Math.min(RECORD_HEADER_BYTES, altered.length - 1)
+  altered.writeUInt8(altered.readUInt8(at) ^ 1, at)
   return altered
 }
 

@@ -69,5 +69,25 @@ async function untilClosed(stage: Stage, says: (line: string) => void): Promise<
 
 function whyNot(error: unknown): string {
   if (!(error instanceof Refused)) throw error
-  return error.message.replace(/ \(MCBN_CONSENT_INSUFFICIENT\)$/, '')
+  const { have, need, refused = [], silent = [] } = error.fields as Partial<InsufficientJson>
+  if (need === undefined) return error.message
+  const who = [
+    ...refused.map(({ label, code }) => `${label} ${WORDS[code] ?? code}`),
+    ...silent.map((label) => `${label} gives no answer`),
+  ]
+  return `${have} of ${need} shares (${who.join(', ')})`
+}
+
+/** What is used of the error's JSON. */
+interface InsufficientJson {
+  readonly need: number
+  readonly have: number
+  readonly refused: readonly { readonly label: string; readonly code: string }[]
+  readonly silent: readonly string[]
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  manual: 'has not decided',
+  policy: 'refuses',
+  withdrawn: 'has withdrawn',
 }

@@ -32,6 +32,11 @@ let member: Membership | undefined
 
 answerCalls<MachineCalls>({
   async deploy(deployment) {
+    if (deployed?.descriptorHash !== deployment.descriptorHash) {
+      // Started anew for a new epoch, as an operator would.
+      await member?.network.close()
+      member = undefined
+    }
     deployed = deployment
     audit ??= await AuditLog.open(joinPath(deployment.dir, 'audit.jsonl'))
     return {}

@@ -228,7 +228,7 @@ export class Stage {
   }
 
   #start<Calls extends CallTypes<Calls>>(name: string, program: Program): Actor<Calls> {
-    const actor = new Actor<Calls>(name, program, join(this.root, 'logs'))
+    const actor = new Actor<Calls>(name, program, this.root)
     this.#actors.push(actor)
     return actor
   }

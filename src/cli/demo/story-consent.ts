@@ -2,13 +2,7 @@
 
 import { verifySignedDescriptor } from '../../consent/descriptor/signed.js'
 import { JOIN_MS, nameOf, PARTICIPANTS, PATIENCE_MS } from './cast.js'
-import {
-  expectEqual,
-  expectInsufficient,
-  expectMatch,
-  expectRefusal,
-  expectTrue,
-} from './expect.js'
+import { expectEqual, expectMatch, expectRefusal, expectShares, expectTrue } from './expect.js'
 import { listeningPorts } from './kernel-sockets.js'
 import type { Stage } from './stage.js'
 import { type Finding, type Step, StepFailed } from './steps.js'
@@ -48,9 +42,9 @@ async function askThree(stage: Stage): Promise<Finding> {
   await stage.serve({ approval: (label) => (label === 'carol' ? 'manual' : 'automatic') })
   const told = await Promise.all(
     [stage.server, stage.client].map(async (machine) => {
-      const asked = machine.call('join', { patience: PATIENCE_MS })
-      const { need, have, refused, silent, message } = await expectInsufficient(machine.name, asked)
-      expectEqual(`${machine.name}: shares`, [have, need], [2, 3])
+      const ask = () => machine.call('join', { patience: PATIENCE_MS })
+      const { need, refused, silent, message } = await expectShares(machine.name, 2, ask)
+      expectEqual(`${machine.name}: shares needed`, need, 3)
       expectEqual(`${machine.name}: refused`, refused, ['carol: manual'])
       expectEqual(`${machine.name}: silent`, silent, [])
       return message

@@ -1,7 +1,7 @@
 // Steps 8 to 11: consent ends, goes on in another form, is betrayed, and leaves no trace.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { CLOSED_BY_PEER, JOIN_MS, LEASE_SECONDS, PARTICIPANTS, PATIENCE_MS } from './cast.js'
+import { CLOSED_BY_PEER, JOIN_MS, LEASE_SECONDS, PARTICIPANTS } from './cast.js'
 import { expectEqual, expectInsufficient, expectMatch, expectOneOf, expectTrue } from './expect.js'
 import { listeningPorts } from './kernel-sockets.js'
 import type { Stage } from './stage.js'
@@ -29,7 +29,7 @@ async function withdraw(stage: Stage): Promise<Finding> {
   expectTrue('messages on the connections before', answers > 0)
   await serverClosed(stage)
   for (const machine of [stage.server, stage.client]) {
-    const again = machine.call('join', { patience: PATIENCE_MS })
+    const again = machine.call('join', { patience: JOIN_MS })
     const { refused } = await expectInsufficient(machine.name, again)
     expectEqual(`${machine.name}: refused`, refused, ['carol: withdrawn'])
   }
@@ -86,18 +86,21 @@ async function blameBob(stage: Stage): Promise<Finding> {
   })
   const participants = await stage.carry('client, blaming', stage.direct)
   const attempt = (patience: number) => stage.client.call('rejoin', { patience, participants })
-  const alone = await expectInsufficient('damaged share', attempt(PATIENCE_MS))
+  const alone = await expectInsufficient('damaged share', attempt(JOIN_MS))
   expectEqual('blamed', alone.blamed, ['bob'])
-  expectEqual('shares', alone.have, 1)
   const approval = { decision: 'approved', roles: ['client'] } as const
   await stage.participant('carol').call('decide', approval)
   const { leases, kcv } = await attempt(JOIN_MS)
   expectEqual('leases', [...leases].sort(), ['alice', 'carol'])
   expectEqual('key check value', kcv, stage.kcv)
   return {
-    detail: `${alone.message}: it was signed by him, and is not what he committed to`,
-    also: ['now Carol agrees: Alice and Carol are enough, and the keys are the same'],
-    facts: { blamed: 'bob', have: alone.have, leases: [...leases].sort().join() },
+    detail:
+      'bob sent a bad share: he signed it for this very request, and it is not what he committed to',
+    also: [
+      `${alone.message} (MCBN_CONSENT_INSUFFICIENT)`,
+      'now Carol agrees: Alice and Carol are enough, and the keys are the same',
+    ],
+    facts: { blamed: 'bob', leases: [...leases].sort().join() },
   }
 }
 

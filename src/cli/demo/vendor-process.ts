@@ -2,7 +2,6 @@
 // its own. The only one who is believed about that; it knows nothing of networks or shares.
 
 import { rmSync } from 'node:fs'
-import { dirname } from 'node:path'
 import type { LocalWorkload } from '../../consent/attestation/local/claims.js'
 import { createLocalIssuer, type LocalIssuer } from '../../consent/attestation/local/issuer.js'
 import { serveLauncher } from '../../consent/attestation/local/launcher.js'
@@ -13,7 +12,8 @@ import { ISSUER } from './cast.js'
 let issuer: LocalIssuer | undefined
 /** By socket. */
 const workloads = new Map<string, LocalWorkload>()
-let root: string | undefined
+/** The demonstration's folder. */
+const [, , root] = process.argv
 
 answerCalls<VendorCalls>(
   {
@@ -24,7 +24,6 @@ answerCalls<VendorCalls>(
     async measure({ socketPath, workload }) {
       const known = workloads.has(socketPath)
       workloads.set(socketPath, workload)
-      root = dirname(dirname(socketPath))
       if (known || issuer === undefined) return {}
       await serveLauncher({
         socketPath,
