@@ -1,5 +1,6 @@
 // Time is a fake clock's; sockets, HTTP, tokens and signatures are real.
 
+import type { AddressInfo } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import type { Network, Progress } from '../../../src/consent/workload/index.js'
 import { waitFor } from '../../support/wait.js'
@@ -56,9 +57,10 @@ describe('consent/leases', () => {
   it('counts from the moment the request was sent, whoever delays the answer', async () => {
     const { rig, clock } = await withFakeClock()
     const frank = await frankBefore(`${rig.urls['bob']}`)
-    frank.onAnswer = (path, answer) => {
+    // Before bob has released: the date that he sets is as much later.
+    frank.onRequest = (path, message) => {
       if (path === '/v1/evidence') clock.advance(20_000)
-      return answer
+      return message
     }
     const network = await rig.join('client', {
       participants: { ...rig.urls, bob: frank.url },
@@ -188,6 +190,43 @@ describe('consent/leases', () => {
       expect(received).toEqual([])
     })
   }
+
+  it('hears no byte that came during a pause, though no timer has run yet', async () => {
+    const { rig } = await withFakeClock()
+    const clientClock = new FakeClock()
+    const client = await rig.join('client', { clock: clientClock })
+    const server = await rig.join('server')
+    const tls = server.tls.createServer({}, (socket) => {
+      socket.on('error', () => {})
+      socket.once('data', () => {
+        clientClock.stop(LEASE_MS + 1)
+        socket.write('late')
+      })
+    })
+    tls.listen(0, '127.0.0.1')
+    await new Promise((resolve) => tls.once('listening', resolve))
+    const stream = await openTls(client, (tls.address() as AddressInfo).port)
+    const dtls = server.dtls.createServer({}, (socket) => {
+      socket.on('message', () => socket.send('late'))
+    })
+    dtls.listen(0, '127.0.0.1')
+    await new Promise<void>((resolve) => dtls.once('listening', () => resolve()))
+    const heard: unknown[] = []
+    stream.on('data', (data) => heard.push(data))
+    const end = endOf(stream)
+    stream.write('now')
+    expect((await end)?.message).toMatch(/expired/)
+
+    const other = new FakeClock()
+    const second = await rig.join('client', { clock: other })
+    const datagrams = await openDtls(second, dtls.address()?.port ?? 0)
+    datagrams.on('message', (message) => heard.push(message))
+    const secondEnd = endOf(datagrams)
+    datagrams.send('now')
+    other.stop(LEASE_MS + 1)
+    expect((await secondEnd)?.message).toMatch(/expired/)
+    expect(heard).toEqual([])
+  })
 
   it('accepts no handshake after a pause, and ends there and then', async () => {
     const { rig } = await withFakeClock()

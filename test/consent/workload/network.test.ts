@@ -86,7 +86,8 @@ describe('consent/network', () => {
 
   it('ends connections whose handshake is under way when consent ends', async () => {
     const { server } = await pair()
-    const { server: listener, port } = await echoTls(server)
+    // Nothing else would end it.
+    const { server: listener, port } = await echoTls(server, { handshakeTimeout: 0 })
     const silent = connectTcp(port, '127.0.0.1')
     silent.on('error', () => {})
     await Promise.all([once(silent, 'connect'), once(listener, 'connection')])
