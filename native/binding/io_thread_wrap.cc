@@ -12,9 +12,6 @@ namespace {
 
 // Below this a copy is cheaper than a finalizer.
 constexpr size_t kCopiedSlab = 16 * 1024;
-// Datagrams a client's socket takes at once: there may be ten thousand of them, each with such a
-// slab.
-constexpr uint16_t kClientBatch = 16;
 
 uint32_t numberOf(const Napi::Value& value) {
   return value.IsNumber() ? value.As<Napi::Number>().Uint32Value() : 0;
@@ -223,7 +220,7 @@ Napi::Value IoThreadWrap::connect(const Napi::CallbackInfo& info) {
   options.udp = udpOptions(given);
   options.dtls = dtlsOptions(given);
   options.idle_timeout = millisecondsOf(given, "idleTimeout");
-  options.udp.batch = kClientBatch;
+  options.udp.slab = io().services().client_slab;
   if (given.Get("key").IsTypedArray()) {
     options.key.emplace(bytesOf(given.Get("identity")),
                         entryOf(given.Get("key"), given.Get("hash")));
@@ -234,6 +231,7 @@ Napi::Value IoThreadWrap::connect(const Napi::CallbackInfo& info) {
   const SystemError error = endpoint->open();
   const Address bound = endpoint->localAddress();
   if (!error) {
+    io().services().client_slab = endpoint->slab();
     auto owned = std::make_shared<std::unique_ptr<ClientEndpoint>>(std::move(endpoint));
     io().post([owned](IoThread& self) {
       ClientEndpoint& added = **owned;

@@ -59,7 +59,11 @@ SystemError UdpSocket::open(const Address& bind, const UdpOptions& options) {
   SystemError error = prepareDescriptor(fd_);
   if (!error) error = applyOptions(fd_, bind, options);
   if (!error && ::bind(fd_, bind.native(), bind.nativeLength()) != 0) error = failed("bind");
-  if (!error) error = makeSlab(std::clamp<uint16_t>(options.batch, 1, 1024));
+  if (!error) {
+    slab_ = options.slab ? options.slab : makeSlab(std::clamp<uint16_t>(options.batch, 1, 1024));
+    if (!slab_) error = {ENOMEM, "socket"};
+  }
+  if (!error) probeOffloads();
   if (error) close();
   return error;
 }

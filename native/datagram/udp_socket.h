@@ -6,8 +6,10 @@
 // One file a platform: udp_socket_linux.cc (recvmmsg, sendmmsg, UDP_SEGMENT and UDP_GRO where the
 // kernel has them), udp_socket_posix.cc (one call a datagram). What they share is in udp_socket.cc.
 //
-// Ownership   the object owns descriptor and slab. The slab is address space until used:
-//             batch * 64 KB, of which only pages that datagrams were written to are real.
+// Ownership   the object owns its descriptor, and its slab or a part in one. A slab is address
+// space
+//             until used: batch * 64 KB, of which only pages that datagrams were written to are
+//             real.
 // Thread      one at a time.
 // Errors      values. EINTR never shows. A connected socket shows ICMP errors as ECONNREFUSED
 //             and the like, once, from whichever call comes next; the socket stays usable.
@@ -22,12 +24,17 @@
 
 namespace mcbn {
 
+// Where datagrams are received: the platform's buffers and headers. Sockets of one thread may share
+// one, since what a receiveBatch() gives is used before the next.
+struct ReceiveSlab;
+
 struct UdpOptions {
   bool reusePort = false;  // SO_REUSEPORT: several sockets share one port
   bool ipv6Only = false;   // IPV6_V6ONLY; otherwise "::" takes IPv4 as well
   int recvBufferSize = 0;  // SO_RCVBUF, bytes; 0: the system's default
   int sendBufferSize = 0;  // SO_SNDBUF, bytes; 0: the system's default
   uint16_t batch = 64;     // slots filled by one receiveBatch(), 1 to 1024; see ReceiveResult
+  std::shared_ptr<ReceiveSlab> slab;  // to share; null: one of its own, with `batch` slots
 };
 
 struct ReceivedDatagram {
@@ -93,17 +100,16 @@ class UdpSocket {
   int sendBufferSize() const;
 
   Offloads offloads() const { return offloads_; }
+  // For the next socket to share.
+  const std::shared_ptr<ReceiveSlab>& slab() const { return slab_; }
 
   ReceiveResult receiveBatch();
   SendResult sendBatch(std::span<const OutgoingDatagram> datagrams);
 
  private:
-  struct Slab;  // the platform's receive buffers and headers
-  struct SlabDeleter {
-    void operator()(Slab* slab) const;
-  };
-
-  SystemError makeSlab(uint16_t batch);
+  // The platform's.
+  static std::shared_ptr<ReceiveSlab> makeSlab(uint16_t batch);
+  void probeOffloads();
   size_t trainLength(std::span<const OutgoingDatagram> datagrams) const;
   bool learnFrom(int error, size_t segment);
 
@@ -111,7 +117,8 @@ class UdpSocket {
   Address peer_;
   Offloads offloads_;
   size_t longest_segment_ = 0;  // of a train, bytes
-  std::unique_ptr<Slab, SlabDeleter> slab_;
+  SystemError pending_;         // read off the socket, not yet told
+  std::shared_ptr<ReceiveSlab> slab_;
 };
 
 }  // namespace mcbn

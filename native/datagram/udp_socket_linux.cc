@@ -57,8 +57,8 @@ bool sameAddress(const Address* a, const Address* b) { return a == b || (a && b 
 
 }  // namespace
 
-struct UdpSocket::Slab {
-  explicit Slab(uint16_t count)
+struct ReceiveSlab {
+  explicit ReceiveSlab(uint16_t count)
       : batch(count),
         memory(new(std::nothrow) uint8_t[slabBytes(count)]),
         headers(count),
@@ -83,25 +83,25 @@ struct UdpSocket::Slab {
   std::vector<ReceivedDatagram> received;
 };
 
-void UdpSocket::SlabDeleter::operator()(Slab* slab) const { delete slab; }
+std::shared_ptr<ReceiveSlab> UdpSocket::makeSlab(uint16_t batch) {
+  auto slab = std::make_shared<ReceiveSlab>(batch);
+  return slab->memory ? slab : nullptr;
+}
 
-SystemError UdpSocket::makeSlab(uint16_t batch) {
-  slab_.reset(new Slab(batch));
-  if (!slab_->memory) return {ENOMEM, "socket"};
+void UdpSocket::probeOffloads() {
   int value = 0;
   socklen_t length = sizeof value;
   offloads_.segmentation = getsockopt(fd_, SOL_UDP, UDP_SEGMENT, &value, &length) == 0;
   value = 1;
   offloads_.coalescing = setsockopt(fd_, SOL_UDP, UDP_GRO, &value, sizeof value) == 0;
   longest_segment_ = kMaxTrainBytes;
-  return {};
 }
 
 // ---- receiving ---------------------------------------------------------------------------------
 
 ReceiveResult UdpSocket::receiveBatch() {
   if (!isOpen()) return {IoStatus::Error, {}, {EBADF, "recvmmsg"}};
-  Slab& slab = *slab_;
+  ReceiveSlab& slab = *slab_;
   for (mmsghdr& header : slab.headers) {
     header.msg_hdr.msg_namelen = sizeof(Address);
     header.msg_hdr.msg_controllen = kControlBytes;

@@ -11,27 +11,26 @@
 
 namespace mcbn {
 
-struct UdpSocket::Slab {
-  explicit Slab(uint16_t count)
+struct ReceiveSlab {
+  explicit ReceiveSlab(uint16_t count)
       : batch(count), memory(new(std::nothrow) uint8_t[slabBytes(count)]), received(count) {}
 
   uint16_t batch;
   std::unique_ptr<uint8_t[]> memory;  // not initialised: untouched pages stay unreal
   std::vector<ReceivedDatagram> received;
-  SystemError error;  // read off the socket, not yet told
 };
 
-void UdpSocket::SlabDeleter::operator()(Slab* slab) const { delete slab; }
-
-SystemError UdpSocket::makeSlab(uint16_t batch) {
-  slab_.reset(new Slab(batch));
-  return slab_->memory ? SystemError() : SystemError{ENOMEM, "socket"};
+std::shared_ptr<ReceiveSlab> UdpSocket::makeSlab(uint16_t batch) {
+  auto slab = std::make_shared<ReceiveSlab>(batch);
+  return slab->memory ? slab : nullptr;
 }
+
+void UdpSocket::probeOffloads() {}  // there are none
 
 ReceiveResult UdpSocket::receiveBatch() {
   if (!isOpen()) return {IoStatus::Error, {}, {EBADF, "recvmsg"}};
-  Slab& slab = *slab_;
-  if (slab.error) return {IoStatus::Error, {}, std::exchange(slab.error, {})};
+  ReceiveSlab& slab = *slab_;
+  if (pending_) return {IoStatus::Error, {}, std::exchange(pending_, {})};
   size_t count = 0;
   while (count < slab.batch) {
     ReceivedDatagram& next = slab.received[count];
@@ -51,12 +50,12 @@ ReceiveResult UdpSocket::receiveBatch() {
     if (errno == EINTR) continue;
     const bool nothingMore = errno == EAGAIN || errno == EWOULDBLOCK;
     // An ICMP error stands behind the datagrams already here: the next call tells it.
-    if (!nothingMore) slab.error = {errno, "recvmsg"};
+    if (!nothingMore) pending_ = {errno, "recvmsg"};
     break;
   }
-  if (count == 0 && slab.error) return {IoStatus::Error, {}, std::exchange(slab.error, {})};
+  if (count == 0 && pending_) return {IoStatus::Error, {}, std::exchange(pending_, {})};
   if (count == 0) return {IoStatus::Again, {}, {}};
-  const bool more = count == slab.batch || static_cast<bool>(slab.error);
+  const bool more = count == slab.batch || static_cast<bool>(pending_);
   return {IoStatus::Ok, {slab.received.data(), count}, {}, more};
 }
 

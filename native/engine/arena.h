@@ -28,6 +28,7 @@ class Arena {
   void clear() { size_ = 0; }
 
   size_t size() const { return size_; }
+  size_t capacity() const { return capacity_; }
   const uint8_t* data() const { return bytes_.get(); }
   ByteView view(size_t offset, size_t length) const { return {bytes_.get() + offset, length}; }
   // Gives the bytes away; the arena is empty then.

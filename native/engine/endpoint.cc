@@ -1,5 +1,7 @@
 #include "engine/endpoint.h"
 
+#include <utility>
+
 namespace mcbn {
 
 Endpoint::~Endpoint() {
@@ -53,24 +55,30 @@ void Endpoint::receiveInto(Association& association, ByteView datagram, Millisec
 }
 
 void Endpoint::post(const Address& to, ByteView datagram) {
-  outbox_.push_back({outgoing_.size(), datagram.size(), to});
-  outgoing_.append(datagram);
+  Arena& arena = outgoing();
+  outbox_.push_back({arena.size(), datagram.size(), to});
+  arena.append(datagram);
+}
+
+Arena& Endpoint::outgoing() {
+  if (outgoing_.capacity() == 0) std::swap(outgoing_, services_.spare);
+  return outgoing_;
 }
 
 void Endpoint::flush() {
   if (outbox_.empty()) return;
   const bool connected = socket_.connected();
-  batch_.clear();
+  services_.batch.clear();
   for (size_t i = sent_; i < outbox_.size(); ++i) {
     const Waiting& waiting = outbox_[i];
-    batch_.push_back(
+    services_.batch.push_back(
         {outgoing_.view(waiting.offset, waiting.length), connected ? nullptr : &waiting.to});
   }
   SystemError refused;
   IoStatus status = IoStatus::Ok;
   // Once over the outbox, however many of its datagrams the system refuses: strangers choose where
   // they are sent.
-  for (std::span<const OutgoingDatagram> rest = batch_;
+  for (std::span<const OutgoingDatagram> rest = services_.batch;
        !rest.empty() && status != IoStatus::Again;) {
     const SendResult result = socket_.sendBatch(rest);
     for (const OutgoingDatagram& sent : rest.first(result.sent)) {
@@ -92,6 +100,8 @@ void Endpoint::flush() {
   } else {
     outbox_.clear();
     outgoing_.clear();
+    if (outgoing_.capacity() > services_.spare.capacity()) std::swap(outgoing_, services_.spare);
+    outgoing_ = Arena();
     sent_ = 0;
     setBlocked(false);
   }
@@ -117,7 +127,7 @@ void Endpoint::publishIfLarge() {
 
 void Endpoint::datagram(ByteView bytes) { post(current_->peer, bytes); }
 
-uint8_t* Endpoint::reserveDatagram(size_t capacity) { return outgoing_.reserve(capacity); }
+uint8_t* Endpoint::reserveDatagram(size_t capacity) { return outgoing().reserve(capacity); }
 
 void Endpoint::commitDatagram(size_t length) {
   outbox_.push_back({outgoing_.size(), length, current_->peer});
@@ -143,6 +153,7 @@ void Endpoint::commitMessage(size_t skipped, size_t length) {
 void Endpoint::opened(const Opened& opened, size_t max_message) {
   current_->opened = true;
   stats_.handshakes_completed += 1;
+  services_.free_memory.handshakeEnded();
   onOpened(*current_);
   report(EventKind::Opened,
          OpenedEvent{opened, current_->peer.host(), current_->peer.port(), max_message});
@@ -156,7 +167,10 @@ void Endpoint::question(const PskQuestion& question) {
 void Endpoint::ended(const std::optional<Failure>& failure) {
   if (current_->ended) return;
   current_->ended = true;
-  if (!current_->opened) stats_.handshakes_failed += 1;
+  if (!current_->opened) {
+    stats_.handshakes_failed += 1;
+    services_.free_memory.handshakeEnded();
+  }
   report(current_->opened ? EventKind::Ended : EventKind::Refused,
          EndedEvent{failure, current_->peer.host(), current_->peer.port()});
 }

@@ -19,6 +19,7 @@
 #include "datagram/udp_socket.h"
 #include "engine/arena.h"
 #include "engine/event.h"
+#include "engine/free_memory.h"
 #include "session/dtls_session.h"
 
 namespace mcbn {
@@ -46,6 +47,13 @@ struct IoServices {
   Poller& poller;
   EventQueue& events;
   CipherContexts& ciphers;
+  FreeMemory free_memory = {};
+  // What flush() makes of an outbox.
+  std::vector<OutgoingDatagram> batch = {};
+  // Lent to the endpoint that is writing: ten thousand idle ones need none of their own.
+  Arena spare = {};
+  // What all clients receive into; only JavaScript's thread touches the pointer.
+  std::shared_ptr<ReceiveSlab> client_slab = {};
   size_t blocked_sockets = 0;  // whose system buffer is full
 };
 
@@ -88,6 +96,7 @@ class Endpoint : protected SessionSink {
 
   uint32_t id() const { return id_; }
   Address localAddress() const { return socket_.localAddress(); }
+  const std::shared_ptr<ReceiveSlab>& slab() const { return socket_.slab(); }
   const EndpointStats& stats() const { return stats_; }
 
   bool dirty = false;  // of the IoThread: waits for flush()
@@ -135,11 +144,11 @@ class Endpoint : protected SessionSink {
   };
 
   void setBlocked(bool blocked);
+  Arena& outgoing();
 
   Arena outgoing_;
   std::vector<Waiting> outbox_;
   size_t sent_ = 0;  // of outbox_
-  std::vector<OutgoingDatagram> batch_;
   bool blocked_ = false;
   bool watched_ = false;
 };

@@ -134,6 +134,7 @@ void IoThread::run() {
 
 void IoThread::expire() {
   const Milliseconds time = now();
+  services_.free_memory.expire(time);
   while (const auto due = deadlines_.pop(time)) {
     Endpoint* const found = endpoint(*due);
     if (!found) continue;
@@ -144,7 +145,7 @@ void IoThread::expire() {
 
 int IoThread::waitTime() const {
   if (!dirty_.empty()) return 0;
-  const Milliseconds next = deadlines_.next();
+  const Milliseconds next = std::min(deadlines_.next(), services_.free_memory.deadline());
   if (next == kNever) return -1;
   const Milliseconds time = now();
   return next <= time ? 0 : static_cast<int>(std::min<Milliseconds>(next - time, 60'000));

@@ -16,7 +16,8 @@
 // Ownership   the endpoint owns sessions. A session holds its Context.
 // Thread      the I/O thread of its endpoint; there are no locks here.
 // Reentrancy  the sink is called while OpenSSL is on the stack: it stores, nothing else.
-// Spec        RFC 6347 section 4.2 (handshake, retransmission), RFC 4279 (PSK suites).
+// Files       dtls_session.cc: the handshake; dtls_open.cc: what follows it; dtls_deadlines.cc:
+// time. Spec        RFC 6347 section 4.2 (handshake, retransmission), RFC 4279 (PSK suites).
 #pragma once
 
 #include <memory>
@@ -126,6 +127,9 @@ class DtlsSession : private DatagramSink {
                             std::span<uint8_t> out) const;
 
  private:
+  static constexpr size_t kMaxMessage = 16'384;  // RFC 6347 section 4.1: a record's plaintext
+  static constexpr uint16_t kEpoch = 1;          // of everything that is encrypted
+
   class Step;  // around every call from outside
   using Screen = std::variant<ServerScreen, ClientScreen>;
 

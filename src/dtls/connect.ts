@@ -30,6 +30,7 @@ import type { DtlsConnectOptions } from './types.js'
 
 /** A client's endpoint has one session. */
 const SESSION = 1
+const NO_ADDRESSES: readonly string[] = []
 
 /**
  * Opens a DTLS 1.2 association with a server. All clients of a JavaScript thread share one I/O thread.
@@ -102,14 +103,16 @@ class Client implements EndpointListener, SocketHome {
   readonly endpoint: number
   readonly highWaterMark: number
   readonly #socket: DtlsSocket
-  readonly #settings: ClientSettings
+  readonly #signal: AbortSignal | undefined
+  /** Until the session is open. */
+  #settings: ClientSettings | undefined
   #cancelLookup: (() => void) | undefined
   #lookupError: McbnError | undefined
   /** Of the host's name, those that were not tried. */
-  #addresses: string[] = []
+  #addresses: readonly string[] = NO_ADDRESSES
   #batched = false
   #released = false
-  readonly #onAbort = () => void this.#socket.destroy(this.#settings.signal?.reason as Error)
+  #onAbort: (() => void) | undefined
 
   constructor(socket: DtlsSocket, settings: ClientSettings) {
     this.thread = sharedClientThread()
@@ -119,24 +122,23 @@ class Client implements EndpointListener, SocketHome {
     this.endpoint = this.thread.register(this)
     this.thread.ref()
     socket.attach(this, SESSION)
-    socket.on('newListener', (event) => {
-      if (event === 'keylog' && !this.#released) {
-        this.thread.native.setKeylog(this.endpoint, { server: false, on: true })
-      }
-    })
     // Not at once: the caller has yet to add listeners to the socket.
     process.nextTick(() => this.#resolve())
-    if (settings.signal?.aborted) this.#onAbort()
-    else settings.signal?.addEventListener('abort', this.#onAbort, { once: true })
+    this.#signal = settings.signal
+    if (this.#signal === undefined) return
+    this.#onAbort = () => void this.#socket.destroy(this.#signal?.reason as Error)
+    if (this.#signal.aborted) this.#onAbort()
+    else this.#signal.addEventListener('abort', this.#onAbort, { once: true })
   }
 
   #resolve(): void {
+    if (this.#settings === undefined) return
     const { host, family, lookup } = this.#settings.target
     if (isIP(host) !== 0) return this.#open(host)
     lookup(host, { family, all: true }, (error, found) => {
       if (error) return this.#fail(connectionFailed(`${host}: ${error.message}`, error))
       this.#addresses = typeof found === 'string' ? [found] : found.map(({ address }) => address)
-      const first = this.#addresses.shift()
+      const first = this.#takeAddress()
       if (first === undefined)
         return this.#fail(connectionFailed(`${host} has no address`, undefined))
       this.#open(first)
@@ -149,7 +151,7 @@ class Client implements EndpointListener, SocketHome {
    * @returns whether there was another one to try.
    */
   #openNext(): boolean {
-    const next = this.#addresses.shift()
+    const next = this.#takeAddress()
     if (next === undefined) return false
     this.thread.native.closeEndpoint(this.endpoint)
     this.#open(next)
@@ -157,7 +159,7 @@ class Client implements EndpointListener, SocketHome {
   }
 
   #open(address: string): void {
-    if (this.#released) return
+    if (this.#settings === undefined) return
     const { target, key, session, recvBufferSize, sendBufferSize, context } = this.#settings
     const options: NativeConnectOptions = {
       ...session,
@@ -187,7 +189,7 @@ class Client implements EndpointListener, SocketHome {
   // ---- from the I/O thread ------------------------------------------------------------------------
 
   onOpened(_session: number, details: NativeOpenedSession): void {
-    this.#settings.key?.key.fill(0)
+    this.#forgetSettings()
     this.#socket.onOpened(details, undefined)
   }
 
@@ -202,6 +204,7 @@ class Client implements EndpointListener, SocketHome {
   }
 
   onQuestion(_session: number, { number, hint }: NativeSessionQuestion): void {
+    if (this.#settings === undefined) return
     const { psk, lookupTimeout } = this.#settings
     if (!isClientLookup(psk)) return
     this.#cancelLookup = askClientKey(psk, hint, lookupTimeout, (answer) => {
@@ -250,14 +253,31 @@ class Client implements EndpointListener, SocketHome {
     if (this.#released) return
     this.#released = true
     this.#cancelLookup?.()
-    this.#settings.key?.key.fill(0)
-    this.#settings.signal?.removeEventListener('abort', this.#onAbort)
+    this.#forgetSettings()
+    if (this.#onAbort) this.#signal?.removeEventListener('abort', this.#onAbort)
     this.thread.closeEndpoint(this.endpoint)
     this.thread.unref()
   }
 
   orphanedError(): boolean {
     return false
+  }
+
+  keylogWanted(): void {
+    if (this.#released) return
+    this.thread.native.setKeylog(this.endpoint, { server: false, on: true })
+  }
+
+  #takeAddress(): string | undefined {
+    const [next, ...others] = this.#addresses
+    this.#addresses = others
+    return next
+  }
+
+  #forgetSettings(): void {
+    this.#settings?.key?.key.fill(0)
+    this.#settings = undefined
+    this.#addresses = NO_ADDRESSES
   }
 }
 

@@ -23,6 +23,8 @@ export interface SocketHome {
   release(session: number): void
   /** Takes an error that has no listener on the socket; false: it is to be thrown. */
   orphanedError(error: Error, socket: DtlsSocket<unknown>): boolean
+  /** Somebody listens for `keylog`. */
+  keylogWanted?(): void
 }
 
 /** Of a socket's early messages: there are none any more, a listener has come. */
@@ -73,6 +75,7 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   }
 
   #onNewListener(event: string | symbol): void {
+    if (event === 'keylog') this.#home?.keylogWanted?.()
     if ((event !== 'message' && event !== 'messages') || this.#early === DELIVERED) return
     process.nextTick(() => this.#deliverEarly())
   }
