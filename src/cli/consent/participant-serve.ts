@@ -140,22 +140,53 @@ function tell(participant: Participant, { dir, json }: FolderFlags): void {
   })
 }
 
-function inShort({ facts }: PendingRequest) {
-  const { kind, instance, project, imageDigest, args } = facts
-  return { kind, instance, project, imageDigest, args }
+type Pairs = Iterable<readonly [name: string, value: string]>
+
+/** All that an approval is for (see `requestId`): nobody says yes to what is not shown. */
+interface Described
+  extends Pick<
+    PendingRequest['facts'],
+    | 'imageDigest'
+    | 'instance'
+    | 'project'
+    | 'args'
+    | 'overriddenArgs'
+    | 'serviceAccounts'
+    | 'kind'
+    | 'issuer'
+  > {
+  readonly env: Pairs
+  readonly overriddenEnv: Pairs
 }
 
-/** What a person decides by; the page and `status --json` show all of it. */
-export function described(
-  request: Pick<PendingRequest, 'role'> & {
-    readonly facts: Pick<
-      PendingRequest['facts'],
-      'imageDigest' | 'instance' | 'project' | 'args' | 'kind'
-    >
-  },
-): string {
-  const { imageDigest, instance, project, args, kind } = request.facts
-  return `image ${imageDigest ?? 'unknown'}, instance ${instance ?? 'unknown'} in ${project ?? 'no project'}, arguments ${JSON.stringify(args)}, by ${kind}`
+function inShort({ facts }: PendingRequest) {
+  const { kind, issuer, instance, project, imageDigest, args, overriddenArgs } = facts
+  return {
+    ...{ kind, issuer, instance, project, imageDigest, args, overriddenArgs },
+    env: [...facts.env],
+    overriddenEnv: [...facts.overriddenEnv],
+    serviceAccounts: facts.serviceAccounts,
+  }
+}
+
+/** What a person decides by. */
+export function described({ facts }: { readonly facts: Described }): string {
+  const { imageDigest, instance, project, args, overriddenArgs, serviceAccounts } = facts
+  const list = (what: string, items: readonly string[]) =>
+    items.length === 0 ? '' : `, ${what} ${JSON.stringify(items)}`
+  return (
+    `image ${imageDigest ?? 'unknown'}, instance ${instance ?? 'unknown'} in ${project ?? 'no project'}, ` +
+    `arguments ${JSON.stringify(args)}` +
+    list('environment', assignments(facts.env)) +
+    list('arguments changed by the operator', overriddenArgs) +
+    list('environment changed by the operator', assignments(facts.overriddenEnv)) +
+    list('service accounts', serviceAccounts) +
+    `, by ${facts.kind} of ${facts.issuer}`
+  )
+}
+
+function assignments(pairs: Pairs): string[] {
+  return Array.from(pairs, ([name, value]) => `${name}=${value}`).sort()
 }
 
 /** `127.0.0.1:7001`, `[::1]:7001`, `localhost:0`. */

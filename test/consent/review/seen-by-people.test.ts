@@ -1,0 +1,28 @@
+// Who approves by commands sees what the approval is for: with an environment that the policy leaves to the
+// operator, the same image on the same machine can be sent anywhere.
+
+import { expect, it } from 'vitest'
+import { described } from '../../../src/cli/consent/participant-serve.js'
+import { requestId } from '../../../src/consent/participant/approvals.js'
+import { factsOf, NOON, network } from '../participant/fixture.js'
+
+const changes = [
+  { env: new Map([['TARGET', 'evil.example']]) },
+  { overriddenArgs: ['node', '/app/other.js'] },
+  { overriddenEnv: new Map([['TARGET', 'evil.example']]) },
+  { serviceAccounts: ['frank@operator.example'] },
+  { issuer: 'https://other.test' },
+  { kind: 'other' },
+  { args: ['node', '/app/other.js'] },
+  { instance: '2' },
+  { project: 'operator' },
+  { imageDigest: `sha256:${'00'.repeat(32)}` },
+] as const
+
+it.each(changes)('review/approval: tells a request from one with %o, as its id does', (change) => {
+  const { hash } = network.verified
+  const facts = factsOf('client', NOON)
+  const other = factsOf('client', NOON, change)
+  expect(requestId(hash, 'client', other)).not.toBe(requestId(hash, 'client', facts))
+  expect(described({ facts: other })).not.toBe(described({ facts }))
+})
