@@ -111,6 +111,28 @@ describe('attack 15: a crooked share', () => {
     await store.close()
   })
 
+  it('is degenerate also where everybody has signed the commitment to it', async () => {
+    const equal = Buffer.alloc(32, 0x5a)
+    const shares = new Map([
+      ['alice', alices],
+      ['bob', equal],
+    ])
+    const theirs = testNetwork({ labels: ['alice', 'bob'], shares })
+    const policy = policyOf({}, {}, theirs)
+    const degenerate = { participant: 'bob', problem: 'degenerate' }
+    expect(thrownBy(() => setup({ network: theirs, label: 'bob', policy }))).toMatchObject(
+      degenerate,
+    )
+    expect(thrownBy(() => deriveNetworkKeys(theirs.verified, shares))).toMatchObject(degenerate)
+    const keyFile = randomBytes(32)
+    const dir = joinPath(temporaryFolder(), 'bob')
+    const keys = need(theirs.keys, 'bob')
+    const store = await createStore(dir, { keyFile }, { label: 'bob', keys, fsync: false })
+    const installing = store.installEpoch({ descriptor: theirs.signed, share: equal }, { keyFile })
+    expect(await rejection(installing)).toMatchObject(degenerate)
+    await store.close()
+  })
+
   it('does not leave sealed: a share of another length is refused before', async () => {
     const header = {
       releaseId: 'AAAAAAAAAAAAAAAAAAAAAA',

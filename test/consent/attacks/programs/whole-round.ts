@@ -185,8 +185,9 @@ for (const label of network.keys.keys()) {
   await fails('a crooked share', () =>
     made.installEpoch({ descriptor: signed, share: share.subarray(1), policy }, lock),
   )
+  const others = need(network.shares, label === 'alice' ? 'bob' : 'alice')
   await fails("another's share", () =>
-    made.installEpoch({ descriptor: signed, share: Buffer.from(share).reverse(), policy }, lock),
+    made.installEpoch({ descriptor: signed, share: others, policy }, lock),
   )
   await made.installEpoch({ descriptor: signed, share, policy }, lock)
   await made.close()
