@@ -184,7 +184,7 @@ describe('cli/participant', () => {
     expect(statSync(join(dir, 'admin.sock')).mode & 0o777).toBe(0o600)
 
     expect(await play(url)).toMatchObject({ code: 'manual' })
-    const [, id = ''] = await child.output(/mcbn participant approve --dir \S+ ([0-9a-f]{12})$/m)
+    const [, id = ''] = await child.output(/mcbn participant approve --dir \S+ ([0-9a-f]{16})$/m)
     const status = JSON.parse(
       (await mcbn(['participant', 'status', '--dir', dir, '--json'])).stdout,
     )

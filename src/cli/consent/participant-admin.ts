@@ -61,7 +61,7 @@ export function approveCommand(): Command {
     .description(
       'Let a workload that waits have your share. It asks again by itself within seconds.',
     )
-    .argument('<id>', 'of the request, or the first 8 digits of it or more')
+    .argument('<id>', 'of the request, or the first 16 digits of it or more')
     .option('--for <seconds>', 'how long the approval holds (default: until you refuse)')
     .action(async (id: string, { dir, json, for: seconds }: ApproveFlags) => {
       const limit = seconds === undefined ? {} : { seconds: integer('--for', seconds) }
@@ -76,7 +76,7 @@ export function refuseCommand(): Command {
     .description(
       'Refuse a workload, also one that was approved. What it has ends with its lease, at the latest.',
     )
-    .argument('<id>', 'of the request or decision, or the first 8 digits of it or more')
+    .argument('<id>', 'of the request or decision, or the first 16 digits of it or more')
     .action(async (id: string, { dir, json }: FolderFlags) => {
       decided(json, await demandRunning(dir, await callAdmin(dir, 'refuse', { id })))
     })
@@ -188,7 +188,7 @@ function decided(json: boolean | undefined, decision: Decision): void {
   const { id, role, instance, expiresAt } = decision
   const until = expiresAt === undefined ? '' : `, until ${new Date(expiresAt).toISOString()}`
   report(json, { ...decision }, [
-    `${decision.decision}: ${role} on ${instance}${until} (${id.slice(0, 12)})`,
+    `${decision.decision}: ${role} on ${instance}${until} (${id.slice(0, 16)})`,
   ])
 }
 
@@ -210,7 +210,7 @@ function runningLines(
     `  ${counters.requests} requests, ${counters.released} releases, of which ${counters.renewed} renewals`,
     ...pending.flatMap((request) => [
       `${request.role} waits: ${described(request)}`,
-      `  mcbn participant approve --dir ${shellWord(dir)} ${request.id.slice(0, 12)}`,
+      `  mcbn participant approve --dir ${shellWord(dir)} ${request.id.slice(0, 16)}`,
     ]),
     ...leases.map(
       ({ role, instance, expiresAt, renewals }) =>
@@ -218,7 +218,7 @@ function runningLines(
     ),
     ...decisions.map(
       ({ id, decision, role, instance }) =>
-        `${decision}: ${role} on ${instance} (${id.slice(0, 12)})`,
+        `${decision}: ${role} on ${instance} (${id.slice(0, 16)})`,
     ),
   ]
 }

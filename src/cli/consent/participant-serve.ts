@@ -113,7 +113,7 @@ function tell(participant: Participant, { dir, json }: FolderFlags): void {
     if (times > 1) return
     report(json, { event: 'pending', id, role, ...inShort(request) }, [
       `${role} waits for your yes: ${described(request)}`,
-      `  mcbn participant approve --dir ${shellWord(dir)} ${id.slice(0, 12)}`,
+      `  mcbn participant approve --dir ${shellWord(dir)} ${id.slice(0, 16)}`,
     ])
   })
   participant.on('released', (lease) => {
@@ -130,7 +130,7 @@ function tell(participant: Participant, { dir, json }: FolderFlags): void {
   })
   participant.on('decided', ({ id, decision, role }) => {
     report(json, { event: 'decided', id, decision, role }, [
-      `${decision} ${role} ${id.slice(0, 12)}`,
+      `${decision} ${role} ${id.slice(0, 16)}`,
     ])
   })
   participant.on('withdrawn', (withdrawal) => {

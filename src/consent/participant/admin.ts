@@ -52,8 +52,11 @@ const MOST_CONNECTIONS = 16
 const TIMEOUT_MS = 10_000
 /** What a sockaddr_un holds, on the strictest of the systems (macOS), less the final zero. */
 const MOST_PATH_BYTES = 103
-/** Least digits of an id's beginning that stand for it. */
-const LEAST_DIGITS = 8
+/**
+ * Least digits of an id's beginning that stand for it. An operator who may set some variable can try values
+ * until two requests begin alike, and let only one of them wait: it must not be a matter of seconds.
+ */
+const LEAST_DIGITS = 16
 
 /** Where a participant's folder has the socket. */
 export function adminSocketPath(dir: string): string {

@@ -41,7 +41,10 @@ describe('participant/admin', () => {
       decision: 'approved',
       expiresAt: alice.clock.wall() + 5_000,
     })
-    expect(await callAdmin(alice.dir, 'refuse', { id: id.slice(0, 8) })).toMatchObject({
+    await expect(callAdmin(alice.dir, 'refuse', { id: id.slice(0, 15) })).rejects.toThrow(
+      /first 16 digits/,
+    )
+    expect(await callAdmin(alice.dir, 'refuse', { id: id.slice(0, 16) })).toMatchObject({
       id,
       decision: 'refused',
     })
