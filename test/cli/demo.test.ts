@@ -5,6 +5,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { searchFolder } from '../../src/cli/demo/search.js'
+import { slowdown } from '../support/pace.js'
 import { temporaryFolder } from '../support/paths.js'
 import type { Child } from '../support/process.js'
 import { waitFor } from '../support/wait.js'
@@ -26,7 +27,7 @@ const STEPS = [
 /** Three participants, three machines, the vendor, Frank. */
 const PROCESSES = 8
 /** Milliseconds: a minute is what is promised of a machine that has nothing else to do. */
-const LIMIT = 180_000
+const LIMIT = 180_000 * slowdown
 
 /** A demo whose temporary files are in a folder of its own. */
 function startDemo(...args: string[]): { readonly child: Child; readonly folder: string } {

@@ -32,8 +32,8 @@ export function answerCalls<Calls extends CallTypes<Calls>>(
     // Nobody there any more is told by 'disconnect', and must not be an uncaught error before it.
     if (process.connected) process.send?.(answer, () => undefined)
   })
-  // A terminal sends its Ctrl-C to all of us; the demonstration decides when we end.
-  process.on('SIGINT', () => undefined)
+  // A terminal sends its Ctrl-C, or its own end, to all of us; the demonstration decides when we end.
+  for (const signal of ['SIGINT', 'SIGHUP']) process.on(signal, () => undefined)
   // Without the demonstration there is nothing to do: no orphan keeps a key or a port.
   process.on('disconnect', end)
   if (!process.connected) end()

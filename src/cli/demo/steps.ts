@@ -43,7 +43,7 @@ export class StepFailed extends Error {
 }
 
 /** Longest time for one step, in milliseconds: far above what any needs, below anybody's patience. */
-export const STEP_LIMIT_MS = 30_000
+export const STEP_LIMIT_MS = 45_000
 
 /**
  * Runs steps in order. After one that failed, the others are skipped: they build on it.
