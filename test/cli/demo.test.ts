@@ -21,6 +21,7 @@ const STEPS = [
   'replay',
   'withdraw',
   'threshold',
+  'blocked',
   'blame',
   'search',
 ]
@@ -123,7 +124,7 @@ describe('cli/demo', () => {
       expect(stdout).toMatch(/nobody can join again: carol refused \(withdrawn\)/)
       expect(stdout).toMatch(/bob sent a bad share/)
       expect(stdout).toMatch(/\d+ secrets looked for, .* none found/)
-      expect(stdout).toMatch(/Every step held \(11 of 11, \d+\.\d s\)\.\n$/)
+      expect(stdout).toMatch(/Every step held \(12 of 12, \d+\.\d s\)\.\n$/)
       expect(stdout).not.toContain('\u001b')
       expect(leftIn(folder)).toEqual([])
     },
@@ -150,6 +151,7 @@ describe('cli/demo', () => {
       expect(facts['withdraw'].seconds).toBeLessThanOrEqual(facts['withdraw'].leaseSeconds)
       expect(facts['threshold']).toMatchObject({ need: 2, leases: 2 })
       expect(facts['threshold'].kcv).not.toBe(facts['tls'].kcv)
+      expect(facts['blocked']).toMatchObject({ reason: 'unrenewed' })
       expect(facts['blame']).toMatchObject({ blamed: 'bob', leases: 'alice,carol' })
       expect(facts['search']).toMatchObject({ found: false })
       expect(facts['search'].secrets).toBeGreaterThan(20)
@@ -167,7 +169,7 @@ describe('cli/demo', () => {
       process.kill(first, 'SIGKILL')
       expect((await child.exited).code, child.report()).toBe(1)
       expect(child.stdout).toMatch(/^✖ \d+\. /m)
-      expect(child.stdout).toMatch(/\d of 11 steps held/)
+      expect(child.stdout).toMatch(/\d of 12 steps held/)
       expect(child.stderr).toMatch(/^mcbn: demo: step \d+ \([a-z-]+\) failed: .*SIGKILL.*\n$/)
       expect(leftIn(folder)).toEqual([])
     },

@@ -136,7 +136,7 @@ export interface Ended {
 }
 
 /** What Frank does with the messages on one way. */
-export type Meddling = 'nothing' | 'alter-release' | 'swap-key'
+export type Meddling = 'nothing' | 'alter-release' | 'swap-key' | 'block'
 
 export interface FrankCalls {
   readonly open: Call<{ readonly dir: string }, Nothing>

@@ -70,6 +70,7 @@ export class Front {
       'messages',
       `${asked.method} ${path}\n${asked.rawHeaders.join('\n')}\n${body}\n`,
     )
+    if (this.how === 'block') return void asked.socket.destroy()
     const came = JSON.parse(body) as Message
     const sent = path === '/v1/request' && this.how === 'swap-key' ? this.#swapped(came) : came
     const { status, text } = await post(`${this.target}${path}`, JSON.stringify(sent))

@@ -1,7 +1,8 @@
-// Steps 8 to 11: consent ends, goes on in another form, is betrayed, and leaves no trace.
+// Steps 8 to 12: consent ends, goes on in another form, is betrayed, and leaves no trace.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { CLOSED_BY_PEER, JOIN_MS, LEASE_SECONDS, PARTICIPANTS } from './cast.js'
+import type { Meddling } from './calls.js'
+import { CLOSED_BY_PEER, JOIN_MS, LEASE_SECONDS, nameOf, PARTICIPANTS } from './cast.js'
 import { expectEqual, expectInsufficient, expectMatch, expectOneOf, expectTrue } from './expect.js'
 import { listeningPorts } from './kernel-sockets.js'
 import type { Stage } from './stage.js'
@@ -11,6 +12,7 @@ import { doorsOf, joinBoth } from './story-consent.js'
 export const END_STEPS: readonly Step<Stage>[] = [
   { name: 'withdraw', title: 'Carol withdraws: open connections close', run: withdraw },
   { name: 'threshold', title: 'A new epoch, 2 of 3: connects while Carol refuses', run: goOn },
+  { name: 'blocked', title: 'Frank blocks renewals: that is no consent', run: blockRenewals },
   { name: 'blame', title: "Bob's damaged share names Bob", run: blameBob },
   { name: 'search', title: 'Frank has seen no share and no key', run: search },
 ]
@@ -76,6 +78,29 @@ async function goOn(stage: Stage): Promise<Finding> {
     detail: `descriptor ${hash.slice(0, 16)}..., made without a dealer; Alice and Bob are enough: ${protocol} and DTLSv1.2 answer`,
     also: [`fresh shares, fresh keys: key check value ${kcv.slice(0, 16)}...`],
     facts: { descriptorHash: hash, need: 2, leases: again.leases.length, kcv },
+  }
+}
+
+async function blockRenewals(stage: Stage): Promise<Finding> {
+  await stage.client.call('hold', doorsOf(stage))
+  const began = performance.now()
+  const block = async (how: Meddling): Promise<void> => {
+    for (const owner of ['server', 'client']) {
+      await stage.forAll((label) => stage.frank.call('meddle', { owner, label, how }))
+    }
+  }
+  await block('block')
+  const { reason, labels, tls, dtls } = await stage.client.call('held', {})
+  const seconds = Math.round((performance.now() - began) / 100) / 10
+  expectEqual('end', reason, 'unrenewed')
+  for (const end of [tls, dtls])
+    expectOneOf('connection', end, ['MCBN_CONSENT_ENDED', CLOSED_BY_PEER])
+  await serverClosed(stage)
+  await block('nothing')
+  return {
+    detail: `the leases of ${labels.map(nameOf).join(' and ')} ran out: TLS and DTLS ended ${seconds} s later (lease ${LEASE_SECONDS} s): ${tls}`,
+    also: ['who carries the messages can only take consent away'],
+    facts: { reason, seconds, leaseSeconds: LEASE_SECONDS, tls, dtls },
   }
 }
 
