@@ -158,6 +158,7 @@ export type {
   WithdrawalFields,
 } from './release/sign.js'
 export {
+  refusedHash,
   signRefusal,
   signRelease,
   signWithdrawal,

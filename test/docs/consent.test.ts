@@ -87,12 +87,18 @@ describe('docs/consent', () => {
     expect(spec.signature(seed, 'mcbn/1 sign release', releaseBytes)).toEqual(base64url(ofRelease))
     const refused = parseRefused(json('refused'))
     const { signature: ofRefusal, ...said } = refused
-    const parts = [spec.lp(verified.hash), spec.lp(base64url(request.r))]
+    const what = spec.sha256(
+      spec.lp('mcbn/1 refused'),
+      ...[request, json('evidence')].map((message) =>
+        spec.sha256(spec.utf8(spec.canonical(message))),
+      ),
+    )
+    const parts = [spec.lp(verified.hash), spec.lp(what)]
     const refusalBytes = Buffer.concat([...parts, spec.utf8(spec.canonical(said))])
     expect(spec.signature(seed, 'mcbn/1 sign refusal', refusalBytes)).toEqual(
       base64url(`${ofRefusal}`),
     )
-    expect(verifyRefusal(refused, verified, request)).toBe(true)
+    expect(verifyRefusal(refused, verified, { refused: what })).toBe(true)
     const withdrawal = parseWithdrawal(json('withdrawal'))
     const { signature: ofWithdrawal, ...word } = withdrawal
     expect(spec.signature(seed, 'mcbn/1 sign withdrawal', spec.utf8(spec.canonical(word)))).toEqual(

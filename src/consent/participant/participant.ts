@@ -22,6 +22,7 @@ import type {
   Refused,
   Release,
   ReleaseChallenge,
+  ReleaseEvidence,
   ReleaseHeader,
   ReleaseRequest,
   Withdrawal,
@@ -181,12 +182,13 @@ export class Participant extends EventEmitter<ParticipantEvents> {
    * was one, has expired, or has been answered already. A new request is the way on.
    */
   async evidence(message: unknown): Promise<Release | Refused> {
-    const { c, evidence } = this.#read(() => parseReleaseEvidence(message))
+    const shown = this.#read(() => parseReleaseEvidence(message))
+    const { c } = shown
     if (!this.#challenges.has(c)) this.#read(noSuchChallenge)
     // Before the challenge is spent: who comes back in a moment needs no new evidence for it.
     if (this.#gate.full) return this.#refusals.busy()
     const challenge = this.#challenges.take(c) as OpenChallenge<ReleaseRequest>
-    return await this.#gate.run(() => this.#answer(challenge, evidence))
+    return await this.#gate.run(() => this.#answer(challenge, shown))
   }
 
   status(): ParticipantStatus {
@@ -291,15 +293,16 @@ export class Participant extends EventEmitter<ParticipantEvents> {
 
   async #answer(
     { c, request }: OpenChallenge<ReleaseRequest>,
-    evidence: Evidence,
+    shown: ReleaseEvidence,
   ): Promise<Release | Refused> {
+    const { evidence } = shown
     const facts = await this.#judge.verify(c, request, evidence)
     if ('code' in facts) {
       if (facts.unproven) this.#journal.count('evidenceRefused')
-      return this.#refusals.late(request, facts, this.#keys)
+      return this.#refusals.late(request, shown, facts, this.#keys)
     }
     const consent = this.#judge.consent(request.role, facts)
-    if ('code' in consent) return this.#refusals.late(request, consent, this.#keys, facts)
+    if ('code' in consent) return this.#refusals.late(request, shown, consent, this.#keys, facts)
     const { reservation, header } = consent
     try {
       const release = await this.#seal(c, request, evidence, header)
@@ -320,7 +323,7 @@ export class Participant extends EventEmitter<ParticipantEvents> {
       reservation.abandon()
       const objection =
         error instanceof TakenBack ? error.objection : (this.#standing() ?? unable(error))
-      return this.#refusals.late(request, objection, this.#keys, facts)
+      return this.#refusals.late(request, shown, objection, this.#keys, facts)
     }
   }
 

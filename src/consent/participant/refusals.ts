@@ -5,9 +5,9 @@ import { McbnError } from '../../errors.js'
 import type { AttestedFacts } from '../attestation/types.js'
 import type { Clock } from '../clock.js'
 import type { ParticipantKeys } from '../keys.js'
-import type { Refused, ReleaseRequest } from '../release/messages.js'
+import type { Refused, ReleaseEvidence, ReleaseRequest } from '../release/messages.js'
 import { LEASE_MAX_SECONDS } from '../release/parse.js'
-import { signRefusal } from '../release/sign.js'
+import { refusedHash, signRefusal } from '../release/sign.js'
 import type { Journal } from './journal.js'
 import { BUSY_RETRY_SECONDS, type Objection } from './terms.js'
 import type { RefusedRequest } from './types.js'
@@ -32,12 +32,13 @@ export class Refusals {
   /** Before any evidence: whoever asks can be anybody, so it is only counted. */
   early(request: ReleaseRequest, objection: Objection, keys: ParticipantKeys | undefined): Refused {
     this.#options.journal.refusedEarly(objection.code)
-    return this.#signed(request, objection, keys)
+    return this.#signed(refusedHash(request), objection, keys)
   }
 
   /** After evidence was shown; with its facts once it has been verified. */
   late(
     request: ReleaseRequest,
+    evidence: ReleaseEvidence,
     objection: Objection,
     keys: ParticipantKeys | undefined,
     facts?: AttestedFacts,
@@ -49,7 +50,7 @@ export class Refusals {
     const refused: RefusedRequest = { role, code, details, ...known, at: clock.wall() }
     journal.refused(refused)
     if (code !== 'manual') onRefused(refused)
-    return this.#signed(request, objection, keys)
+    return this.#signed(refusedHash(request, evidence), objection, keys)
   }
 
   /** Unsigned: it has to cost nothing. */
@@ -59,7 +60,7 @@ export class Refusals {
   }
 
   #signed(
-    { r }: ReleaseRequest,
+    refusedBytes: Buffer,
     { code, retryAfter }: Objection,
     keys: ParticipantKeys | undefined,
   ): Refused {
@@ -67,7 +68,7 @@ export class Refusals {
     const seconds = Math.min(retryAfter ?? 0, LEASE_MAX_SECONDS)
     const refused = { label, code, ...(retryAfter !== undefined && { retryAfter: seconds }) }
     if (code === 'busy' || keys === undefined) return refused
-    return signRefusal(refused, { dh, r }, keys.ed25519)
+    return signRefusal(refused, { dh, refused: refusedBytes }, keys.ed25519)
   }
 }
 

@@ -79,8 +79,8 @@ export interface Refused {
   /** Seconds to wait before asking again; absent where asking again is no use. */
   readonly retryAfter?: number
   /**
-   * Ed25519 over lp("mcbn/1 sign refusal") || lp(dh) || lp(r of the request) || the canonical form of the
-   * fields above. Absent with `busy`, which has to be cheap.
+   * Ed25519 over lp("mcbn/1 sign refusal") || lp(dh) || lp(hash of what is refused, see `refusedHash`) || the
+   * canonical form of the fields above. Absent with `busy`, which has to be cheap.
    */
   readonly signature?: string
 }

@@ -1,7 +1,7 @@
 // What participants sign during releases, and what workloads make of it. A signature that does not verify
 // blames nobody: the operator carries the messages and could have made it.
 
-import type { KeyObject } from 'node:crypto'
+import { createHash, type KeyObject } from 'node:crypto'
 import { McbnError } from '../../errors.js'
 import { lengthPrefixed } from '../../psk/encoding.js'
 import { canonicalBytes } from '../canonical.js'
@@ -10,7 +10,7 @@ import type { Role } from '../descriptor/types.js'
 import { sign, verifySignature } from '../keys.js'
 import { InvalidShareError } from '../shares/problem.js'
 import { type Binary, binary } from './binary.js'
-import type { Refused, Release, Withdrawal } from './messages.js'
+import type { Refused, Release, ReleaseEvidence, ReleaseRequest, Withdrawal } from './messages.js'
 import { tokenHash } from './seal.js'
 
 const RELEASE = 'mcbn/1 sign release'
@@ -28,8 +28,24 @@ export type WithdrawalFields = Omit<Withdrawal, 'v' | 'signature'>
 export interface RefusalContext {
   /** Hash of the descriptor, 32 bytes. */
   readonly dh: Binary
-  /** The request's random bytes, 32. */
-  readonly r: Binary
+  /** Of {@link refusedHash}, 32 bytes. */
+  readonly refused: Binary
+}
+
+/**
+ * What a refusal answers, every bit of it: whoever altered a request or evidence on the way gets a refusal of
+ * that, which is none of what the workload has sent.
+ *
+ * SHA-256(lp("mcbn/1 refused") || SHA-256(canonical request) [|| SHA-256(canonical evidence message)])
+ *
+ * @param evidence - absent: refused before there was any.
+ */
+export function refusedHash(request: ReleaseRequest, evidence?: ReleaseEvidence): Buffer {
+  const hash = createHash('sha256').update(lengthPrefixed('mcbn/1 refused'))
+  for (const message of [request, ...(evidence === undefined ? [] : [evidence])]) {
+    hash.update(createHash('sha256').update(canonicalBytes(message)).digest())
+  }
+  return hash.digest()
 }
 
 /** What a workload has asked for, and compares a release with. */
@@ -85,7 +101,8 @@ export function verifyRelease(
 }
 
 /**
- * Ed25519 over lp("mcbn/1 sign refusal") || lp(dh) || lp(r) || the canonical form of label, code, retryAfter.
+ * Ed25519 over lp("mcbn/1 sign refusal") || lp(dh) || lp(refused hash) || the canonical form of label, code and
+ * retryAfter.
  */
 export function signRefusal(
   fields: RefusalFields,
@@ -98,19 +115,22 @@ export function signRefusal(
 }
 
 /**
- * Whether the participant itself refused exactly this request. `false` for an unsigned `busy` too: believe
+ * Whether the participant itself refused exactly this. `false` for an unsigned `busy` too: believe
  * that one no further than waiting a moment.
  *
- * @param context - `r` of the request.
+ * @param context - the {@link refusedHash} of what was sent.
  */
 export function verifyRefusal(
   refused: Refused,
   verified: VerifiedDescriptor,
-  context: Pick<RefusalContext, 'r'>,
+  context: Pick<RefusalContext, 'refused'>,
 ): boolean {
   const participant = verified.participant(refused.label)
   if (participant === undefined || refused.signature === undefined) return false
-  const parts = refusalParts(unsignedRefusal(refused), { dh: verified.hash, r: context.r })
+  const parts = refusalParts(unsignedRefusal(refused), {
+    dh: verified.hash,
+    refused: context.refused,
+  })
   return verifySignature(participant.ed25519, REFUSAL, parts, refused.signature)
 }
 
@@ -143,10 +163,10 @@ function unsignedWithdrawal({ label, dh, withdrawnAt }: WithdrawalFields) {
   return { v: 'mcbn/1', label, dh, withdrawnAt } as const
 }
 
-function refusalParts(unsigned: RefusalFields, { dh, r }: RefusalContext): Uint8Array[] {
+function refusalParts(unsigned: RefusalFields, { dh, refused }: RefusalContext): Uint8Array[] {
   return [
     lengthPrefixed(binary(dh, 32, 'dh')),
-    lengthPrefixed(binary(r, 32, 'r')),
+    lengthPrefixed(binary(refused, 32, 'refused')),
     canonicalBytes(unsigned),
   ]
 }

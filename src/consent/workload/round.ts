@@ -8,12 +8,18 @@ import type { Attester, Evidence } from '../attestation/types.js'
 import { toBase64url } from '../base64url.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import type { Role } from '../descriptor/types.js'
-import type { Refused, Release, ReleaseHeader, ReleaseRequest } from '../release/messages.js'
+import type {
+  Refused,
+  Release,
+  ReleaseEvidence,
+  ReleaseHeader,
+  ReleaseRequest,
+} from '../release/messages.js'
 import { SUITE } from '../release/messages.js'
 import { audience, releaseNonce } from '../release/nonce.js'
 import { parseRefused, parseRelease, parseReleaseChallenge } from '../release/parse.js'
 import { generateReceiver, type Receiver } from '../release/seal.js'
-import { verifyRefusal, verifyRelease } from '../release/sign.js'
+import { refusedHash, verifyRefusal, verifyRelease } from '../release/sign.js'
 import { checkReleasedShare } from '../shares/check.js'
 import { InvalidShareError } from '../shares/problem.js'
 import { type Answer, postJson } from './http.js'
@@ -62,19 +68,19 @@ export async function askForShare(call: RoundCall): Promise<RoundResult> {
     instance,
   }
   const opening = await firstAnswer(call, request)
-  if (isRefusal(opening.body)) return { refused: refusalOf(call, request, opening.body) }
+  if (isRefusal(opening.body)) return { refused: refusalOf(call, opening.body, request) }
   demandSuccess(label, opening)
   const { c } = parseReleaseChallenge(opening.body)
   call.onChallenge()
-  const evidence = await evidenceFor(call, {
+  const { kind, token } = await evidenceFor(call, {
     audience: audience(verified.descriptor.network, label),
     nonce: releaseNonce({ ...request, label, c }),
   })
-  const answer = await postJson(opening.url, 'v1/evidence', { c, evidence }, call.signal)
-  if (isRefusal(answer.body)) return { refused: refusalOf(call, request, answer.body) }
+  const shown = { c, evidence: { kind, token } }
+  const answer = await postJson(opening.url, 'v1/evidence', shown, call.signal)
+  if (isRefusal(answer.body)) return { refused: refusalOf(call, answer.body, request, shown) }
   demandSuccess(label, answer)
   const release = parseRelease(answer.body)
-  const { token } = evidence
   verifyRelease(release, verified, { label, role, c, token })
   const share = await openedShare(call, receiver, release, token)
   return { released: { share, header: release.header, sentAt: opening.sentAt } }
@@ -111,16 +117,17 @@ function isRefusal(body: unknown): boolean {
 /** A refusal that may be believed. Anybody on the way could say `policy`, and `busy` claims nothing. */
 function refusalOf(
   { verified, label }: RoundCall,
-  request: ReleaseRequest,
   body: unknown,
+  request: ReleaseRequest,
+  shown?: ReleaseEvidence,
 ): Refused {
   const refused = parseRefused(body)
   if (refused.label !== label) {
     throw invalid(label, 'expected its own refusal, got that of another participant')
   }
   const unsigned = refused.code === 'busy' && refused.signature === undefined
-  if (!unsigned && !verifyRefusal(refused, verified, request)) {
-    throw invalid(label, 'expected a refusal signed by it, for this request')
+  if (!unsigned && !verifyRefusal(refused, verified, { refused: refusedHash(request, shown) })) {
+    throw invalid(label, 'expected a refusal signed by it, of what was sent')
   }
   return refused
 }

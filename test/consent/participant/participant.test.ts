@@ -2,7 +2,7 @@ import { inspect } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { createParticipant } from '../../../src/consent/index.js'
 import { parseRefused, parseRelease } from '../../../src/consent/release/parse.js'
-import { verifyRefusal, verifyRelease } from '../../../src/consent/release/sign.js'
+import { refusedHash, verifyRefusal, verifyRelease } from '../../../src/consent/release/sign.js'
 import { need, testNetwork } from '../network.js'
 import {
   ask,
@@ -164,12 +164,20 @@ describe('participant/refusal', () => {
   it('signs refusals for exactly one request, and says only the code', async () => {
     const alice = setup()
     const workload = workloadOf('client', { imageDigest: `sha256:${'bb'.repeat(32)}` })
-    const { answer, request } = await round(alice, 'client', workload)
+    const { answer, request, c, token } = await round(alice, 'client', workload)
     const refusal = parseRefused(JSON.parse(JSON.stringify(refused(answer))))
     expect(Object.keys(refusal).sort()).toEqual(['code', 'label', 'signature'])
-    expect(verifyRefusal(refusal, network.verified, { r: request.r })).toBe(true)
-    const other = (await ask('client')).request.r
-    expect(verifyRefusal(refusal, network.verified, { r: other })).toBe(false)
+    const shown = { c, evidence: { kind: 'local', token } }
+    const verifies = (...sent: Parameters<typeof refusedHash>) =>
+      verifyRefusal(refusal, network.verified, { refused: refusedHash(...sent) })
+    expect(verifies(request, shown)).toBe(true)
+    const { request: other } = await ask('client')
+    // Whoever alters anything on the way gets a refusal of something else, and cannot pass it on.
+    expect(verifies(other, shown)).toBe(false)
+    expect(verifies({ ...request, pk: other.pk }, shown)).toBe(false)
+    expect(verifies(request)).toBe(false)
+    expect(verifies(request, { ...shown, c: other.r })).toBe(false)
+    expect(verifies(request, { c, evidence: { kind: 'local', token: `${token}x` } })).toBe(false)
     const [line] = alice.audit.of('refused')
     expect(JSON.stringify(line)).toContain('image')
   })
@@ -183,7 +191,7 @@ describe('participant/refusal', () => {
     const { request } = await ask('client', changes)
     const answer = refused(alice.participant.request(request))
     expect(answer.code).toBe('policy')
-    expect(verifyRefusal(answer, network.verified, { r: request.r })).toBe(true)
+    expect(verifyRefusal(answer, network.verified, { refused: refusedHash(request) })).toBe(true)
     expect(alice.participant.status().counters.challenges).toBe(0)
   })
 

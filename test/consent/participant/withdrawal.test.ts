@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { ParticipantState } from '../../../src/consent/index.js'
 import { parseWithdrawal } from '../../../src/consent/release/parse.js'
-import { verifyRefusal, verifyWithdrawal } from '../../../src/consent/release/sign.js'
+import { refusedHash, verifyRefusal, verifyWithdrawal } from '../../../src/consent/release/sign.js'
 import {
   ask,
   challenged,
@@ -32,7 +32,7 @@ describe('participant/withdrawal', () => {
     const answer = refused(alice.participant.request(request))
     expect(answer.code).toBe('withdrawn')
     expect(answer.retryAfter).toBeUndefined()
-    expect(verifyRefusal(answer, network.verified, { r: request.r })).toBe(true)
+    expect(verifyRefusal(answer, network.verified, { refused: refusedHash(request) })).toBe(true)
     expect(alice.audit.of('withdrawn')).toHaveLength(1)
     expect(alice.participant.status().withdrawnAt).toBe(alice.clock.wall())
     const again = setup({ state: { current: { decisions: [], withdrawal }, save: state.save } })

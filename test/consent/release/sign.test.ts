@@ -119,16 +119,24 @@ describe('consent/release: signed releases', () => {
 
 describe('consent/release: signed refusals', () => {
   const r = b64(32)
-  const refusal = signRefusal({ label: 'bob', code: 'manual', retryAfter: 5 }, { dh, r }, bob)
+  const refusal = signRefusal(
+    { label: 'bob', code: 'manual', retryAfter: 5 },
+    { dh, refused: r },
+    bob,
+  )
 
   it('survive the way through JSON', () => {
-    expect(verifyRefusal(parseRefused(json(refusal)), verified, { r })).toBe(true)
-    const bare = signRefusal({ label: 'bob', code: 'policy' }, { dh: verified.hash, r }, bob)
+    expect(verifyRefusal(parseRefused(json(refusal)), verified, { refused: r })).toBe(true)
+    const bare = signRefusal(
+      { label: 'bob', code: 'policy' },
+      { dh: verified.hash, refused: r },
+      bob,
+    )
     expect(bare).not.toHaveProperty('retryAfter')
-    expect(verifyRefusal(parseRefused(json(bare)), verified, { r })).toBe(true)
+    expect(verifyRefusal(parseRefused(json(bare)), verified, { refused: r })).toBe(true)
   })
 
-  it('are Ed25519 over lp(purpose) || lp(dh) || lp(r) || the canonical form', () => {
+  it('are Ed25519 over lp(purpose) || lp(dh) || lp(what is refused) || the canonical form', () => {
     const parts = [
       lp(verified.hash),
       lp(Buffer.from(r, 'base64url')),
@@ -146,19 +154,19 @@ describe('consent/release: signed refusals', () => {
     ['time to wait', { retryAfter: 6 }],
     ['signature', { signature: b64(64) }],
   ])('do not verify with another %s', (_, change) => {
-    expect(verifyRefusal({ ...refusal, ...change }, verified, { r })).toBe(false)
+    expect(verifyRefusal({ ...refusal, ...change }, verified, { refused: r })).toBe(false)
   })
 
   it('answer one request under one descriptor', () => {
-    expect(verifyRefusal(refusal, verified, { r: b64(32) })).toBe(false)
-    expect(verifyRefusal(refusal, testNetwork({ keys }).verified, { r })).toBe(false)
+    expect(verifyRefusal(refusal, verified, { refused: b64(32) })).toBe(false)
+    expect(verifyRefusal(refusal, testNetwork({ keys }).verified, { refused: r })).toBe(false)
   })
 
   it('are never believed unsigned, busy neither', () => {
-    expect(verifyRefusal({ label: 'bob', code: 'busy' }, verified, { r })).toBe(false)
+    expect(verifyRefusal({ label: 'bob', code: 'busy' }, verified, { refused: r })).toBe(false)
     const { signature: removed, ...unsigned } = refusal
     expect(removed).toHaveLength(86)
-    expect(verifyRefusal(unsigned, verified, { r })).toBe(false)
+    expect(verifyRefusal(unsigned, verified, { refused: r })).toBe(false)
   })
 })
 
