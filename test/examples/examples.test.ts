@@ -10,6 +10,11 @@ import { run, typescript } from '../support/process.js'
 /** Lines of stdout, in order. */
 const EXAMPLES: Readonly<Record<string, readonly RegExp[]>> = {
   'shares-to-connection.ts': [/^hello Client1, this is TLSv1\.3$/],
+  'consent.ts': [
+    /^client hears: hello, both agreed$/,
+    /^bob has withdrawn: the connection is closed$/,
+    /^expected the shares of 2 participants, got [01]: bob refused \(withdrawn\)$/,
+  ],
   'dtls-echo.ts': [
     /^open: DTLSv1\.2, [A-Z0-9-]*PSK-[A-Z0-9-]+$/,
     /^echo: one$/,
