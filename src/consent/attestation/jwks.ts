@@ -109,35 +109,41 @@ export class RemoteKeys {
     this.#options = options
   }
 
-  /** @throws {McbnError} `MCBN_EVIDENCE_REFUSED`: no such key, or no keys to be had (with its cause). */
+  /**
+   * @throws {McbnError} `MCBN_EVIDENCE_REFUSED`: no such key; with a `cause` where there may be one, but no
+   * keys are to be had, or they were asked for too short a time ago.
+   */
   async key(id: string): Promise<CryptoKey> {
     const { cacheMaxAge, staleMaxAge, cooldown } = this.#options
-    if (this.#age() > cacheMaxAge || !this.#keys?.has(id)) await this.#refresh()
+    const asked = this.#age() > cacheMaxAge || !this.#keys?.has(id) ? await this.#refresh() : true
     if (this.#keys === undefined || this.#age() > staleMaxAge) {
       throw refused('keys', `the issuer's keys are not to be had now; retry in ${cooldown} ms`, {
         cause: this.#failure,
       })
     }
     const key = this.#keys.get(id)
-    if (key === undefined) throw refused('header kid', "expected one of the issuer's keys")
-    return key
+    if (key !== undefined) return key
+    // Somebody's junk may have used up this cooldown, and the issuer may have rolled its keys since.
+    const unknown = asked ? {} : { cause: new Error(`asked less than ${cooldown} ms ago`) }
+    throw refused('header kid', "expected one of the issuer's keys", unknown)
   }
 
   #age(): number {
     return this.#options.clock.monotonic() - this.#fetchedAt
   }
 
-  /** Never throws: what was fetched before may still do. */
-  async #refresh(): Promise<void> {
+  /** Never throws: what was fetched before may still do. @returns whether the address was asked. */
+  async #refresh(): Promise<boolean> {
     const now = this.#options.clock.monotonic()
     if (this.#running === undefined) {
-      if (now - this.#attemptedAt < this.#options.cooldown) return
+      if (now - this.#attemptedAt < this.#options.cooldown) return false
       this.#attemptedAt = now
       this.#running = this.#fetch(now).finally(() => {
         this.#running = undefined
       })
     }
     await this.#running
+    return true
   }
 
   async #fetch(startedAt: number): Promise<void> {

@@ -154,6 +154,18 @@ export const POLICY_SCHEMA = {
       pattern: '^[0-9a-f]{64}$',
       description: 'the pinned hash of the descriptor: 64 lower-case hex digits',
     },
+    predecessors: {
+      type: 'array',
+      items: {
+        type: 'string',
+        pattern: '^[0-9a-f]{64}$',
+        description: "the hash of an earlier epoch's descriptor: 64 lower-case hex digits",
+      },
+      maxItems: 16,
+      uniqueItems: true,
+      default: [],
+      description: 'a list of at most 16 hashes; machines started for them may move over',
+    },
     roles: {
       type: 'object',
       additionalProperties: false,

@@ -22,8 +22,8 @@ export interface PolicyRole {
   /**
    * Environment: names allowed, each with its one allowed value or `null` for any. What is not named is
    * refused, and some names (NODE_OPTIONS, LD_PRELOAD, SSLKEYLOGFILE, ...) are refused even if named.
-   * MCBN_DESCRIPTOR_HASH is always required to be the pinned hash, in hex: the operator sets it, and need
-   * not be allowed to, since it has this one value.
+   * MCBN_DESCRIPTOR_HASH is always required to be the pinned hash, in hex, or one of `predecessors`: the
+   * operator sets it, and need not be allowed to, since it has no other value.
    */
   readonly env?: Readonly<Record<string, string | null>>
   /**
@@ -56,6 +56,12 @@ export interface Policy {
   readonly network: string
   /** The pinned hash of the descriptor: 64 hex digits. */
   readonly descriptorHash: string
+  /**
+   * Hashes of earlier epochs' descriptors. A machine's environment is fixed when it starts; one that was
+   * started for one of these may move over to this epoch without being started anew.
+   * @defaultValue none
+   */
+  readonly predecessors?: readonly string[]
   /** A role that is absent gets nothing. */
   readonly roles: { readonly client?: PolicyRole; readonly server?: PolicyRole }
   readonly window?: PolicyWindow

@@ -117,6 +117,20 @@ describe('attestation/gcp-oidc', () => {
     expect(asked).toBe(3)
   })
 
+  it('leaves evidence unjudged whose key id came too soon after somebody’s junk (a participant is busy then)', async () => {
+    const verifier = make()
+    await verify(verifier, byFirst)
+    time = 30_000
+    // Asked for this one: the issuer has no such key.
+    await expect(verify(verifier, bySecond)).rejects.not.toHaveProperty('cause')
+    respond = json({ keys: [rsaJwk(second, 'second')] })
+    time = 31_000
+    await expect(verify(verifier, bySecond)).rejects.toHaveProperty('cause')
+    time = 60_000
+    await verify(verifier, bySecond)
+    expect(asked).toBe(3)
+  })
+
   it('drops a key that the set no longer has, once the set is fetched again', async () => {
     const verifier = make()
     await verify(verifier, byFirst)

@@ -177,6 +177,21 @@ describe('policy/evaluate judges arguments and environment', () => {
   const without = (name: string) =>
     new Map([...factsWith().env].filter(([other]) => other !== name))
 
+  it('takes a machine that was started for a predecessor, and for no other epoch', () => {
+    const [name, before] = ['MCBN_DESCRIPTOR_HASH', 'ab'.repeat(32)]
+    const startedFor = (hash: string) => ({
+      ...env({ [name]: hash }),
+      overriddenEnv: new Map([[name, hash]]),
+    })
+    const policy = { ...policyWith({}), predecessors: [before] }
+    expect(decide(startedFor(before), policy)).toEqual({ allowed: true })
+    expect(decide(startedFor(descriptor.hashHex), policy)).toEqual({ allowed: true })
+    expect(decide(startedFor(before), policyWith({})).allowed).toBe(false)
+    for (const other of ['cd'.repeat(32), '']) {
+      expect(decide(startedFor(other), policy).allowed).toBe(false)
+    }
+  })
+
   it('wants MCBN_DESCRIPTOR_HASH to be the pinned hash, and lets the operator set it to that', () => {
     const [name, hash] = ['MCBN_DESCRIPTOR_HASH', descriptor.hashHex]
     expect(decide({ overriddenEnv: new Map() }).allowed).toBe(true)

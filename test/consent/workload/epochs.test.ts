@@ -13,7 +13,7 @@ import {
   talkDtls,
 } from './connections.js'
 import { FakeClock } from './fake-clock.js'
-import { consentRig, workloadOf } from './rig.js'
+import { consentRig } from './rig.js'
 
 const OVERLAP = 10_000
 /** A policy's default. */
@@ -24,7 +24,9 @@ async function twoEpochs(clock?: FakeClock) {
   const options = clock === undefined ? {} : { clock }
   const first = await consentRig(options)
   const next = testNetwork({ keys: first.network.keys, fields: { epoch: 2 } })
-  const second = await consentRig({ ...options, network: next, issuer: first.issuer })
+  // The machines go on with the environment that they were started with, and tell it in every token.
+  const policy = { predecessors: [first.network.verified.hashHex] }
+  const second = await consentRig({ ...options, network: next, issuer: first.issuer, policy })
   let asked = first
   const participants = async (label: string) => [`${asked.urls[label]}`]
   const [client, server] = await Promise.all([
@@ -33,10 +35,6 @@ async function twoEpochs(clock?: FakeClock) {
   ])
   const turn = (): void => {
     asked = second
-    // The operator has started the workloads' machines for the next epoch, as its policies demand.
-    for (const role of ['client', 'server'] as const) {
-      first.workloads[role] = workloadOf(next, role)
-    }
   }
   return { first, second, next, client, server, turn }
 }
