@@ -116,6 +116,15 @@ export type {
   PendingRequest,
   RefusedRequest,
 } from './participant/types.js'
+export type {
+  AuditForPage,
+  AuditLine as PageAuditLine,
+  AuditReport,
+  ParticipantView,
+  ParticipantWeb,
+  ParticipantWebOptions,
+} from './participant/web/index.js'
+export { createParticipantWeb, participantView, WEB_DEFAULTS } from './participant/web/index.js'
 export type { PieceHeader, SplitOptions } from './pieces.js'
 export { combinePieces, describePiece, splitSecret } from './pieces.js'
 export type { PolicyDecision, PolicyQuestion } from './policy/evaluate.js'

@@ -39,6 +39,6 @@ Examples:
   mcbn participant init --dir ./alice --ceremony ./alice-ceremony
   mcbn participant serve --dir ./alice --listen 127.0.0.1:7001 --web
   mcbn participant status --dir ./alice
-  mcbn participant approve --dir ./alice 3f9a01c2
+  mcbn participant approve --dir ./alice 3f9a01c27be05d64
   mcbn participant withdraw --dir ./alice --yes
   mcbn participant audit --dir ./alice`
