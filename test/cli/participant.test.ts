@@ -181,6 +181,16 @@ describe('cli/participant', () => {
     expect(child.stdout).toMatch(/^participant alice listening on http:\/\/127\.0\.0\.1:\d+$/m)
     const [, page = ''] = await child.output(/^page: (http:\S+#login=\S+)$/m)
     expect((await fetch(page)).status).toBe(200)
+    // The link works once: the token is for the next time.
+    const [, token = ''] = await child.output(/^sign-in token, .*: (\S+)$/m)
+    const login = (secret: string) =>
+      fetch(`${url}/web/login`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', origin: url },
+        body: JSON.stringify({ secret }),
+      })
+    expect((await login('x'.repeat(token.length))).status).toBe(401)
+    expect((await login(token)).status).toBe(200)
     expect(statSync(join(dir, 'admin.sock')).mode & 0o777).toBe(0o600)
 
     expect(await play(url)).toMatchObject({ code: 'manual' })

@@ -35,7 +35,10 @@ export function serveCommand(finish: Finish): Command {
         'whoever carries them can read and alter them and gains nothing.',
     )
     .option('--listen <host:port>', 'address to listen on; port 0 takes a free one', DEFAULT_LISTEN)
-    .option('--web', 'serve your page too, for this machine only; prints a link that signs in once')
+    .option(
+      '--web',
+      'serve your page too, for this machine only; prints a link that signs in once, and a token',
+    )
     .option('--pki-root <file...>', 'root certificate (PEM) of gcp-cs-pki evidence')
     .option('--rate <number>', 'requests a second that one address may send', '100')
     .action(async (flags: ServeFlags) => {
@@ -93,18 +96,16 @@ async function serve(
   })
   const { label } = participant
   tell(participant, flags)
-  const page = web?.link(server.url)
-  report(
-    json,
-    { event: 'listening', label, url: server.url, ...(page !== undefined && { page }) },
-    [
-      `participant ${label} listening on ${server.url}`,
-      ...(page === undefined ? [] : [`page: ${page}`]),
-      ...(participant.withdrawal === undefined
-        ? []
-        : [`${label} has withdrawn: nothing is released`]),
-    ],
-  )
+  const page = web && { page: web.link(server.url), token: web.token }
+  report(json, { event: 'listening', label, url: server.url, ...page }, [
+    `participant ${label} listening on ${server.url}`,
+    ...(page === undefined
+      ? []
+      : [`page: ${page.page}`, `sign-in token, for when that link has been used: ${page.token}`]),
+    ...(participant.withdrawal === undefined
+      ? []
+      : [`${label} has withdrawn: nothing is released`]),
+  ])
 }
 
 function tell(participant: Participant, { dir, json }: FolderFlags): void {
