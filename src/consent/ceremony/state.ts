@@ -24,7 +24,7 @@ import {
 import { openSecrets, type StoreLock, sealSecrets } from '../store/seal.js'
 import { readJson, Untrusted } from '../untrusted.js'
 import { Ceremony } from './ceremony.js'
-import { MESSAGE_MAX_BYTES } from './messages.js'
+import { MESSAGE_MAX_BYTES, parseMessage } from './messages.js'
 import { type CheckedPlan, type PlanParticipant, parsePlan } from './plan.js'
 import { invalid } from './refusals.js'
 import { type CeremonySecret, decodeSecret, encodeSecret } from './secret.js'
@@ -41,6 +41,8 @@ const STATE_MAX_BYTES = 8 * 1024 * 1024
 const SMALL_MAX_BYTES = 128 * 1024
 const SEED_BYTES = 32
 const HASH_BYTES = 32
+/** Plans that were begun and left; who leaves more of them in one folder has another problem. */
+const MOST_LEFT = 256
 
 export interface NewStateOptions {
   readonly label: string
@@ -58,6 +60,8 @@ export class CeremonyState {
   readonly keys: ParticipantKeys
   readonly #lock: StoreLock
   #ceremony: Ceremony | undefined
+  /** Hashes of plans that were begun here and left for another; hex. */
+  #left: readonly string[] = []
   /** Which secret secrets.json has: sealing takes a while, so only when it has become another. */
   #sealed: CeremonySecret | undefined
 
@@ -140,7 +144,7 @@ export class CeremonyState {
    * @returns the one under way where it is of this very plan: a second beginning would have other messages
    * under the same names, which is what cheaters send.
    * @throws {McbnError} `MCBN_CEREMONY_INVALID` when another one has got so far here that others can have
-   * finished it: its secret is not thrown away.
+   * finished it: its secret is not thrown away. Also for a plan that was begun here before and left.
    */
   async begin(plan: CheckedPlan): Promise<Ceremony> {
     const before = this.#ceremony
@@ -150,7 +154,13 @@ export class CeremonyState {
         `${this.folder}: expected no ceremony that others may have finished, found that of plan ${before.plan.hashHex}; use a new folder (init --keys-of ${this.folder} keeps the keys)`,
       )
     }
+    if (this.#left.includes(plan.hashHex)) {
+      throw invalid(
+        `plan ${plan.hashHex}: expected a plan that was not begun here before; make a new one, since others have what was sent then`,
+      )
+    }
     const ceremony = Ceremony.begin({ plan, label: this.card.label, keys: this.keys })
+    if (before !== undefined) this.#left = [...this.#left, before.plan.hashHex].slice(-MOST_LEFT)
     await this.#saveSecrets(plan.hash, ceremony.secret)
     await this.#saveMessages(ceremony)
     before?.wipe()
@@ -178,12 +188,22 @@ export class CeremonyState {
   async #resume(kept: Uint8Array): Promise<void> {
     const path = join(this.folder, FILES.ceremony)
     if ((await sizeOf(path)) === undefined) return
-    const { plan, messages } = parseKept(await read(path, STATE_MAX_BYTES))
+    const { plan, messages, left } = parseKept(await read(path, STATE_MAX_BYTES))
+    this.#left = left
     if (kept.length < HASH_BYTES || Buffer.compare(kept.subarray(0, HASH_BYTES), plan.hash) !== 0) {
-      throw new McbnError(
-        'MCBN_STORE_INVALID',
-        `${FILES.ceremony}: expected the plan that ${FILES.secrets} is about, got another one`,
-      )
+      // Either the file was altered, or the process ended while another ceremony was begun: its secret is
+      // here then, nothing of it was sent, and the messages are truly those of this plan.
+      try {
+        for (const bytes of messages) parseMessage(bytes, plan)
+      } catch (cause) {
+        throw new McbnError(
+          'MCBN_STORE_INVALID',
+          `${FILES.ceremony}: expected the plan that its messages are about, got another one`,
+          { cause },
+        )
+      }
+      this.#left = [...left, plan.hashHex].slice(-MOST_LEFT)
+      return
     }
     const secret = decodeSecret(kept.subarray(HASH_BYTES))
     const seat = { plan, label: this.card.label, keys: this.keys }
@@ -196,7 +216,8 @@ export class CeremonyState {
 
   async #saveMessages(ceremony: Ceremony): Promise<void> {
     const messages = ceremony.messages().map((bytes) => Buffer.from(bytes).toString('utf8'))
-    const text = JSON.stringify({ version: 'mcbn/1', plan: ceremony.plan.document, messages })
+    const plan = ceremony.plan.document
+    const text = JSON.stringify({ version: 'mcbn/1', plan, messages, left: this.#left })
     await this.#write(FILES.ceremony, Buffer.from(text))
   }
 
@@ -257,18 +278,26 @@ export function parseCard(bytes: Uint8Array): PlanParticipant {
   }
 }
 
-function parseKept(bytes: Uint8Array): { plan: CheckedPlan; messages: Buffer[] } {
+interface Kept {
+  readonly plan: CheckedPlan
+  readonly messages: Buffer[]
+  readonly left: readonly string[]
+}
+
+function parseKept(bytes: Uint8Array): Kept {
   const value = readJson(bytes, STATE_MAX_BYTES, FILES.ceremony, 'MCBN_STORE_INVALID')
   const fields = new Untrusted(value, FILES.ceremony, 'MCBN_STORE_INVALID').fields([
     'version',
     'plan',
     'messages',
+    'left',
   ])
   const plan = parsePlan(canonicalBytes(Object(fields.plan.value) as object))
   const messages = fields.messages
     .list(1, plan.labels.length * (plan.labels.length + 4))
     .map((item) => Buffer.from(item.text(/^\{/, 'a message', MESSAGE_MAX_BYTES), 'utf8'))
-  return { plan, messages }
+  const left = fields.left.list(0, MOST_LEFT).map((item) => item.text(/^[0-9a-f]{64}$/, 'a hash'))
+  return { plan, messages, left }
 }
 
 async function demandPrivate(folder: string): Promise<void> {

@@ -174,6 +174,34 @@ describe('ceremony/state', () => {
     expect((await CeremonyState.open(folder, lock)).ceremony?.round).toBe('commit')
   })
 
+  it('opens, with nothing begun, where the process ended between the files of a next beginning', async () => {
+    const made = await folders(['alice', 'bob'])
+    const folder = made.get('alice') ?? ''
+    const first = await planFor(made)
+    const path = join(folder, 'ceremony.json')
+    await (await CeremonyState.open(folder, lock)).begin(first)
+    const before = readFileSync(path)
+    const second = await planFor(made)
+    await (await CeremonyState.open(folder, lock)).begin(second)
+    writeFileSync(path, before) // as if secrets.json alone had been written
+    const state = await CeremonyState.open(folder, lock)
+    expect(state.ceremony).toBeUndefined()
+    await expect(state.begin(first)).rejects.toThrow(/not begun here before/)
+    expect((await state.begin(second)).round).toBe('commit')
+  })
+
+  it('begins no plan again that it has left: a second commit would look like a cheater’s', async () => {
+    const made = await folders(['alice', 'bob'])
+    const folder = made.get('alice') ?? ''
+    const [first, second] = [await planFor(made), await planFor(made)]
+    await (await CeremonyState.open(folder, lock)).begin(first)
+    await (await CeremonyState.open(folder, lock)).begin(second)
+    await expect((await CeremonyState.open(folder, lock)).begin(first)).rejects.toMatchObject({
+      code: 'MCBN_CEREMONY_INVALID',
+    })
+    expect((await CeremonyState.open(folder, lock)).ceremony?.plan.hashHex).toBe(second.hashHex)
+  })
+
   it('makes no participant where one is, and none of a bad label', async () => {
     const folder = (await folders(['alice'])).get('alice') ?? ''
     await expect(CeremonyState.create(folder, { label: 'bob', lock })).rejects.toThrow(
