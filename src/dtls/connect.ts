@@ -23,7 +23,13 @@ import { refuseNul } from '../psk/identity.js'
 import type { PskClientSource } from '../psk/types.js'
 import type { EndpointListener, IoThread } from './io-thread.js'
 import { sharedClientThread } from './io-thread.js'
-import { portOption, type ResolvedDtlsOptions, resolveDtlsOptions } from './options.js'
+import {
+  portOption,
+  presetOption,
+  type ResolvedDtlsOptions,
+  resolveDtlsOptions,
+} from './options.js'
+import { PRESET_PORTS } from './presets.js'
 import { DtlsSocket, type SocketHome } from './socket.js'
 import { systemError } from './system-error.js'
 import type { DtlsConnectOptions } from './types.js'
@@ -88,13 +94,18 @@ function targetOf(options: DtlsConnectOptions): Target {
   }
   return {
     host: stringOption('host', options.host, 255) || 'localhost',
-    port: portOption('port', options.port, 1),
+    port: portOption('port', options.port ?? presetPort(options.preset), 1),
     family: localAddress === undefined ? wanted : (isIP(localAddress) as 4 | 6),
     localAddress: localAddress ?? '',
     localPort: portOption('localPort', options.localPort ?? 0, 0),
     servername: servernameOption(options.servername) ?? '',
     lookup: functionOption('lookup', options.lookup) ?? dnsLookup,
   }
+}
+
+function presetPort(value: unknown): number | undefined {
+  const preset = presetOption(value)
+  return preset && PRESET_PORTS[preset]
 }
 
 /** The endpoint of one client socket. */

@@ -12,6 +12,7 @@ import {
   stringOption,
   typeName,
 } from '../options.js'
+import { PRESET_NAMES, type PresetName, withPreset } from './presets.js'
 import type { DtlsOptions, DtlsServerOptions } from './types.js'
 import { DTLS_DEFAULTS } from './types.js'
 
@@ -30,10 +31,11 @@ export interface ResolvedDtlsOptions {
 }
 
 /** Names that are reserved for what this version cannot do: without them is not what was asked for. */
-const NOT_YET = ['connectionId', 'ioThreads', 'preset'] as const
+const NOT_YET = ['connectionId', 'ioThreads'] as const
 
 /** @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`. */
-export function resolveDtlsOptions(options: DtlsOptions): ResolvedDtlsOptions {
+export function resolveDtlsOptions(given: DtlsOptions): ResolvedDtlsOptions {
+  const options = withPreset(given, presetOption(given.preset))
   for (const name of NOT_YET) {
     if ((options as Record<string, unknown>)[name] !== undefined) {
       throw new McbnError(
@@ -82,6 +84,11 @@ export function resolveDtlsOptions(options: DtlsOptions): ResolvedDtlsOptions {
     recvBufferSize: bytes('recvBufferSize', DTLS_DEFAULTS.recvBufferSize),
     sendBufferSize: bytes('sendBufferSize', 0),
   }
+}
+
+/** The preset asked for, if any. */
+export function presetOption(value: unknown): PresetName | undefined {
+  return value === undefined ? undefined : choiceOption('preset', value, PRESET_NAMES, 'coap')
 }
 
 /** A port to connect to or listen on. */

@@ -6,6 +6,17 @@ import type { PskClientSource, PskSource } from '../psk/types.js'
 /** What server and client have in common. */
 export interface DtlsOptions {
   /**
+   * Defaults for a protocol above DTLS; every option that is given counts all the same.
+   *
+   * - `coap`: PSK-AES128-CCM8 first (RFC 7252 section 9.1.3.1), a first retransmission after 9 s (RFC 7925
+   *   section 11), handshakeTimeout 90_000, mtu 1_232; clients connect to port 5684.
+   * - `lwm2m`: as `coap`, with PSK-AES128-CCM8 and PSK-AES128-CBC-SHA256.
+   * - `hue`: PSK-AES128-GCM-SHA256; clients connect to port 2100.
+   *
+   * @defaultValue none
+   */
+  readonly preset?: 'coap' | 'lwm2m' | 'hue'
+  /**
    * Cipher suites in OpenSSL's list format; only suites with a PSK that encrypt are used.
    *
    * @defaultValue forward-secret AEAD suites first, then every other AEAD suite with a PSK, down to
@@ -126,8 +137,8 @@ export interface DtlsConnectOptions extends DtlsOptions {
   readonly psk: PskClientSource
   /** An address or a name. @defaultValue 'localhost' */
   readonly host?: string | undefined
-  /** The server's UDP port, 1 to 65,535. */
-  readonly port: number
+  /** The server's UDP port, 1 to 65,535. Needed unless `preset` has one. */
+  readonly port?: number
   /**
    * The address to send from, as in node:net; also decides the address family.
    *

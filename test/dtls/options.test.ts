@@ -51,7 +51,8 @@ describe('dtls/options', () => {
     ['ioThreads', 2, 'MCBN_OPTION_RANGE'],
     ['records', 'mine', 'MCBN_OPTION_RANGE'],
     ['records', true, 'MCBN_OPTION_TYPE'],
-    ['preset', 'coap', 'MCBN_OPTION_RANGE'],
+    ['preset', 'mqtt', 'MCBN_OPTION_RANGE'],
+    ['preset', 7, 'MCBN_OPTION_TYPE'],
     ['ALPNProtocols', 'coap', 'MCBN_OPTION_TYPE'],
     ['ALPNProtocols', [''], 'MCBN_OPTION_RANGE'],
     ['ALPNProtocols', ['x'.repeat(256)], 'MCBN_OPTION_RANGE'],
@@ -279,6 +280,50 @@ describe('dtls/addresses', () => {
     const first = createServer({ psk: {}, reusePort: true })
     const port = await listen(first)
     await listen(createServer({ psk: {}, reusePort: true }), LOOPBACK, port)
+  })
+})
+
+describe('dtls/preset', () => {
+  it.each([
+    ['coap', 'PSK-AES128-CCM8', 1_232],
+    ['lwm2m', 'PSK-AES128-CCM8', 1_232],
+    ['hue', 'PSK-AES128-GCM-SHA256', 1_400],
+  ] as const)('%s: %s, datagrams of at most %i bytes', async (preset, suite, mtu) => {
+    const { port } = await echo({ psk: { [identity]: key }, preset })
+    const client = await dialOpen({ port, preset, psk })
+    expect(client.getCipher()?.name).toBe(suite)
+    expect(client.maxDatagramSize).toBeGreaterThan(mtu - 40)
+    expect(client.maxDatagramSize).toBeLessThan(mtu)
+    await roundTrip(client)
+  })
+
+  it('coap and hue refuse a peer that has none of their suites; lwm2m takes CBC', async () => {
+    const ciphers = 'PSK-AES128-CBC-SHA256'
+    for (const preset of ['coap', 'hue'] as const) {
+      const { port } = await echo({ psk: { [identity]: key }, preset })
+      expect((await failureOf(dial({ port, ciphers, psk }))).code).toBe('MCBN_HANDSHAKE_FAILED')
+    }
+    const { port } = await echo({ psk: { [identity]: key }, preset: 'lwm2m' })
+    expect((await dialOpen({ port, ciphers, psk })).getCipher()?.name).toBe(ciphers)
+  })
+
+  it('waits 9 s before it repeats itself (RFC 7925 section 11), unless told otherwise', async () => {
+    const times: number[] = []
+    const deaf = await LossyProxy.start(9, { pass: () => times.push(performance.now()) < 0 })
+    const patient = dial({ port: deaf.port, preset: 'coap', psk })
+    await new Promise((resolve) => setTimeout(resolve, 1_600))
+    expect(times).toHaveLength(1)
+    patient.destroy()
+    const hasty = dial({ port: deaf.port, preset: 'coap', retransmitTimeout: 50, psk })
+    await waitFor('a repetition', () => times.length >= 3)
+    hasty.destroy()
+  })
+
+  it('knows the port of its protocol, and lets another be named', async () => {
+    const refused = await failureOf(dial({ preset: 'hue', psk }))
+    expect(refused.message).toContain(':2100')
+    const { port } = await echo({ psk: { [identity]: key }, preset: 'hue' })
+    await roundTrip(await dialOpen({ port, preset: 'hue', psk }))
   })
 })
 
