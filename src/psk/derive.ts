@@ -91,20 +91,36 @@ export function derivePsk(
 
 function deriveMcbn1(shares: readonly (readonly [string, Share])[], options: Mcbn1Options): Buffer {
   const salt = descriptorHash(options.descriptorHash)
-  const info = Buffer.concat([
-    lengthPrefixed('mcbn/1 key'),
-    lengthPrefixed(networkName(options.network)),
-    uint32(epochNumber(options.epoch)),
-    lengthPrefixed(keyProtocol(options.protocol)),
-  ])
+  const network = networkName(options.network)
+  const epoch = epochNumber(options.epoch)
+  const protocol = keyProtocol(options.protocol)
   const ikm = inputKeyingMaterial(shares)
   const prk = hkdfExtract('sha256', salt, ikm)
   ikm.fill(0)
   try {
-    return hkdfExpand('sha256', prk, info, 32)
+    return expandKey(prk, { network, epoch, protocol })
   } finally {
     prk.fill(0)
   }
+}
+
+/**
+ * key(p), the same for n-of-n and t-of-n: HKDF-Expand(PRK, lp("mcbn/1 key") || lp(network) || u32(epoch) || lp(p), 32).
+ *
+ * @param prk - borrowed.
+ * @returns 32 fresh bytes; the caller owns and wipes them.
+ */
+export function expandKey(
+  prk: Uint8Array,
+  { network, epoch, protocol }: Pick<Mcbn1Options, 'network' | 'epoch' | 'protocol'>,
+): Buffer {
+  const info = Buffer.concat([
+    lengthPrefixed('mcbn/1 key'),
+    lengthPrefixed(network),
+    uint32(epoch),
+    lengthPrefixed(protocol),
+  ])
+  return hkdfExpand('sha256', prk, info, 32)
 }
 
 /** IKM, n-of-n: lp("mcbn/1 n-of-n") || u16(n) || for each label in order: lp(label) || lp(share). */

@@ -1,23 +1,14 @@
 // DKG round 2: a sub-share for one receiver. Signed first, then sealed: whoever opens a wrong one can
 // show it to the others, and the signature says whose it is.
 
-import {
-  AEAD_AES_256_GCM,
-  CipherSuite,
-  DecapError,
-  KDF_HKDF_SHA256,
-  KEM_DHKEM_X25519_HKDF_SHA256,
-  OpenError,
-} from 'hpke'
+import { DecapError, OpenError } from 'hpke'
 import { lengthPrefixed } from '../../psk/encoding.js'
 import { toBase64url } from '../base64url.js'
+import { hpkeSuite } from '../hpke.js'
 import { exportPrivate, type ParticipantKeys, sign, verifySignature } from '../keys.js'
 import type { SealBody } from './messages.js'
 import type { CheckedPlan } from './plan.js'
 import { bytesOf } from './refusals.js'
-
-/** HPKE (RFC 9180) as everywhere in mcbn/1: base mode; who sent it is told by the signatures. */
-const suite = new CipherSuite(KEM_DHKEM_X25519_HKDF_SHA256, KDF_HKDF_SHA256, AEAD_AES_256_GCM)
 
 const PURPOSE = 'mcbn/1 sign sub-share'
 const SHARE_BYTES = 32
@@ -48,8 +39,8 @@ export async function sealSubShare(
   plaintext.set(sign(keys.ed25519, PURPOSE, ...signedParts(way, share)), SHARE_BYTES)
   const receiver = bytesOf(way.plan.participant(way.to).x25519, 32)
   try {
-    const sealed = await suite.Seal(
-      await suite.DeserializePublicKey(Uint8Array.from(receiver)),
+    const sealed = await hpkeSuite.Seal(
+      await hpkeSuite.DeserializePublicKey(Uint8Array.from(receiver)),
       plaintext,
       { info: info(way) },
     )
@@ -79,10 +70,10 @@ export async function openSubShare(
     // Both halves: a private key that cannot be exported does not tell its public one.
     const { x25519 } = way.plan.participant(way.to)
     const pair = {
-      privateKey: await suite.DeserializePrivateKey(seed, false),
-      publicKey: await suite.DeserializePublicKey(Uint8Array.from(bytesOf(x25519, 32))),
+      privateKey: await hpkeSuite.DeserializePrivateKey(seed, false),
+      publicKey: await hpkeSuite.DeserializePublicKey(Uint8Array.from(bytesOf(x25519, 32))),
     }
-    plaintext = await suite.Open(
+    plaintext = await hpkeSuite.Open(
       pair,
       Uint8Array.from(bytesOf(enc, 32)),
       Uint8Array.from(bytesOf(ciphertext, SHARE_BYTES + 64 + 16)),

@@ -2,13 +2,13 @@
 // operator carries the result and can do nothing with it but lose it.
 
 import { createHash } from 'node:crypto'
-import { AEAD_AES_256_GCM, CipherSuite, KDF_HKDF_SHA256, KEM_DHKEM_X25519_HKDF_SHA256 } from 'hpke'
 import { McbnError } from '../../errors.js'
 import { lengthPrefixed } from '../../psk/encoding.js'
 import { SHARE_BYTES } from '../../psk/share.js'
 import { toBase64url } from '../base64url.js'
 import { canonicalBytes } from '../canonical.js'
 import type { Role } from '../descriptor/types.js'
+import { hpkeSuite } from '../hpke.js'
 import { isX25519PublicKey, KEY_BYTES } from '../keys.js'
 import { type Binary, binary } from './binary.js'
 import type { Release, ReleaseHeader } from './messages.js'
@@ -52,15 +52,14 @@ export interface Receiver {
   open(sealed: SealedShare & SealContext): Promise<Buffer>
 }
 
-const suite = new CipherSuite(KEM_DHKEM_X25519_HKDF_SHA256, KDF_HKDF_SHA256, AEAD_AES_256_GCM)
-type PrivateKeyPair = Awaited<ReturnType<typeof suite.GenerateKeyPair>>
+type PrivateKeyPair = Awaited<ReturnType<typeof hpkeSuite.GenerateKeyPair>>
 /** AES-GCM's tag, in bytes. */
 const TAG_BYTES = 16
 
 /** Makes a fresh key pair. Node keeps the private key; JavaScript never sees its bytes. */
 export async function generateReceiver(): Promise<Receiver> {
-  const pair = await suite.GenerateKeyPair(false)
-  const publicKey = Buffer.from(await suite.SerializePublicKey(pair.publicKey))
+  const pair = await hpkeSuite.GenerateKeyPair(false)
+  const publicKey = Buffer.from(await hpkeSuite.SerializePublicKey(pair.publicKey))
   return { publicKey, open: (sealed) => openShare(pair, sealed) }
 }
 
@@ -80,8 +79,8 @@ export async function sealShare(input: SealInput): Promise<SealedShare> {
     )
   }
   const pk = publicKeyBytes(input.pk, 'pk')
-  const { encapsulatedSecret, ciphertext } = await suite.Seal(
-    await suite.DeserializePublicKey(pk),
+  const { encapsulatedSecret, ciphertext } = await hpkeSuite.Seal(
+    await hpkeSuite.DeserializePublicKey(pk),
     share,
     { info: sealInfo(input), aad: canonicalBytes(header) },
   )
@@ -99,7 +98,7 @@ async function openShare(pair: PrivateKeyPair, sealed: SealedShare & SealContext
   const context = { info: sealInfo(sealed), aad: canonicalBytes(sealed.header) }
   let opened: Uint8Array
   try {
-    opened = await suite.Open(pair, enc, ciphertext, context)
+    opened = await hpkeSuite.Open(pair, enc, ciphertext, context)
   } catch {
     // The library's error says no more than this, and must not invite anybody to tell reasons apart.
     throw new McbnError(

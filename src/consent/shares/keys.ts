@@ -4,9 +4,9 @@
 import { timingSafeEqual } from 'node:crypto'
 import { inspect } from 'node:util'
 import { McbnError } from '../../errors.js'
-import { derivePsk, type KeyProtocol } from '../../psk/derive.js'
-import { joinAndWipe, lengthPrefixed, uint32 } from '../../psk/encoding.js'
-import { hkdfExpand, hkdfExtract } from '../../psk/hkdf.js'
+import { derivePsk, expandKey, type KeyProtocol } from '../../psk/derive.js'
+import { joinAndWipe, lengthPrefixed } from '../../psk/encoding.js'
+import { hkdfExtract } from '../../psk/hkdf.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import type { NetworkProtocol } from '../descriptor/types.js'
 import { checkReleasedShare, demandShape } from './check.js'
@@ -149,15 +149,7 @@ function deriveThreshold(
   const prk = hkdfExtract('sha256', verified.hash, ikm)
   ikm.fill(0)
   try {
-    return collect(verified, (protocol) => {
-      const info = Buffer.concat([
-        lengthPrefixed('mcbn/1 key'),
-        lengthPrefixed(network),
-        uint32(epoch),
-        lengthPrefixed(protocol),
-      ])
-      return hkdfExpand('sha256', prk, info, 32)
-    })
+    return collect(verified, (protocol) => expandKey(prk, { network, epoch, protocol }))
   } finally {
     prk.fill(0)
   }
