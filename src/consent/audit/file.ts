@@ -5,6 +5,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { McbnError } from '../../errors.js'
+import { syncFolder, writeNewFile } from '../durable-file.js'
 import { type AuditHead, type AuditLine, broken, EMPTY_CHAIN } from './chain.js'
 import { reason, walk } from './read.js'
 
@@ -147,27 +148,11 @@ async function moveAside(path: string, { lines }: AuditHead, torn: Buffer): Prom
   for (let attempt = 0; ; attempt += 1) {
     const aside = `${path}.torn-${lines + 1}${attempt === 0 ? '' : `-${attempt}`}`
     try {
-      const handle = await open(aside, 'wx', 0o600)
-      try {
-        await handle.writeFile(torn)
-        await handle.sync()
-      } finally {
-        await handle.close()
-      }
+      await writeNewFile(aside, torn, 0o600)
       return basename(aside)
     } catch (error) {
       if (reason(error) !== 'EEXIST' || attempt > 100) throw error
     }
-  }
-}
-
-/** A new name is on the disk only when its folder is (open(2) does not promise more). */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }
 

@@ -9,11 +9,12 @@
 // process ends, the next one finds either both or neither.
 
 import { randomBytes } from 'node:crypto'
-import { chmod, mkdir, open, readFile, rename, stat } from 'node:fs/promises'
+import { chmod, mkdir, readFile, rename, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { McbnError } from '../../errors.js'
 import { LABEL } from '../../psk/share.js'
 import { canonicalBytes } from '../canonical.js'
+import { syncFolder, writeNewFile } from '../durable-file.js'
 import {
   exportPrivate,
   generateParticipantKeys,
@@ -243,16 +244,9 @@ export class CeremonyState {
   async #write(name: string, bytes: Uint8Array): Promise<void> {
     const path = join(this.folder, name)
     const beside = join(dirname(path), `.${name}.${randomBytes(6).toString('hex')}`)
-    const handle = await open(beside, 'wx', 0o600)
-    try {
-      await handle.writeFile(bytes)
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
+    await writeNewFile(beside, bytes, 0o600)
     await rename(beside, path)
-    const folder = await open(this.folder, 'r')
-    await folder.sync().finally(() => folder.close())
+    await syncFolder(this.folder)
   }
 }
 

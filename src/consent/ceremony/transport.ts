@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto'
 import { link, open, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { McbnError } from '../../errors.js'
+import { writeNewFile } from '../durable-file.js'
 import { invalid } from './refusals.js'
 
 /** A place that all participants reach: a shared folder, an HTTP board, memory. */
@@ -67,13 +68,7 @@ export class FolderTransport implements CeremonyTransport {
     // Written beside, then named: nobody ever reads half a message, and no message replaces another.
     const beside = join(this.#folder, `.${name}.${randomBytes(6).toString('hex')}`)
     try {
-      const handle = await open(beside, 'wx', 0o644)
-      try {
-        await handle.writeFile(bytes)
-        await handle.sync()
-      } finally {
-        await handle.close()
-      }
+      await writeNewFile(beside, bytes, 0o644)
       await publish(beside, file)
     } catch (error) {
       if (errorCode(error) !== 'EEXIST') throw unreachable(this.#folder, error)

@@ -15,6 +15,7 @@ import {
 } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { McbnError } from '../../errors.js'
+import { syncFolder, writeNewFile } from '../durable-file.js'
 
 /** Bits of a mode that let the group or others in. */
 const SHARED = 0o077
@@ -106,13 +107,7 @@ export async function writeStoreFile(
   const temporary = join(folder, `.${name}.${randomBytes(8).toString('hex')}.tmp`)
   const before = shred ? await openForShredding(path) : undefined
   try {
-    const handle = await open(temporary, 'wx', 0o600)
-    try {
-      await handle.writeFile(content)
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
+    await writeNewFile(temporary, content, 0o600)
     await rename(temporary, path)
     await syncFolder(folder)
     if (before !== undefined) await overwrite(before)
@@ -150,16 +145,6 @@ async function overwrite(handle: FileHandle): Promise<void> {
   const { size } = await handle.stat()
   await handle.write(randomBytes(size), 0, size, 0)
   await handle.sync()
-}
-
-/** A rename is on the disk only when its folder is. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
 }
 
 function checkOwner(path: string, { uid }: { readonly uid: number }): void {
