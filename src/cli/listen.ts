@@ -14,17 +14,15 @@ import { Diagnostics } from './diagnostics.js'
 import { EXIT, exitCodeOf, type Finish, UsageError } from './exit.js'
 import { addKeyOptions, type KeyReader } from './keys.js'
 import { atMost } from './link.js'
-import { type Listener, type ListenOptions, listenDtls, listenTls } from './listeners.js'
-import { type Service, serveEcho, serveHttp, serveStdio } from './services.js'
+import { announce, type Listener, type ListenOptions, listenDtls, listenTls } from './listeners.js'
+import { type ServiceFlags, serviceFor } from './services.js'
 import { onStopSignal } from './signals.js'
-import { formatTarget, parseTarget, type Target } from './url.js'
+import { parseTarget } from './url.js'
 
 /** How long an orderly end may take after a signal, in milliseconds. */
 const CLOSE_MS = 2000
 
-interface ListenFlags extends ConnectionFlags {
-  readonly echo?: boolean
-  readonly http?: boolean
+interface ListenFlags extends ConnectionFlags, ServiceFlags {
   readonly hint?: string
 }
 
@@ -81,7 +79,7 @@ async function listen(
     await atMost(CLOSE_MS, Promise.resolve(listener?.close()))
     finish(EXIT.ok)
   }
-  const service = serviceFor(target, flags, diagnostics, () => void end())
+  const service = serviceFor(flags, target.protocol === 'dtls', diagnostics, () => void end())
   let listener: Listener | undefined
   onStopSignal(end)
   listener = await (target.protocol === 'tls' ? listenTls : listenDtls)({
@@ -97,25 +95,5 @@ async function listen(
     diagnostics,
   } satisfies ListenOptions)
   for (const key of keys.values()) key.fill(0)
-  announce({ ...target, port: listener.port }, listener.address, diagnostics)
-}
-
-function serviceFor(
-  target: Target,
-  flags: ListenFlags,
-  diagnostics: Diagnostics,
-  onStdoutGone: () => void,
-): Service {
-  if (flags.http === true) return serveHttp(diagnostics)
-  if (flags.echo === true) return serveEcho(diagnostics)
-  return serveStdio(target.protocol === 'dtls', diagnostics, onStdoutGone)
-}
-
-/** The line that scripts wait for: the URL as it was typed, with the port that it got. */
-function announce(target: Target, address: string, { json }: Diagnostics): void {
-  const url = formatTarget(target)
-  const line = json
-    ? JSON.stringify({ event: 'listening', url, address, port: target.port })
-    : `listening on ${url}`
-  process.stdout.write(`${line}\n`)
+  announce(target, listener, diagnostics)
 }

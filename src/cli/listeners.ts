@@ -8,7 +8,7 @@ import type { KeyLog, VersionRange } from './connection.js'
 import type { Diagnostics } from './diagnostics.js'
 import { atMost, factsOf, factsText, GOODBYE_MS } from './link.js'
 import type { Service } from './services.js'
-import { formatHostPort, type Target } from './url.js'
+import { formatHostPort, formatTarget, type Target } from './url.js'
 
 /** What serving takes, whoever has the keys. */
 export interface ServeOptions {
@@ -36,6 +36,15 @@ export interface Listener {
   readonly port: number
   /** Takes no more peers and says goodbye to those that are there. */
   close(): Promise<void>
+}
+
+/** The line that scripts wait for: the URL as it was typed, with the port that it got. */
+export function announce(typed: Target, { address, port }: Listener, { json }: Diagnostics): void {
+  const url = formatTarget({ ...typed, port })
+  const line = json
+    ? JSON.stringify({ event: 'listening', url, address, port })
+    : `listening on ${url}`
+  process.stdout.write(`${line}\n`)
 }
 
 // Libraries are loaded here and not at the top: `mcbn --help` needs no addon.

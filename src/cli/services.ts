@@ -16,8 +16,26 @@ export interface Service {
   datagrams(socket: DtlsSocket): void
 }
 
+/** The options by which a listener is told what to do. */
+export interface ServiceFlags {
+  readonly echo?: boolean
+  readonly http?: boolean
+}
+
+/** @param datagrams - whether stdin is read by lines, see {@link serveStdio}. */
+export function serviceFor(
+  flags: ServiceFlags,
+  datagrams: boolean,
+  diagnostics: Diagnostics,
+  onStdoutGone: () => void,
+): Service {
+  if (flags.http === true) return serveHttp(diagnostics)
+  if (flags.echo === true) return serveEcho(diagnostics)
+  return serveStdio(datagrams, diagnostics, onStdoutGone)
+}
+
 /** Everything comes back: a stream no faster than the peer reads, datagrams as far as they fit. */
-export function serveEcho(diagnostics: Diagnostics): Service {
+function serveEcho(diagnostics: Diagnostics): Service {
   return {
     stream(socket) {
       socket.pipe(socket)
@@ -41,7 +59,7 @@ export function serveEcho(diagnostics: Diagnostics): Service {
 const HTTP_IDLE_MS = 60_000
 
 /** `GET /` is answered with 200 and "ok"; the rest with what HTTP has for it (RFC 9110). */
-export function serveHttp(diagnostics: Diagnostics): Service {
+function serveHttp(diagnostics: Diagnostics): Service {
   const server = createServer(answer)
   // The server never listens itself, so only this one of its own time limits works.
   server.timeout = HTTP_IDLE_MS
@@ -84,11 +102,7 @@ function reply(response: ServerResponse, status: number, body: string): void {
  * @param lines - each line of stdin is one datagram.
  * @param onStdoutGone - called when nobody reads stdout any more.
  */
-export function serveStdio(
-  lines: boolean,
-  diagnostics: Diagnostics,
-  onStdoutGone: () => void,
-): Service {
+function serveStdio(lines: boolean, diagnostics: Diagnostics, onStdoutGone: () => void): Service {
   const links = new Set<Link>()
   const output = new Output(onStdoutGone)
   const feed = new StdinFeed(lines, {

@@ -7,8 +7,8 @@ import { Diagnostics } from '../diagnostics.js'
 import { linkDtls, linkTls } from '../dial.js'
 import { EXIT, exitCodeOf, type Finish, UsageError } from '../exit.js'
 import { atMost, factsText, type Link } from '../link.js'
-import { type Listener, serveDtls, serveTls } from '../listeners.js'
-import { type Service, serveEcho, serveHttp, serveStdio } from '../services.js'
+import { announce, type Listener, serveDtls, serveTls } from '../listeners.js'
+import { type ServiceFlags, serviceFor } from '../services.js'
 import { onStopSignal, signalExitCode } from '../signals.js'
 import { formatTarget, parseTarget, type Target } from '../url.js'
 import {
@@ -21,10 +21,8 @@ import {
 /** How long an orderly end may take after a signal, in milliseconds. */
 const CLOSE_MS = 2_000
 
-interface ServerFlags extends WorkloadFlags {
+interface ServerFlags extends WorkloadFlags, ServiceFlags {
   readonly listen: readonly Target[]
-  readonly echo?: boolean
-  readonly http?: boolean
 }
 
 interface ClientFlags extends WorkloadFlags {
@@ -146,7 +144,7 @@ async function serve(flags: ServerFlags, session: Session): Promise<void> {
   }
   session.onSignal(end, () => EXIT.ok)
   const network = await session.join('server', flags)
-  const service = serviceFor(flags, diagnostics, udp !== undefined, () => {
+  const service = serviceFor(flags, udp !== undefined, diagnostics, () => {
     session.stopped = true
     void end()
       .then(() => session.close())
@@ -159,29 +157,9 @@ async function serve(flags: ServerFlags, session: Session): Promise<void> {
         ? await serveTls(call, (onSocket) => network.tls.createServer({}, onSocket))
         : await serveDtls(call, (onSocket) => network.dtls.createServer({}, onSocket))
     listeners.push(listener)
-    announce({ ...target, port: listener.port }, listener.address, diagnostics)
+    announce(target, listener, diagnostics)
   }
   await whileConsented(network, session)
-}
-
-function serviceFor(
-  flags: ServerFlags,
-  diagnostics: Diagnostics,
-  datagrams: boolean,
-  onStdoutGone: () => void,
-): Service {
-  if (flags.http === true) return serveHttp(diagnostics)
-  if (flags.echo === true) return serveEcho(diagnostics)
-  return serveStdio(datagrams, diagnostics, onStdoutGone)
-}
-
-/** The line that scripts wait for: the URL as it was typed, with the port that it got. */
-function announce(target: Target, address: string, { json }: Diagnostics): void {
-  const url = formatTarget(target)
-  const line = json
-    ? JSON.stringify({ event: 'listening', url, address, port: target.port })
-    : `listening on ${url}`
-  process.stdout.write(`${line}\n`)
 }
 
 /** @throws {McbnError} `MCBN_CONSENT_ENDED` when it ends, unless this side has ended it. */

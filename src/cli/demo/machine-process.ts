@@ -10,7 +10,6 @@ import type { Call, Joined, MachineCalls } from './calls.js'
 import { Connections, serveNetwork } from './connections.js'
 import { keysOfNetwork } from './keys-again.js'
 import { searchFolder } from './search.js'
-import { workloadAudit } from './workload-audit.js'
 
 type Request<Name extends keyof MachineCalls> =
   MachineCalls[Name] extends Call<infer Fields, object> ? Fields : never
@@ -95,7 +94,7 @@ function joinOptions(patience: number): JoinOptions {
     deadline: patience,
     requestTimeout: 5_000,
     retry: { initial: 200, max: 1_000 },
-    ...(audit !== undefined && { audit: workloadAudit(audit) }),
+    ...(audit !== undefined && { audit }),
     // Its log, which the search at the end reads.
     onProgress: (progress) => console.log(JSON.stringify(progress)),
   }
