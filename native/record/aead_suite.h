@@ -13,7 +13,6 @@ enum class AeadKind : uint8_t { Gcm, Ccm, ChaCha };
 
 struct AeadSuite {
   AeadKind kind;
-  const char* cipher;     // OpenSSL's name
   size_t key;             // bytes
   size_t fixed_iv;        // bytes of the key block that begin (or, ChaCha20, mask) every nonce
   size_t explicit_nonce;  // bytes in front of the ciphertext
@@ -39,19 +38,13 @@ constexpr uint64_t kGcmBlocks = 24'296'004'000;     // 2^24.5 records of 2^10 bl
 constexpr uint64_t kCcmBlocks = uint64_t{1} << 33;  // 2^23 records of 2^10 blocks
 constexpr uint64_t kChaChaBlocks = UINT64_MAX;      // the sequence number ends first
 
-constexpr AeadSuite kAes128Gcm{AeadKind::Gcm, "AES-128-GCM", 16, 4, 8, 16,
-                               kGcmForgeries, kGcmBlocks};
-constexpr AeadSuite kAes256Gcm{AeadKind::Gcm, "AES-256-GCM", 32, 4, 8, 16,
-                               kGcmForgeries, kGcmBlocks};
-constexpr AeadSuite kAes128Ccm{AeadKind::Ccm, "AES-128-CCM", 16, 4, 8, 16,
-                               kCcmForgeries, kCcmBlocks};
-constexpr AeadSuite kAes256Ccm{AeadKind::Ccm, "AES-256-CCM", 32, 4, 8, 16,
-                               kCcmForgeries, kCcmBlocks};
-constexpr AeadSuite kAes128Ccm8{AeadKind::Ccm, "AES-128-CCM", 16, 4, 8, 8,
-                                kCcmForgeries, kCcmBlocks};
-constexpr AeadSuite kAes256Ccm8{AeadKind::Ccm, "AES-256-CCM", 32, 4, 8, 8,
-                                kCcmForgeries, kCcmBlocks};
-constexpr AeadSuite kChaCha20Poly1305{AeadKind::ChaCha, "ChaCha20-Poly1305", 32, 12, 0, 16,
+constexpr AeadSuite kAes128Gcm{AeadKind::Gcm, 16, 4, 8, 16, kGcmForgeries, kGcmBlocks};
+constexpr AeadSuite kAes256Gcm{AeadKind::Gcm, 32, 4, 8, 16, kGcmForgeries, kGcmBlocks};
+constexpr AeadSuite kAes128Ccm{AeadKind::Ccm, 16, 4, 8, 16, kCcmForgeries, kCcmBlocks};
+constexpr AeadSuite kAes256Ccm{AeadKind::Ccm, 32, 4, 8, 16, kCcmForgeries, kCcmBlocks};
+constexpr AeadSuite kAes128Ccm8{AeadKind::Ccm, 16, 4, 8, 8, kCcmForgeries, kCcmBlocks};
+constexpr AeadSuite kAes256Ccm8{AeadKind::Ccm, 32, 4, 8, 8, kCcmForgeries, kCcmBlocks};
+constexpr AeadSuite kChaCha20Poly1305{AeadKind::ChaCha, 32,           12, 0, 16,
                                       kGcmForgeries,    kChaChaBlocks};
 
 }  // namespace aead
