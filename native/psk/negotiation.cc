@@ -5,6 +5,7 @@
 #include <array>
 #include <cstring>
 
+#include "record/alert.h"
 #include "record/bytes.h"
 #include "record/psk_messages.h"
 
@@ -16,7 +17,6 @@ constexpr size_t kMaxOffers = 5;
 constexpr size_t kDecoyLength = 32;
 constexpr size_t kSha384Length = 48;
 constexpr uint16_t kTls13 = 0x0304;
-constexpr int kUnknownPskIdentity = 115;
 constexpr unsigned char kAes128GcmSha256[] = {0x13, 0x01};
 constexpr unsigned char kAes256GcmSha384[] = {0x13, 0x02};
 
@@ -207,7 +207,7 @@ int Negotiation::selectOffer(SSL* ssl, int* alert) {
   }
   if (state_ == State::Refused) {
     offered_ = true;
-    *alert = kUnknownPskIdentity;
+    *alert = alert::kUnknownPskIdentity;
     return SSL_CLIENT_HELLO_ERROR;
   }
   // OpenSSL picks the suite before it looks at the PSK and then drops a PSK of another hash without

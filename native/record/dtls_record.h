@@ -8,6 +8,7 @@
 
 #include <optional>
 
+#include "record/alert.h"
 #include "record/bytes.h"
 
 namespace mcbn {
@@ -31,25 +32,6 @@ constexpr uint8_t kServerHelloDone = 14;
 constexpr uint8_t kClientKeyExchange = 16;
 constexpr uint8_t kFinished = 20;
 }  // namespace handshake_type
-
-// AlertLevel and AlertDescription (RFC 5246 section 7.2, RFC 4279 section 6).
-namespace alert {
-constexpr uint8_t kWarning = 1;
-constexpr uint8_t kFatal = 2;
-
-constexpr uint8_t kCloseNotify = 0;
-constexpr uint8_t kUnexpectedMessage = 10;
-constexpr uint8_t kBadRecordMac = 20;
-constexpr uint8_t kHandshakeFailure = 40;
-constexpr uint8_t kIllegalParameter = 47;
-constexpr uint8_t kDecodeError = 50;
-constexpr uint8_t kDecryptError = 51;
-constexpr uint8_t kProtocolVersion = 70;
-constexpr uint8_t kInternalError = 80;
-constexpr uint8_t kUserCanceled = 90;
-constexpr uint8_t kNoRenegotiation = 100;
-constexpr uint8_t kUnknownPskIdentity = 115;
-}  // namespace alert
 
 constexpr uint16_t kDtls10 = 0xFEFF;
 constexpr uint16_t kDtls12 = 0xFEFD;

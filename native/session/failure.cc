@@ -8,7 +8,7 @@
 namespace mcbn {
 
 std::string alertName(int alert) {
-  if (alert == kNoApplicationProtocol) return "no_application_protocol";
+  if (alert == alert::kNoApplicationProtocol) return "no_application_protocol";
   std::string name = SSL_alert_desc_string_long(alert);
   if (name.empty() || name == "unknown") return "alert " + std::to_string(alert);
   std::replace(name.begin(), name.end(), ' ', '_');

@@ -3,23 +3,11 @@
 
 #include <string>
 
+#include "record/alert.h"
+
 namespace mcbn {
 
 constexpr int kNoAlert = -1;
-
-// The alerts this code names itself (RFC 8446 section 6, RFC 4279 section 6).
-enum Alert : int {
-  kCloseNotify = 0,
-  kUnexpectedMessage = 10,
-  kBadRecordMac = 20,
-  kHandshakeFailure = 40,
-  kIllegalParameter = 47,
-  kDecryptError = 51,
-  kInternalError = 80,
-  kUserCanceled = 90,
-  kUnknownPskIdentity = 115,
-  kNoApplicationProtocol = 120,
-};
 
 struct Failure {
   const char* code = "MCBN_INTERNAL";  // a code of src/errors.ts

@@ -25,9 +25,9 @@ bool saysWrongKey(const OpensslError& error) {
 }
 
 bool alertSaysWrongKey(int alert, Protocol protocol) {
-  if (alert == kDecryptError || alert == kBadRecordMac) return true;
+  if (alert == alert::kDecryptError || alert == alert::kBadRecordMac) return true;
   // OpenSSL 3.0 answers a bad TLS 1.3 binder with illegal_parameter.
-  return alert == kIllegalParameter && protocol == Protocol::Tls13;
+  return alert == alert::kIllegalParameter && protocol == Protocol::Tls13;
 }
 
 }  // namespace
@@ -192,7 +192,7 @@ Failure Handshake::explainPeerAlert(int alert) const {
   Failure failure{.code = "MCBN_HANDSHAKE_FAILED", .message = {}, .reason = {}, .alert = alert};
   const std::string name = alertName(alert);
   const bool client = role() == Role::Client;
-  if (alert == kUnknownPskIdentity) {
+  if (alert == alert::kUnknownPskIdentity) {
     failure.code = "MCBN_PSK_IDENTITY_UNKNOWN";
     failure.message =
         "the peer knows no key for identity " + quoted(psk_.identity()) + " (" + name + ")";
@@ -204,11 +204,14 @@ Failure Handshake::explainPeerAlert(int alert) const {
                       " has another key for identity " + quoted(psk_.identity()) +
                       (client ? ", or does not know the identity (" : " (") + name +
                       "); compare both";
-  } else if (alert == kHandshakeFailure) {
+  } else if (alert == alert::kHandshakeFailure) {
     failure.message =
         client ? "the server refused the handshake (handshake_failure): it may not know identity " +
                      quoted(psk_.identity()) + ", or no cipher suite is common"
                : "the client refused the handshake (handshake_failure)";
+  } else if (alert == alert::kUserCanceled || alert == alert::kCloseNotify) {
+    failure.message = std::string(client ? "the server" : "the client") +
+                      " gave up before the handshake was done (" + name + ")";
   } else {
     failure.message = "the peer ended the handshake with the alert " + name;
   }

@@ -201,7 +201,7 @@ void TlsSession::shakeHands() {
     case SSL_ERROR_ZERO_RETURN:
       return fail({.code = "MCBN_HANDSHAKE_FAILED",
                    .message = "the peer closed the connection during the handshake",
-                   .alert = kCloseNotify});
+                   .alert = alert::kCloseNotify});
     default:
       return fail(handshake_.explain());
   }
@@ -247,7 +247,7 @@ void TlsSession::readRecords(std::span<uint8_t> plaintext, Step& step) {
 
 Failure TlsSession::explainRecord() {
   const OpensslError error = takeOpensslError();
-  if (handshake_.alertReceived() > kCloseNotify) {
+  if (handshake_.alertReceived() > alert::kCloseNotify) {
     const int alert = handshake_.alertReceived();
     return {.code = "MCBN_CONNECTION_LOST",
             .message = "the peer ended the connection with the alert " + alertName(alert),
