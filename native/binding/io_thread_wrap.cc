@@ -56,6 +56,7 @@ DtlsOptions dtlsOptions(const Napi::Object& given) {
   options.mtu = static_cast<size_t>(intOption(given, "mtu", 1400));
   options.handshake_timeout = millisecondsOf(given, "handshakeTimeout");
   options.retransmit_timeout = millisecondsOf(given, "retransmitTimeout");
+  options.replay_window = static_cast<uint32_t>(intOption(given, "replayWindow", 64));
   options.keylog = boolOption(given, "keylog");
   options.openssl_records = boolOption(given, "opensslRecords");
   options.servername = stringOption(given, "servername");

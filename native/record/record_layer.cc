@@ -5,14 +5,16 @@
 namespace mcbn {
 
 RecordLayer::RecordLayer(const AeadSuite& suite, uint16_t epoch, RecordKeys keys,
-                         uint64_t next_write, uint64_t last_read, CipherContexts* contexts)
+                         uint64_t next_write, uint64_t last_read, CipherContexts* contexts,
+                         size_t replay_window)
     : suite_(suite),
       epoch_(epoch),
       write_(suite, RecordProtection::Direction::Seal, std::move(keys.write_key), keys.write_iv,
              contexts),
       read_(suite, RecordProtection::Direction::Open, std::move(keys.read_key), keys.read_iv,
             contexts),
-      next_write_(next_write) {
+      next_write_(next_write),
+      window_(replay_window) {
   window_.mark(last_read);
   OPENSSL_cleanse(keys.write_iv.data(), keys.write_iv.size());
   OPENSSL_cleanse(keys.read_iv.data(), keys.read_iv.size());

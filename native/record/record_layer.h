@@ -28,9 +28,11 @@ struct RecordKeys {
 class RecordLayer {
  public:
   // `next_write`: the first sequence number of the epoch that was not used. `last_read`: the number
-  // of the peer's record that ended the handshake; it counts as seen.
+  // of the peer's record that ended the handshake; it counts as seen. `replay_window`: see
+  // ReplayWindow.
   RecordLayer(const AeadSuite& suite, uint16_t epoch, RecordKeys keys, uint64_t next_write,
-              uint64_t last_read, CipherContexts* contexts);
+              uint64_t last_read, CipherContexts* contexts,
+              size_t replay_window = ReplayWindow::kDefault);
 
   size_t sealedSize(size_t length) const {
     return kDtlsRecordHeaderBytes + suite_.overhead() + length;

@@ -147,8 +147,12 @@ std::optional<Failure> Context::configure() {
     if (options_.role == Role::Server) {
       SSL_CTX_set_alpn_select_cb(ctx_, onAlpn, this);
     } else {
-      SSL_CTX_set_alpn_protos(ctx_, reinterpret_cast<const unsigned char*>(alpn_wire_.data()),
-                              static_cast<unsigned>(alpn_wire_.size()));
+      // 0 is success here, unlike everywhere else in libssl.
+      const auto* const names = reinterpret_cast<const unsigned char*>(alpn_wire_.data());
+      if (SSL_CTX_set_alpn_protos(ctx_, names, static_cast<unsigned>(alpn_wire_.size())) != 0) {
+        return Failure{.code = "MCBN_OPTION_RANGE",
+                       .message = "ALPNProtocols: OpenSSL refused the list"};
+      }
     }
   }
   return setCiphers();

@@ -47,14 +47,15 @@ void DtlsSession::expire(Milliseconds now, SessionSink& sink) {
                             quoted(handshake_->psk().identity()) +
                             " differs from the server's; compare both"};
     }
-    failure.alert = kDecryptError;
-    sendPlaintextAlert(kDecryptError);
+    failure.alert = alert::kDecryptError;
+    sendPlaintextAlert(alert::kDecryptError);
     return fail(std::move(failure));
   }
   if (alert_at_ <= now) return fail(handshake_->explainPeerAlert(alert_hint_));
   if (options_.handshake_timeout != 0 && started_ + options_.handshake_timeout <= now) {
     std::string time;
     secondsText(options_.handshake_timeout, time);
+    cancelHandshake();
     return fail(
         {.code = "MCBN_HANDSHAKE_TIMEOUT",
          .message = heard_ ? "the handshake was not finished within " + time

@@ -15,7 +15,7 @@ bool DtlsSession::takeOver(uint64_t last_read) {
   auto keys = secrets ? secrets->recordKeys(*suite, role_) : std::nullopt;
   if (!keys) return false;
   records_ = std::make_unique<RecordLayer>(*suite, kEpoch, std::move(*keys), encrypted_sequence_,
-                                           last_read, ciphers_);
+                                           last_read, ciphers_, options_.replay_window);
   secrets_ = std::move(secrets);
   last_flight_.shrink_to_fit();
   identity_ = handshake_->psk().identity();
@@ -162,6 +162,8 @@ void DtlsSession::close(SessionSink& sink) {
     sendAlert(alert::kWarning, alert::kCloseNotify);
   } else if (state_ == State::Open) {
     SSL_shutdown(handshake_->ssl());
+  } else {
+    cancelHandshake();
   }
   state_ = State::Ended;
 }

@@ -166,12 +166,18 @@ void DtlsSession::inspect(const DtlsRecord& record, Milliseconds now) {
 
 // Anybody can send an alert in the clear. It ends the handshake only if nothing else happens.
 void DtlsSession::noteAlert(const DtlsRecord& record, Milliseconds now) {
-  if (record.fragment.size() != 2 || record.fragment[0] != alert::kFatal) return;
-  if (alert_hint_ != kNoAlert) return;
+  if (record.fragment.size() != 2 || alert_hint_ != kNoAlert) return;
+  const uint8_t description = record.fragment[1];
+  const bool fatal = record.fragment[0] == alert::kFatal;
+  // The only warnings that end a handshake (RFC 5246 sections 7.2.1 and 7.2.2).
+  if (!fatal && description != alert::kCloseNotify && description != alert::kUserCanceled) return;
   Milliseconds grace = kAlertGrace;
-  // While a key is looked up, a peer that is still there repeats itself, at growing intervals.
-  if (handshake_->psk().asking()) grace = std::max(kPeerRepeats, 2 * (now - flight_sent_));
-  alert_hint_ = record.fragment[1];
+  // While a key is looked up, a peer that is still there repeats itself, at growing intervals. And
+  // a goodbye is in no hurry: it only shortens handshakeTimeout.
+  if (!fatal || handshake_->psk().asking()) {
+    grace = std::max(kPeerRepeats, 2 * (now - flight_sent_));
+  }
+  alert_hint_ = description;
   alert_at_ = now + grace;
 }
 
@@ -209,7 +215,10 @@ void DtlsSession::answer(uint32_t number, PskAnswer answer, std::optional<Failur
   if (state_ != State::Handshaking) return;
   const Step step(*this, sink);
   Negotiation& psk = handshake_->psk();
-  if (role() == Role::Client && failure && psk.asking()) return fail(std::move(*failure));
+  if (role() == Role::Client && failure && psk.asking()) {
+    cancelHandshake();
+    return fail(std::move(*failure));
+  }
   if (!psk.answer(number, std::move(answer))) return;
   lookup_failure_ = std::move(failure);
   releaseHeld(now);
@@ -299,6 +308,21 @@ void DtlsSession::datagram(ByteView bytes) {
 void DtlsSession::sendPlaintextAlert(int description) {
   datagram(plaintextAlert(kDtls12, plaintext_sequence_, alert::kFatal,
                           static_cast<uint8_t>(description)));
+}
+
+// Without a word the server would keep OpenSSL's SSL, and its place among the handshakes, until its
+// handshakeTimeout. In the clear, since it may not have the keys; a server that has left epoch 0
+// ignores it. One that has not answered yet has nothing to give up. A server's side stays silent: a
+// client that starts over from the same port must not hear the goodbye of its first attempt.
+void DtlsSession::cancelHandshake() {
+  if (role_ != Role::Client || state_ != State::Handshaking || !heard_) return;
+  Bytes goodbye;
+  for (const uint8_t description : {alert::kUserCanceled, alert::kCloseNotify}) {
+    const Bytes record =
+        plaintextAlert(kDtls12, plaintext_sequence_++, alert::kWarning, description);
+    goodbye.insert(goodbye.end(), record.begin(), record.end());
+  }
+  datagram(goodbye);
 }
 
 // ---- ending ------------------------------------------------------------------------------------

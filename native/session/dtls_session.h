@@ -75,6 +75,8 @@ struct DtlsOptions {
   // First retransmission; 0: 1,000 until a round trip is known, then four round trips but not under
   // 250.
   Milliseconds retransmit_timeout = 0;
+  // Records, 32 to 65,536 (RFC 6347 section 4.1.2.6). OpenSSL's record layer always has 64.
+  uint32_t replay_window = ReplayWindow::kDefault;
   bool keylog = false;
   bool openssl_records = false;  // keep every session on OpenSSL's record layer
   std::string servername;
@@ -103,7 +105,8 @@ class DtlsSession : private DatagramSink {
               SessionSink& sink);
   // False when the session is not open or the record could not be made.
   bool send(ByteView message, Milliseconds now, SessionSink& sink);
-  // Says close_notify if the session is open; no ended() follows.
+  // Says close_notify if the session is open, and a client that it gives up its handshake; no
+  // ended() follows.
   void close(SessionSink& sink);
 
   // When expire() wants to be called; kNever if not at all.
@@ -164,6 +167,7 @@ class DtlsSession : private DatagramSink {
   void nameSilence(Milliseconds now);
   void fail(Failure failure);
   void sendPlaintextAlert(int description);
+  void cancelHandshake();
   void flushKeylog();
 
   DtlsOptions options_;

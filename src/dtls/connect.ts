@@ -274,9 +274,9 @@ class Client implements EndpointListener, SocketHome {
     return false
   }
 
-  keylogWanted(): void {
+  keylogWanted(wanted: boolean): void {
     if (this.#released) return
-    this.thread.native.setKeylog(this.endpoint, { server: false, on: true })
+    this.thread.native.setKeylog(this.endpoint, { server: false, on: wanted })
   }
 
   #takeAddress(): string | undefined {

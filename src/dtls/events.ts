@@ -19,6 +19,8 @@ export interface DtlsServerEvents<Peer> {
   error: [error: Error]
   /** As on any EventEmitter. */
   newListener: [event: string | symbol, listener: unknown]
+  /** As on any EventEmitter. */
+  removeListener: [event: string | symbol, listener: unknown]
 }
 
 /** Events of a DtlsSocket. */
@@ -39,4 +41,6 @@ export interface DtlsSocketEvents {
   close: []
   /** As on any EventEmitter. */
   newListener: [event: string | symbol, listener: unknown]
+  /** As on any EventEmitter. */
+  removeListener: [event: string | symbol, listener: unknown]
 }

@@ -71,6 +71,12 @@ export function resolveDtlsOptions(given: DtlsOptions): ResolvedDtlsOptions {
         { min: 256, max: 16_384, unit: 'bytes' },
         DTLS_DEFAULTS.mtu,
       ),
+      replayWindow: integerOption(
+        'replayWindow',
+        options.replayWindow,
+        { min: 32, max: 65_536, unit: 'records' },
+        DTLS_DEFAULTS.replayWindow,
+      ),
       opensslRecords:
         choiceOption('records', options.records, RECORDS, DTLS_DEFAULTS.records) === 'openssl',
     },

@@ -87,7 +87,10 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
       this.#resolveClosed = resolve
     })
     this.on('newListener', (event) => {
-      if (event === 'keylog') this.#setKeylog()
+      if (event === 'keylog') this.#setKeylog(true)
+    })
+    this.on('removeListener', (event) => {
+      if (event === 'keylog' && this.listenerCount('keylog') === 0) this.#setKeylog(false)
     })
     if (onSecureConnection) this.on('secureConnection', onSecureConnection)
   }
@@ -363,9 +366,9 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
     this.emit('error', systemError(error, address, port))
   }
 
-  #setKeylog(): void {
+  #setKeylog(on: boolean): void {
     const at = this.#listening
-    if (at) at.thread.native.setKeylog(at.endpoint, { server: true, on: true })
+    if (at) at.thread.native.setKeylog(at.endpoint, { server: true, on })
   }
 }
 

@@ -23,8 +23,8 @@ export interface SocketHome {
   release(session: number): void
   /** Takes an error that has no listener on the socket; false: it is to be thrown. */
   orphanedError(error: Error, socket: DtlsSocket<unknown>): boolean
-  /** Somebody listens for `keylog`. */
-  keylogWanted?(): void
+  /** Somebody listens for `keylog`, or nobody does any more. */
+  keylogWanted?(wanted: boolean): void
 }
 
 /** Of a socket's early messages: there are none any more, a listener has come. */
@@ -75,9 +75,20 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   }
 
   #onNewListener(event: string | symbol): void {
-    if (event === 'keylog') this.#home?.keylogWanted?.()
+    if (event === 'keylog') this.#wantKeylog()
     if ((event !== 'message' && event !== 'messages') || this.#early === DELIVERED) return
     process.nextTick(() => this.#deliverEarly())
+  }
+
+  #wantKeylog(): void {
+    this.#home?.keylogWanted?.(true)
+    if (this.listeners('removeListener').includes(this.#onRemoveListener)) return
+    this.on('removeListener', this.#onRemoveListener)
+  }
+
+  #onRemoveListener(event: string | symbol): void {
+    if (event !== 'keylog' || this.listenerCount('keylog') > 0) return
+    this.#home?.keylogWanted?.(false)
   }
 
   // ---- what it is ---------------------------------------------------------------------------------

@@ -75,6 +75,16 @@ export interface DtlsOptions {
    */
   readonly records?: 'mcbn' | 'openssl'
   /**
+   * How many records back one may come and still be taken, 32 to 65_536 (RFC 6347 section 4.1.2.6): a
+   * record that was seen, or is older, is dropped as `replayed`. More than 64 is for paths that reorder
+   * a lot, at a bit a record for each session. It cannot be turned off: whoever records a datagram
+   * could have it delivered again, as often as he likes. Sessions on OpenSSL's record layer (CBC
+   * suites, `records: 'openssl'`) always have OpenSSL's 64.
+   *
+   * @defaultValue 64
+   */
+  readonly replayWindow?: number
+  /**
    * Bytes a socket may have waiting to be sent before `send` returns `false`. Beyond four times as
    * much messages are not taken any more, and counted in `stats.dropped`.
    *
@@ -173,6 +183,7 @@ export const DTLS_DEFAULTS = {
   idleTimeout: 0,
   mtu: 1_400,
   records: 'mcbn',
+  replayWindow: 64,
   highWaterMark: 1_048_576,
   recvBufferSize: 4_194_304,
   unknownIdentity: 'conceal',

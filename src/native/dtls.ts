@@ -73,6 +73,8 @@ export interface NativeDtlsOptions {
   readonly retransmitTimeout: number
   /** Milliseconds; 0: never. */
   readonly idleTimeout: number
+  /** Records; not used on OpenSSL's record layer. */
+  readonly replayWindow: number
   /** Keep sessions on OpenSSL's record layer. */
   readonly opensslRecords: boolean
   readonly keylog: boolean

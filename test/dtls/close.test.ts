@@ -100,6 +100,30 @@ describe('dtls/close', () => {
     expect(errors).toBe(0)
   })
 
+  it('close while opening tells the server, which need not wait for handshakeTimeout', async () => {
+    const key = freshKey()
+    // Opens sessions only for Client1: Client2's key is asked for and never found.
+    const { server, port, failures } = await serve({
+      psk: ({ identityText, signal }) =>
+        identityText === identity
+          ? key
+          : new Promise<never>((_, reject) =>
+              signal.addEventListener('abort', () => reject(signal.reason)),
+            ),
+      handshakeTimeout: 60_000,
+      lookupTimeout: 0,
+    })
+    const client = dial({ port, psk: { identity: 'Client2', key } })
+    client.opened.catch(() => {})
+    await waitFor('a handshake', () => server.stats.handshakesStarted === 1)
+    await sleep(50)
+    client.destroy()
+    await waitFor('its end', () => server.stats.sessions === 0)
+    expect(failures).toHaveLength(1)
+    expect(failures[0]).toMatchObject({ code: 'MCBN_HANDSHAKE_FAILED', alert: 'user_canceled' })
+    expect(failures[0]?.message).toContain('the client gave up')
+  })
+
   it('close at once, before anything was done, and while the name is looked up', async () => {
     for (const host of [LOOPBACK, 'localhost']) {
       const socket = connect({ host, port: 9, psk: { identity, key: freshKey() } })

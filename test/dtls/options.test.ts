@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { isIP, type LookupFunction } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import type { DtlsServerOptions, DtlsSocket } from '../../src/dtls/index.js'
 import { connect, createServer } from '../../src/dtls/index.js'
 import { recordsOf } from '../support/dtls-wire.js'
 import { LossyProxy } from '../support/lossy-proxy.js'
@@ -49,6 +50,11 @@ describe('dtls/options', () => {
     ['sendBufferSize', 'big', 'MCBN_OPTION_TYPE'],
     ['connectionId', true, 'MCBN_OPTION_RANGE'],
     ['ioThreads', 2, 'MCBN_OPTION_RANGE'],
+    ['replayWindow', 31, 'MCBN_OPTION_RANGE'],
+    ['replayWindow', 0, 'MCBN_OPTION_RANGE'],
+    ['replayWindow', 65_537, 'MCBN_OPTION_RANGE'],
+    ['replayWindow', 64.5, 'MCBN_OPTION_RANGE'],
+    ['replayWindow', '64', 'MCBN_OPTION_TYPE'],
     ['records', 'mine', 'MCBN_OPTION_RANGE'],
     ['records', true, 'MCBN_OPTION_TYPE'],
     ['preset', 'mqtt', 'MCBN_OPTION_RANGE'],
@@ -207,6 +213,58 @@ describeWithPeers(['openssl'], 'dtls/openssl s_server with another key', () => {
     const error = await failureOf(dial(options))
     expect(error.code, server.report()).toBe('MCBN_PSK_MISMATCH')
     expect(performance.now() - started).toBeLessThan(7_500)
+  })
+})
+
+describe('dtls/replayWindow (RFC 6347 section 4.1.2.6)', () => {
+  /** Sends 300 messages, the first of which arrives last, then everything once more. */
+  const overtaken = async (options: Partial<DtlsServerOptions>) => {
+    const { server, port } = await serve({ psk: { [identity]: key }, ...options })
+    const got: string[] = []
+    const accepted = once(server, 'secureConnection')
+    const proxy = await LossyProxy.start(port)
+    const client = await dialOpen({ port: proxy.port, psk, ...(options.ciphers && { ciphers }) })
+    const [socket] = (await accepted) as [DtlsSocket]
+    socket.on('message', (message) => got.push(message.toString()))
+    const kept: Buffer[] = []
+    proxy.pass = (datagram) => kept.push(Buffer.from(datagram)) === 0
+    // In parts: the sockets between have small buffers.
+    while (kept.length < 300) {
+      const sent = kept.length + 50
+      for (let i = kept.length; i < sent; i += 1) client.send(`${i}`)
+      await waitFor('these at the proxy', () => kept.length === sent)
+    }
+    proxy.pass = () => true
+    const deliver = async (datagrams: readonly Buffer[]) => {
+      for (let at = 0; at < datagrams.length; at += 50) {
+        const part = datagrams.slice(at, at + 50)
+        const after = socket.stats.datagramsReceived + part.length
+        for (const datagram of part) proxy.inject(datagram, 'to server')
+        await waitFor('these at the server', () => socket.stats.datagramsReceived === after)
+      }
+    }
+    await deliver([...kept.slice(1), kept[0] as Buffer])
+    await deliver(kept)
+    client.send('end')
+    await waitFor('the end', () => got.at(-1) === 'end')
+    return got.slice(0, -1)
+  }
+  const ciphers = 'PSK-AES128-CBC-SHA256'
+  const inOrder = Array.from({ length: 299 }, (_, i) => `${i + 1}`)
+
+  it('by default a record that 299 others have overtaken is lost', async () => {
+    expect(await overtaken({})).toEqual(inOrder)
+  })
+
+  it('with 300 it is delivered, and nothing twice', async () => {
+    expect(await overtaken({ replayWindow: 300 })).toEqual([...inOrder, '0'])
+    expect(await overtaken({ replayWindow: 299 })).toEqual(inOrder)
+    expect(await overtaken({ replayWindow: 65_536 })).toEqual([...inOrder, '0'])
+  })
+
+  it('sessions on the record layer of OpenSSL have its 64', async () => {
+    expect(await overtaken({ replayWindow: 300, records: 'openssl' })).toEqual(inOrder)
+    expect(await overtaken({ replayWindow: 300, ciphers })).toEqual(inOrder)
   })
 })
 

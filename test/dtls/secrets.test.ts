@@ -1,7 +1,7 @@
 // What both sides of a session agree on: suites, secrets, protocols, names.
 
 import { once } from 'node:events'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { DtlsSocket } from '../../src/dtls/index.js'
 import { DtlsPeer } from '../support/dtls-peer.js'
 import { waitFor } from '../support/wait.js'
@@ -83,6 +83,45 @@ describe('dtls/keylog', () => {
     expect(lines.client).toEqual(lines.server)
     expect(lines.client).toHaveLength(1)
     expect(lines.client[0]).toMatch(/^CLIENT_RANDOM [0-9a-f]{64} [0-9a-f]{96}\n$/)
+  })
+})
+
+describe('dtls/keylog, when the last listener has gone', () => {
+  it('stops on a server, and goes on for the next listener', async () => {
+    const key = freshKey()
+    const { server, port } = await echo({ psk: { [identity]: key } })
+    const emitted = vi.spyOn(server, 'emit')
+    const lines = () => (emitted.mock.calls as unknown[][]).filter(([event]) => event === 'keylog').length
+    const connectOnce = () => dialOpen({ port, psk: { identity, key } })
+    const listener = () => {}
+    server.once('keylog', listener)
+    server.on('keylog', listener)
+    await connectOnce()
+    await connectOnce()
+    await waitFor('two lines', () => lines() === 2)
+    server.off('keylog', listener)
+    await roundTrip(await connectOnce())
+    expect(lines()).toBe(2)
+    server.on('keylog', listener)
+    await connectOnce()
+    await waitFor('the third line', () => lines() === 3)
+  })
+
+  it('stops on a client', async () => {
+    const key = freshKey()
+    const { port } = await echo({ psk: { [identity]: key } })
+    for (const stays of [true, false]) {
+      const client = dial({ port, psk: { identity, key } })
+      const emitted = vi.spyOn(client, 'emit')
+      client.on('keylog', () => {})
+      // The handshake has begun, with the key log on.
+      await new Promise((resolve) => setImmediate(resolve))
+      if (!stays) client.removeAllListeners('keylog')
+      await client.opened
+      await roundTrip(client)
+      const lines = (emitted.mock.calls as unknown[][]).filter(([event]) => event === 'keylog')
+      expect(lines).toHaveLength(stays ? 1 : 0)
+    }
   })
 })
 

@@ -124,7 +124,7 @@ TEST_CASE("dtls session: a wrong key is named on both sides (RFC 6347 section 4.
   REQUIRE(pair.at_client.endings.size() == 1);
   CHECK(std::string(pair.at_server.endings[0]->code) == "MCBN_PSK_MISMATCH");
   CHECK(std::string(pair.at_client.endings[0]->code) == "MCBN_PSK_MISMATCH");
-  CHECK(pair.at_client.endings[0]->alert == kDecryptError);
+  CHECK(pair.at_client.endings[0]->alert == alert::kDecryptError);
 }
 
 TEST_CASE("dtls session: the deadline of the handshake is the caller's clock's") {
@@ -161,6 +161,72 @@ TEST_CASE("dtls session: can be freed at any stage, also with a question open") 
           .reset();  // in either order; the rest by the destructor
     }
   }
+}
+
+TEST_CASE(
+    "dtls session: a client that gives up says so in the clear (RFC 5246 section 7.2.2), and the "
+    "server believes it when nothing else comes") {
+  for (const bool ask : {false, true}) {
+    DtlsPair pair({.ask = ask});
+    const Milliseconds start = steadyNow();
+    pair.connect(start);
+    // Up to the server's first flight; with a question, up to the client's key exchange.
+    while (!pair.server) REQUIRE(pair.carryOne(start, [](Bytes&) { return true; }));
+    while (ask && pair.at_server.questions.empty()) {
+      REQUIRE(pair.carryOne(start, [](Bytes&) { return true; }));
+    }
+    pair.at_client.outgoing.clear();
+    pair.client->close(pair.at_client);
+    CHECK(pair.client->state() == DtlsSession::State::Ended);
+    REQUIRE(pair.at_client.outgoing.size() == 1);
+    ByteView rest = pair.at_client.outgoing[0];
+    for (const uint8_t description : {alert::kUserCanceled, alert::kCloseNotify}) {
+      const auto record = nextRecord(rest);
+      REQUIRE(record);
+      CHECK(record->type == content_type::kAlert);
+      CHECK(record->epoch == 0);
+      REQUIRE(record->fragment.size() == 2);
+      CHECK(record->fragment[0] == alert::kWarning);
+      CHECK(record->fragment[1] == description);
+    }
+    CHECK(rest.empty());
+    pair.server->receive(pair.at_client.outgoing[0], start, pair.at_server);
+    const Milliseconds believed = start + 2'500;
+    for (Milliseconds now = pair.server->deadline(); now < believed;
+         now = pair.server->deadline()) {
+      pair.server->expire(now, pair.at_server);
+      REQUIRE(pair.server->state() == DtlsSession::State::Handshaking);
+    }
+    CHECK(pair.server->deadline() == believed);
+    pair.server->expire(believed, pair.at_server);
+    REQUIRE(pair.at_server.endings.size() == 1);
+    CHECK(std::string(pair.at_server.endings[0]->code) == "MCBN_HANDSHAKE_FAILED");
+    CHECK(pair.at_server.endings[0]->alert == alert::kUserCanceled);
+  }
+}
+
+TEST_CASE("dtls session: a stranger's goodbye in the clear ends no handshake that goes on") {
+  for (const uint8_t description : {alert::kUserCanceled, alert::kCloseNotify}) {
+    DtlsPair pair;
+    pair.connect(steadyNow());
+    uint64_t number = 1'000;
+    pair.run([&](Bytes&) {
+      const Bytes forged = plaintextAlert(kDtls12, number++, alert::kWarning, description);
+      pair.client->receive(forged, steadyNow(), pair.at_client);
+      if (pair.server) pair.server->receive(forged, steadyNow(), pair.at_server);
+      return true;
+    });
+    REQUIRE(pair.bothOpen());
+    exchangeMessages(pair);
+  }
+}
+
+TEST_CASE("dtls session: a client that nobody has answered goes without a word") {
+  DtlsPair pair;
+  pair.connect(steadyNow());
+  pair.at_client.outgoing.clear();
+  pair.client->close(pair.at_client);
+  CHECK(pair.at_client.outgoing.empty());
 }
 
 TEST_CASE("dtls session: says close_notify, hears it, and does nothing afterwards") {
