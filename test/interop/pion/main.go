@@ -1,11 +1,13 @@
-// An echo server and a line client on pion/dtls v2, for pion.test.ts.
+// An echo server, an echo client and a line client on pion/dtls v2, for pion.test.ts and records.test.ts.
 //
 //	pion server <key in hex> <identity hint> <cipher suite>
+//	pion echo <port> <key in hex> <identity> <cipher suite>
 //	pion client <port> <key in hex> <identity> <cipher suite>
 //
 // Both require the extended master secret (RFC 7627), as Go programs in the field do. The server
-// prints "listening on <port>", then for each session "accepted <identity>"; the client
+// prints "listening on <port>", then for each session "accepted <identity>"; the line client
 // prints "connected", then what comes back for each line of its stdin. It gives up after five seconds.
+// What echoes prints "exporter <hex>" and ends its session when its stdin ends, as ../peers/echo.h says.
 package main
 
 import (
@@ -13,9 +15,11 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/dtls/v2"
@@ -25,6 +29,7 @@ var suites = map[string]dtls.CipherSuiteID{
 	"PSK-AES128-GCM-SHA256": dtls.TLS_PSK_WITH_AES_128_GCM_SHA256,
 	"PSK-AES128-CCM8":       dtls.TLS_PSK_WITH_AES_128_CCM_8,
 	"PSK-AES128-CCM":        dtls.TLS_PSK_WITH_AES_128_CCM,
+	"PSK-AES256-CCM8":       dtls.TLS_PSK_WITH_AES_256_CCM_8,
 }
 
 func main() {
@@ -34,10 +39,16 @@ func main() {
 	switch os.Args[1] {
 	case "server":
 		serve(config(os.Args[2], os.Args[3], os.Args[4]))
-	case "client":
+	case "client", "echo":
 		port, err := strconv.Atoi(os.Args[2])
 		check(err)
-		dial(port, config(os.Args[3], os.Args[4], os.Args[5]))
+		conn := dial(port, config(os.Args[3], os.Args[4], os.Args[5]))
+		defer conn.Close()
+		if os.Args[1] == "echo" {
+			echo(conn)
+		} else {
+			converse(conn)
+		}
 	}
 }
 
@@ -81,10 +92,24 @@ func serve(config *dtls.Config) {
 
 func echo(conn net.Conn) {
 	defer conn.Close()
+	state := conn.(*dtls.Conn).ConnectionState()
+	if exported, err := state.ExportKeyingMaterial("EXPORTER-mcbn-interop", nil, 32); err == nil {
+		fmt.Printf("exporter %x\n", exported)
+	}
+	var ending atomic.Bool
+	go func() {
+		io.Copy(io.Discard, os.Stdin)
+		ending.Store(true)
+		conn.Close()
+	}()
 	buffer := make([]byte, 16*1024)
-	for {
+	for echoed := 0; ; echoed++ {
 		n, err := conn.Read(buffer)
 		if err != nil {
+			if !ending.Load() {
+				fmt.Println("closed by peer")
+			}
+			fmt.Printf("echoed %d\n", echoed)
 			fmt.Printf("closed: %v\n", err)
 			return
 		}
@@ -94,10 +119,13 @@ func echo(conn net.Conn) {
 	}
 }
 
-func dial(port int, config *dtls.Config) {
+func dial(port int, config *dtls.Config) net.Conn {
 	conn, err := dtls.Dial("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}, config)
 	check(err)
-	defer conn.Close()
+	return conn
+}
+
+func converse(conn net.Conn) {
 	fmt.Println("connected")
 	lines := bufio.NewReader(os.Stdin)
 	buffer := make([]byte, 16*1024)

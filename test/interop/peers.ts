@@ -1,0 +1,159 @@
+// Peers that echo datagrams as they came, in both roles: programs of our own, each on a library of somebody
+// else (peers/echo.h, pion/main.go), compiled where that library is installed.
+
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect } from 'vitest'
+import { repositoryRoot } from '../support/paths.js'
+import { findProgram } from '../support/peers.js'
+import { type Child, run, start } from '../support/process.js'
+import { IDENTITY, KEY } from './support.js'
+
+/** Every AEAD suite with a pre-shared key that OpenSSL has. */
+export const AEAD_SUITES = [
+  'PSK-AES128-GCM-SHA256',
+  'PSK-AES256-GCM-SHA384',
+  'PSK-CHACHA20-POLY1305',
+  'PSK-AES128-CCM',
+  'PSK-AES256-CCM',
+  'PSK-AES128-CCM8',
+  'PSK-AES256-CCM8',
+  'DHE-PSK-AES128-GCM-SHA256',
+  'DHE-PSK-AES256-GCM-SHA384',
+  'DHE-PSK-CHACHA20-POLY1305',
+  'DHE-PSK-AES128-CCM',
+  'DHE-PSK-AES256-CCM',
+  'DHE-PSK-AES128-CCM8',
+  'DHE-PSK-AES256-CCM8',
+  'ECDHE-PSK-CHACHA20-POLY1305',
+] as const
+
+export interface PeerLibrary {
+  readonly name: string
+  /** What its package brings; without it the peer cannot be compiled. */
+  readonly needs: string
+  readonly compiler: 'cc' | 'go'
+  readonly libraries: readonly string[]
+  readonly suites: readonly string[]
+  /** Bytes of UDP payload that it takes; mcbn's default unless told. */
+  readonly mtu?: number
+  /** The package of needs, and whether every check must have it. */
+  readonly package: string
+  readonly required: boolean
+}
+
+const inC = { compiler: 'cc', suites: AEAD_SUITES, required: false } as const
+
+export const PEER_LIBRARIES: readonly PeerLibrary[] = [
+  {
+    ...inC,
+    name: 'openssl',
+    needs: '/usr/include/openssl/ssl.h',
+    libraries: ['-lssl', '-lcrypto'],
+    package: 'libssl-dev',
+    required: true,
+  },
+  {
+    ...inC,
+    name: 'gnutls',
+    needs: '/usr/include/gnutls/dtls.h',
+    libraries: ['-lgnutls'],
+    package: 'libgnutls28-dev',
+  },
+  {
+    ...inC,
+    name: 'mbedtls',
+    needs: '/usr/include/mbedtls/ssl.h',
+    libraries: ['-lmbedtls', '-lmbedx509', '-lmbedcrypto'],
+    package: 'libmbedtls-dev',
+  },
+  {
+    ...inC,
+    name: 'wolfssl',
+    needs: '/usr/include/wolfssl/ssl.h',
+    libraries: ['-lwolfssl'],
+    package: 'libwolfssl-dev',
+    // Debian's build has no plain PSK with AES; its datagrams end at 1,400 bytes with all headers.
+    suites: AEAD_SUITES.filter((suite) => !/^PSK-AES|CCM8$/.test(suite)),
+    mtu: 1_300,
+  },
+  {
+    name: 'pion',
+    compiler: 'go',
+    needs: '/usr/share/gocode/src/github.com/pion/dtls/v2',
+    libraries: [],
+    suites: ['PSK-AES128-GCM-SHA256', 'PSK-AES128-CCM', 'PSK-AES128-CCM8', 'PSK-AES256-CCM8'],
+    package: 'golang-github-pion-dtls.v2-dev',
+    required: true,
+  },
+]
+
+/** Whether the peer can be compiled; says loudly when it cannot. */
+export function canCompile(peer: PeerLibrary): boolean {
+  if (findProgram(peer.compiler) !== undefined && existsSync(peer.needs)) return true
+  const message = `the ${peer.name} peer: ${peer.package} or ${peer.compiler} is not installed`
+  if (peer.required && process.env['CI'] === 'true') throw new Error(message)
+  console.warn(`\n!!! SKIPPED ${message}; see CONTRIBUTING.md\n`)
+  return false
+}
+
+/** Compiles a peer's program into a folder. */
+export async function compilePeer(peer: PeerLibrary, folder: string): Promise<string> {
+  const program = join(folder, peer.name)
+  const sources = join(repositoryRoot, 'test', 'interop', peer.compiler === 'go' ? 'pion' : 'peers')
+  const built =
+    peer.compiler === 'go'
+      ? // Debian's package is a source tree for Go's old layout, GOPATH.
+        await run('go', ['build', '-o', program, join(sources, 'main.go')], {
+          foreign: true,
+          lifetime: 170_000,
+          env: { GO111MODULE: 'off', GOPATH: '/usr/share/gocode', GOFLAGS: '-buildvcs=false' },
+        })
+      : await run(
+          'cc',
+          [
+            ...['-std=gnu11', '-O1', '-o', program],
+            ...[`${peer.name}.c`, 'echo.c'].map((file) => join(sources, file)),
+            ...peer.libraries,
+          ],
+          { foreign: true },
+        )
+  expect(built.exit.code, built.report()).toBe(0)
+  return program
+}
+
+export interface Echoer {
+  readonly child: Child
+  /** RFC 5705 keying material for EXPORTER_LABEL, 32 bytes in hex; undefined where it has no exporter. */
+  exported(): Promise<string | undefined>
+}
+
+export const EXPORTER_LABEL = 'EXPORTER-mcbn-interop'
+
+/** A program that is a server: for one client, on the port that it gives. */
+export async function startServer(
+  program: string,
+  suite: string,
+): Promise<Echoer & { readonly port: number }> {
+  const child = start(program, ['server', KEY, IDENTITY, suite], {
+    foreign: true,
+    lifetime: 60_000,
+  })
+  const [, port] = await child.output(/^listening on (\d+)$/m)
+  return { ...echoer(child), port: Number(port) }
+}
+
+/** A program that connects to a server. */
+export function startClient(program: string, port: number, suite: string): Echoer {
+  const role = program.endsWith('pion') ? 'echo' : 'client'
+  return echoer(
+    start(program, [role, String(port), KEY, IDENTITY, suite], { foreign: true, lifetime: 60_000 }),
+  )
+}
+
+function echoer(child: Child): Echoer {
+  return {
+    child,
+    exported: async () => (await child.output(/^exporter (\w+)$/m))[1],
+  }
+}

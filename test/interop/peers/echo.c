@@ -1,0 +1,104 @@
+#include "echo.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { LIFETIME_SECONDS = 60 };
+
+static void fail(const char* what) {
+  perror(what);
+  exit(1);
+}
+
+int readable(int socket, int milliseconds) {
+  struct pollfd waited = {.fd = socket, .events = POLLIN};
+  return poll(&waited, 1, milliseconds) > 0;
+}
+
+size_t row_of(const char* suite, const char* const names[], size_t count) {
+  for (size_t row = 0; row < count; row++) {
+    if (strcmp(suite, names[row]) == 0) return row;
+  }
+  fprintf(stderr, "unknown suite %s\n", suite);
+  exit(2);
+}
+
+static void read_key(struct settings* settings, const char* hex) {
+  const size_t length = strlen(hex) / 2;
+  if (length > sizeof settings->key) exit(2);
+  for (size_t i = 0; i < length; i++) {
+    unsigned byte = 0;
+    if (sscanf(hex + 2 * i, "%2x", &byte) != 1) exit(2);
+    settings->key[i] = (unsigned char)byte;
+  }
+  settings->key_length = length;
+}
+
+static int loopback_socket(int port) {
+  const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  if (port != 0) {
+    if (connect(fd, (struct sockaddr*)&address, length) != 0) fail("connect");
+    return fd;
+  }
+  if (bind(fd, (struct sockaddr*)&address, length) != 0) fail("bind");
+  if (getsockname(fd, (struct sockaddr*)&address, &length) != 0) fail("getsockname");
+  printf("listening on %d\n", ntohs(address.sin_port));
+  // One client: whoever speaks first.
+  unsigned char byte;
+  if (recvfrom(fd, &byte, 1, MSG_PEEK, (struct sockaddr*)&address, &length) < 0) fail("recvfrom");
+  if (connect(fd, (struct sockaddr*)&address, length) != 0) fail("connect");
+  return fd;
+}
+
+static void print_exporter(void) {
+  unsigned char exported[EXPORTER_BYTES];
+  if (peer_export(exported) != 0) return;
+  printf("exporter ");
+  for (size_t i = 0; i < sizeof exported; i++) printf("%02x", exported[i]);
+  printf("\n");
+}
+
+static int echo(int fd) {
+  static unsigned char message[MAX_MESSAGE];
+  for (unsigned long echoed = 0;;) {
+    const int length = peer_read(message, sizeof message);
+    if (length >= 0) {
+      if (peer_write(message, (size_t)length) != 0) return 1;
+      echoed++;
+      continue;
+    }
+    if (length == BROKEN) return 1;
+    if (length == PEER_CLOSED) printf("closed by peer\n");
+    struct pollfd waited[] = {{.fd = fd, .events = POLLIN}, {.fd = 0, .events = POLLIN}};
+    if (length == NOTHING_WAITS && poll(waited, 2, 100) >= 0 && waited[1].revents == 0) continue;
+    peer_close();
+    printf("echoed %lu\n", echoed);
+    return 0;
+  }
+}
+
+int main(int count, char** arguments) {
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  alarm(LIFETIME_SECONDS);
+  struct settings settings = {.server = count > 1 && strcmp(arguments[1], "server") == 0};
+  const int first = settings.server ? 2 : 3;
+  if (count != first + 3) return 2;
+  read_key(&settings, arguments[first]);
+  settings.identity = arguments[first + 1];
+  settings.suite = arguments[first + 2];
+  const int fd = loopback_socket(settings.server ? 0 : atoi(arguments[2]));
+  fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+  if (peer_open(&settings, fd) != 0) return 1;
+  printf("open\n");
+  print_exporter();
+  return echo(fd);
+}

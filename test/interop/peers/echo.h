@@ -1,0 +1,38 @@
+// echo.h: a DTLS 1.2 PSK peer that sends back what it gets, as client and as server, on a library of
+// somebody else. One file for each library defines the functions below; echo.c drives them.
+//
+//   PEER server <key in hex> <identity> <suite>          prints "listening on <port>"
+//   PEER client <port> <key in hex> <identity> <suite>
+//
+// Suites have OpenSSL's names. Printed, each on a line: "open", "exporter <hex>" (RFC 5705, label
+// EXPORTER_LABEL, no context, 32 bytes), at the peer's close_notify "closed by peer", at the end
+// "echoed <messages>". A line on stdin, or its end, makes the program say close_notify.
+#pragma once
+
+#include <stddef.h>
+
+#define EXPORTER_LABEL "EXPORTER-mcbn-interop"
+enum { EXPORTER_BYTES = 32, MAX_MESSAGE = 16384 };
+
+struct settings {
+  int server;
+  unsigned char key[64];
+  size_t key_length;
+  const char* identity;
+  const char* suite;
+};
+
+// What peer_read() gives besides a length.
+enum { NOTHING_WAITS = -1, PEER_CLOSED = -2, BROKEN = -3 };
+
+// All of them on a connected, non-blocking UDP socket. Non-zero: failed, and said why on stderr.
+int peer_open(const struct settings* settings, int socket);
+int peer_export(unsigned char out[EXPORTER_BYTES]);
+int peer_read(unsigned char* message, size_t capacity);
+int peer_write(const unsigned char* message, size_t length);
+void peer_close(void);
+
+// Waits until the socket has something to read; 0 when the milliseconds have passed first.
+int readable(int socket, int milliseconds);
+// The row of a suite in a table of names; ends the program when it is not there.
+size_t row_of(const char* suite, const char* const names[], size_t count);
