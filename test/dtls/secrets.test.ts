@@ -91,7 +91,8 @@ describe('dtls/keylog, when the last listener has gone', () => {
     const key = freshKey()
     const { server, port } = await echo({ psk: { [identity]: key } })
     const emitted = vi.spyOn(server, 'emit')
-    const lines = () => (emitted.mock.calls as unknown[][]).filter(([event]) => event === 'keylog').length
+    const lines = () =>
+      (emitted.mock.calls as unknown[][]).filter(([event]) => event === 'keylog').length
     const connectOnce = () => dialOpen({ port, psk: { identity, key } })
     const listener = () => {}
     server.once('keylog', listener)

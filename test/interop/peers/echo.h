@@ -1,5 +1,5 @@
-// echo.h: a DTLS 1.2 PSK peer that sends back what it gets, as client and as server, on a library of
-// somebody else. One file for each library defines the functions below; echo.c drives them.
+// echo.h: a DTLS 1.2 PSK peer that sends back what it gets, as client and as server, on a library
+// of somebody else. One file for each library defines the functions below; echo.c drives them.
 //
 //   PEER server <key in hex> <identity> <suite>          prints "listening on <port>"
 //   PEER client <port> <key in hex> <identity> <suite>

@@ -10,18 +10,28 @@ static const struct settings* settings;
 static gnutls_session_t session;
 
 static const char* const NAMES[] = {
-    "PSK-AES128-GCM-SHA256",     "PSK-AES256-GCM-SHA384",     "PSK-CHACHA20-POLY1305",
-    "PSK-AES128-CCM",            "PSK-AES256-CCM",            "PSK-AES128-CCM8",
-    "PSK-AES256-CCM8",           "DHE-PSK-AES128-GCM-SHA256", "DHE-PSK-AES256-GCM-SHA384",
-    "DHE-PSK-CHACHA20-POLY1305", "DHE-PSK-AES128-CCM",        "DHE-PSK-AES256-CCM",
-    "DHE-PSK-AES128-CCM8",       "DHE-PSK-AES256-CCM8",       "ECDHE-PSK-CHACHA20-POLY1305",
+    "PSK-AES128-GCM-SHA256",
+    "PSK-AES256-GCM-SHA384",
+    "PSK-CHACHA20-POLY1305",
+    "PSK-AES128-CCM",
+    "PSK-AES256-CCM",
+    "PSK-AES128-CCM8",
+    "PSK-AES256-CCM8",
+    "DHE-PSK-AES128-GCM-SHA256",
+    "DHE-PSK-AES256-GCM-SHA384",
+    "DHE-PSK-CHACHA20-POLY1305",
+    "DHE-PSK-AES128-CCM",
+    "DHE-PSK-AES256-CCM",
+    "DHE-PSK-AES128-CCM8",
+    "DHE-PSK-AES256-CCM8",
+    "ECDHE-PSK-CHACHA20-POLY1305",
 };
 static const char* const PRIORITIES[] = {
-    "+PSK:+AES-128-GCM",           "+PSK:+AES-256-GCM",         "+PSK:+CHACHA20-POLY1305",
-    "+PSK:+AES-128-CCM",           "+PSK:+AES-256-CCM",         "+PSK:+AES-128-CCM-8",
-    "+PSK:+AES-256-CCM-8",         "+DHE-PSK:+AES-128-GCM",     "+DHE-PSK:+AES-256-GCM",
-    "+DHE-PSK:+CHACHA20-POLY1305", "+DHE-PSK:+AES-128-CCM",     "+DHE-PSK:+AES-256-CCM",
-    "+DHE-PSK:+AES-128-CCM-8",     "+DHE-PSK:+AES-256-CCM-8",   "+ECDHE-PSK:+CHACHA20-POLY1305",
+    "+PSK:+AES-128-GCM",           "+PSK:+AES-256-GCM",       "+PSK:+CHACHA20-POLY1305",
+    "+PSK:+AES-128-CCM",           "+PSK:+AES-256-CCM",       "+PSK:+AES-128-CCM-8",
+    "+PSK:+AES-256-CCM-8",         "+DHE-PSK:+AES-128-GCM",   "+DHE-PSK:+AES-256-GCM",
+    "+DHE-PSK:+CHACHA20-POLY1305", "+DHE-PSK:+AES-128-CCM",   "+DHE-PSK:+AES-256-CCM",
+    "+DHE-PSK:+AES-128-CCM-8",     "+DHE-PSK:+AES-256-CCM-8", "+ECDHE-PSK:+CHACHA20-POLY1305",
 };
 
 static int explain(const char* what, int error) {
@@ -49,7 +59,8 @@ static void set_credentials(const struct settings* told) {
   }
   gnutls_psk_client_credentials_t client;
   gnutls_psk_allocate_client_credentials(&client);
-  const gnutls_datum_t key = {.data = (unsigned char*)told->key, .size = (unsigned)told->key_length};
+  const gnutls_datum_t key = {.data = (unsigned char*)told->key,
+                              .size = (unsigned)told->key_length};
   gnutls_psk_set_client_credentials(client, told->identity, &key, GNUTLS_PSK_KEY_RAW);
   gnutls_credentials_set(session, GNUTLS_CRD_PSK, client);
 }

@@ -13,16 +13,15 @@ static WOLFSSL* ssl;
 
 // Debian's build has no plain PSK with AES. The names are OpenSSL's here.
 static const char* const NAMES[] = {
-    "PSK-CHACHA20-POLY1305",     "DHE-PSK-AES128-GCM-SHA256", "DHE-PSK-AES256-GCM-SHA384",
-    "DHE-PSK-CHACHA20-POLY1305", "DHE-PSK-AES128-CCM",        "DHE-PSK-AES256-CCM",
+    "PSK-CHACHA20-POLY1305",       "DHE-PSK-AES128-GCM-SHA256", "DHE-PSK-AES256-GCM-SHA384",
+    "DHE-PSK-CHACHA20-POLY1305",   "DHE-PSK-AES128-CCM",        "DHE-PSK-AES256-CCM",
     "ECDHE-PSK-CHACHA20-POLY1305",
 };
 
 static int explain(const char* what, int result) {
   char text[80];
   const int error = wolfSSL_get_error(ssl, result);
-  fprintf(stderr, "%s: %d %s\n", what, error,
-          wolfSSL_ERR_error_string((unsigned long)error, text));
+  fprintf(stderr, "%s: %d %s\n", what, error, wolfSSL_ERR_error_string((unsigned long)error, text));
   return 1;
 }
 
