@@ -161,7 +161,7 @@ export class DamagingProxy {
     // A third goes through, so that there is a session to be damaged.
     const name = this.#random() < 1 / 3 ? 'passed' : (names[this.#below(names.length)] as string)
     this.done[name] = (this.done[name] ?? 0) + 1
-    const make = FATES[name as keyof typeof FATES]
+    const make = FATES[name] as Damage
     return make(datagram, this.#random, this.#history)
   }
 
