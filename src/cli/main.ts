@@ -33,6 +33,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   workload: async () => (await import('./consent/workload.js')).workloadCommand(finish),
   split: async () => (await import('./consent/split.js')).splitCommand(),
   combine: async () => (await import('./consent/combine.js')).combineCommand(),
+  bench: async () => (await import('./bench/command.js')).benchCommand(finish),
   demo: async () => (await import('./demo/command.js')).demoCommand(finish),
 }
 

@@ -108,6 +108,7 @@ describe('cli/usage', () => {
       ['listen', [/--echo/, /--http/, /--psk <identity:key>/, /--hint/, /milliseconds/, /port 0/]],
       ['connect', [/--servername/, /--psk-file/, /one datagram/, /silent for 2 s/, /hex:/]],
       ['derive', [/--scheme/, /--share-file/, /--json/]],
+      ['bench', [/round-trip/, /node:dgram/, /--seconds/, /servers that are yours/, /--psk/]],
       ['demo', [/Carol/, /--json/, /only if every step held/]],
     ])('mcbn %s --help', async (command, told) => {
       const child = await mcbn(command === '' ? ['--help'] : [command, '--help'])

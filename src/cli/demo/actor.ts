@@ -5,8 +5,7 @@ import { appendFileSync, closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { McbnErrorCode } from '../../errors.js'
-import type { CallTypes } from './answering.js'
-import type { AnswerMessage, CallMessage } from './calls.js'
+import type { AnswerMessage, CallMessage, CallTypes } from '../answering.js'
 import { StepFailed } from './steps.js'
 
 /** Runs as this module does: the source under the same loader, or the compiled file without one. */

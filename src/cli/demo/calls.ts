@@ -4,15 +4,8 @@
 import type { LocalWorkload } from '../../consent/attestation/local/claims.js'
 import type { PlanParticipant } from '../../consent/ceremony/plan.js'
 import type { DescriptorMode, Role, SignedDescriptor } from '../../consent/descriptor/types.js'
-import type { McbnErrorCode } from '../../errors.js'
+import type { Call, Nothing } from '../answering.js'
 import type { Label } from './cast.js'
-
-/** The fields of one call. */
-export interface Call<Request extends object, Answer extends object> {
-  readonly request: Request
-  readonly answer: Answer
-}
-export type Nothing = Readonly<Record<never, never>>
 
 /** The vendor of the machines: its keys sign what runs on them. */
 export interface VendorCalls {
@@ -172,23 +165,4 @@ export interface ReplayAnswer {
   readonly what: string
   readonly status: number
   readonly code: string
-}
-
-/** From the demonstration to a process. */
-export interface CallMessage {
-  readonly number: number
-  readonly call: string
-  readonly request: object
-}
-
-/** Back again: an answer or a failure. */
-export interface AnswerMessage {
-  readonly number: number
-  readonly answer?: object
-  readonly failure?: {
-    readonly code: McbnErrorCode | undefined
-    readonly message: string
-    /** The error's own fields, e.g. who refused. */
-    readonly fields?: object
-  }
 }

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { PlanParticipant } from '../../consent/ceremony/plan.js'
 import type { DescriptorMode, SignedDescriptor } from '../../consent/descriptor/types.js'
+import type { CallTypes } from '../answering.js'
 import { Actor, type Program } from './actor.js'
-import type { CallTypes } from './answering.js'
 import type {
   FrankCalls,
   MachineCalls,

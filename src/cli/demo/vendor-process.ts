@@ -5,7 +5,7 @@ import { rmSync } from 'node:fs'
 import type { LocalWorkload } from '../../consent/attestation/local/claims.js'
 import { createLocalIssuer, type LocalIssuer } from '../../consent/attestation/local/issuer.js'
 import { serveLauncher } from '../../consent/attestation/local/launcher.js'
-import { answerCalls } from './answering.js'
+import { answerCalls } from '../answering.js'
 import type { VendorCalls } from './calls.js'
 import { ISSUER } from './cast.js'
 
