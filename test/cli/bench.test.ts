@@ -112,7 +112,7 @@ describe('cli/bench', () => {
     const child = startMcbn(['bench', 'stream', '--seconds', '60'], { lifetime: LIMIT })
     const peers = await waitFor('its processes', () => {
       const pids = peersOf(child.process.pid)
-      return pids.length === 4 && pids
+      return pids.length === 4 ? pids : undefined
     })
     child.process.kill('SIGINT')
     expect((await child.exited).code).toBe(130)
