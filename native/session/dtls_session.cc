@@ -13,6 +13,8 @@ constexpr Milliseconds kAlertGrace = 250;
 constexpr Milliseconds kPeerRepeats = 2'500;
 // An IV, and two blocks with a MAC of 20 bytes: never more than a suite can make.
 constexpr size_t kShortestCbcRecord = 48;
+// What OpenSSL takes at least (SSL_set_max_send_fragment).
+constexpr size_t kSmallestSendFragment = 512;
 // Of records that overtook the Finished; UDP may lose what is more.
 constexpr size_t kMaxEarlyBytes = 16'384;
 
@@ -34,6 +36,9 @@ DtlsSession::DtlsSession(std::shared_ptr<const Context> context, const DtlsOptio
   SSL_set_bio(ssl, bio, bio);
   SSL_set_app_data(ssl, this);
   SSL_set_mtu(ssl, static_cast<long>(options_.mtu));
+  // No record is longer than a datagram: OpenSSL's buffer for one need not be either, of 16 KB.
+  SSL_set_max_send_fragment(ssl, static_cast<long>(std::clamp<size_t>(
+                                     options_.mtu, kSmallestSendFragment, kMaxMessage)));
   DTLS_set_timer_cb(ssl, onTimer);
 }
 
