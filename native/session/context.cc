@@ -87,7 +87,25 @@ Context::Created Context::create(ContextOptions options) {
 
 Context::~Context() { SSL_CTX_free(ctx_); }
 
-SSL* Context::newSsl() const { return SSL_new(ctx_); }
+SSL* Context::newSsl(bool keylog) const {
+  const Context* const logging = keylog ? this->logging() : nullptr;
+  return SSL_new(logging ? logging->ctx_ : ctx_);
+}
+
+void Context::logKeys(SSL* ssl) const {
+  if (const Context* const logging = this->logging()) SSL_set_SSL_CTX(ssl, logging->ctx_);
+}
+
+const Context* Context::logging() const {
+  if (options_.keylog) return this;
+  std::call_once(logging_wanted_, [this] {
+    ContextOptions options = options_;
+    options.keylog = true;
+    Created made = create(std::move(options));
+    if (auto* context = std::get_if<0>(&made)) logging_ = std::move(*context);
+  });
+  return logging_.get();
+}
 
 std::optional<Failure> Context::configure() {
   const bool dtls = options_.transport == Transport::Dtls;
@@ -120,6 +138,9 @@ std::optional<Failure> Context::configure() {
       return 1;
     });
     SSL_CTX_set_cookie_verify_cb(ctx_, [](SSL*, const unsigned char*, unsigned) { return 1; });
+    // Without a session cache a server sends no session ID (an empty one, RFC 5246 section 7.4.1.3).
+    // OpenSSL would draw 32 random bytes all the same.
+    SSL_CTX_set_generate_session_id(ctx_, [](SSL*, unsigned char*, unsigned*) { return 1; });
   }
   // No partial writes: TlsSession::write() counts on one SSL_write_ex() for all its records.
   SSL_CTX_set_mode(ctx_, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
@@ -133,7 +154,7 @@ std::optional<Failure> Context::configure() {
   if (!Negotiation::install(ctx_, options_.role, options_.transport)) {
     return Failure{.message = "OpenSSL has no room for the PSK callbacks"};
   }
-  Handshake::install(ctx_);
+  Handshake::install(ctx_, options_.keylog);
   if (options_.role == Role::Server && !options_.identity_hint.empty() &&
       SSL_CTX_use_psk_identity_hint(ctx_, options_.identity_hint.c_str()) != 1) {
     return Failure{.code = "MCBN_OPTION_RANGE",

@@ -3,7 +3,8 @@
 // Ownership   shared_ptr: every session keeps its Context alive, because SSL_new() keeps the
 // SSL_CTX
 //             but not this object.
-// Thread      immutable after create(); SSL_new() on one SSL_CTX is safe from several threads.
+// Thread      immutable after create(), but for logging_, which is made once; SSL_new() on one
+//             SSL_CTX is safe from several threads.
 // Spec        RFC 4279, 5487, 5489, 6655, 7905 (suites); RFC 8446 section 4.2.11; RFC 9257
 // (advice).
 #pragma once
@@ -11,6 +12,7 @@
 #include <openssl/ssl.h>
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <variant>
 #include <vector>
@@ -29,6 +31,8 @@ struct ContextOptions {
   std::string identity_hint;      // server; empty = none (RFC 4279 section 5.2)
   std::vector<std::string> alpn;  // in order of preference
   PskPolicy psk;
+  // OpenSSL then writes every secret out as text, 3 us a handshake, whether or not anybody reads it.
+  bool keylog = false;
 };
 
 class Context {
@@ -39,7 +43,9 @@ class Context {
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
-  SSL* newSsl() const;
+  SSL* newSsl(bool keylog) const;
+  // The secrets of `ssl`, one of this context's, are logged from now on.
+  void logKeys(SSL* ssl) const;
 
   Role role() const { return options_.role; }
   Transport transport() const { return options_.transport; }
@@ -54,6 +60,8 @@ class Context {
   explicit Context(ContextOptions options) : options_(std::move(options)) {}
   std::optional<Failure> configure();
   std::optional<Failure> setCiphers();
+  // The same settings with a key log; made when first asked for.
+  const Context* logging() const;
   static int onAlpn(SSL* ssl, const unsigned char** out, unsigned char* out_length,
                     const unsigned char* in, unsigned in_length, void* self);
 
@@ -61,6 +69,8 @@ class Context {
   Suites13 suites_;
   std::string alpn_wire_;  // RFC 7301 section 3.1: length-prefixed names
   SSL_CTX* ctx_ = nullptr;
+  mutable std::once_flag logging_wanted_;
+  mutable std::shared_ptr<const Context> logging_;
 };
 
 }  // namespace mcbn

@@ -51,7 +51,7 @@ std::string quoted(const Identity& identity) {
 Handshake::Handshake(std::shared_ptr<const Context> context, bool keylog)
     : context_(std::move(context)),
       psk_(context_->role(), context_->options().psk, context_->suites()),
-      ssl_(context_->newSsl()),
+      ssl_(context_->newSsl(keylog)),
       keylog_(keylog) {
   if (!ssl_) return;
   if (!psk_.attach(ssl_) || SSL_set_ex_data(ssl_, handshakeIndex(), this) != 1) {
@@ -65,9 +65,14 @@ Handshake::~Handshake() {
   for (std::string& line : keylog_lines_) OPENSSL_cleanse(line.data(), line.size());
 }
 
-void Handshake::install(SSL_CTX* context) {
+void Handshake::install(SSL_CTX* context, bool keylog) {
   SSL_CTX_set_info_callback(context, onInfo);
-  SSL_CTX_set_keylog_callback(context, onKeylog);
+  if (keylog) SSL_CTX_set_keylog_callback(context, onKeylog);
+}
+
+void Handshake::setKeylog(bool on) {
+  if (on && ssl_) context_->logKeys(ssl_);
+  keylog_ = on;
 }
 
 Handshake* Handshake::of(const SSL* ssl) {

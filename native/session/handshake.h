@@ -37,7 +37,7 @@ class Handshake {
   Handshake(const Handshake&) = delete;
   Handshake& operator=(const Handshake&) = delete;
 
-  static void install(SSL_CTX* context);
+  static void install(SSL_CTX* context, bool keylog);
 
   bool valid() const { return ssl_ != nullptr; }
   SSL* ssl() const { return ssl_; }
@@ -52,7 +52,7 @@ class Handshake {
   // Client: once the key is known; TLS 1.3 suites then follow its hash.
   bool useKey(Identity identity, PskEntry entry);
 
-  void setKeylog(bool on) { keylog_ = on; }
+  void setKeylog(bool on);
   std::vector<std::string> takeKeylog() { return std::move(keylog_lines_); }
   int alertReceived() const { return alert_received_; }
   int alertSent() const { return alert_sent_; }

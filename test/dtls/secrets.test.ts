@@ -2,6 +2,7 @@
 
 import { once } from 'node:events'
 import { describe, expect, it, vi } from 'vitest'
+import { Deferred } from '../../src/deferred.js'
 import type { DtlsSocket } from '../../src/dtls/index.js'
 import { DtlsPeer } from '../support/dtls-peer.js'
 import { waitFor } from '../support/wait.js'
@@ -112,12 +113,20 @@ describe('dtls/keylog, when the last listener has gone', () => {
     const key = freshKey()
     const { port } = await echo({ psk: { [identity]: key } })
     for (const stays of [true, false]) {
-      const client = dial({ port, psk: { identity, key } })
+      const asked = new Deferred()
+      const go = new Deferred()
+      const psk = async () => {
+        asked.resolve()
+        await go.promise
+        return { identity, key }
+      }
+      const client = dial({ port, psk })
       const emitted = vi.spyOn(client, 'emit')
       client.on('keylog', () => {})
-      // The handshake has begun, with the key log on.
-      await new Promise((resolve) => setImmediate(resolve))
+      // The handshake has begun, with the key log on; there is nothing to log before the key is known.
+      await asked.promise
       if (!stays) client.removeAllListeners('keylog')
+      go.resolve()
       await client.opened
       await roundTrip(client)
       const lines = (emitted.mock.calls as unknown[][]).filter(([event]) => event === 'keylog')
