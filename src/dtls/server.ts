@@ -265,9 +265,9 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
       thread,
       endpoint,
       highWaterMark: this.#options.highWaterMark,
-      release: (session) => {
+      release: (session, ended) => {
         this.#sockets.delete(session)
-        if (this.#listening) thread.closeSession(endpoint, session)
+        if (this.#listening && !ended) thread.closeSession(endpoint, session)
       },
       orphanedError: (error, { remoteAddress = '', remotePort = 0 }) => {
         this.emit('clientError', error, rinfo(remoteAddress, remotePort))

@@ -19,8 +19,8 @@ export interface SocketHome {
   readonly thread: IoThread
   readonly endpoint: number
   readonly highWaterMark: number
-  /** The session ends from this side; its number is not heard of again. */
-  release(session: number): void
+  /** The session is over, by now or from this side; its number is not heard of again. */
+  release(session: number, ended: boolean): void
   /** Takes an error that has no listener on the socket; false: it is to be thrown. */
   orphanedError(error: Error, socket: DtlsSocket<unknown>): boolean
   /** Somebody listens for `keylog`, or nobody does any more. */
@@ -240,7 +240,7 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     if (this.#state === 'closed') return this
     this.#rememberStats()
     this.#end(error)
-    this.#home?.release(this.#session)
+    this.#home?.release(this.#session, false)
     return this
   }
 
@@ -338,7 +338,7 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
       this.onBatchEnd()
     } finally {
       this.#end(error)
-      this.#home?.release(this.#session)
+      this.#home?.release(this.#session, true)
     }
   }
 
