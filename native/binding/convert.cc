@@ -67,8 +67,8 @@ Napi::Object questionObject(Napi::Env env, const PskQuestion& question) {
 Napi::Object openedObject(Napi::Env env, const Opened& opened) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("protocol", protocolName(opened.protocol));
-  object.Set("cipher", opened.cipher);
-  object.Set("standardCipher", opened.standard_cipher);
+  object.Set("cipher", std::string(opened.cipher));
+  object.Set("standardCipher", std::string(opened.standard_cipher));
   object.Set("alpn", opened.alpn);
   object.Set("servername", opened.servername);
   object.Set("identity", bufferOf(env, opened.identity));

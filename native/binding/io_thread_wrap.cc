@@ -21,14 +21,6 @@ Milliseconds millisecondsOf(const Napi::Object& options, const char* name) {
   return static_cast<Milliseconds>(intOption(options, name, 0));
 }
 
-Napi::Object systemErrorObject(Napi::Env env, const SystemError& error) {
-  Napi::Object object = Napi::Object::New(env);
-  object.Set("code", error.name());
-  object.Set("syscall", error.call);
-  object.Set("errno", -error.code);
-  return object;
-}
-
 // { address, port, family } or { error }.
 Napi::Object openedSocket(Napi::Env env, const SystemError& error, const Address& local) {
   Napi::Object object = Napi::Object::New(env);
@@ -61,34 +53,6 @@ DtlsOptions dtlsOptions(const Napi::Object& given) {
   options.openssl_records = boolOption(given, "opensslRecords");
   options.servername = stringOption(given, "servername");
   return options;
-}
-
-void setRemote(Napi::Object& object, const std::string& host, uint16_t port) {
-  object.Set("remoteAddress", host);
-  object.Set("remotePort", port);
-}
-
-Napi::Value detailValue(Napi::Env env, const EventDetail& detail) {
-  if (const auto* event = std::get_if<OpenedEvent>(&detail)) {
-    Napi::Object object = openedObject(env, event->opened);
-    setRemote(object, event->remote_host, event->remote_port);
-    object.Set("maxMessage", static_cast<double>(event->max_message));
-    return object;
-  }
-  if (const auto* event = std::get_if<QuestionEvent>(&detail)) {
-    Napi::Object object = questionObject(env, event->question);
-    setRemote(object, event->remote_host, event->remote_port);
-    return object;
-  }
-  if (const auto* event = std::get_if<EndedEvent>(&detail)) {
-    Napi::Object object = Napi::Object::New(env);
-    if (event->failure) object.Set("failure", failureObject(env, *event->failure));
-    setRemote(object, event->remote_host, event->remote_port);
-    return object;
-  }
-  if (const auto* line = std::get_if<std::string>(&detail)) return bufferOf(env, *line + "\n");
-  if (const auto* error = std::get_if<SystemError>(&detail)) return systemErrorObject(env, *error);
-  return env.Undefined();
 }
 
 Napi::Value slabValue(Napi::Env env, Arena& slab) {
@@ -144,6 +108,7 @@ void IoThreadWrap::close() {
   if (std::exchange(bridge_->closed, true)) return;
   napi_remove_env_cleanup_hook(Env(), onEnvironmentEnd, this);
   bridge_->io->stop();
+  bridge_->details.clear();
   wake_.Release();
 }
 
@@ -162,7 +127,7 @@ void IoThreadWrap::deliver(Napi::Env env, Napi::Function onBatch, Context* conte
     std::memcpy(rows.Data(), batch.rows.data(), bytes);
     Napi::Array details = Napi::Array::New(env, batch.details.size());
     for (uint32_t i = 0; i < batch.details.size(); ++i) {
-      details[i] = detailValue(env, batch.details[i]);
+      details[i] = bridge->details.valueOf(env, batch.details[i]);
     }
     onBatch.Call({Napi::Uint32Array::New(env, bytes / sizeof(uint32_t), rows, 0),
                   slabValue(env, batch.slab), details});

@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "binding/event_detail.h"
 #include "engine/io_thread.h"
 
 namespace mcbn {
@@ -20,6 +21,7 @@ class IoThreadWrap : public Napi::ObjectWrap<IoThreadWrap> {
   // loop.
   struct Bridge {
     std::unique_ptr<IoThread> io;
+    EventDetails details;
     bool closed = false;
   };
   using Context = std::shared_ptr<Bridge>;

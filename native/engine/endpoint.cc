@@ -171,6 +171,10 @@ void Endpoint::ended(const std::optional<Failure>& failure) {
     stats_.handshakes_failed += 1;
     services_.free_memory.handshakeEnded();
   }
+  if (current_->opened && !failure) {
+    events_.filling().addPlain(EventKind::Ended, id_, current_->id);
+    return;
+  }
   report(current_->opened ? EventKind::Ended : EventKind::Refused,
          EndedEvent{failure, current_->peer.host(), current_->peer.port()});
 }

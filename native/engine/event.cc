@@ -17,7 +17,7 @@ void EventBatch::append(EventBatch& later) {
   for (EventRow row : later.rows) {
     if (row.kind == EventKind::Message) {
       row.a += slab_offset;
-    } else if (row.kind != EventKind::Progress) {
+    } else if (row.kind != EventKind::Progress && row.a != kNoDetail) {
       row.a += detail_offset;
     }
     rows.push_back(row);

@@ -56,7 +56,7 @@ using EventDetail =
     std::variant<std::monostate, OpenedEvent, QuestionEvent, EndedEvent, std::string, SystemError>;
 
 // A message's a and b are offset and length in the slab; Progress has a submission number in a;
-// every other row has the index of its detail in a.
+// every other row has the index of its detail in a, or kNoDetail.
 struct EventRow {
   EventKind kind;
   uint32_t endpoint;
@@ -64,6 +64,7 @@ struct EventRow {
   uint32_t a;
   uint32_t b;
 };
+constexpr uint32_t kNoDetail = UINT32_MAX;
 static_assert(sizeof(EventRow) == 20, "read by JavaScript as five uint32");
 
 struct EventBatch {
@@ -73,6 +74,10 @@ struct EventBatch {
 
   bool empty() const { return rows.empty(); }
   void add(EventKind kind, uint32_t endpoint, uint32_t session, EventDetail detail);
+  // Of an event that says all by its kind.
+  void addPlain(EventKind kind, uint32_t endpoint, uint32_t session) {
+    rows.push_back({kind, endpoint, session, kNoDetail, 0});
+  }
   // Puts what `later` holds behind what is here.
   void append(EventBatch& later);
   // Bytes of memory, about: a message of one byte has a row of twenty.

@@ -138,8 +138,8 @@ std::optional<Failure> Context::configure() {
       return 1;
     });
     SSL_CTX_set_cookie_verify_cb(ctx_, [](SSL*, const unsigned char*, unsigned) { return 1; });
-    // Without a session cache a server sends no session ID (an empty one, RFC 5246 section 7.4.1.3).
-    // OpenSSL would draw 32 random bytes all the same.
+    // Without a session cache a server sends no session ID (an empty one, RFC 5246
+    // section 7.4.1.3). OpenSSL would draw 32 random bytes all the same.
     SSL_CTX_set_generate_session_id(ctx_, [](SSL*, unsigned char*, unsigned*) { return 1; });
   }
   // No partial writes: TlsSession::write() counts on one SSL_write_ex() for all its records.

@@ -31,7 +31,8 @@ struct ContextOptions {
   std::string identity_hint;      // server; empty = none (RFC 4279 section 5.2)
   std::vector<std::string> alpn;  // in order of preference
   PskPolicy psk;
-  // OpenSSL then writes every secret out as text, 3 us a handshake, whether or not anybody reads it.
+  // OpenSSL then writes every secret out as text, 3 us a handshake, whether or not anybody reads
+  // it.
   bool keylog = false;
 };
 

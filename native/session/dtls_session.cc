@@ -37,8 +37,8 @@ DtlsSession::DtlsSession(std::shared_ptr<const Context> context, const DtlsOptio
   SSL_set_app_data(ssl, this);
   SSL_set_mtu(ssl, static_cast<long>(options_.mtu));
   // No record is longer than a datagram: OpenSSL's buffer for one need not be either, of 16 KB.
-  SSL_set_max_send_fragment(ssl, static_cast<long>(std::clamp<size_t>(
-                                     options_.mtu, kSmallestSendFragment, kMaxMessage)));
+  SSL_set_max_send_fragment(
+      ssl, static_cast<long>(std::clamp<size_t>(options_.mtu, kSmallestSendFragment, kMaxMessage)));
   DTLS_set_timer_cb(ssl, onTimer);
 }
 

@@ -11,6 +11,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "psk/negotiation.h"
@@ -22,8 +23,8 @@ namespace mcbn {
 // What a session tells about itself once it is open.
 struct Opened {
   Protocol protocol = Protocol::Unknown;
-  std::string cipher;           // OpenSSL's name
-  std::string standard_cipher;  // the RFC's name
+  std::string_view cipher;           // OpenSSL's name; both live as long as OpenSSL
+  std::string_view standard_cipher;  // the RFC's name
   std::string alpn;
   std::string servername;
   Identity identity;

@@ -199,9 +199,9 @@ class Client implements EndpointListener, SocketHome {
 
   // ---- from the I/O thread ------------------------------------------------------------------------
 
-  onOpened(_session: number, details: NativeOpenedSession): void {
+  onOpened(_session: number, opened: NativeOpenedSession): void {
     this.#forgetSettings()
-    this.#socket.onOpened(details, undefined)
+    this.#socket.onOpened(opened, undefined)
   }
 
   onMessage(_session: number, message: Buffer): void {
@@ -246,8 +246,8 @@ class Client implements EndpointListener, SocketHome {
     )
   }
 
-  onEnded(_session: number, { failure }: NativeEnding): void {
-    this.#socket.onEnded(failure && toError(failure))
+  onEnded(_session: number, ending: NativeEnding | undefined): void {
+    this.#socket.onEnded(ending?.failure && toError(ending.failure))
   }
 
   onKeylog(_session: number, line: Buffer): void {

@@ -10,7 +10,7 @@ import type {
   NativeSessionQuestion,
   NativeSystemError,
 } from '../native/dtls.js'
-import { EVENT, EVENT_ROW_LENGTH } from '../native/dtls.js'
+import { EVENT, EVENT_ROW_LENGTH, NO_DETAIL } from '../native/dtls.js'
 import { loadAddon } from '../native/load.js'
 import { rethrowLater, shielded } from '../shield.js'
 
@@ -19,9 +19,10 @@ export interface EndpointListener {
   onMessage(session: number, message: Buffer): void
   /** Everything that had come when the batch was made has been told. */
   onBatchEnd(): void
-  onOpened(session: number, detail: NativeOpenedSession): void
+  onOpened(session: number, opened: NativeOpenedSession): void
   onQuestion(session: number, question: NativeSessionQuestion): void
-  onEnded(session: number, ending: NativeEnding): void
+  /** @param ending - none: the peer said close_notify. */
+  onEnded(session: number, ending: NativeEnding | undefined): void
   onRefused(session: number, ending: NativeEnding): void
   onKeylog(session: number, line: Buffer): void
   onSocketError(error: NativeSystemError): void
@@ -155,7 +156,7 @@ export class IoThread {
         continue
       }
       const to = listener
-      shielded(() => dispatch(to, kind, session, details[a]))
+      shielded(() => dispatch(to, kind, session, a === NO_DETAIL ? undefined : details[a]))
     }
     for (const each of heard) shielded(() => each.onBatchEnd())
   }
@@ -184,7 +185,7 @@ function dispatch(
     case EVENT.question:
       return listener.onQuestion(session, detail as NativeSessionQuestion)
     case EVENT.ended:
-      return listener.onEnded(session, detail as NativeEnding)
+      return listener.onEnded(session, detail as NativeEnding | undefined)
     case EVENT.refused:
       return listener.onRefused(session, detail as NativeEnding)
     case EVENT.keylog:

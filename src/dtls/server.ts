@@ -325,7 +325,7 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
     })
   }
 
-  #onOpened(session: number, details: NativeOpenedSession): void {
+  #onOpened(session: number, opened: NativeOpenedSession): void {
     const at = this.#listening
     if (!at) return
     const lookup = this.#lookups.get(session)
@@ -333,7 +333,8 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
     const socket = new DtlsSocket<Peer>()
     this.#sockets.set(session, socket)
     socket.attach(at.home, session)
-    socket.onOpened(details, lookup ? lookup.peer : this.#keys.peerOf(details.identity))
+    const [, identity] = opened
+    socket.onOpened(opened, lookup ? lookup.peer : this.#keys.peerOf(identity))
     this.emit('secureConnection', socket)
   }
 
@@ -349,8 +350,8 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
     for (const socket of sockets) socket.onBatchEnd()
   }
 
-  #onEnded(session: number, { failure }: NativeEnding): void {
-    this.#sockets.get(session)?.onEnded(failure && toError(failure))
+  #onEnded(session: number, ending: NativeEnding | undefined): void {
+    this.#sockets.get(session)?.onEnded(ending?.failure && toError(ending.failure))
   }
 
   #onRefused(session: number, { failure, remoteAddress, remotePort }: NativeEnding): void {

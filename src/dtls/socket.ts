@@ -117,9 +117,9 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     return this.#state
   }
 
-  /** The identity of the key in use (RFC 4279 section 2); undefined before the session is open. */
+  /** The identity of the key in use (RFC 4279 section 2), a copy; undefined before the session is open. */
   get pskIdentity(): Buffer | undefined {
-    return this.#facts?.identity
+    return this.#facts && Buffer.from(this.#facts.identity, 'latin1')
   }
 
   /** On a server: what the key's entry carried as `peer`. */
@@ -165,7 +165,9 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
 
   /** The suite agreed; undefined before the session is open. */
   getCipher(): DtlsCipher | undefined {
-    return this.#facts && { ...this.#facts.terms.cipher }
+    if (!this.#facts) return undefined
+    const { cipher, standardCipher } = this.#facts.terms
+    return { name: cipher, standardName: standardCipher, version: 'DTLSv1.2' }
   }
 
   /** Bytes of the largest message that fits one datagram of `mtu` bytes; 0 before the session is open. */
@@ -298,10 +300,10 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   }
 
   /** @internal */
-  onOpened(details: NativeOpenedSession, peer: Peer | undefined): void {
+  onOpened(opened: NativeOpenedSession, peer: Peer | undefined): void {
     if (this.#state !== 'opening' || !this.#home) return
     this.#state = 'open'
-    this.#facts = sessionFacts(details)
+    this.#facts = sessionFacts(opened)
     this.#peer = peer
     this.#opened?.resolve(this)
     this.emit('secureConnect')

@@ -79,9 +79,9 @@ export class ServerKeys<Peer> {
     return bytes
   }
 
-  /** The `peer` filed with an identity of the table. */
-  peerOf(identity: Buffer): Peer | undefined {
-    return this.#peers.size === 0 ? undefined : this.#peers.get(identity.toString('latin1'))
+  /** The `peer` filed with an identity of the table, given as latin1 text. */
+  peerOf(identity: string): Peer | undefined {
+    return this.#peers.size === 0 ? undefined : this.#peers.get(identity)
   }
 
   /**

@@ -4,7 +4,7 @@
 // batches: rows of five uint32 { kind, endpoint, session, a, b }, one slab of message bytes, details.
 
 import type { PskHash } from '../psk/types.js'
-import type { NativeContext, NativeFailure, NativeOpened, NativeQuestion } from './contract.js'
+import type { NativeContext, NativeFailure, NativeQuestion } from './contract.js'
 
 /** Kinds of rows; native/engine/event.h has the same numbers. */
 export const EVENT = {
@@ -14,7 +14,7 @@ export const EVENT = {
   opened: 2,
   /** A NativeSessionQuestion. */
   question: 3,
-  /** A NativeEnding, of a session that was open. */
+  /** A NativeEnding, of a session that was open; NO_DETAIL: the peer said close_notify. */
   ended: 4,
   /** A NativeEnding, of a handshake. */
   refused: 5,
@@ -27,16 +27,34 @@ export const EVENT = {
 } as const
 
 export const EVENT_ROW_LENGTH = 5
+/** In place of an index. */
+export const NO_DETAIL = 0xff_ff_ff_ff
 
 interface Remote {
   readonly remoteAddress: string
   readonly remotePort: number
 }
 
-export interface NativeOpenedSession extends NativeOpened, Remote {
+/** What was agreed on: one object for all sessions that agreed on the same. */
+export interface NativeTerms {
+  /** OpenSSL's name, for example `PSK-AES128-CCM8`. */
+  readonly cipher: string
+  /** The RFC's name, for example `TLS_PSK_WITH_AES_128_CCM_8`. */
+  readonly standardCipher: string
+  /** Empty when none was agreed. */
+  readonly alpn: string
+  readonly servername: string
   /** Bytes of the largest message that fits one datagram. */
   readonly maxMessage: number
 }
+
+/** The identity's bytes come as latin1 text: a Buffer would cost more than the rest. */
+export type NativeOpenedSession = readonly [
+  terms: NativeTerms,
+  identity: string,
+  remoteAddress: string,
+  remotePort: number,
+]
 
 export interface NativeSessionQuestion extends NativeQuestion, Remote {}
 

@@ -64,7 +64,7 @@ export class ServerSide<Peer> implements HandshakeSide<Peer> {
   }
 
   peerOf(identity: Buffer): Peer | undefined {
-    return this.#keys.peerOf(identity)
+    return this.#keys.peerOf(identity.toString('latin1'))
   }
 }
 
