@@ -7,6 +7,9 @@ import { CCM8 } from './lib/credentials.js'
 import type { Measurement, Sample, Subject } from './lib/measurement.js'
 
 const SESSIONS = 10_000
+const MANY_SESSIONS = 100_000
+/** Seconds that their handshakes may take. */
+const MANY_SECONDS = 130
 /** For what the handshakes left behind: timers, the last flights, a collection of garbage. */
 const SETTLE_MS = 2_000
 
@@ -24,6 +27,25 @@ async function settledServer(anchors: Anchors, server: Child, idleSeconds: numbe
   await sleep(idleSeconds * 1_000)
   const percent = ((serving.cpuSeconds - cpuBefore) / ((performance.now() - started) / 1_000)) * 100
   return { bytes, percent }
+}
+
+/** As many as a server takes by default: from several addresses, since one has not so many ports. */
+async function manySessions(anchors: Anchors): Promise<Sample> {
+  await using serving = script('mcbn-peer.ts', 'serve', CCM8)
+  const port = await serving.value('port')
+  await sleep(500)
+  const before = serving.residentBytes
+  await using load = anchors.run('dtls_load', 'fill', CCM8, port, MANY_SESSIONS)
+  const held = await load.value('held', MANY_SECONDS)
+  await sleep(SETTLE_MS)
+  const cpuBefore = serving.cpuSeconds
+  await sleep(2_000)
+  const permille = Math.round((serving.cpuSeconds - cpuBefore) * 500)
+  const bytes = serving.residentBytes - before
+  return {
+    value: bytes / held / 1024,
+    facts: { sessions: held, 'all MB': Math.round(bytes / 1e6), 'thousandths of a core': permille },
+  }
 }
 
 async function serverMemory(anchors: Anchors, server: Child): Promise<Sample> {
@@ -60,6 +82,16 @@ export function idleMeasurements(anchors: Anchors): Measurement[] {
           run: () => serverMemory(anchors, anchors.run('dtls_server', CCM8)),
         },
       ]),
+      bars: [{ limit: 4 }],
+      skipped,
+    },
+    {
+      name: 'memory-server-100k',
+      title: `the same with ${MANY_SESSIONS.toLocaleString('en')} sessions`,
+      unit: 'KB',
+      better: 'lower',
+      mostRounds: 1,
+      subjects: when([{ name: 'mcbn', run: () => manySessions(anchors) }]),
       bars: [{ limit: 4 }],
       skipped,
     },

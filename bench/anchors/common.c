@@ -52,14 +52,22 @@ struct sockaddr_in loopback(int port) {
   return address;
 }
 
-int udp_socket(int* port) {
+int udp_socket_at(struct sockaddr_in address) {
   const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) die("socket");
   const int bytes = 4 << 20;
   setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
   setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+  if (bind(fd, (struct sockaddr*)&address, sizeof address) == 0) return fd;
+  if (errno != EADDRINUSE) die("bind");
+  close(fd);
+  return -1;
+}
+
+int udp_socket(int* port) {
   struct sockaddr_in address = loopback(0);
-  if (bind(fd, (struct sockaddr*)&address, sizeof address) < 0) die("bind");
+  const int fd = udp_socket_at(address);
+  if (fd < 0) die("bind");
   if (port) {
     socklen_t length = sizeof address;
     if (getsockname(fd, (struct sockaddr*)&address, &length) < 0) die("getsockname");

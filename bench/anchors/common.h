@@ -3,7 +3,7 @@
 //
 // An anchor is a C program as a careful C programmer would write it with what the system has; mcbn
 // is measured beside it. Each prints "port <n>" when it can be talked to and "result <number>" at
-// its end, lives at most LIFETIME_SECONDS, and uses 127.0.0.1 only.
+// its end, lives at most LIFETIME_SECONDS, and uses loopback addresses only.
 #pragma once
 
 #include <netinet/in.h>
@@ -27,6 +27,8 @@ void say(const char* name, double value);
 
 // Bound to 127.0.0.1, an ephemeral port, with buffers of 4 MB if the system lets it.
 int udp_socket(int* port);
+// The same with an address (in network order) and port of the caller's choice; -1: that port is taken.
+int udp_socket_at(struct sockaddr_in address);
 void udp_connect(int fd, int port);
 struct sockaddr_in loopback(int port);
 

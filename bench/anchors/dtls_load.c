@@ -5,6 +5,8 @@
 //   dtls_load echo <suite|plain> <port> <seconds> <sessions>    result: 64 B echoes per second
 //   dtls_load hold <suite> <port> <sessions>                    prints held, keeps the ports until
 //   ended
+//   dtls_load fill <suite> <port> <sessions>                    as hold, for more sessions than there
+//   are ports or files: from several addresses, each socket closed without close_notify
 //
 // `plain` is UDP without DTLS, for a server without any. Echoes: IN_FLIGHT of the sessions wait for
 // one at any time, the next session taking its turn with every echo. A client that has waited for
@@ -21,6 +23,8 @@
 #include "common.h"
 
 enum { MOST = 16000, IN_FLIGHT = 256, HANDSHAKES_AT_ONCE = 32 };
+// Addresses from 127.0.1.1 on, and of each the ports below those that the system gives out.
+enum { FIRST_PORT = 10000, PORTS = 20000, MOST_FILLED = 200 * PORTS };
 #define PATIENCE_SECONDS 0.2
 
 struct client {
@@ -50,9 +54,21 @@ static int read_datagram(BIO* bio, char* buffer, int size) {
   return -1;
 }
 
-static void start(struct client* client) {
+// A socket that no session had before it: to the server, address and port are the session.
+static int unused_socket(void) {
+  static int next;
+  for (;;) {
+    struct sockaddr_in address = loopback(FIRST_PORT + next % PORTS);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 256 + (uint32_t)(next / PORTS));
+    next += 1;
+    const int fd = udp_socket_at(address);
+    if (fd >= 0) return fd;
+  }
+}
+
+static void start_on(struct client* client, int fd) {
   static BIO_METHOD* method;
-  client->fd = udp_socket(NULL);
+  client->fd = fd;
   udp_connect(client->fd, server_port);
   struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
   if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, client->fd, &event) < 0) die("epoll_ctl");
@@ -74,6 +90,8 @@ static void start(struct client* client) {
   SSL_do_handshake(client->ssl);
   client->deaf = 0;
 }
+
+static void start(struct client* client) { start_on(client, udp_socket(NULL)); }
 
 // 1: the handshake is done now.
 static int advance(struct client* client) {
@@ -113,6 +131,40 @@ static void open_all(int sessions, int forget) {
     }
     if (seconds_now() > deadline) die("handshakes take too long");
   }
+}
+
+// So many sessions that the server keeps, while here there are never more than HANDSHAKES_AT_ONCE.
+static void fill(int sessions) {
+  struct epoll_event events[64];
+  int started = 0, opened = 0;
+  const double begun = seconds_now();
+  for (; started < HANDSHAKES_AT_ONCE && started < sessions; started++) {
+    start_on(&clients[started], unused_socket());
+  }
+  double looked = begun;
+  while (opened < sessions) {
+    const int count = epoll_wait(epoll_fd, events, 64, 100);
+    for (int i = 0; i < count; i++) {
+      struct client* client = events[i].data.ptr;
+      if (!client->ssl || !advance(client)) continue;
+      opened += 1;
+      finish(client, 0);
+      close(client->fd);
+      if (started < sessions) {
+        start_on(client, unused_socket());
+        started += 1;
+      }
+    }
+    // A lost datagram; as long as others come, epoll_wait never runs out of time.
+    const double now = seconds_now();
+    for (int i = 0; now > looked + PATIENCE_SECONDS && i < HANDSHAKES_AT_ONCE; i++) {
+      if (clients[i].ssl) DTLSv1_handle_timeout(clients[i].ssl);
+      if (i == HANDSHAKES_AT_ONCE - 1) looked = now;
+    }
+    if (now > begun + 2 * LIFETIME_SECONDS) die("handshakes take too long");
+  }
+  say("held", opened);
+  for (;;) pause();
 }
 
 static void handshakes(double seconds, int at_once) {
@@ -202,7 +254,7 @@ static void echoes(double seconds, int sessions) {
 
 int main(int argc, char** argv) {
   if (argc < 5) return 2;
-  alarm(2 * LIFETIME_SECONDS);
+  alarm(4 * LIFETIME_SECONDS);
   if (strcmp(argv[2], "plain") != 0) context = dtls_context(0, argv[2]);
   server_port = atoi(argv[3]);
   struct rlimit files;
@@ -218,6 +270,11 @@ int main(int argc, char** argv) {
     open_all(sessions, 1);
     say("held", sessions);
     for (;;) pause();
+  }
+  if (strcmp(argv[1], "fill") == 0) {
+    const int sessions = atoi(argv[4]);
+    if (!context || sessions < 1 || sessions > MOST_FILLED) return 2;
+    fill(sessions);
   }
   if (argc < 6) return 2;
   const double seconds = atof(argv[4]);

@@ -6,7 +6,7 @@ import { createRequire } from 'node:module'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 /** No process of a benchmark lives longer, whatever happens; each also ends itself after as much. */
-const LIFETIME_MS = 120_000
+const LIFETIME_MS = 240_000
 
 /** A benchmark that is interrupted takes its processes with it. */
 const running = new Set<ChildProcess>()
@@ -55,10 +55,10 @@ export class Child implements AsyncDisposable {
 
   /**
    * The number in the line that begins with `name`.
-   * @throws {Error} with the process's stderr, when it ends first or after 60 seconds.
+   * @throws {Error} with the process's stderr, when it ends first or after so many seconds.
    */
-  async value(name: string): Promise<number> {
-    const deadline = Date.now() + 60_000
+  async value(name: string, seconds = 60): Promise<number> {
+    const deadline = Date.now() + seconds * 1_000
     for (;;) {
       const value = this.#values.get(name)
       if (value !== undefined) return value

@@ -4,7 +4,7 @@ import { WARM_UP_MS } from './credentials.js'
 import { median } from './measurement.js'
 
 /** As long as the process that started this one would let it live. */
-setTimeout(() => process.exit(1), 120_000).unref()
+setTimeout(() => process.exit(1), 240_000).unref()
 
 export function say(name: string, value: number): void {
   process.stdout.write(`${name} ${value}\n`)

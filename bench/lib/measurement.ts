@@ -8,6 +8,8 @@ export interface Sample {
    * work: what is left to compare when others keep the machine busy.
    */
   readonly costs?: Readonly<Record<string, number>>
+  /** What belongs to the figure, in whole numbers: shown beside the costs. */
+  readonly facts?: Readonly<Record<string, number>>
 }
 
 export interface Subject {
@@ -24,12 +26,14 @@ export interface Bar {
 export interface Measurement {
   readonly name: string
   readonly title: string
-  readonly unit: '/s' | 'us' | 'KB' | 'GB/s' | '% of a core'
+  readonly unit: '/s' | 'us' | 'KB' | 'MB' | 'GB/s' | '% of a core' | 'lost'
   readonly better: 'higher' | 'lower'
   /** Ours first. */
   readonly subjects: readonly Subject[]
   /** Relative to another subject, or a limit of its own. */
   readonly bars: readonly (Bar | { readonly limit: number })[]
+  /** Rounds at most, where one takes long and gives much the same every time. */
+  readonly mostRounds?: number
   /** Subjects that cannot be here, and why. */
   readonly skipped: readonly string[]
 }
@@ -39,6 +43,8 @@ export interface SubjectResult {
   readonly values: number[]
   /** By process. */
   readonly costs: Record<string, number[]>
+  /** Of the last round. */
+  facts?: Readonly<Record<string, number>>
   failure?: string
 }
 
@@ -55,7 +61,14 @@ export interface Turn {
 
 /** How many turns there will be. */
 export function turnsOf(measurements: readonly Measurement[], rounds: number): number {
-  return measurements.reduce((sum, { subjects }) => sum + subjects.length * rounds, 0)
+  return measurements.reduce(
+    (sum, measurement) => sum + measurement.subjects.length * roundsOf(measurement, rounds),
+    0,
+  )
+}
+
+function roundsOf({ mostRounds = Number.POSITIVE_INFINITY }: Measurement, rounds: number): number {
+  return Math.min(rounds, mostRounds)
 }
 
 /**
@@ -71,7 +84,7 @@ export async function measure(
   const subjects = measurement.subjects.map(
     ({ name }): SubjectResult => ({ name, values: [], costs: {} }),
   )
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < roundsOf(measurement, rounds); round++) {
     const order = measurement.subjects.map((_, index) => index)
     if (round % 2 === 1) order.reverse()
     for (const index of order) {
@@ -79,8 +92,9 @@ export async function measure(
       const result = subjects[index] as SubjectResult
       onTurn({ measurement, round, subject: subject.name })
       try {
-        const { value, costs = {} } = await subject.run(seconds)
+        const { value, costs = {}, facts } = await subject.run(seconds)
         result.values.push(value)
+        if (facts !== undefined) result.facts = facts
         for (const [process, cost] of Object.entries(costs)) {
           result.costs[process] ??= []
           result.costs[process].push(cost)

@@ -11,7 +11,7 @@ import {
   type SubjectResult,
 } from './measurement.js'
 
-const HEAD = ['who', 'median', 'least .. most', 'mcbn / it', 'bar', 'processor us each']
+const HEAD = ['who', 'median', 'least .. most', 'mcbn / it', 'bar', 'processor us each; besides']
 // Lines between the rows would hide the figures.
 const LEAN = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' }
 
@@ -49,10 +49,11 @@ function oneTable(result: Result): string {
   ].join('\n')
 }
 
-function costsOf({ costs }: SubjectResult): string {
-  return Object.entries(costs)
-    .map(([process, values]) => `${process} ${median(values).toFixed(1)}`)
-    .join(', ')
+function costsOf({ costs, facts = {} }: SubjectResult): string {
+  return [
+    ...Object.entries(costs).map(([process, values]) => `${process} ${median(values).toFixed(1)}`),
+    ...Object.entries(facts).map(([what, count]) => `${what} ${count.toLocaleString('en')}`),
+  ].join(', ')
 }
 
 function barOf(measurement: Measurement, subject: string, ratio: number, own: number): string {
@@ -68,7 +69,7 @@ function barOf(measurement: Measurement, subject: string, ratio: number, own: nu
 
 function shown(value: number, { unit }: Measurement): string {
   if (!Number.isFinite(value)) return '-'
-  if (unit === '/s') return Math.round(value).toLocaleString('en')
+  if (unit === '/s' || unit === 'lost') return Math.round(value).toLocaleString('en')
   return value.toFixed(unit === 'GB/s' ? 2 : 1)
 }
 
