@@ -4,6 +4,7 @@
 
 #include "binding/context_wrap.h"
 #include "binding/convert.h"
+#include "binding/figures.h"
 #include "engine/client_endpoint.h"
 #include "engine/server_endpoint.h"
 
@@ -319,63 +320,34 @@ Napi::Value IoThreadWrap::exportKeyingMaterial(const Napi::CallbackInfo& info) {
 
 Napi::Value IoThreadWrap::endpointStats(const Napi::CallbackInfo& info) {
   EndpointStats stats;
-  bool found = false;
+  std::optional<UdpFigures> udp;
   io().call([&, id = numberOf(info[0])](IoThread& self) {
-    if (const Endpoint* endpoint = self.endpoint(id)) {
-      stats = endpoint->stats();
-      found = true;
-    }
+    const Endpoint* const endpoint = self.endpoint(id);
+    if (!endpoint) return;
+    stats = endpoint->stats();
+    udp = UdpFigures{endpoint->socketFigures(), self.events().waitingBytes()};
   });
-  if (!found) return info.Env().Null();
-  Napi::Object object = Napi::Object::New(info.Env());
-  const auto set = [&](Napi::Object& to, const char* name, uint64_t value) {
-    to.Set(name, static_cast<double>(value));
-  };
-  set(object, "datagramsReceived", stats.datagrams_received);
-  set(object, "datagramsSent", stats.datagrams_sent);
-  set(object, "bytesReceived", stats.bytes_received);
-  set(object, "bytesSent", stats.bytes_sent);
-  set(object, "helloVerifyRequests", stats.hello_verify_requests);
-  set(object, "handshakesStarted", stats.handshakes_started);
-  set(object, "handshakesCompleted", stats.handshakes_completed);
-  set(object, "handshakesFailed", stats.handshakes_failed);
-  set(object, "sessions", stats.sessions);
-  Napi::Object dropped = Napi::Object::New(info.Env());
-  set(dropped, "unknownPeer", stats.dropped_unknown_peer);
-  set(dropped, "badCookie", stats.dropped_bad_cookie);
-  set(dropped, "limit", stats.dropped_limit);
-  set(dropped, "messages", stats.dropped_messages);
-  set(dropped, "sends", stats.dropped_sends);
-  for (size_t i = 1; i < kDropReasons; ++i) {
-    set(dropped, nameOf(static_cast<DropReason>(i)), stats.dropped_records[i]);
-  }
-  object.Set("dropped", dropped);
+  if (!udp) return info.Env().Null();
+  Napi::Object object = endpointFigures(info.Env(), stats);
+  object.Set("udp", udpFigures(info.Env(), *udp));
   return object;
 }
 
 Napi::Value IoThreadWrap::sessionStats(const Napi::CallbackInfo& info) {
   SessionStats stats;
-  bool found = false;
+  uint64_t undelivered = 0;
+  std::optional<UdpFigures> udp;
   io().call([&, id = numberOf(info[0]), session = numberOf(info[1])](IoThread& self) {
     Endpoint* const endpoint = self.endpoint(id);
-    if (const Association* association = endpoint ? endpoint->find(session) : nullptr) {
-      stats = association->session.stats();
-      found = true;
-    }
+    const Association* const association = endpoint ? endpoint->find(session) : nullptr;
+    if (!association) return;
+    stats = association->session.stats();
+    undelivered = association->undelivered;
+    udp = UdpFigures{endpoint->socketFigures(), self.events().waitingBytes()};
   });
-  if (!found) return info.Env().Null();
-  Napi::Object object = Napi::Object::New(info.Env());
-  const auto set = [&](const char* name, uint64_t value) {
-    object.Set(name, static_cast<double>(value));
-  };
-  set("datagramsReceived", stats.datagrams_received);
-  set("datagramsSent", stats.datagrams_sent);
-  set("bytesReceived", stats.bytes_received);
-  set("bytesSent", stats.bytes_sent);
-  set("messagesReceived", stats.messages_received);
-  set("messagesSent", stats.messages_sent);
-  set("retransmits", stats.retransmits);
-  set("recordsDropped", stats.records_dropped);
+  if (!udp) return info.Env().Null();
+  Napi::Object object = sessionFigures(info.Env(), stats, undelivered);
+  object.Set("udp", udpFigures(info.Env(), *udp));
   return object;
 }
 

@@ -48,7 +48,11 @@ void ClientEndpoint::receive(Milliseconds now) {
     for (const ReceivedDatagram& received : result.datagrams) {
       stats_.datagrams_received += 1;
       stats_.bytes_received += received.datagram.size();
-      if (received.datagram.empty() || received.truncated || association_.ended) continue;
+      if (association_.ended) continue;
+      if (received.datagram.empty() || received.truncated) {
+        dropped(DropReason::Malformed);
+        continue;
+      }
       receiveInto(association_, received.datagram, now);
     }
     leave();

@@ -22,7 +22,7 @@ void Endpoint::send(uint32_t session, ByteView message, Milliseconds now) {
   if (!association) return;
   enter(*association);
   association->active = now;
-  association->session.send(message, now, *this);
+  if (association->session.send(message, now, *this)) stats_.messages_sent += 1;
   leave();
 }
 
@@ -140,8 +140,10 @@ uint8_t* Endpoint::reserveMessage(size_t capacity) {
 
 void Endpoint::commitMessage(size_t skipped, size_t length) {
   EventBatch& batch = events_.filling();
+  stats_.messages_received += 1;
   if (events_.full()) {
     stats_.dropped_messages += 1;
+    current_->undelivered += 1;
     return;
   }
   const auto offset = static_cast<uint32_t>(batch.slab.size() + skipped);

@@ -29,6 +29,9 @@ struct EndpointStats {
   uint64_t datagrams_sent = 0;
   uint64_t bytes_received = 0;  // UDP payload
   uint64_t bytes_sent = 0;
+  uint64_t messages_received = 0;  // decrypted, those that JavaScript did not take included
+  uint64_t messages_sent = 0;
+  uint64_t retransmits = 0;  // flights of handshakes
   uint64_t hello_verify_requests = 0;
   uint64_t handshakes_started = 0;
   uint64_t handshakes_completed = 0;
@@ -40,6 +43,13 @@ struct EndpointStats {
   uint64_t dropped_messages = 0;                         // JavaScript did not take them in time
   uint64_t dropped_sends = 0;                            // the system refused the datagram
   std::array<uint64_t, kDropReasons> dropped_records{};  // by DropReason
+};
+
+// What the system does for an endpoint's socket at this moment.
+struct SocketFigures {
+  Offloads offloads;
+  int recv_buffer_size = 0;  // bytes, as the system reports them
+  int send_buffer_size = 0;
 };
 
 // What the I/O thread lends its endpoints.
@@ -68,6 +78,7 @@ struct Association {
   DtlsSession session;
   bool opened = false;
   bool ended = false;
+  uint32_t undelivered = 0;  // messages that JavaScript did not take in time
   Milliseconds active = 0;           // when a message was last received or sent
   std::array<uint8_t, 32> random{};  // of the ClientHello
 };
@@ -98,6 +109,9 @@ class Endpoint : protected SessionSink {
   Address localAddress() const { return socket_.localAddress(); }
   const std::shared_ptr<ReceiveSlab>& slab() const { return socket_.slab(); }
   const EndpointStats& stats() const { return stats_; }
+  SocketFigures socketFigures() const {
+    return {socket_.offloads(), socket_.recvBufferSize(), socket_.sendBufferSize()};
+  }
 
   bool dirty = false;  // of the IoThread: waits for flush()
 
@@ -128,6 +142,7 @@ class Endpoint : protected SessionSink {
   void ended(const std::optional<Failure>& failure) override;
   void keylog(const std::string& line) override;
   void dropped(DropReason reason) override;
+  void retransmitted() override { stats_.retransmits += 1; }
 
   const uint32_t id_;
   IoServices& services_;

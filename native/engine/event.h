@@ -101,9 +101,11 @@ class EventQueue {
   void publish();
   // No room for messages: a blocked event loop must not make the process grow without limit.
   // I/O thread only.
-  bool full() const { return waiting_bytes_ + filling_.weight() >= kMaxWaitingBytes; }
+  bool full() const { return waitingBytes() >= kMaxWaitingBytes; }
 
   std::deque<EventBatch> takeAll();
+  // Bytes, about, that JavaScript has not taken yet; I/O thread only.
+  size_t waitingBytes() const { return waiting_bytes_ + filling_.weight(); }
 
   static constexpr size_t kSlabBytes = 256 * 1024;  // a batch is published when it has so much
   static constexpr size_t kMaxWaitingBytes = 64 * 1024 * 1024;

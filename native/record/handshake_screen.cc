@@ -92,32 +92,4 @@ Verdict HandshakeScreen::hold(const DtlsRecord& record) {
   return Verdict::Hold;
 }
 
-const char* nameOf(DropReason reason) {
-  switch (reason) {
-    case DropReason::None:
-      return "none";
-    case DropReason::Malformed:
-      return "malformed";
-    case DropReason::WrongEpoch:
-      return "wrong epoch";
-    case DropReason::WrongVersion:
-      return "wrong version";
-    case DropReason::Oversized:
-      return "oversized";
-    case DropReason::UnexpectedMessage:
-      return "unexpected message";
-    case DropReason::Contradiction:
-      return "contradiction";
-    case DropReason::Replayed:
-      return "replayed";
-    case DropReason::Duplicate:
-      return "duplicate";
-    case DropReason::Flood:
-      return "flood";
-    case DropReason::BadMac:
-      return "bad MAC";
-  }
-  return "unknown";
-}
-
 }  // namespace mcbn

@@ -24,6 +24,7 @@
 #include "record/bytes.h"
 #include "record/dtls_client_hello.h"
 #include "record/dtls_record.h"
+#include "record/drop_reason.h"
 #include "record/handshake_fragment.h"
 #include "record/message_assembler.h"
 #include "record/replay_window.h"
@@ -31,24 +32,6 @@
 namespace mcbn {
 
 enum class Verdict { Pass, Hold, Drop };
-
-enum class DropReason {
-  None,
-  Malformed,          // the record's content is not what its type says
-  WrongEpoch,         // neither 0 nor 1
-  WrongVersion,       // not DTLS 1.2 where only that can be meant
-  Oversized,          // the message announces more than its limit
-  UnexpectedMessage,  // no part of a PSK handshake, or not at this point
-  Contradiction,      // disagrees with an earlier fragment of the same message
-  Replayed,           // this record sequence number was seen before
-  Duplicate,          // repeats what is being held
-  Flood,              // more of its kind than any handshake needs
-  BadMac,             // an encrypted record that is not authentic
-};
-constexpr size_t kDropReasons = static_cast<size_t>(DropReason::BadMac) + 1;
-
-// A word for logs and counters, such as "oversized".
-const char* nameOf(DropReason reason);
 
 // A ClientKeyExchange with a 256-byte identity and an 8192-bit DH value has 1.3 KB.
 constexpr size_t kMaxClientKeyExchangeBytes = 2048;

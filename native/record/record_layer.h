@@ -13,7 +13,7 @@
 #include <optional>
 
 #include "record/dtls_record.h"
-#include "record/handshake_screen.h"
+#include "record/drop_reason.h"
 #include "record/record_protection.h"
 #include "record/replay_window.h"
 

@@ -102,6 +102,7 @@ void DtlsSession::retransmit(Milliseconds now) {
     return;
   }
   stats_.retransmits += 1;
+  sink_->retransmitted();
   if (flights_unanswered_ > 0) flights_unanswered_ += 1;
   retransmit_at_ = now + last_timeout_;
   const Milliseconds patience = options_.handshake_timeout == 0

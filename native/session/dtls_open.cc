@@ -35,16 +35,18 @@ void DtlsSession::readEarlyRecords() {
 
 void DtlsSession::readOpen(const DtlsRecord& record) {
   if (records_) return readRecord(record);
+  const uint64_t before = stats_.messages_received;
   wire_.incoming = record.whole;
   readMessages();
+  const bool silent = state_ == State::Open && stats_.messages_received == before;
+  if (silent && record.type == content_type::kApplicationData) drop(DropReason::Unreadable);
 }
 
 void DtlsSession::readRecord(const DtlsRecord& record) {
   uint8_t* const place = sink_->reserveMessage(record.fragment.size());
   const auto length = records_->open(record, place);
   if (!length) {
-    stats_.records_dropped += 1;
-    sink_->dropped(records_->dropReason());
+    drop(records_->dropReason());
     if (records_->dropReason() == DropReason::BadMac) endIfExhausted();
     return;
   }
@@ -82,6 +84,7 @@ void DtlsSession::takeAlert(ByteView content) {
 void DtlsSession::repeatLastFlight() {
   if (last_flight_.empty()) return;
   stats_.retransmits += 1;
+  sink_->retransmitted();
   for (const Bytes& sent : last_flight_) datagram(sent);
 }
 

@@ -114,19 +114,21 @@ void DtlsSession::inspectAll(ByteView records, Milliseconds now) {
   while (state_ != State::Ended && !records.empty()) {
     const auto record = nextRecord(records);
     if (!record) {
-      stats_.records_dropped += 1;
-      sink_->dropped(DropReason::Malformed);
-      return;
+      return drop(DropReason::Malformed);
     }
     if (!records_ && record->epoch > 0 && record->fragment.size() < shortestRecord()) {
-      stats_.records_dropped += 1;
-      sink_->dropped(DropReason::Malformed);
+      drop(DropReason::Malformed);
     } else if (state_ == State::Open) {
       readOpen(*record);
     } else {
       inspect(*record, now);
     }
   }
+}
+
+void DtlsSession::drop(DropReason reason) {
+  stats_.dropped.add(reason);
+  sink_->dropped(reason);
 }
 
 // Bytes that an encrypted fragment has at least. OpenSSL ends the session over a shorter one
@@ -146,16 +148,14 @@ void DtlsSession::inspect(const DtlsRecord& record, Milliseconds now) {
   const Verdict verdict =
       std::visit([&](auto& screen) { return screen.inspect(record); }, *screen_);
   if (verdict == Verdict::Drop) {
-    stats_.records_dropped += 1;
-    sink_->dropped(screen().dropReason());
+    drop(screen().dropReason());
     if (screen().dropReason() == DropReason::Duplicate) forgetAlert();
     return;
   }
   if (record.epoch == 0 && record.type == content_type::kAlert) return noteAlert(record, now);
   if (record.epoch > 0 && record.type != content_type::kHandshake) {
     // OpenSSL would keep it too, at 16 KB each.
-    if (early_bytes_ + record.whole.size() > kMaxEarlyBytes)
-      return sink_->dropped(DropReason::Flood);
+    if (early_bytes_ + record.whole.size() > kMaxEarlyBytes) return drop(DropReason::Flood);
     early_bytes_ += record.whole.size();
     early_.emplace_back(record.whole.begin(), record.whole.end());
     return;

@@ -44,7 +44,7 @@ struct SessionStats {
   uint64_t messages_received = 0;
   uint64_t messages_sent = 0;
   uint64_t retransmits = 0;
-  uint64_t records_dropped = 0;  // by the screen or the record layer
+  DropCounts dropped;  // records, by the screen or a record layer
 };
 
 // What a session tells, in the order in which it happened.
@@ -64,6 +64,8 @@ class SessionSink : public DatagramSink {
   virtual void ended(const std::optional<Failure>& failure) = 0;
   virtual void keylog(const std::string& line) = 0;
   virtual void dropped(DropReason reason) = 0;
+  // A flight of the handshake was sent again.
+  virtual void retransmitted() = 0;
 
  protected:
   ~SessionSink() = default;
@@ -145,6 +147,7 @@ class DtlsSession : private DatagramSink {
   void inspectAll(ByteView records, Milliseconds now);
   size_t shortestRecord();
   void inspect(const DtlsRecord& record, Milliseconds now);
+  void drop(DropReason reason);
   void noteAlert(const DtlsRecord& record, Milliseconds now);
   void forgetAlert();
   void settleKey(Milliseconds now);

@@ -4,7 +4,7 @@ export { connect } from './connect.js'
 export type { DtlsServerEvents, DtlsSocketEvents } from './events.js'
 export { createServer, DtlsServer } from './server.js'
 export { type Datagram, DtlsSocket } from './socket.js'
-export type { DtlsServerStats, DtlsSocketStats } from './stats.js'
+export type { DtlsDropReason, DtlsServerStats, DtlsSocketStats, DtlsUdpStats } from './stats.js'
 export type {
   DtlsCipher,
   DtlsConnectOptions,

@@ -2,13 +2,13 @@ import { EventEmitter } from 'node:events'
 import { types } from 'node:util'
 import { Deferred } from '../deferred.js'
 import { McbnError } from '../errors.js'
-import type { NativeOpenedSession } from '../native/dtls.js'
+import type { NativeOpenedSession, NativeSessionFigures } from '../native/dtls.js'
 import { integerOption, stringOption, typeName } from '../options.js'
 import type { DtlsSocketEvents } from './events.js'
 import type { IoThread } from './io-thread.js'
 import { Outgoing } from './outgoing.js'
 import { type SessionFacts, sessionFacts } from './session-facts.js'
-import { type DtlsSocketStats, NO_SOCKET_STATS } from './stats.js'
+import { type DtlsSocketStats, offlineStats } from './stats.js'
 import type { DtlsCipher } from './types.js'
 
 /** What a socket sends: bytes, or a string as UTF-8. */
@@ -60,7 +60,7 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   #early: Buffer[] | typeof DELIVERED | undefined
   #earlyBytes = 0
   #batch: Buffer[] | undefined
-  #lastStats: DtlsSocketStats | undefined
+  #lastFigures: NativeSessionFigures | undefined
   #opened: Deferred<this> | undefined
   #closed: Deferred | undefined
   /** `close` has been emitted. */
@@ -180,11 +180,17 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     return this.#outgoing?.bytes ?? 0
   }
 
-  /** Figures of this moment; after the end those of the end. */
+  /** Figures of this moment; after the end those of the end, or when the peer ended it, those read last. */
   get stats(): DtlsSocketStats {
-    const native = this.#home?.thread.native.sessionStats(this.#home.endpoint, this.#session)
-    if (native) this.#lastStats = { ...native, dropped: this.#dropped }
-    return this.#lastStats ?? { ...NO_SOCKET_STATS, dropped: this.#dropped }
+    const ended = this.#state === 'closed'
+    const now = ended
+      ? null
+      : this.#home?.thread.native.sessionStats(this.#home.endpoint, this.#session)
+    if (now) {
+      this.#lastFigures = now
+      return { ...now, dropped: this.#dropped }
+    }
+    return offlineStats(this.#lastFigures, this.#dropped)
   }
 
   // ---- what it does -------------------------------------------------------------------------------

@@ -1,9 +1,29 @@
 // What DTLS servers and sockets count.
 
-import type { NativeEndpointStats } from '../native/dtls.js'
+import type {
+  NativeDropReason,
+  NativeEndpointStats,
+  NativeSessionFigures,
+  NativeUdpFigures,
+} from '../native/dtls.js'
 
 /** Figures of a server since it began to listen. Bytes are UDP payload. */
 export interface DtlsServerStats extends NativeEndpointStats {}
+
+/** How a UDP socket is doing at this moment. */
+export interface DtlsUdpStats extends NativeUdpFigures {}
+
+/**
+ * Why a record went no further:
+ *
+ * - `badMac` not authentic: forged, damaged, or made with other keys
+ * - `replayed` seen before, or older than `replayWindow`
+ * - `unreadable` on OpenSSL's record layer, which does not say which of the two
+ * - `wrongEpoch`, `wrongVersion`, `malformed`, `oversized` not what a DTLS 1.2 peer sends
+ * - `unexpectedMessage`, `contradiction`, `flood` no part of a handshake with a pre-shared key
+ * - `duplicate` repeats what waits for its key
+ */
+export type DtlsDropReason = NativeDropReason
 
 /** Figures of one session, since it began. Bytes are UDP payload. */
 export interface DtlsSocketStats {
@@ -16,12 +36,26 @@ export interface DtlsSocketStats {
   readonly messagesReceived: number
   /** Messages that were encrypted and handed to the system. */
   readonly messagesSent: number
+  /** Received messages that were lost because a blocked event loop did not take them in time. */
+  readonly undelivered: number
   /** Flights of the handshake that were sent again. */
   readonly retransmits: number
-  /** Records of the handshake that were not let through to OpenSSL. */
+  /** Received records that went no further. */
   readonly recordsDropped: number
+  /** The same by reason; every reason is there. */
+  readonly recordsDroppedBy: Readonly<Record<DtlsDropReason, number>>
   /** Messages not taken by `send` and `sendMany`, because four high-water marks were waiting. */
   readonly dropped: number
+  /** Of the UDP socket, which all sessions of a server share; zeros before and after the session. */
+  readonly udp: DtlsUdpStats
+}
+
+const NO_UDP_STATS: DtlsUdpStats = {
+  segmentation: false,
+  coalescing: false,
+  recvBufferSize: 0,
+  sendBufferSize: 0,
+  bytesWaiting: 0,
 }
 
 /** Before there is anything to count. */
@@ -30,22 +64,47 @@ export const NO_SERVER_STATS: DtlsServerStats = {
   datagramsSent: 0,
   bytesReceived: 0,
   bytesSent: 0,
+  messagesReceived: 0,
+  messagesSent: 0,
+  retransmits: 0,
   helloVerifyRequests: 0,
   handshakesStarted: 0,
   handshakesCompleted: 0,
   handshakesFailed: 0,
   sessions: 0,
   dropped: {},
+  udp: NO_UDP_STATS,
 }
 
-/** The same for a socket, whose `dropped` it counts itself. */
-export const NO_SOCKET_STATS = {
+const NO_SESSION_FIGURES: NativeSessionFigures = {
   datagramsReceived: 0,
   datagramsSent: 0,
   bytesReceived: 0,
   bytesSent: 0,
   messagesReceived: 0,
   messagesSent: 0,
+  undelivered: 0,
   retransmits: 0,
   recordsDropped: 0,
+  recordsDroppedBy: {
+    malformed: 0,
+    wrongEpoch: 0,
+    wrongVersion: 0,
+    oversized: 0,
+    unexpectedMessage: 0,
+    contradiction: 0,
+    replayed: 0,
+    duplicate: 0,
+    flood: 0,
+    badMac: 0,
+    unreadable: 0,
+  },
+}
+
+/** A session's figures when its UDP socket is not, or no longer, its own. */
+export function offlineStats(
+  figures: NativeSessionFigures | undefined,
+  dropped: number,
+): DtlsSocketStats {
+  return { ...(figures ?? NO_SESSION_FIGURES), dropped, udp: NO_UDP_STATS }
 }

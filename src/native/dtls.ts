@@ -122,12 +122,44 @@ export interface NativeConnectOptions extends NativeUdpOptions, NativeDtlsOption
   readonly hash?: PskHash
 }
 
+/** Of a UDP socket and the thread that reads it. */
+export interface NativeUdpFigures {
+  /** Whether the system takes whole trains of datagrams to send (UDP_SEGMENT, "GSO"). */
+  readonly segmentation: boolean
+  /** Whether it hands over whole trains of received ones (UDP_GRO). */
+  readonly coalescing: boolean
+  /** Bytes of the system's buffers as it reports them; Linux doubles what was asked for. */
+  readonly recvBufferSize: number
+  readonly sendBufferSize: number
+  /** Bytes, about, of messages that wait for the event loop to take them; beyond 64 MB they are dropped. */
+  readonly bytesWaiting: number
+}
+
+/** Why a record went no further. */
+export type NativeDropReason =
+  | 'malformed'
+  | 'wrongEpoch'
+  | 'wrongVersion'
+  | 'oversized'
+  | 'unexpectedMessage'
+  | 'contradiction'
+  | 'replayed'
+  | 'duplicate'
+  | 'flood'
+  | 'badMac'
+  | 'unreadable'
+
 export interface NativeEndpointStats {
   /** Datagrams from anybody, those that were dropped included. */
   readonly datagramsReceived: number
   readonly datagramsSent: number
   readonly bytesReceived: number
   readonly bytesSent: number
+  /** Messages that were decrypted, of all sessions. */
+  readonly messagesReceived: number
+  readonly messagesSent: number
+  /** Flights of handshakes that were sent again. */
+  readonly retransmits: number
   /** Cookies handed out. */
   readonly helloVerifyRequests: number
   /** Handshakes of clients that have echoed their cookie. */
@@ -138,20 +170,28 @@ export interface NativeEndpointStats {
   readonly sessions: number
   /**
    * What was dropped, by reason: datagrams (`unknownPeer`, `badCookie`, `limit`, `sends`), messages that
-   * JavaScript did not take in time (`messages`), and records of handshakes (`flood`, `oversized`, ...).
+   * JavaScript did not take in time (`messages`), and records (`badMac`, `replayed`, `flood`, ...).
    */
   readonly dropped: Readonly<Record<string, number>>
+  readonly udp: NativeUdpFigures
 }
 
-export interface NativeSessionStats {
+export interface NativeSessionFigures {
   readonly datagramsReceived: number
   readonly datagramsSent: number
   readonly bytesReceived: number
   readonly bytesSent: number
   readonly messagesReceived: number
   readonly messagesSent: number
+  /** Messages that JavaScript did not take in time. */
+  readonly undelivered: number
   readonly retransmits: number
   readonly recordsDropped: number
+  readonly recordsDroppedBy: Readonly<Record<NativeDropReason, number>>
+}
+
+export interface NativeSessionStats extends NativeSessionFigures {
+  readonly udp: NativeUdpFigures
 }
 
 export type OnBatch = (rows: Uint32Array, slab: Buffer, details: readonly unknown[]) => void

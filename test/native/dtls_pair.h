@@ -43,6 +43,7 @@ struct RecordingSink final : SessionSink {
   void ended(const std::optional<Failure>& failure) override { endings.push_back(failure); }
   void keylog(const std::string& line) override { lines.push_back(line); }
   void dropped(DropReason) override { drops += 1; }
+  void retransmitted() override { retransmits += 1; }
 
   std::deque<Bytes> outgoing;
   std::vector<Bytes> messages;
@@ -53,6 +54,7 @@ struct RecordingSink final : SessionSink {
   Bytes scratch, packing;
   size_t largest = 0;
   unsigned drops = 0;
+  unsigned retransmits = 0;
 };
 
 inline Secret testKey(uint8_t value = 0x42) { return Secret(Bytes(32, value)); }
