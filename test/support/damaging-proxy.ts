@@ -12,7 +12,7 @@ import type { Direction } from './lossy-proxy.js'
 import { seeded, seededBytes } from './random.js'
 
 /** As `stats.dropped` calls them. */
-export type Reason = 'malformed' | 'wrong epoch' | 'wrong version' | 'replayed' | 'bad MAC'
+export type Reason = 'malformed' | 'wrongEpoch' | 'wrongVersion' | 'replayed' | 'badMac'
 
 /** What becomes of one record: the datagrams that are sent, and what the receiver drops of them. */
 interface Fate {
@@ -49,10 +49,10 @@ export class DamagingProxy {
   /** What the receiver has to drop. */
   readonly drops: Record<Reason, number> = {
     malformed: 0,
-    'wrong epoch': 0,
-    'wrong version': 0,
+    'wrongEpoch': 0,
+    'wrongVersion': 0,
     replayed: 0,
-    'bad MAC': 0,
+    'badMac': 0,
   }
   /** How often each kind of damage was done. */
   readonly done: Record<string, number> = {}
@@ -210,7 +210,7 @@ const FATES = {
   joined: (datagram) => ({ datagrams: [datagram], later: 'joined' }),
   'joined with a damaged one': (datagram, random) => ({
     datagrams: [Buffer.concat([flipped(datagram, random), datagram])],
-    drops: ['bad MAC'],
+    drops: ['badMac'],
   }),
   'joined with a repeated one': (datagram) => ({
     datagrams: [Buffer.concat([datagram, datagram])],
@@ -230,7 +230,7 @@ const FATES = {
     datagrams: [
       changed(datagram, (copy) => copy.writeUInt16BE(copy.length - 14, 11)).subarray(0, -1),
     ],
-    drops: ['bad MAC'],
+    drops: ['badMac'],
     lost: true,
   }),
   lengthened: (datagram) => ({
@@ -240,7 +240,7 @@ const FATES = {
         Buffer.of(0),
       ]),
     ],
-    drops: ['bad MAC'],
+    drops: ['badMac'],
     lost: true,
   }),
   'split over two datagrams': (datagram, random) => {
@@ -255,17 +255,17 @@ const FATES = {
   },
   'one bit flipped': (datagram, random) => ({
     datagrams: [flipped(datagram, random)],
-    drops: ['bad MAC'],
+    drops: ['badMac'],
     lost: true,
   }),
   'of another type': (datagram, random) => ({
     datagrams: [changed(datagram, (copy) => copy.writeUInt8(20 + below(random, 3), 0))],
-    drops: ['bad MAC'],
+    drops: ['badMac'],
     lost: true,
   }),
   'of another version': (datagram) => ({
     datagrams: [changed(datagram, (copy) => copy.writeUInt16BE(DTLS10, 1))],
-    drops: ['wrong version'],
+    drops: ['wrongVersion'],
     lost: true,
   }),
   'of another epoch': (datagram, random) => ({
@@ -274,13 +274,13 @@ const FATES = {
         copy.writeUInt16BE([0, 2, 3, 65_535][below(random, 4)] as number, 3),
       ),
     ],
-    drops: ['wrong epoch'],
+    drops: ['wrongEpoch'],
     lost: true,
   }),
   // It must not move the window, or nothing would be delivered any more.
   'with another number': (datagram, random) => ({
     datagrams: [changed(datagram, (copy) => copy.writeUIntBE(bogusSequence(random), 5, 6))],
-    drops: ['bad MAC'],
+    drops: ['badMac'],
     lost: true,
   }),
   'beside garbage': (datagram, random) => ({
@@ -297,11 +297,11 @@ const FATES = {
       ),
       datagram,
     ],
-    drops: ['bad MAC'],
+    drops: ['badMac'],
   }),
   'beside alerts in the clear': (datagram) => ({
     datagrams: [alert(2, 40, 7_000), alert(1, 0, 7_001), datagram],
-    drops: ['wrong epoch', 'wrong epoch'],
+    drops: ['wrongEpoch', 'wrongEpoch'],
   }),
 } satisfies Record<string, Damage> as Record<string, Damage>
 
