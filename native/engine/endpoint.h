@@ -78,7 +78,7 @@ struct Association {
   DtlsSession session;
   bool opened = false;
   bool ended = false;
-  uint32_t undelivered = 0;  // messages that JavaScript did not take in time
+  uint32_t undelivered = 0;          // messages that JavaScript did not take in time
   Milliseconds active = 0;           // when a message was last received or sent
   std::array<uint8_t, 32> random{};  // of the ClientHello
 };

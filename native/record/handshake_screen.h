@@ -22,9 +22,9 @@
 #include <optional>
 
 #include "record/bytes.h"
+#include "record/drop_reason.h"
 #include "record/dtls_client_hello.h"
 #include "record/dtls_record.h"
-#include "record/drop_reason.h"
 #include "record/handshake_fragment.h"
 #include "record/message_assembler.h"
 #include "record/replay_window.h"

@@ -12,8 +12,8 @@
 
 #include <optional>
 
-#include "record/dtls_record.h"
 #include "record/drop_reason.h"
+#include "record/dtls_record.h"
 #include "record/record_protection.h"
 #include "record/replay_window.h"
 

@@ -49,10 +49,10 @@ export class DamagingProxy {
   /** What the receiver has to drop. */
   readonly drops: Record<Reason, number> = {
     malformed: 0,
-    'wrongEpoch': 0,
-    'wrongVersion': 0,
+    wrongEpoch: 0,
+    wrongVersion: 0,
     replayed: 0,
-    'badMac': 0,
+    badMac: 0,
   }
   /** How often each kind of damage was done. */
   readonly done: Record<string, number> = {}
