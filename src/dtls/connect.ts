@@ -1,5 +1,6 @@
 import { lookup as dnsLookup } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
+import { DTLS_CLIENT, DTLS_CLIENT_SOCKET } from '../diagnostics.js'
 import { McbnError } from '../errors.js'
 import { askClientKey, type ClientKey, clientKey, isClientLookup } from '../keys/client-key.js'
 import { clientContext } from '../native/context.js'
@@ -58,6 +59,9 @@ export function connect(options: DtlsConnectOptions, onSecureConnect?: () => voi
     const socket = new DtlsSocket()
     if (onSecureConnect) socket.once('secureConnect', onSecureConnect)
     new Client(socket, { ...resolved, target, psk, key, context, signal })
+    if (DTLS_CLIENT_SOCKET.hasSubscribers) {
+      DTLS_CLIENT_SOCKET.publish({ socket, host: target.host, port: target.port })
+    }
     return socket
   } catch (error) {
     key?.key.fill(0)
@@ -113,6 +117,7 @@ class Client implements EndpointListener, SocketHome {
   readonly thread: IoThread
   readonly endpoint: number
   readonly highWaterMark: number
+  readonly channels = DTLS_CLIENT
   readonly #socket: DtlsSocket
   readonly #signal: AbortSignal | undefined
   /** Until the session is open. */

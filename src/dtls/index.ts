@@ -1,9 +1,10 @@
 // mcbn/dtls: DTLS 1.2 with pre-shared keys over UDP.
 
 export { connect } from './connect.js'
+export type { Datagram } from './datagram.js'
 export type { DtlsServerEvents, DtlsSocketEvents } from './events.js'
 export { createServer, DtlsServer } from './server.js'
-export { type Datagram, DtlsSocket } from './socket.js'
+export { DtlsSocket } from './socket.js'
 export type { DtlsDropReason, DtlsServerStats, DtlsSocketStats, DtlsUdpStats } from './stats.js'
 export type {
   DtlsCipher,

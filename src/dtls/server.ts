@@ -2,6 +2,12 @@ import { lookup as dnsLookup } from 'node:dns'
 import { EventEmitter } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { isIP } from 'node:net'
+import {
+  DTLS_SERVER,
+  DTLS_SERVER_CLOSE,
+  DTLS_SERVER_LISTEN,
+  publishHandshakeError,
+} from '../diagnostics.js'
 import { McbnError } from '../errors.js'
 import { serverContext } from '../keys/server-context.js'
 import type { Cancel, ServerKeys } from '../keys/server-keys.js'
@@ -199,6 +205,7 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
       at.thread.native.stop()
     }
     process.nextTick(() => {
+      if (DTLS_SERVER_CLOSE.hasSubscribers) DTLS_SERVER_CLOSE.publish({ server: this })
       this.emit('close')
       this.#resolveClosed()
     })
@@ -257,6 +264,7 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
     this.#state = 'listening'
     this.#listening = { thread, endpoint, address: bound, home: this.#homeAt(thread, endpoint) }
     if (this.#referenced) thread.ref()
+    if (DTLS_SERVER_LISTEN.hasSubscribers) DTLS_SERVER_LISTEN.publish({ server: this, ...bound })
     this.emit('listening')
   }
 
@@ -265,6 +273,7 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
       thread,
       endpoint,
       highWaterMark: this.#options.highWaterMark,
+      channels: DTLS_SERVER,
       release: (session, ended) => {
         this.#sockets.delete(session)
         if (this.#listening && !ended) thread.closeSession(endpoint, session)
@@ -359,6 +368,7 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
     this.#lookups.delete(session)
     lookup?.cancel()
     const error = lookup?.error ?? (failure ? toError(failure) : closedEarly())
+    publishHandshakeError(DTLS_SERVER, () => error, { remoteAddress, remotePort })
     this.emit('clientError', error, rinfo(remoteAddress, remotePort))
   }
 

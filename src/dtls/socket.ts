@@ -1,9 +1,16 @@
 import { EventEmitter } from 'node:events'
 import { types } from 'node:util'
 import { Deferred } from '../deferred.js'
+import {
+  publishClose,
+  publishHandshakeError,
+  publishOpen,
+  type SessionChannels,
+} from '../diagnostics.js'
 import { McbnError } from '../errors.js'
 import type { NativeOpenedSession, NativeSessionFigures } from '../native/dtls.js'
 import { integerOption, stringOption, typeName } from '../options.js'
+import { bytesOf, type Datagram } from './datagram.js'
 import type { DtlsSocketEvents } from './events.js'
 import type { IoThread } from './io-thread.js'
 import { Outgoing } from './outgoing.js'
@@ -11,14 +18,12 @@ import { type SessionFacts, sessionFacts } from './session-facts.js'
 import { type DtlsSocketStats, offlineStats } from './stats.js'
 import type { DtlsCipher } from './types.js'
 
-/** What a socket sends: bytes, or a string as UTF-8. */
-export type Datagram = string | Uint8Array | DataView
-
 /** Where sockets live, and what their owner wants to know: one for all sockets of a server. */
 export interface SocketHome {
   readonly thread: IoThread
   readonly endpoint: number
   readonly highWaterMark: number
+  readonly channels: SessionChannels
   /** The session is over, by now or from this side; its number is not heard of again. */
   release(session: number, ended: boolean): void
   /** Takes an error that has no listener on the socket; false: it is to be thrown. */
@@ -312,6 +317,7 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     this.#facts = sessionFacts(opened)
     this.#peer = peer
     this.#opened?.resolve(this)
+    publishOpen(this.#home.channels, this)
     this.emit('secureConnect')
   }
 
@@ -416,6 +422,8 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     process.nextTick(() => {
       // What came last may not have met its listener yet.
       this.#deliverEarly()
+      if (home && before === 'open') publishClose(home.channels, this, error)
+      else if (home) publishHandshakeError(home.channels, () => this.#neverOpened(), this, this)
       try {
         if (error) this.#emitError(error, home)
       } finally {
@@ -436,14 +444,4 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     if (this.listenerCount('error') > 0) this.emit('error', error)
     else if (!home?.orphanedError(error, this) && !this.#opened) this.emit('error', error)
   }
-}
-
-function bytesOf(data: Datagram): Uint8Array {
-  if (types.isUint8Array(data)) return data
-  if (typeof data === 'string') return Buffer.from(data)
-  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-  throw new McbnError(
-    'MCBN_OPTION_TYPE',
-    `data: expected a string or Uint8Array, got ${typeName(data)}`,
-  )
 }

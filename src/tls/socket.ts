@@ -1,5 +1,13 @@
 import type { DuplexOptions } from 'node:stream'
 import { Deferred } from '../deferred.js'
+import {
+  publishClose,
+  publishHandshakeError,
+  publishOpen,
+  type SessionChannels,
+  TLS_CLIENT,
+  TLS_SERVER,
+} from '../diagnostics.js'
 import { McbnError } from '../errors.js'
 import type { Cancel } from '../keys/server-keys.js'
 import type { NativeFailure, NativeOpened, NativeQuestion } from '../native/contract.js'
@@ -196,6 +204,7 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
       this.#whenOpened.resolve(this)
     }
     const { server } = this.#setup
+    publishOpen(this.#channels, this)
     shielded(() => (server ? server.onOpen(this) : this.emit('secureConnect')))
     const waiting = this.#waiting
     this.#waiting = undefined
@@ -361,6 +370,8 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
     this.#setup.side.discard?.()
     if (this.#closesAfterAlert) closeAfterAlert(this.transport)
     else this.transport.destroy()
+    if (opened) publishClose(this.#channels, this, error ?? undefined)
+    else publishHandshakeError(this.#channels, () => error ?? closedError(), this, this)
     const waiting = this.#waiting
     this.#waiting = undefined
     waiting?.callback(error ?? closedError())
@@ -372,6 +383,10 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
     } else {
       callback(error)
     }
+  }
+
+  get #channels(): SessionChannels {
+    return this.#setup.side.isServer ? TLS_SERVER : TLS_CLIENT
   }
 
   #whenOpen(callback: (error?: Error | null) => void, run: () => void): void {
