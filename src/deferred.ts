@@ -7,8 +7,8 @@
 export class Deferred<Value = void> {
   readonly promise: Promise<Value>
   // Not of type Value: what holds a Deferred<this> stays assignable to its own base types.
-  #resolve!: (value: never) => void
-  #reject!: (error: Error) => void
+  #resolve: ((value: never) => void) | undefined
+  #reject: ((error: Error) => void) | undefined
 
   constructor() {
     this.promise = new Promise<Value>((resolve, reject) => {
@@ -19,10 +19,18 @@ export class Deferred<Value = void> {
   }
 
   resolve(value: Value): void {
-    this.#resolve(value as never)
+    this.#resolve?.(value as never)
+    this.#forget()
   }
 
   reject(error: Error): void {
-    this.#reject(error)
+    this.#reject?.(error)
+    this.#forget()
+  }
+
+  /** Of no more use: two functions with their scope are 200 bytes, and every open socket has a Deferred. */
+  #forget(): void {
+    this.#resolve = undefined
+    this.#reject = undefined
   }
 }

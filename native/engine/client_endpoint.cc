@@ -13,15 +13,17 @@ constexpr size_t kDatagramsPerTurn = 2'048;
 ClientEndpoint::ClientEndpoint(uint32_t id, IoServices& services,
                                std::shared_ptr<const Context> context, ClientOptions options)
     : Endpoint(id, services),
-      options_(std::move(options)),
-      association_(kSession, options_.remote, std::move(context), options_.dtls, services.ciphers) {
-}
+      idle_timeout_(options.idle_timeout),
+      options_(std::make_unique<ClientOptions>(std::move(options))),
+      association_(kSession, options_->remote, std::move(context), options_->dtls,
+                   services.ciphers) {}
 
 SystemError ClientEndpoint::open() {
-  Address local = options_.local;
-  if (!local) local = *Address::parse(options_.remote.isIpv6() ? "::" : "0.0.0.0", 0);
-  if (const SystemError error = socket_.open(local, options_.udp)) return error;
-  return socket_.connect(options_.remote);
+  const ClientOptions& options = *options_;
+  Address local = options.local;
+  if (!local) local = *Address::parse(options.remote.isIpv6() ? "::" : "0.0.0.0", 0);
+  if (const SystemError error = socket_.open(local, options.udp)) return error;
+  return socket_.connect(options.remote);
 }
 
 void ClientEndpoint::start(Milliseconds now) {
@@ -32,9 +34,9 @@ void ClientEndpoint::start(Milliseconds now) {
   if (const SystemError error = watch()) {
     unreachable(error);
   } else {
-    association_.session.connect(std::move(options_.key), now, *this);
+    association_.session.connect(std::move(options_->key), now, *this);
   }
-  options_.key.reset();
+  options_.reset();
   leave();
 }
 
@@ -68,15 +70,15 @@ void ClientEndpoint::expire(Milliseconds now) {
   if (!association_.ended && idleDeadline() <= now) {
     association_.session.close(*this);
     ended(Failure{.code = "MCBN_IDLE_TIMEOUT",
-                  .message = "nothing was sent or received for " +
-                             std::to_string(options_.idle_timeout) + " ms (idleTimeout)"});
+                  .message = "nothing was sent or received for " + std::to_string(idle_timeout_) +
+                             " ms (idleTimeout)"});
   }
   leave();
 }
 
 Milliseconds ClientEndpoint::idleDeadline() const {
-  const bool counts = options_.idle_timeout > 0 && association_.opened;
-  return counts ? association_.active + options_.idle_timeout : kNever;
+  const bool counts = idle_timeout_ > 0 && association_.opened;
+  return counts ? association_.active + idle_timeout_ : kNever;
 }
 
 Milliseconds ClientEndpoint::deadline() const {

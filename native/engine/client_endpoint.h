@@ -37,7 +37,8 @@ class ClientEndpoint final : public Endpoint {
   void unreachable(const SystemError& error);
   Milliseconds idleDeadline() const;
 
-  ClientOptions options_;
+  const Milliseconds idle_timeout_;
+  std::unique_ptr<ClientOptions> options_;  // until the session has begun
   Association association_;
 };
 

@@ -10,7 +10,16 @@ export interface SessionFacts {
   readonly remotePort: number
 }
 
+let last: SessionFacts | undefined
+
 export function sessionFacts(opened: NativeOpenedSession): SessionFacts {
   const [terms, identity, remoteAddress, remotePort] = opened
-  return { terms, identity, remoteAddress, remotePort }
+  last = {
+    terms,
+    // A process full of clients has one identity, or few servers: equal texts are kept once.
+    identity: last?.identity === identity ? last.identity : identity,
+    remoteAddress: last?.remoteAddress === remoteAddress ? last.remoteAddress : remoteAddress,
+    remotePort,
+  }
+  return last
 }
