@@ -56,12 +56,18 @@ DtlsOptions dtlsOptions(const Napi::Object& given) {
   return options;
 }
 
-Napi::Value slabValue(Napi::Env env, Arena& slab) {
-  const size_t size = slab.size();
-  if (size < kCopiedSlab) return bufferOf(env, slab.view(0, size));
-  uint8_t* bytes = slab.release().release();
-  return Napi::Buffer<uint8_t>::NewOrCopy(env, bytes, size,
-                                          [](Napi::Env, uint8_t* data) { delete[] data; });
+Napi::Value messagesValue(Napi::Env env, MessageBytes& messages,
+                          const std::shared_ptr<SlabPool>& pool) {
+  const size_t size = messages.size();
+  if (size < kCopiedSlab) return bufferOf(env, messages.view(0, size));
+  uint8_t* const bytes = messages.release().release();
+  return Napi::Buffer<uint8_t>::NewOrCopy(
+      env, bytes, size,
+      [](Napi::Env, uint8_t* data, std::shared_ptr<SlabPool>* owner) {
+        (*owner)->give(Slab(data));
+        delete owner;
+      },
+      new std::shared_ptr<SlabPool>(pool));
 }
 
 }  // namespace
@@ -71,7 +77,9 @@ Napi::Function IoThreadWrap::define(Napi::Env env) {
       env, "IoThread",
       {InstanceMethod<&IoThreadWrap::listen>("listen"),
        InstanceMethod<&IoThreadWrap::connect>("connect"),
+       InstanceMethod<&IoThreadWrap::frame>("frame"),
        InstanceMethod<&IoThreadWrap::submit>("submit"),
+       InstanceMethod<&IoThreadWrap::released>("released"),
        InstanceMethod<&IoThreadWrap::progress>("progress"),
        InstanceMethod<&IoThreadWrap::notifyAt>("notifyAt"),
        InstanceMethod<&IoThreadWrap::answer>("answer"),
@@ -89,6 +97,10 @@ Napi::Function IoThreadWrap::define(Napi::Env env) {
 IoThreadWrap::IoThreadWrap(const Napi::CallbackInfo& info)
     : ObjectWrap(info), bridge_(std::make_shared<Bridge>()) {
   const Napi::Env env = info.Env();
+  auto rows = info[1].As<Napi::Uint32Array>();
+  rows_ = Napi::Persistent(rows);
+  bridge_->rows = rows.Data();
+  bridge_->max_rows = rows.ByteLength() / sizeof(EventRow);
   auto* context = new Context(bridge_);
   wake_ = Wake::New(env, info[0].As<Napi::Function>(), "mcbn I/O thread", 0, 1, context,
                     [](Napi::Env, void*, Context* shared) { delete shared; });
@@ -119,20 +131,31 @@ void IoThreadWrap::deliver(Napi::Env env, Napi::Function onBatch, Context* conte
   if (!static_cast<napi_env>(env)) return;
   const std::shared_ptr<Bridge> bridge = *context;
   if (bridge->closed) return;
-  for (EventBatch& batch : bridge->io->events().takeAll()) {
+  EventQueue& events = bridge->io->events();
+  for (EventBatch& batch : events.takeAll()) {
     const Napi::HandleScope scope(env);
-    const size_t bytes = batch.rows.size() * sizeof(EventRow);
-    Napi::ArrayBuffer rows = Napi::ArrayBuffer::New(env, bytes);
-    if (rows.IsEmpty())
-      return;  // the environment is ending: a worker is terminated, an unref'd server left
-    std::memcpy(rows.Data(), batch.rows.data(), bytes);
-    Napi::Array details = Napi::Array::New(env, batch.details.size());
-    for (uint32_t i = 0; i < batch.details.size(); ++i) {
-      details[i] = bridge->details.valueOf(env, batch.details[i]);
+    Napi::Value details = env.Undefined();
+    if (!batch.details.empty()) {
+      Napi::Array array = Napi::Array::New(env, batch.details.size());
+      // The environment is ending: a worker is terminated, an unref'd server left.
+      if (array.IsEmpty()) return;
+      for (uint32_t i = 0; i < batch.details.size(); ++i) {
+        array[i] = bridge->details.valueOf(env, batch.details[i]);
+      }
+      details = array;
     }
-    onBatch.Call({Napi::Uint32Array::New(env, bytes / sizeof(uint32_t), rows, 0),
-                  slabValue(env, batch.slab), details});
-    if (env.IsExceptionPending()) return;  // the rest went with it: src/dtls never lets one through
+    const Napi::Value messages = messagesValue(env, batch.messages, events.pool());
+    if (messages.IsEmpty()) return;
+    for (std::span<const EventRow> rows = batch.rows; !rows.empty();) {
+      const auto some = rows.first(std::min(rows.size(), bridge->max_rows));
+      std::memcpy(bridge->rows, some.data(), some.size_bytes());
+      onBatch.Call({Napi::Number::New(env, static_cast<double>(some.size())), messages, details});
+      // The rest went with it: src/dtls never lets one through.
+      if (env.IsExceptionPending()) return;
+      if (bridge->closed) return;
+      rows = rows.subspan(some.size());
+    }
+    events.recycle(std::move(batch));
   }
 }
 
@@ -215,7 +238,7 @@ void IoThreadWrap::closeEndpoint(const Napi::CallbackInfo& info) {
   io().call([id](IoThread& self) {
     Endpoint* const endpoint = self.endpoint(id);
     if (!endpoint) return;
-    self.sendEverything();
+    self.sendEverything(*endpoint);
     endpoint->closeAll();
     endpoint->flush();
     self.remove(id);
@@ -224,17 +247,38 @@ void IoThreadWrap::closeEndpoint(const Napi::CallbackInfo& info) {
 
 // ---- sessions ----------------------------------------------------------------------------------
 
+Napi::Value IoThreadWrap::frame(const Napi::CallbackInfo& info) {
+  const size_t size = numberOf(info[0]);
+  bridge_->frames.push_back({Frame(new uint8_t[size]()), size});
+  auto* const owner = new Frame(bridge_->frames.back().bytes);
+  return Napi::Buffer<uint8_t>::New(
+      info.Env(), owner->get(), size, [](Napi::Env, uint8_t*, Frame* shared) { delete shared; },
+      owner);
+}
+
 Napi::Value IoThreadWrap::submit(const Napi::CallbackInfo& info) {
-  const auto rows = viewOf(info[0]);
-  const size_t length = std::min<size_t>(numberOf(info[1]), rows.size());
-  return Napi::Number::New(info.Env(), io().submit(rows.first(length)));
+  const size_t index = numberOf(info[0]);
+  uint32_t number = 0;
+  if (index < bridge_->frames.size()) {
+    const auto& [bytes, size] = bridge_->frames[index];
+    const MutableBytes rows(bytes.get(), std::min<size_t>(numberOf(info[1]), size));
+    const bool copy = info[2].As<Napi::Boolean>().Value();
+    number = copy ? io().submitCopy(rows) : io().submit(rows);
+  }
+  return Napi::Number::New(info.Env(), number);
+}
+
+Napi::Value IoThreadWrap::released(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), io().released());
 }
 
 Napi::Value IoThreadWrap::progress(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), io().progress());
+  return Napi::Number::New(info.Env(), io().progress(numberOf(info[0])));
 }
 
-void IoThreadWrap::notifyAt(const Napi::CallbackInfo& info) { io().notifyAt(numberOf(info[0])); }
+void IoThreadWrap::notifyAt(const Napi::CallbackInfo& info) {
+  io().notifyAt(numberOf(info[0]), numberOf(info[1]));
+}
 
 void IoThreadWrap::answer(const Napi::CallbackInfo& info) {
   struct Reply {
@@ -264,7 +308,7 @@ void IoThreadWrap::closeSession(const Napi::CallbackInfo& info) {
   io().post([id = numberOf(info[0]), session = numberOf(info[1])](IoThread& self) {
     Endpoint* const endpoint = self.endpoint(id);
     if (!endpoint) return;
-    self.sendEverything();
+    self.sendEverything(*endpoint);
     endpoint->closeSession(session);
     self.touched(*endpoint);
   });

@@ -20,9 +20,16 @@ class IoThreadWrap : public Napi::ObjectWrap<IoThreadWrap> {
   // Shared with the thread-safe function, which may outlive the wrap for one turn of the event
   // loop.
   struct Bridge {
+    struct Lent {
+      Frame bytes;
+      size_t size;
+    };
+    std::vector<Lent> frames;  // outlive `io`, which reads them
     std::unique_ptr<IoThread> io;
     EventDetails details;
     bool closed = false;
+    uint32_t* rows = nullptr;  // JavaScript's array, which rows_ keeps
+    size_t max_rows = 0;
   };
   using Context = std::shared_ptr<Bridge>;
   static void deliver(Napi::Env env, Napi::Function onBatch, Context* context, void*);
@@ -30,6 +37,8 @@ class IoThreadWrap : public Napi::ObjectWrap<IoThreadWrap> {
 
   Napi::Value listen(const Napi::CallbackInfo& info);
   Napi::Value connect(const Napi::CallbackInfo& info);
+  Napi::Value frame(const Napi::CallbackInfo& info);
+  Napi::Value released(const Napi::CallbackInfo& info);
   Napi::Value submit(const Napi::CallbackInfo& info);
   Napi::Value progress(const Napi::CallbackInfo& info);
   void notifyAt(const Napi::CallbackInfo& info);
@@ -51,6 +60,7 @@ class IoThreadWrap : public Napi::ObjectWrap<IoThreadWrap> {
   IoThread& io() { return *bridge_->io; }
 
   std::shared_ptr<Bridge> bridge_;
+  Napi::Reference<Napi::Uint32Array> rows_;
   Wake wake_;
 };
 

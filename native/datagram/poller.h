@@ -35,6 +35,9 @@ class Poller {
   // Must be asked once after construction: descriptors can run out.
   SystemError error() const { return error_; }
 
+  // Whether the following three may be called while another thread is in wait(). One thread at a
+  // time in any case.
+  static bool changesWhileWaiting();
   // Watches `fd` for reading. A descriptor is removed before it is closed.
   SystemError add(int fd, uint64_t token);
   // Whether to watch for writing as well.

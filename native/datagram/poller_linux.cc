@@ -37,6 +37,8 @@ Poller::Poller() : state_(new State) {
 
 Poller::~Poller() = default;
 
+bool Poller::changesWhileWaiting() { return true; }
+
 SystemError Poller::add(int fd, uint64_t token) {
   epoll_event event{};
   event.events = EPOLLIN;

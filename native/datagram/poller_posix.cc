@@ -31,6 +31,8 @@ Poller::Poller() : state_(new State) {}
 
 Poller::~Poller() = default;
 
+bool Poller::changesWhileWaiting() { return false; }
+
 SystemError Poller::add(int fd, uint64_t token) {
   if (fcntl(fd, F_GETFD) < 0) return {errno, "poll"};
   if (state_->find(fd) != state_->watched.end()) return {EEXIST, "poll"};

@@ -39,7 +39,7 @@ struct UdpOptions {
 
 struct ReceivedDatagram {
   Address from;
-  ByteView datagram;       // may be empty: zero-length datagrams exist
+  MutableBytes datagram;   // may be empty: zero-length datagrams exist
   bool truncated = false;  // it was longer than a slot (more than 65535 bytes)
 };
 
@@ -117,6 +117,7 @@ class UdpSocket {
   Address peer_;
   Offloads offloads_;
   size_t longest_segment_ = 0;  // of a train, bytes
+  size_t train_bytes_ = 0;      // of what came last, for each slot
   SystemError pending_;         // read off the socket, not yet told
   std::shared_ptr<ReceiveSlab> slab_;
 };

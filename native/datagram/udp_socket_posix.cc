@@ -42,7 +42,7 @@ ReceiveResult UdpSocket::receiveBatch() {
     header.msg_namelen = sizeof(Address);
     const ssize_t size = recvmsg(fd_, &header, MSG_DONTWAIT);
     if (size >= 0) {
-      next.datagram = {static_cast<const uint8_t*>(slot.iov_base), static_cast<size_t>(size)};
+      next.datagram = {static_cast<uint8_t*>(slot.iov_base), static_cast<size_t>(size)};
       next.truncated = (header.msg_flags & MSG_TRUNC) != 0;
       count++;
       continue;

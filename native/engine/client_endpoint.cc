@@ -58,7 +58,6 @@ void ClientEndpoint::receive(Milliseconds now) {
       receiveInto(association_, received.datagram, now);
     }
     leave();
-    publishIfLarge();
     if (!result.more) return;
   }
 }

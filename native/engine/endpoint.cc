@@ -6,7 +6,6 @@ namespace mcbn {
 
 Endpoint::~Endpoint() {
   if (watched_) services_.poller.remove(socket_.fd());
-  if (blocked_) services_.blocked_sockets -= 1;
 }
 
 SystemError Endpoint::watch() {
@@ -17,12 +16,12 @@ SystemError Endpoint::watch() {
 
 // ---- sending -----------------------------------------------------------------------------------
 
-void Endpoint::send(uint32_t session, ByteView message, Milliseconds now) {
+void Endpoint::send(uint32_t session, MutableBytes message, Milliseconds now) {
   Association* association = find(session);
   if (!association) return;
   enter(*association);
   association->active = now;
-  if (association->session.send(message, now, *this)) stats_.messages_sent += 1;
+  if (association->session.sendInPlace(message, now, *this)) stats_.messages_sent += 1;
   leave();
 }
 
@@ -46,7 +45,7 @@ void Endpoint::closeSession(uint32_t session) {
 
 // What cannot be authenticated is no sign of life: a stranger could keep a dead session open with
 // it.
-void Endpoint::receiveInto(Association& association, ByteView datagram, Milliseconds now) {
+void Endpoint::receiveInto(Association& association, MutableBytes datagram, Milliseconds now) {
   const bool handshaking = !association.opened;
   const uint64_t messages = association.session.stats().messages_received;
   association.session.receive(datagram, now, *this);
@@ -56,7 +55,7 @@ void Endpoint::receiveInto(Association& association, ByteView datagram, Millisec
 
 void Endpoint::post(const Address& to, ByteView datagram) {
   Arena& arena = outgoing();
-  outbox_.push_back({arena.size(), datagram.size(), to});
+  outbox_.push_back({nullptr, arena.size(), datagram.size(), to});
   arena.append(datagram);
 }
 
@@ -71,8 +70,7 @@ void Endpoint::flush() {
   services_.batch.clear();
   for (size_t i = sent_; i < outbox_.size(); ++i) {
     const Waiting& waiting = outbox_[i];
-    services_.batch.push_back(
-        {outgoing_.view(waiting.offset, waiting.length), connected ? nullptr : &waiting.to});
+    services_.batch.push_back({bytesOf(waiting), connected ? nullptr : &waiting.to});
   }
   SystemError refused;
   IoStatus status = IoStatus::Ok;
@@ -96,6 +94,7 @@ void Endpoint::flush() {
     refused = result.error;
   }
   if (status == IoStatus::Again) {
+    keepLent();
     setBlocked(true);
   } else {
     outbox_.clear();
@@ -108,10 +107,22 @@ void Endpoint::flush() {
   if (refused) onSendError(refused);  // last: it may end the session, which may write
 }
 
+// What waits longer than its frame is copied after all.
+void Endpoint::keepLent() {
+  for (size_t i = sent_; i < outbox_.size(); ++i) {
+    Waiting& waiting = outbox_[i];
+    if (!waiting.lent) continue;
+    Arena& arena = outgoing();
+    const size_t offset = arena.size();
+    arena.append({waiting.lent, waiting.length});
+    waiting.lent = nullptr;
+    waiting.offset = offset;
+  }
+}
+
 void Endpoint::setBlocked(bool blocked) {
   if (blocked_ == blocked) return;
   blocked_ = blocked;
-  services_.blocked_sockets += blocked ? 1 : -1;
   services_.poller.setWritable(socket_.fd(), blocked);
 }
 
@@ -121,24 +132,22 @@ void Endpoint::report(EventKind kind, EventDetail detail) {
   events_.filling().add(kind, id_, current_ ? current_->id : 0, std::move(detail));
 }
 
-void Endpoint::publishIfLarge() {
-  if (events_.filling().slab.size() >= EventQueue::kSlabBytes) events_.publish();
-}
-
 void Endpoint::datagram(ByteView bytes) { post(current_->peer, bytes); }
 
 uint8_t* Endpoint::reserveDatagram(size_t capacity) { return outgoing().reserve(capacity); }
 
 void Endpoint::commitDatagram(size_t length) {
-  outbox_.push_back({outgoing_.size(), length, current_->peer});
+  outbox_.push_back({nullptr, outgoing_.size(), length, current_->peer});
   outgoing_.commit(length);
 }
 
-uint8_t* Endpoint::reserveMessage(size_t capacity) {
-  return events_.filling().slab.reserve(capacity);
+void Endpoint::lendDatagram(ByteView bytes) {
+  outbox_.push_back({bytes.data(), 0, bytes.size(), current_->peer});
 }
 
-void Endpoint::commitMessage(size_t skipped, size_t length) {
+uint8_t* Endpoint::reserveMessage(size_t capacity) { return events_.reserveMessage(capacity); }
+
+void Endpoint::commitMessage(size_t length) {
   EventBatch& batch = events_.filling();
   stats_.messages_received += 1;
   if (events_.full()) {
@@ -146,8 +155,8 @@ void Endpoint::commitMessage(size_t skipped, size_t length) {
     current_->undelivered += 1;
     return;
   }
-  const auto offset = static_cast<uint32_t>(batch.slab.size() + skipped);
-  batch.slab.commit(skipped + length);
+  const auto offset = static_cast<uint32_t>(batch.messages.size());
+  batch.messages.commit(length);
   batch.rows.push_back(
       {EventKind::Message, id_, current_->id, offset, static_cast<uint32_t>(length)});
 }

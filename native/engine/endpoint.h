@@ -64,7 +64,6 @@ struct IoServices {
   Arena spare = {};
   // What all clients receive into; only JavaScript's thread touches the pointer.
   std::shared_ptr<ReceiveSlab> client_slab = {};
-  size_t blocked_sockets = 0;  // whose system buffer is full
 };
 
 // One session and whom it talks to.
@@ -94,7 +93,8 @@ class Endpoint : protected SessionSink {
   // Says goodbye to every session; no events follow.
   virtual void closeAll() = 0;
 
-  void send(uint32_t session, ByteView message, Milliseconds now);
+  // `message` has room around it as frame.h says, and is needed until flush().
+  void send(uint32_t session, MutableBytes message, Milliseconds now);
   void answer(uint32_t session, uint32_t number, PskAnswer answer, std::optional<Failure> failure,
               Milliseconds now);
   // close_notify, then gone; no events follow.
@@ -113,7 +113,10 @@ class Endpoint : protected SessionSink {
     return {socket_.offloads(), socket_.recvBufferSize(), socket_.sendBufferSize()};
   }
 
-  bool dirty = false;  // of the IoThread: waits for flush()
+  // Of the IoThread.
+  bool dirty = false;      // waits for flush()
+  uint32_t submitted = 0;  // the last submission with a message for it
+  uint32_t complete = 0;   // the last one that the system has taken whole
 
  protected:
   Endpoint(uint32_t id, IoServices& services)
@@ -125,18 +128,17 @@ class Endpoint : protected SessionSink {
   virtual void leave() = 0;  // drops it if it has ended
   virtual void onOpened(Association&) {}
   virtual void onSendError(const SystemError&) {}
-  void receiveInto(Association& association, ByteView datagram, Milliseconds now);
+  void receiveInto(Association& association, MutableBytes datagram, Milliseconds now);
   void post(const Address& to, ByteView datagram);
   void report(EventKind kind, EventDetail detail);
-  // A batch of messages has become large: hand it over while receiving goes on.
-  void publishIfLarge();
 
   // SessionSink
   void datagram(ByteView bytes) override;
   uint8_t* reserveDatagram(size_t capacity) override;
   void commitDatagram(size_t length) override;
+  void lendDatagram(ByteView bytes) override;
   uint8_t* reserveMessage(size_t capacity) override;
-  void commitMessage(size_t skipped, size_t length) override;
+  void commitMessage(size_t length) override;
   void opened(const Opened& opened, size_t max_message) override;
   void question(const PskQuestion& question) override;
   void ended(const std::optional<Failure>& failure) override;
@@ -153,11 +155,17 @@ class Endpoint : protected SessionSink {
 
  private:
   struct Waiting {
-    size_t offset;
+    const uint8_t* lent;  // null: in outgoing_
+    size_t offset;        // of outgoing_
     size_t length;
     Address to;
   };
 
+  ByteView bytesOf(const Waiting& waiting) const {
+    return waiting.lent ? ByteView(waiting.lent, waiting.length)
+                        : outgoing_.view(waiting.offset, waiting.length);
+  }
+  void keepLent();
   void setBlocked(bool blocked);
   Arena& outgoing();
 

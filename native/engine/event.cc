@@ -1,6 +1,6 @@
 #include "engine/event.h"
 
-#include <algorithm>
+#include <cstring>
 #include <iterator>
 #include <utility>
 
@@ -11,22 +11,35 @@ void EventBatch::add(EventKind kind, uint32_t endpoint, uint32_t session, EventD
   details.push_back(std::move(detail));
 }
 
-void EventBatch::append(EventBatch& later) {
-  const auto slab_offset = static_cast<uint32_t>(slab.size());
+void EventBatch::append(EventBatch& later, SlabPool& pool) {
+  const auto message_offset = static_cast<uint32_t>(messages.size());
   const auto detail_offset = static_cast<uint32_t>(details.size());
   for (EventRow row : later.rows) {
     if (row.kind == EventKind::Message) {
-      row.a += slab_offset;
+      row.a += message_offset;
     } else if (row.kind != EventKind::Progress && row.a != kNoDetail) {
       row.a += detail_offset;
     }
     rows.push_back(row);
   }
-  slab.append(later.slab.view(0, later.slab.size()));
+  if (later.messages.size() > 0) {
+    const ByteView bytes = later.messages.view(0, later.messages.size());
+    std::memcpy(messages.reserve(pool), bytes.data(), bytes.size());
+    messages.commit(bytes.size());
+  }
   std::move(later.details.begin(), later.details.end(), std::back_inserter(details));
-  later.rows.clear();
-  later.slab.clear();
-  later.details.clear();
+  later.clear();
+}
+
+void EventBatch::clear() {
+  rows.clear();
+  messages.clear();
+  details.clear();
+}
+
+uint8_t* EventQueue::reserveMessage(size_t capacity) {
+  if (!filling_.messages.fits(capacity)) publish();
+  return filling_.messages.reserve(*pool_);
 }
 
 void EventQueue::publish() {
@@ -35,11 +48,15 @@ void EventQueue::publish() {
   {
     const std::lock_guard lock(mutex_);
     waiting_bytes_ += filling_.weight();
-    // While JavaScript is busy, small batches join: each has a slab of its own, of 32 KB at least.
+    // While JavaScript is busy, small batches join: each has a slab of its own.
     if (!waiting_.empty() && waiting_.back().weight() + filling_.weight() <= kSlabBytes) {
-      waiting_.back().append(filling_);
+      waiting_.back().append(filling_, *pool_);
     } else {
       waiting_.push_back(std::exchange(filling_, {}));
+      if (!spare_.empty()) {
+        filling_ = std::move(spare_.back());
+        spare_.pop_back();
+      }
     }
     wake = !woken_;
     woken_ = true;
@@ -52,6 +69,12 @@ std::deque<EventBatch> EventQueue::takeAll() {
   woken_ = false;
   waiting_bytes_ = 0;
   return std::exchange(waiting_, {});
+}
+
+void EventQueue::recycle(EventBatch batch) {
+  batch.clear();
+  const std::lock_guard lock(mutex_);
+  if (spare_.size() < kSpare) spare_.push_back(std::move(batch));
 }
 
 }  // namespace mcbn

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "datagram/system_error.h"
-#include "engine/arena.h"
+#include "engine/slab_pool.h"
 #include "psk/psk.h"
 #include "session/dtls_session.h"
 
@@ -67,9 +67,36 @@ struct EventRow {
 constexpr uint32_t kNoDetail = UINT32_MAX;
 static_assert(sizeof(EventRow) == 20, "read by JavaScript as five uint32");
 
+// The bytes of a batch's messages: at most a slab full.
+class MessageBytes {
+ public:
+  // Room for `count` bytes behind the end; valid until the next call. The caller knows that they
+  // fit.
+  uint8_t* reserve(SlabPool& pool) {
+    if (!slab_) slab_ = pool.take();
+    return slab_.get() + size_;
+  }
+  void commit(size_t count) { size_ += count; }
+  bool fits(size_t count) const { return size_ + count <= kSlabBytes; }
+
+  size_t size() const { return size_; }
+  ByteView view(size_t offset, size_t length) const { return {slab_.get() + offset, length}; }
+  // Empty then, but keeps its slab.
+  void clear() { size_ = 0; }
+  // Gives the slab away.
+  Slab release() {
+    size_ = 0;
+    return std::move(slab_);
+  }
+
+ private:
+  Slab slab_;
+  size_t size_ = 0;
+};
+
 struct EventBatch {
   std::vector<EventRow> rows;
-  Arena slab;
+  MessageBytes messages;
   std::vector<EventDetail> details;
 
   bool empty() const { return rows.empty(); }
@@ -78,11 +105,12 @@ struct EventBatch {
   void addPlain(EventKind kind, uint32_t endpoint, uint32_t session) {
     rows.push_back({kind, endpoint, session, kNoDetail, 0});
   }
-  // Puts what `later` holds behind what is here.
-  void append(EventBatch& later);
+  // Puts what `later` holds behind what is here; the caller knows that it fits.
+  void append(EventBatch& later, SlabPool& pool);
+  void clear();
   // Bytes of memory, about: a message of one byte has a row of twenty.
   size_t weight() const {
-    return slab.size() + rows.size() * sizeof(EventRow) + details.size() * kDetailWeight;
+    return messages.size() + rows.size() * sizeof(EventRow) + details.size() * kDetailWeight;
   }
 
   static constexpr size_t kDetailWeight = 512;
@@ -97,6 +125,9 @@ class EventQueue {
 
   // The batch being filled; I/O thread only.
   EventBatch& filling() { return filling_; }
+  // Room for a message of at most `capacity` bytes, in the batch being filled; hands over what was
+  // filled first, if there is none. I/O thread only.
+  uint8_t* reserveMessage(size_t capacity);
   // Hands over what was filled, if anything; I/O thread only.
   void publish();
   // No room for messages: a blocked event loop must not make the process grow without limit.
@@ -106,15 +137,21 @@ class EventQueue {
   std::deque<EventBatch> takeAll();
   // Bytes, about, that JavaScript has not taken yet; I/O thread only.
   size_t waitingBytes() const { return waiting_bytes_ + filling_.weight(); }
+  // Takes a batch back that was read: its memory is used again.
+  void recycle(EventBatch batch);
+  const std::shared_ptr<SlabPool>& pool() const { return pool_; }
 
-  static constexpr size_t kSlabBytes = 256 * 1024;  // a batch is published when it has so much
   static constexpr size_t kMaxWaitingBytes = 64 * 1024 * 1024;
 
  private:
+  static constexpr size_t kSpare = 4;
+
   std::function<void()> wake_;
+  std::shared_ptr<SlabPool> pool_ = std::make_shared<SlabPool>();
   EventBatch filling_;
   std::mutex mutex_;
   std::deque<EventBatch> waiting_;
+  std::vector<EventBatch> spare_;
   std::atomic<size_t> waiting_bytes_ = 0;
   bool woken_ = false;
 };

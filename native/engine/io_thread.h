@@ -5,15 +5,21 @@
 //
 // A blocked event loop delays messages, but no handshake, cookie, retransmission or deadline.
 //
+// Whoever has the *engine*, a mutex, may use endpoints and sessions. The I/O thread has it but for
+// the time it sleeps; then JavaScript's thread may take it, to send a little at once: that spares
+// the message two changes of threads. It never waits for the engine, and runs no JavaScript while
+// it has it.
+//
 // Ownership   binding/ owns the IoThread; the IoThread owns its endpoints.
-// Thread      post(), call(), submit() and stop() are for JavaScript's thread, the rest for the I/O
-// thread.
+// Thread      post(), call(), submit() and stop() are for JavaScript's thread, the rest for whoever
+//             has the engine.
 #pragma once
 
 #include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -22,6 +28,8 @@
 #include "engine/deadlines.h"
 #include "engine/endpoint.h"
 #include "engine/event.h"
+#include "engine/frame.h"
+#include "engine/send_queue.h"
 
 namespace mcbn {
 
@@ -40,46 +48,52 @@ class IoThread {
 
   // Runs `task` on the I/O thread, in order with other tasks.
   void post(Task task);
-  // The same, and waits until it has run. The I/O thread never waits for JavaScript, so this is
-  // short.
-  void call(Task task);
-  // Messages to send: rows of { endpoint u32, session u32, length u32, bytes }, little-endian.
-  // Returns the submission's number; a Progress event answers notifyAt().
-  uint32_t submit(ByteView rows);
-  // The newest submission whose datagrams the system has taken.
-  uint32_t progress() const { return progress_.load(std::memory_order_acquire); }
+  // The same, and waits until it has run, here or there. The I/O thread never waits for JavaScript,
+  // so this is short.
+  void call(const Task& task);
+  // Messages to send, as frame.h has them, until released() is the number returned.
+  uint32_t submit(MutableBytes rows);
+  // The same, but keeps a copy.
+  uint32_t submitCopy(ByteView rows);
+  // The newest submission whose bytes are not needed any more.
+  uint32_t released() const { return released_.load(std::memory_order_acquire); }
+  // The newest submission of which the system has taken all datagrams of `endpoint`.
+  uint32_t progress(uint32_t endpoint) const { return send_queue_.progress(endpoint); }
   // Asks for a Progress event once progress() has reached `submission`.
-  void notifyAt(uint32_t submission);
+  void notifyAt(uint32_t endpoint, uint32_t submission);
 
   EventQueue& events() { return events_; }
   Milliseconds now() const;
   IoServices& services() { return services_; }
 
-  // I/O thread only, in tasks.
+  // In tasks.
   void add(std::unique_ptr<Endpoint> endpoint);
   void remove(uint32_t id);
   Endpoint* endpoint(uint32_t id);
   // After whatever a task did to an endpoint: sends what it wrote, minds its deadline.
   void touched(Endpoint& endpoint);
-  // Encrypts everything submitted so far, also for a blocked socket: what follows, such as a
-  // close_notify, must not overtake it.
-  void sendEverything() { sendSubmissions(true); }
+  // Encrypts everything submitted so far, also what waits for the endpoint's socket: what follows,
+  // such as a close_notify, must not overtake it.
+  void sendEverything(Endpoint& endpoint);
 
  private:
-  struct Submission {
-    uint32_t number;
-    Bytes rows;
-  };
-
   void run();
+  bool runHere(const Task& task);
+  void takeTurn(std::span<const PollEvent> events);
+  void finishTurn();
   void runTasks();
   void expire();
-  void sendSubmissions(bool regardless);
-  void sendRows(ByteView rows);
-  void reportProgress();
-  int waitTime() const;
-  bool anyBlocked() const { return services_.blocked_sockets > 0; }
+  void sendSubmissions();
+  void sendRows(uint32_t number, MutableBytes rows);
+  void send(Endpoint& endpoint, const SubmittedRow& row, uint32_t number, Milliseconds time);
+  void sendHeld(Endpoint& endpoint, bool regardless);
+  void flush(Endpoint& endpoint);
+  Milliseconds nextDeadline();
+  int waitTime();
 
+  std::mutex engine_;
+  bool running_ = false;                // guarded by engine_
+  Milliseconds asleep_until_ = kNever;  // the same
   EventQueue events_;
   Poller poller_;
   // Sessions that are silent give their contexts back: 4,096 directions need 2 to 5 MB.
@@ -89,15 +103,13 @@ class IoThread {
   std::thread thread_;
   std::atomic<bool> stopping_ = false;
 
-  std::mutex mutex_;  // guards what JavaScript's thread hands over
+  std::mutex mutex_;  // guards tasks_
   std::vector<Task> tasks_;
-  std::vector<Submission> submissions_;
-  uint32_t submitted_ = 0;
 
-  std::atomic<uint32_t> progress_ = 0;
-  std::atomic<uint32_t> notify_at_ = 0;  // 0: nobody asked
-  std::vector<Submission> sending_;      // taken over, waiting for a blocked socket
-  uint32_t sent_ = 0;
+  SendQueue send_queue_;
+  uint32_t sent_ = 0;                // the last submission that was passed on to endpoints
+  std::vector<Submission> sending_;  // of this turn: outboxes point into them
+  std::atomic<uint32_t> released_ = 0;
   std::unordered_map<uint32_t, std::unique_ptr<Endpoint>> endpoints_;
   Deadlines deadlines_;          // by endpoint
   std::vector<uint32_t> dirty_;  // endpoints with something to send

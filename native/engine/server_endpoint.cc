@@ -96,13 +96,12 @@ void ServerEndpoint::receive(Milliseconds now) {
       }
       route(received.from, received.datagram, now);
     }
-    publishIfLarge();
     flush();
     if (blocked() || !result.more) return;
   }
 }
 
-void ServerEndpoint::route(const Address& from, ByteView datagram, Milliseconds now) {
+void ServerEndpoint::route(const Address& from, MutableBytes datagram, Milliseconds now) {
   // Port 0 cannot be answered (RFC 768); the attempt would fail like a train of datagrams that the
   // system cannot take, and have the socket send no more trains.
   if (from.port() == 0) {
@@ -110,12 +109,17 @@ void ServerEndpoint::route(const Address& from, ByteView datagram, Milliseconds 
     return;
   }
   if (const auto parsed = parseClientHello(datagram)) return hello(from, datagram, *parsed, now);
-  const auto found = slots_.find(from);
-  if (found == slots_.end()) {
-    stats_.dropped_unknown_peer += 1;
-    return;
+  // Datagrams of one peer come in trains.
+  if (!recent_slot_ || !(from == recent_)) {
+    const auto found = slots_.find(from);
+    if (found == slots_.end()) {
+      stats_.dropped_unknown_peer += 1;
+      return;
+    }
+    recent_ = from;
+    recent_slot_ = &found->second;
   }
-  deliver(*chooseFor(found->second, datagram), datagram, now);
+  deliver(*chooseFor(*recent_slot_, datagram), datagram, now);
 }
 
 // Of two associations of one address, the one that can use the datagram. Epoch 0 is the newcomer's;
@@ -131,13 +135,13 @@ Association* ServerEndpoint::chooseFor(const Slot& slot, ByteView datagram) cons
   return newcomers ? slot.candidate : slot.current;
 }
 
-void ServerEndpoint::deliver(Association& association, ByteView datagram, Milliseconds now) {
+void ServerEndpoint::deliver(Association& association, MutableBytes datagram, Milliseconds now) {
   enter(association);
   receiveInto(association, datagram, now);
   leave();
 }
 
-void ServerEndpoint::hello(const Address& from, ByteView datagram, const DtlsClientHello& hello,
+void ServerEndpoint::hello(const Address& from, MutableBytes datagram, const DtlsClientHello& hello,
                            Milliseconds now) {
   if (const auto found = slots_.find(from); found != slots_.end() && !hello.cookie.empty()) {
     for (Association* known : {found->second.candidate, found->second.current}) {
@@ -286,7 +290,10 @@ void ServerEndpoint::drop(Association& association) {
     Slot& slot = found->second;
     if (slot.candidate == &association) slot.candidate = nullptr;
     if (slot.current == &association) slot.current = std::exchange(slot.candidate, nullptr);
-    if (!slot.current) slots_.erase(found);
+    if (!slot.current) {
+      slots_.erase(found);
+      recent_slot_ = nullptr;
+    }
   }
   if (options_.max_sessions_per_host != 0) countDown(hosts_, hostKey(association.peer));
   deadlines_.erase(association.id);

@@ -62,15 +62,15 @@ class ServerEndpoint final : public Endpoint {
     size_t seed;
   };
 
-  void route(const Address& from, ByteView datagram, Milliseconds now);
-  void hello(const Address& from, ByteView datagram, const DtlsClientHello& hello,
+  void route(const Address& from, MutableBytes datagram, Milliseconds now);
+  void hello(const Address& from, MutableBytes datagram, const DtlsClientHello& hello,
              Milliseconds now);
   bool admits(const Address& from) const;
   void handshakeOver(const Address& peer);
   uint32_t nextSession();
   void create(const Address& from, ByteView datagram, const DtlsClientHello& hello,
               Milliseconds now);
-  void deliver(Association& association, ByteView datagram, Milliseconds now);
+  void deliver(Association& association, MutableBytes datagram, Milliseconds now);
   Association* chooseFor(const Slot& slot, ByteView datagram) const;
   void endWith(Association& association, const Failure& failure);
   void leave() override;
@@ -85,6 +85,8 @@ class ServerEndpoint final : public Endpoint {
   size_t handshakes_ = 0;  // unfinished
   std::unordered_map<uint32_t, std::unique_ptr<Association>> associations_;
   std::unordered_map<Address, Slot, SeededHash> slots_;
+  Address recent_;               // of the last datagram that has a session
+  Slot* recent_slot_ = nullptr;  // its slot; none when that may be gone
   std::unordered_map<std::string, uint32_t> handshakes_by_host_;
   std::unordered_map<std::string, uint32_t> hosts_;  // sessions by host, when they are limited
   Deadlines deadlines_;

@@ -12,6 +12,7 @@
 namespace mcbn {
 
 using ByteView = std::span<const uint8_t>;
+using MutableBytes = std::span<uint8_t>;
 using Bytes = std::vector<uint8_t>;
 
 // Reads from the front of a view. Every read says whether it succeeded; a failed read consumes

@@ -27,9 +27,8 @@ bool RecordLayer::exhausted() const {
 
 bool RecordLayer::seal(uint8_t type, ByteView message, uint8_t* out) {
   if (next_write_ > kMaxSequence) return false;
-  if (!message.empty()) {
-    std::memcpy(out + kDtlsRecordHeaderBytes + suite_.explicit_nonce, message.data(),
-                message.size());
+  if (!message.empty() && message.data() != out + before()) {
+    std::memcpy(out + before(), message.data(), message.size());
   }
   // Used up even when OpenSSL fails: a nonce may have left it.
   const uint64_t number = numberOf(next_write_++);
@@ -44,7 +43,9 @@ std::optional<size_t> RecordLayer::open(const DtlsRecord& record, uint8_t* out) 
   if (record.fragment.size() < suite_.overhead()) return drop(DropReason::Malformed);
   // RFC 6347 section 4.1.2.6: before the MAC is computed, which is the costly part.
   if (window_.seen(record.sequence)) return drop(DropReason::Replayed);
-  std::memcpy(out, record.fragment.data(), record.fragment.size());
+  if (out != record.fragment.data()) {
+    std::memcpy(out, record.fragment.data(), record.fragment.size());
+  }
   const auto length =
       read_.open(record.type, numberOf(record.sequence), out, record.fragment.size());
   if (!length) {

@@ -37,11 +37,16 @@ class RecordLayer {
   size_t sealedSize(size_t length) const {
     return kDtlsRecordHeaderBytes + suite_.overhead() + length;
   }
-  // Writes the record of `message` to `out`, sealedSize() bytes. False when the keys are exhausted,
+  // What a record has in front of its content, and behind it: bytes.
+  size_t before() const { return kDtlsRecordHeaderBytes + suite_.explicit_nonce; }
+  size_t behind() const { return suite_.tag; }
+  // Writes the record of `message` to `out`, sealedSize() bytes; the message may be at its place
+  // there already, before() bytes from `out`. False when the keys are exhausted,
   // or OpenSSL refused.
   bool seal(uint8_t type, ByteView message, uint8_t* out);
 
-  // Decrypts into `out`, which has room for record.fragment.size(). The content begins at
+  // Decrypts into `out`, which has room for record.fragment.size() and may be where the fragment
+  // is. The content begins at
   // out + contentOffset(). nullopt: dropped, dropReason() says why.
   std::optional<size_t> open(const DtlsRecord& record, uint8_t* out);
   size_t contentOffset() const { return suite_.explicit_nonce; }

@@ -1,6 +1,8 @@
 #include "record/record_protection.h"
 
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 
 #include <cstring>
 
@@ -141,7 +143,11 @@ bool RecordProtection::additionalData(uint8_t type, uint64_t number, size_t leng
   data[8] = type;
   put(data + 9, kDtls12, 2);
   put(data + 11, length, 2);
-  return EVP_CIPHER_CTX_ctrl(context_.get(), EVP_CTRL_AEAD_TLS1_AAD, sizeof data, data) > 0;
+  // Not EVP_CIPHER_CTX_ctrl(): that costs as much as a third of the encryption of a small record.
+  const OSSL_PARAM parameters[] = {
+      OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TLS1_AAD, data, sizeof data),
+      OSSL_PARAM_construct_end()};
+  return EVP_CIPHER_CTX_set_params(context_.get(), parameters) == 1;
 }
 
 bool RecordProtection::seal(uint8_t type, uint64_t number, uint8_t* record, size_t length) {

@@ -1,11 +1,22 @@
 // A DtlsSession whose handshake is done: the record layer takes over from OpenSSL, or OpenSSL goes
 // on.
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "session/dtls_session.h"
 
 namespace mcbn {
+namespace {
+
+// JavaScript keeps messages for a while, so the memory for new ones is in no cache. It is fetched
+// while the record is decrypted elsewhere: a tenth of what a large message costs.
+void prefetch(const uint8_t* bytes, size_t length) {
+  constexpr size_t kCacheLine = 64;
+  for (size_t at = 0; at < length; at += kCacheLine) __builtin_prefetch(bytes + at, 1);
+}
+
+}  // namespace
 
 // From OpenSSL's record layer to ours. False: the session stays where it is.
 bool DtlsSession::takeOver(uint64_t last_read) {
@@ -43,7 +54,10 @@ void DtlsSession::readOpen(const DtlsRecord& record) {
 }
 
 void DtlsSession::readRecord(const DtlsRecord& record) {
-  uint8_t* const place = sink_->reserveMessage(record.fragment.size());
+  uint8_t* const message = sink_->reserveMessage(record.fragment.size());
+  prefetch(message, record.fragment.size());
+  // In the memory that receive() was lent, or in a copy of our own.
+  auto* const place = const_cast<uint8_t*>(record.fragment.data());
   const auto length = records_->open(record, place);
   if (!length) {
     drop(records_->dropReason());
@@ -55,7 +69,8 @@ void DtlsSession::readRecord(const DtlsRecord& record) {
     case content_type::kApplicationData:
       if (content.empty() || content.size() > kMaxMessage) return;  // RFC 5246 section 6.2.1
       stats_.messages_received += 1;
-      return sink_->commitMessage(records_->contentOffset(), *length);
+      std::memcpy(message, content.data(), content.size());
+      return sink_->commitMessage(content.size());
     case content_type::kHandshake:
       // A Finished again: ours was lost. A new handshake inside this one is not to be had.
       if (!content.empty() && content[0] == handshake_type::kFinished) return repeatLastFlight();
@@ -112,7 +127,7 @@ void DtlsSession::readMessages() {
     const int length = SSL_read(ssl, sink_->reserveMessage(kMaxMessage), kMaxMessage);
     if (length > 0) {
       stats_.messages_received += 1;
-      sink_->commitMessage(0, static_cast<size_t>(length));
+      sink_->commitMessage(static_cast<size_t>(length));
       continue;
     }
     switch (SSL_get_error(ssl, length)) {
@@ -148,14 +163,35 @@ bool DtlsSession::send(ByteView message, Milliseconds, SessionSink& sink) {
     uint8_t* const place = sink.reserveDatagram(size);
     if (!records_->seal(content_type::kApplicationData, message, place)) return false;
     sink.commitDatagram(size);
-    stats_.datagrams_sent += 1;
-    stats_.bytes_sent += size;
-    endIfExhausted();
-  } else if (SSL_write(handshake_->ssl(), message.data(), static_cast<int>(message.size())) <= 0) {
+    countSent(size);
+    return true;
+  }
+  if (SSL_write(handshake_->ssl(), message.data(), static_cast<int>(message.size())) <= 0) {
     return false;
   }
   stats_.messages_sent += 1;
   return true;
+}
+
+bool DtlsSession::sendInPlace(MutableBytes message, Milliseconds now, SessionSink& sink) {
+  if (!records_ || records_->before() > kRoomBefore || records_->behind() > kRoomBehind) {
+    return send(message, now, sink);
+  }
+  if (state_ != State::Open) return false;
+  const Step step(*this, sink);
+  uint8_t* const record = message.data() - records_->before();
+  if (!records_->seal(content_type::kApplicationData, message, record)) return false;
+  const size_t size = records_->sealedSize(message.size());
+  sink.lendDatagram({record, size});
+  countSent(size);
+  return true;
+}
+
+void DtlsSession::countSent(size_t datagram) {
+  stats_.datagrams_sent += 1;
+  stats_.bytes_sent += datagram;
+  stats_.messages_sent += 1;
+  endIfExhausted();
 }
 
 void DtlsSession::close(SessionSink& sink) {

@@ -101,7 +101,7 @@ void DtlsSession::connect(std::optional<std::pair<Identity, PskEntry>> key, Mill
 
 // ---- receiving ---------------------------------------------------------------------------------
 
-void DtlsSession::receive(ByteView datagram, Milliseconds now, SessionSink& sink) {
+void DtlsSession::receive(MutableBytes datagram, Milliseconds now, SessionSink& sink) {
   if (state_ == State::Ended) return;
   const Step step(*this, sink);
   stats_.datagrams_received += 1;

@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "record/handshake_screen.h"
+#include "record/message_room.h"
 #include "record/record_layer.h"
 #include "session/datagram_bio.h"
 #include "session/handshake.h"
@@ -53,11 +54,12 @@ class SessionSink : public DatagramSink {
   // Room for at least `capacity` bytes of one message; committed with its true length, or not at
   // all.
   virtual uint8_t* reserveMessage(size_t capacity) = 0;
-  // `skipped` bytes of the reserve stand in front of the message.
-  virtual void commitMessage(size_t skipped, size_t length) = 0;
+  virtual void commitMessage(size_t length) = 0;
   // Room for a datagram to send; committed, or not at all.
   virtual uint8_t* reserveDatagram(size_t capacity) = 0;
   virtual void commitDatagram(size_t length) = 0;
+  // A datagram in memory that the caller of sendInPlace() knows to last.
+  virtual void lendDatagram(ByteView bytes) = 0;
   virtual void opened(const Opened& opened, size_t max_message) = 0;
   virtual void question(const PskQuestion& question) = 0;
   // Nothing follows. No failure: the peer said close_notify.
@@ -100,13 +102,17 @@ class DtlsSession : private DatagramSink {
   void connect(std::optional<std::pair<Identity, PskEntry>> key, Milliseconds now,
                SessionSink& sink);
 
-  void receive(ByteView datagram, Milliseconds now, SessionSink& sink);
+  // Records are decrypted where they lie: of the datagram, rubbish is left.
+  void receive(MutableBytes datagram, Milliseconds now, SessionSink& sink);
   // The answer to a question. `failure` ends the handshake with it (after an answer that looks like
   // an unknown identity to the peer).
   void answer(uint32_t number, PskAnswer answer, std::optional<Failure> failure, Milliseconds now,
               SessionSink& sink);
   // False when the session is not open or the record could not be made.
   bool send(ByteView message, Milliseconds now, SessionSink& sink);
+  // The same for a message with kRoomBefore and kRoomBehind bytes around it: its record is made
+  // there, if it fits.
+  bool sendInPlace(MutableBytes message, Milliseconds now, SessionSink& sink);
   // Says close_notify if the session is open, and a client that it gives up its handshake; no
   // ended() follows.
   void close(SessionSink& sink);
@@ -161,6 +167,7 @@ class DtlsSession : private DatagramSink {
   void takeAlert(ByteView content);
   void repeatLastFlight();
   void sendAlert(uint8_t level, uint8_t description);
+  void countSent(size_t datagram);
   void endIfExhausted();
   void readOpen(const DtlsRecord& record);
   void readMessages();

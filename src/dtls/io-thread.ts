@@ -13,6 +13,7 @@ import type {
 import { EVENT, EVENT_ROW_LENGTH, NO_DETAIL } from '../native/dtls.js'
 import { loadAddon } from '../native/load.js'
 import { rethrowLater, shielded } from '../shield.js'
+import { Staging } from './staging.js'
 
 /** What an endpoint hears; calls come in the order in which things happened. */
 export interface EndpointListener {
@@ -34,25 +35,39 @@ export interface Waiter {
   onProgress(): boolean
 }
 
-const ROW_HEADER_BYTES = 12
-/** Submitted early, so that the I/O thread encrypts while JavaScript is still sending. */
-const STAGED_BYTES = 64 * 1024
+/** What one call from the addon tells of at most. */
+const ROWS = 8_192
+
+/**
+ * What `slab.subarray()` makes, without its 60 ns of looking up and clamping: the class of Buffers themselves,
+ * which a Buffer names as its species (ECMA-262 section 23.2.4.1).
+ */
+const View = (Buffer as unknown as Record<symbol, typeof FastBuffer>)[
+  Symbol.species
+] as typeof FastBuffer
+declare class FastBuffer extends Buffer {
+  constructor(memory: ArrayBufferLike, offset: number, length: number)
+}
 
 export class IoThread {
   readonly native: NativeIoThread
   readonly #endpoints = new Map<number, EndpointListener>()
-  readonly #waiters = new Set<Waiter>()
+  /** By endpoint. */
+  readonly #waiters = new Map<number, Set<Waiter>>()
   readonly #stagers = new Set<Stager>()
   #lastEndpoint = 0
-  #staging = Buffer.allocUnsafeSlow(STAGED_BYTES)
-  #staged = 0
+  readonly #staging: Staging
   #flushQueued = false
+  #lastStager: Stager | undefined
   #references = 0
+  readonly #rows = new Uint32Array(ROWS * EVENT_ROW_LENGTH)
 
   constructor() {
-    this.native = new (loadAddon().IoThread)((rows, slab, details) =>
-      this.#onBatch(rows, slab, details),
+    this.native = new (loadAddon().IoThread)(
+      (count, slab, details) => this.#onBatch(count, slab, details),
+      this.#rows,
     )
+    this.#staging = new Staging(this.native)
   }
 
   /** @returns the number by which the endpoint is known to the I/O thread. */
@@ -78,19 +93,15 @@ export class IoThread {
 
   /** Puts a message where the next flush() finds it. */
   stage(endpoint: number, session: number, message: Uint8Array, stager: Stager): void {
-    const needed = ROW_HEADER_BYTES + message.length
-    if (this.#staged + needed > this.#staging.length) {
+    if (!this.#staging.add(endpoint, session, message)) {
       this.flush()
-      if (needed > this.#staging.length) this.#staging = Buffer.allocUnsafeSlow(needed)
+      this.#staging.add(endpoint, session, message)
     }
-    const at = this.#staged
-    const staging = this.#staging
-    staging.writeUInt32LE(endpoint, at)
-    staging.writeUInt32LE(session, at + 4)
-    staging.writeUInt32LE(message.length, at + 8)
-    staging.set(message, at + ROW_HEADER_BYTES)
-    this.#staged = at + needed
-    this.#stagers.add(stager)
+    // Mostly the same as before, and cheaper to compare than to look up.
+    if (stager !== this.#lastStager) {
+      this.#lastStager = stager
+      this.#stagers.add(stager)
+    }
     if (!this.#flushQueued) {
       this.#flushQueued = true
       queueMicrotask(() => {
@@ -101,21 +112,24 @@ export class IoThread {
   }
 
   flush(): void {
-    if (this.#staged === 0) return
-    const number = this.native.submit(this.#staging, this.#staged)
-    this.#staged = 0
+    if (this.#staging.empty) return
+    const number = this.#staging.submit()
     for (const stager of this.#stagers) stager.onSubmitted(number)
     this.#stagers.clear()
+    this.#lastStager = undefined
   }
 
-  /** Calls the waiter when what it has submitted has gone, until it says that it is content. */
-  wait(waiter: Waiter, submission: number): void {
-    this.#waiters.add(waiter)
-    this.native.notifyAt(submission)
+  /** Calls the waiter when the endpoint has sent a submission, until it says that it is content. */
+  wait(waiter: Waiter, endpoint: number, submission: number): void {
+    const others = this.#waiters.get(endpoint)
+    if (others) others.add(waiter)
+    else this.#waiters.set(endpoint, new Set([waiter]))
+    this.native.notifyAt(endpoint, submission)
   }
 
-  forget(waiter: Waiter): void {
-    this.#waiters.delete(waiter)
+  forget(waiter: Waiter, endpoint: number): void {
+    const waiting = this.#waiters.get(endpoint)
+    if (waiting?.delete(waiter) && waiting.size === 0) this.#waiters.delete(endpoint)
   }
 
   /** Keeps the process alive until as many unref() calls. */
@@ -127,15 +141,19 @@ export class IoThread {
     if (--this.#references === 0) this.native.unref()
   }
 
-  #onBatch(rows: Uint32Array, slab: Buffer, details: readonly unknown[]): void {
+  #onBatch(count: number, slab: Buffer, details: readonly unknown[] | undefined): void {
+    const rows = this.#rows
+    const end = count * EVENT_ROW_LENGTH
+    const { buffer: memory, byteOffset: base } = slab
     const heard = new Set<EndpointListener>()
     let endpoint = 0
     let listener: EndpointListener | undefined
-    for (let at = 0; at < rows.length; at += EVENT_ROW_LENGTH) {
+    for (let at = 0; at < end; at += EVENT_ROW_LENGTH) {
       const kind = rows[at] as number
       const a = rows[at + 3] as number
       if (kind === EVENT.progress) {
-        shielded(() => this.#onProgress())
+        const whose = rows[at + 1] as number
+        shielded(() => this.#onProgress(whose))
         continue
       }
       // A batch is mostly one endpoint's.
@@ -149,21 +167,22 @@ export class IoThread {
       if (kind === EVENT.message) {
         const length = rows[at + 4] as number
         try {
-          listener.onMessage(session, slab.subarray(a, a + length))
+          listener.onMessage(session, new View(memory, base + a, length))
         } catch (error) {
           rethrowLater(error)
         }
         continue
       }
       const to = listener
-      shielded(() => dispatch(to, kind, session, a === NO_DETAIL ? undefined : details[a]))
+      const detail = a === NO_DETAIL ? undefined : details?.[a]
+      shielded(() => dispatch(to, kind, session, detail))
     }
     for (const each of heard) shielded(() => each.onBatchEnd())
   }
 
-  #onProgress(): void {
-    for (const waiter of this.#waiters) {
-      if (waiter.onProgress()) this.#waiters.delete(waiter)
+  #onProgress(endpoint: number): void {
+    for (const waiter of this.#waiters.get(endpoint) ?? []) {
+      if (waiter.onProgress()) this.forget(waiter, endpoint)
     }
   }
 }

@@ -83,19 +83,23 @@ export class Outgoing implements Stager, Waiter {
 
   stop(): void {
     this.#waiting = false
-    this.#thread.forget(this)
+    this.#thread.forget(this, this.#endpoint)
   }
 
   #wait(): void {
     if (this.#waiting) return
     this.#waiting = true
     this.#thread.flush()
-    this.#thread.wait(this, this.#submitted.at(-1)?.number ?? this.#thread.native.progress())
+    this.#thread.wait(this, this.#endpoint, this.#submitted.at(-1)?.number ?? this.#progress)
+  }
+
+  get #progress(): number {
+    return this.#thread.native.progress(this.#endpoint)
   }
 
   #settle(): void {
     if (this.#submitted.length === 0) return
-    const progress = this.#thread.native.progress()
+    const progress = this.#progress
     let gone = 0
     for (const { number, bytes } of this.#submitted) {
       // Numbers wrap at 2^32.

@@ -20,7 +20,7 @@ export const EVENT = {
   refused: 5,
   /** A Buffer with one line. */
   keylog: 6,
-  /** a: the newest submission that the system has taken. */
+  /** The endpoint has got as far as notifyAt() asked. */
   progress: 7,
   /** A NativeSystemError. */
   socketError: 8,
@@ -29,6 +29,13 @@ export const EVENT = {
 export const EVENT_ROW_LENGTH = 5
 /** In place of an index. */
 export const NO_DETAIL = 0xff_ff_ff_ff
+
+/**
+ * Bytes around each message in a frame: room for a record's header and tag. The last twelve bytes before the
+ * message are { endpoint, session, length }, uint32 of the machine's byte order; rows begin at multiples of
+ * four. native/record/message_room.h has the same numbers.
+ */
+export const FRAME = { before: 32, behind: 20 } as const
 
 interface Remote {
   readonly remoteAddress: string
@@ -194,21 +201,26 @@ export interface NativeSessionStats extends NativeSessionFigures {
   readonly udp: NativeUdpFigures
 }
 
-export type OnBatch = (rows: Uint32Array, slab: Buffer, details: readonly unknown[]) => void
+/** The first `count` rows of the array that the thread was given; a slab and details may come several times. */
+export type OnBatch = (count: number, slab: Buffer, details: readonly unknown[] | undefined) => void
 
 export interface NativeIoThread {
   listen(endpoint: number, context: NativeContext, options: NativeListenOptions): NativeBound
   connect(endpoint: number, context: NativeContext, options: NativeConnectOptions): NativeBound
+  /** Memory for messages to send, a multiple of four bytes; its index counts from 0. */
+  frame(bytes: number): Uint8Array
   /**
-   * Messages to send, in the first `length` bytes of `rows`: { endpoint, session, length } as
-   * little-endian uint32, then the message. Copied.
+   * Sends the messages in the first `length` bytes of a frame. The frame must not be written until released()
+   * has come so far, unless it is to be copied.
    * @returns the submission's number, 1 to 2^32 - 1, then from 1 again.
    */
-  submit(rows: Uint8Array, length: number): number
-  /** The newest submission that the system has taken; 0: none yet. */
-  progress(): number
-  /** Asks for one progress event when `submission` has been taken. */
-  notifyAt(submission: number): void
+  submit(frame: number, length: number, copy: boolean): number
+  /** The newest submission whose frame may be written again; 0: none yet. */
+  released(): number
+  /** The newest submission of which the system has taken all that was for `endpoint`; 0: none yet. */
+  progress(endpoint: number): number
+  /** Asks for one progress event of `endpoint` when it has got as far as `submission`. */
+  notifyAt(endpoint: number, submission: number): void
   /** `failed`: the lookup failed; a server's peer sees an unknown identity. */
   answer(
     endpoint: number,
@@ -241,4 +253,4 @@ export interface NativeIoThread {
   stop(): void
 }
 
-export type NativeIoThreadConstructor = new (onBatch: OnBatch) => NativeIoThread
+export type NativeIoThreadConstructor = new (onBatch: OnBatch, rows: Uint32Array) => NativeIoThread

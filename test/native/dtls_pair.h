@@ -24,9 +24,9 @@ struct RecordingSink final : SessionSink {
     scratch.resize(capacity);
     return scratch.data();
   }
-  void commitMessage(size_t skipped, size_t length) override {
-    const auto begin = scratch.begin() + static_cast<ptrdiff_t>(skipped);
-    messages.emplace_back(begin, begin + static_cast<ptrdiff_t>(length));
+  void lendDatagram(ByteView bytes) override { datagram(bytes); }
+  void commitMessage(size_t length) override {
+    messages.emplace_back(scratch.begin(), scratch.begin() + static_cast<ptrdiff_t>(length));
   }
   uint8_t* reserveDatagram(size_t capacity) override {
     packing.resize(capacity);
@@ -119,7 +119,8 @@ class DtlsPair {
       const HelloVerifyRequest answer = helloVerifyRequest(*hello, Cookie{});
       at_server.outgoing.emplace_back(answer.begin(), answer.end());
     } else if (server) {
-      server->receive(datagram, now, at_server);
+      Bytes scratch = datagram;
+      server->receive(scratch, now, at_server);
     } else if (hello) {
       DtlsOptions dtls = options_.dtls;
       dtls.openssl_records = dtls.openssl_records || options_.server_openssl;
@@ -128,7 +129,8 @@ class DtlsPair {
     }
   }
   void toClient(const Bytes& datagram, Milliseconds now) {
-    client->receive(datagram, now, at_client);
+    Bytes scratch = datagram;
+    client->receive(scratch, now, at_client);
   }
 
   // Carries one datagram, if there is one; `pass` may keep or alter it.

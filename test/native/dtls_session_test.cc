@@ -242,7 +242,7 @@ TEST_CASE("dtls session: says close_notify, hears it, and does nothing afterward
   CHECK(!pair.at_server.endings[0].has_value());
   CHECK(!pair.client->send(kHello, steadyNow(), pair.at_client));
   CHECK(!pair.server->send(kHello, steadyNow(), pair.at_server));
-  pair.client->receive(kHello, steadyNow(), pair.at_client);
+  pair.toClient({kHello.begin(), kHello.end()}, steadyNow());
   pair.client->expire(steadyNow() + 100'000, pair.at_client);
   pair.client->close(pair.at_client);
   CHECK(pair.at_client.endings.empty());

@@ -10,10 +10,11 @@ namespace {
 constexpr std::array<uint8_t, 3> kText{'a', 'b', 'c'};
 
 void addMessage(EventQueue& queue, uint32_t session, ByteView text) {
+  uint8_t* const place = queue.reserveMessage(16'384);
   EventBatch& batch = queue.filling();
-  const auto offset = static_cast<uint32_t>(batch.slab.size());
-  batch.slab.reserve(16'384);
-  batch.slab.append(text);
+  const auto offset = static_cast<uint32_t>(batch.messages.size());
+  std::copy(text.begin(), text.end(), place);
+  batch.messages.commit(text.size());
   batch.rows.push_back(
       {EventKind::Message, 1, session, offset, static_cast<uint32_t>(text.size())});
 }
@@ -39,7 +40,7 @@ TEST_CASE("batches that nobody takes join, and their rows still point at what th
   REQUIRE(batch.rows.size() == 5);
   const EventRow& message = batch.rows[2];
   CHECK(message.session == 2);
-  const ByteView text = batch.slab.view(message.a, message.b);
+  const ByteView text = batch.messages.view(message.a, message.b);
   CHECK(text.size() == 2);
   CHECK(text[0] == 'b');
   CHECK(std::get<std::string>(batch.details[batch.rows[1].a]) == "first");
@@ -62,7 +63,7 @@ TEST_CASE("one-byte messages fill the queue by what they cost, in few slabs") {
   // A row of 20 bytes and one byte each.
   CHECK(messages <= EventQueue::kMaxWaitingBytes / 21 + 1);
   const auto batches = queue.takeAll();
-  CHECK(batches.size() <= EventQueue::kMaxWaitingBytes / EventQueue::kSlabBytes * 2);
+  CHECK(batches.size() <= EventQueue::kMaxWaitingBytes / kSlabBytes * 2);
   CHECK_FALSE(queue.full());
 }
 

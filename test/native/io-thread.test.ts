@@ -2,13 +2,16 @@ import { expect, it } from 'vitest'
 import { loadAddon } from '../../src/native/load.js'
 
 it('a stopped I/O thread takes every call and does nothing', () => {
-  const thread = new (loadAddon().IoThread)(() => {})
+  const thread = new (loadAddon().IoThread)(() => {}, new Uint32Array(5))
   thread.ref()
   thread.stop()
   thread.stop()
   thread.unref()
   thread.ref()
   expect(thread.endpointStats(1)).toBeNull()
-  expect(thread.submit(Buffer.alloc(12), 12)).toBe(1)
+  thread.frame(64)
+  expect(thread.submit(0, 64, false)).toBe(1)
+  expect(thread.submit(7, 64, false)).toBe(0)
+  expect(thread.released()).toBe(0)
   thread.closeEndpoint(1)
 })

@@ -70,7 +70,7 @@ struct Twins {
   }
 
   void feed(const Bytes& datagram) {
-    pair.server->receive(datagram, steadyNow(), pair.at_server);
+    pair.toServer(datagram, steadyNow());
     ByteView rest(datagram);
     while (!rest.empty()) {
       const auto record = nextRecord(rest);
