@@ -4,9 +4,8 @@
 
 #include "binding/context_wrap.h"
 #include "binding/convert.h"
+#include "binding/endpoint_options.h"
 #include "binding/figures.h"
-#include "engine/client_endpoint.h"
-#include "engine/server_endpoint.h"
 
 namespace mcbn {
 namespace {
@@ -16,10 +15,6 @@ constexpr size_t kCopiedSlab = 16 * 1024;
 
 uint32_t numberOf(const Napi::Value& value) {
   return value.IsNumber() ? value.As<Napi::Number>().Uint32Value() : 0;
-}
-
-Milliseconds millisecondsOf(const Napi::Object& options, const char* name) {
-  return static_cast<Milliseconds>(intOption(options, name, 0));
 }
 
 // { address, port, family } or { error }.
@@ -33,27 +28,6 @@ Napi::Object openedSocket(Napi::Env env, const SystemError& error, const Address
   object.Set("port", local.port());
   object.Set("family", local.isIpv6() ? "IPv6" : "IPv4");
   return object;
-}
-
-UdpOptions udpOptions(const Napi::Object& given) {
-  UdpOptions options;
-  options.reusePort = boolOption(given, "reusePort");
-  options.ipv6Only = boolOption(given, "ipv6Only");
-  options.recvBufferSize = intOption(given, "recvBufferSize", 0);
-  options.sendBufferSize = intOption(given, "sendBufferSize", 0);
-  return options;
-}
-
-DtlsOptions dtlsOptions(const Napi::Object& given) {
-  DtlsOptions options;
-  options.mtu = static_cast<size_t>(intOption(given, "mtu", 1400));
-  options.handshake_timeout = millisecondsOf(given, "handshakeTimeout");
-  options.retransmit_timeout = millisecondsOf(given, "retransmitTimeout");
-  options.replay_window = static_cast<uint32_t>(intOption(given, "replayWindow", 64));
-  options.keylog = boolOption(given, "keylog");
-  options.openssl_records = boolOption(given, "opensslRecords");
-  options.servername = stringOption(given, "servername");
-  return options;
 }
 
 Napi::Value messagesValue(Napi::Env env, MessageBytes& messages,
@@ -163,22 +137,11 @@ void IoThreadWrap::deliver(Napi::Env env, Napi::Function onBatch, Context* conte
 
 Napi::Value IoThreadWrap::listen(const Napi::CallbackInfo& info) {
   const Napi::Object given = info[2].As<Napi::Object>();
-  const auto local = Address::parse(stringOption(given, "address"),
-                                    static_cast<uint16_t>(intOption(given, "port", 0)));
-  if (!local) return openedSocket(info.Env(), {.code = EINVAL, .call = "bind"}, {});
-  ServerOptions options;
-  options.local = *local;
-  options.udp = udpOptions(given);
-  options.dtls = dtlsOptions(given);
-  options.idle_timeout = millisecondsOf(given, "idleTimeout");
-  options.max_sessions = static_cast<size_t>(intOption(given, "maxSessions", 0));
-  options.max_handshakes = static_cast<size_t>(intOption(given, "maxHandshakes", 0));
-  options.max_sessions_per_host = static_cast<size_t>(intOption(given, "maxSessionsPerHost", 0));
-  const auto secret = viewOf(given.Get("cookieSecret"));
-  options.cookie_secret.assign(secret.begin(), secret.end());
+  auto options = serverOptions(given);
+  if (!options) return openedSocket(info.Env(), {.code = EINVAL, .call = "bind"}, {});
   auto endpoint = std::make_unique<ServerEndpoint>(
       numberOf(info[0]), io().services(),
-      ContextWrap::Unwrap(info[1].As<Napi::Object>())->context(), std::move(options));
+      ContextWrap::Unwrap(info[1].As<Napi::Object>())->context(), std::move(*options));
   const SystemError error = endpoint->open();
   const Address bound = endpoint->localAddress();
   if (!error) {
@@ -194,30 +157,12 @@ Napi::Value IoThreadWrap::listen(const Napi::CallbackInfo& info) {
 
 Napi::Value IoThreadWrap::connect(const Napi::CallbackInfo& info) {
   const Napi::Object given = info[2].As<Napi::Object>();
-  ClientOptions options;
-  const auto remote = Address::parse(stringOption(given, "address"),
-                                     static_cast<uint16_t>(intOption(given, "port", 0)));
-  if (!remote) return openedSocket(info.Env(), {.code = EINVAL, .call = "connect"}, {});
-  options.remote = *remote;
-  const int32_t local_port = intOption(given, "localPort", 0);
-  std::string local_host = stringOption(given, "localAddress");
-  if (local_host.empty() && local_port != 0) local_host = remote->isIpv6() ? "::" : "0.0.0.0";
-  if (!local_host.empty()) {
-    const auto local = Address::parse(local_host, static_cast<uint16_t>(local_port));
-    if (!local) return openedSocket(info.Env(), {.code = EINVAL, .call = "bind"}, {});
-    options.local = *local;
-  }
-  options.udp = udpOptions(given);
-  options.dtls = dtlsOptions(given);
-  options.idle_timeout = millisecondsOf(given, "idleTimeout");
-  options.udp.slab = io().services().client_slab;
-  if (given.Get("key").IsTypedArray()) {
-    options.key.emplace(bytesOf(given.Get("identity")),
-                        entryOf(given.Get("key"), given.Get("hash")));
-  }
+  auto options = clientOptions(given);
+  if (!options) return openedSocket(info.Env(), {.code = EINVAL, .call = "connect"}, {});
+  options->udp.slab = io().services().client_slab;
   auto endpoint = std::make_unique<ClientEndpoint>(
       numberOf(info[0]), io().services(),
-      ContextWrap::Unwrap(info[1].As<Napi::Object>())->context(), std::move(options));
+      ContextWrap::Unwrap(info[1].As<Napi::Object>())->context(), std::move(*options));
   const SystemError error = endpoint->open();
   const Address bound = endpoint->localAddress();
   if (!error) {

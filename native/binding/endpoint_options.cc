@@ -1,0 +1,82 @@
+#include "binding/endpoint_options.h"
+
+#include "binding/convert.h"
+
+namespace mcbn {
+namespace {
+
+Milliseconds millisecondsOf(const Napi::Object& options, const char* name) {
+  return static_cast<Milliseconds>(intOption(options, name, 0));
+}
+
+UdpOptions udpOptions(const Napi::Object& given) {
+  UdpOptions options;
+  options.reusePort = boolOption(given, "reusePort");
+  options.ipv6Only = boolOption(given, "ipv6Only");
+  options.recvBufferSize = intOption(given, "recvBufferSize", 0);
+  options.sendBufferSize = intOption(given, "sendBufferSize", 0);
+  return options;
+}
+
+DtlsOptions dtlsOptions(const Napi::Object& given) {
+  DtlsOptions options;
+  options.mtu = static_cast<size_t>(intOption(given, "mtu", 1400));
+  options.handshake_timeout = millisecondsOf(given, "handshakeTimeout");
+  options.retransmit_timeout = millisecondsOf(given, "retransmitTimeout");
+  options.replay_window = static_cast<uint32_t>(intOption(given, "replayWindow", 64));
+  options.keylog = boolOption(given, "keylog");
+  options.openssl_records = boolOption(given, "opensslRecords");
+  options.servername = stringOption(given, "servername");
+  return options;
+}
+
+std::optional<Address> addressOf(const Napi::Object& given) {
+  return Address::parse(stringOption(given, "address"),
+                        static_cast<uint16_t>(intOption(given, "port", 0)));
+}
+
+// Where a client sends from; no address: the system chooses. nullopt: it was given, but is none.
+std::optional<Address> localOf(const Napi::Object& given, const Address& remote) {
+  const int32_t port = intOption(given, "localPort", 0);
+  std::string host = stringOption(given, "localAddress");
+  if (host.empty() && port == 0) return Address();
+  if (host.empty()) host = remote.isIpv6() ? "::" : "0.0.0.0";
+  return Address::parse(host, static_cast<uint16_t>(port));
+}
+
+}  // namespace
+
+std::optional<ServerOptions> serverOptions(const Napi::Object& given) {
+  const auto local = addressOf(given);
+  if (!local) return std::nullopt;
+  ServerOptions options;
+  options.local = *local;
+  options.udp = udpOptions(given);
+  options.dtls = dtlsOptions(given);
+  options.idle_timeout = millisecondsOf(given, "idleTimeout");
+  options.max_sessions = static_cast<size_t>(intOption(given, "maxSessions", 0));
+  options.max_handshakes = static_cast<size_t>(intOption(given, "maxHandshakes", 0));
+  options.max_sessions_per_host = static_cast<size_t>(intOption(given, "maxSessionsPerHost", 0));
+  const auto secret = viewOf(given.Get("cookieSecret"));
+  options.cookie_secret.assign(secret.begin(), secret.end());
+  return options;
+}
+
+std::optional<ClientOptions> clientOptions(const Napi::Object& given) {
+  const auto remote = addressOf(given);
+  const auto local = remote ? localOf(given, *remote) : std::nullopt;
+  if (!local) return std::nullopt;
+  ClientOptions options;
+  options.remote = *remote;
+  options.local = *local;
+  options.udp = udpOptions(given);
+  options.dtls = dtlsOptions(given);
+  options.idle_timeout = millisecondsOf(given, "idleTimeout");
+  if (given.Get("key").IsTypedArray()) {
+    options.key.emplace(bytesOf(given.Get("identity")),
+                        entryOf(given.Get("key"), given.Get("hash")));
+  }
+  return options;
+}
+
+}  // namespace mcbn
