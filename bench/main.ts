@@ -8,6 +8,7 @@
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { consentMeasurements } from './consent.js'
+import { blockedMeasurements } from './dtls-blocked.js'
 import { echoMeasurements } from './dtls-echo.js'
 import { handshakeMeasurements } from './dtls-handshakes.js'
 import { idleMeasurements } from './dtls-idle.js'
@@ -48,6 +49,7 @@ const measurements = [
   ...echoMeasurements(anchors),
   ...handshakeMeasurements(anchors),
   ...idleMeasurements(anchors),
+  ...blockedMeasurements(),
   ...consentMeasurements(),
 ].filter(({ name }) => selected(name))
 

@@ -3,6 +3,8 @@
 //   receive <suite> <seconds>            prints port, started, cost (us), result ('message' events per second)
 //   send <suite> <port> <bytes>          sends until it is ended
 //   serve <suite>                        prints port, echoes until it is ended
+//   blockable <suite>                    as serve; "block <ms>" stops its JavaScript for so long, then it says
+//                                        awake, and what it has received, delivered, dropped when all is quiet
 //   ping <suite> <port> <seconds>        result: median round trip of 64 B in microseconds
 //   hold <suite> <port> <sessions>       prints ready, waits half a second, opens them, prints held
 
@@ -17,7 +19,7 @@ const HANDSHAKES_AT_ONCE = 32
 /** More than any measurement opens. */
 const MOST_SESSIONS = 200_000
 
-function serve(onSocket: (socket: dtls.DtlsSocket) => void): void {
+function serve(onSocket: (socket: dtls.DtlsSocket) => void): dtls.DtlsServer {
   const server = dtls.createServer(
     { psk: { [IDENTITY]: KEY }, ciphers: suite, maxSessions: MOST_SESSIONS, ...buffers },
     onSocket,
@@ -25,6 +27,7 @@ function serve(onSocket: (socket: dtls.DtlsSocket) => void): void {
   // Generators end without goodbye.
   server.on('clientError', () => {})
   server.listen(0, HOST, () => say('port', server.address()?.port ?? 0))
+  return server
 }
 
 function connect(port: number): dtls.DtlsSocket {
@@ -58,6 +61,34 @@ async function ping(port: number, seconds: number): Promise<void> {
   pinger.ping()
 }
 
+/** Small messages come back; large ones are counted. */
+function serveBlockable(): void {
+  let delivered = 0
+  let quiet: NodeJS.Timeout | undefined
+  const server = serve((socket) => {
+    socket.on('error', () => {})
+    socket.on('message', (message) => {
+      delivered += 1
+      quiet?.refresh()
+      const [command, milliseconds] = message.length < 64 ? message.toString().split(' ') : []
+      if (command === 'block') {
+        say('blocking', 0)
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Number(milliseconds))
+        say('awake', 0)
+        quiet = setTimeout(tell, 1_000)
+      } else if (command !== undefined) socket.send(message)
+    })
+  })
+  const tell = (): void => {
+    let received = 0
+    for (const socket of server.sessions) received += socket.stats.messagesReceived
+    say('received', received)
+    say('delivered', delivered)
+    say('dropped', server.stats.dropped['messages'] ?? 0)
+    say('drained', 0)
+  }
+}
+
 async function hold(port: number, sessions: number): Promise<void> {
   say('ready', 0)
   await sleep(500)
@@ -85,6 +116,8 @@ if (role === 'receive') {
     socket.on('message', (message) => void socket.send(message))
     socket.on('error', () => {})
   })
+} else if (role === 'blockable') {
+  serveBlockable()
 } else if (role === 'send') {
   await send(Number(first), Number(second))
 } else if (role === 'ping') {
