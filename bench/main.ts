@@ -1,6 +1,6 @@
 // Measures mcbn beside what else there is, in turns, and says how far it is from DESIGN's bars.
 //
-//   npm run bench -- [names] [--seconds 2] [--rounds 5] [--json FILE] [--list]
+//   npm run bench -- [names] [--seconds 2] [--rounds 5] [--json FILE] [--svg FILE] [--list]
 //
 // A name selects every measurement that begins with it; none selects all. docs/BENCHMARKS.md tells how
 // each is made. All traffic stays on 127.0.0.1; every process is bounded in time and ended by its pid.
@@ -14,6 +14,7 @@ import { handshakeMeasurements } from './dtls-handshakes.js'
 import { idleMeasurements } from './dtls-idle.js'
 import { streamMeasurements } from './dtls-stream.js'
 import { Anchors, NOT_ASKED_FOR } from './lib/anchors.js'
+import { chart } from './lib/chart.js'
 import { measure, type Result, turnsOf } from './lib/measurement.js'
 import { Progress } from './lib/progress.js'
 import { json, machine, table } from './lib/report.js'
@@ -25,6 +26,7 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string', default: '2' },
     rounds: { type: 'string', default: '5' },
     json: { type: 'string' },
+    svg: { type: 'string' },
     list: { type: 'boolean', default: false },
   },
 })
@@ -71,8 +73,9 @@ if (values.list) {
     `medians of ${rounds} rounds of ${seconds} s; a ratio is the median of the rounds' own\n`,
   )
   console.log(table(results))
-  if (values.json !== undefined)
-    writeFileSync(values.json, json(results, { seconds, rounds }, measuredOn))
+  const written = json(results, { seconds, rounds }, measuredOn)
+  if (values.json !== undefined) writeFileSync(values.json, written)
+  if (values.svg !== undefined) writeFileSync(values.svg, chart(JSON.parse(written)))
   // What could not be measured is said in the table, and here.
   if (results.some(({ subjects }) => subjects.some(({ failure }) => failure !== undefined))) {
     process.exitCode = 1
