@@ -3,6 +3,7 @@
 #include <openssl/crypto.h>
 
 #include "binding/addon_data.h"
+#include "binding/admission_wrap.h"
 #include "binding/context_wrap.h"
 #include "binding/io_thread_wrap.h"
 #include "binding/key_table_wrap.h"
@@ -26,6 +27,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
     slot = Napi::Persistent(constructor);
     exports.Set(name, constructor);
   };
+  add("Admission", data->admission, mcbn::AdmissionWrap::define(env));
   add("Context", data->context, mcbn::ContextWrap::define(env));
   add("IoThread", data->io_thread, mcbn::IoThreadWrap::define(env));
   add("KeyTable", data->key_table, mcbn::KeyTableWrap::define(env));

@@ -9,6 +9,7 @@
 namespace mcbn {
 
 struct AddonData {
+  Napi::FunctionReference admission;
   Napi::FunctionReference context;
   Napi::FunctionReference io_thread;
   Napi::FunctionReference key_table;

@@ -54,9 +54,8 @@ std::optional<ServerOptions> serverOptions(const Napi::Object& given) {
   options.udp = udpOptions(given);
   options.dtls = dtlsOptions(given);
   options.idle_timeout = millisecondsOf(given, "idleTimeout");
-  options.max_sessions = static_cast<size_t>(intOption(given, "maxSessions", 0));
-  options.max_handshakes = static_cast<size_t>(intOption(given, "maxHandshakes", 0));
-  options.max_sessions_per_host = static_cast<size_t>(intOption(given, "maxSessionsPerHost", 0));
+  options.threads = static_cast<size_t>(intOption(given, "threads", 1));
+  options.thread_index = static_cast<size_t>(intOption(given, "threadIndex", 0));
   const auto secret = viewOf(given.Get("cookieSecret"));
   options.cookie_secret.assign(secret.begin(), secret.end());
   return options;

@@ -33,6 +33,7 @@ Napi::Object endpointFigures(Napi::Env env, const EndpointStats& stats) {
   set(object, "handshakesCompleted", stats.handshakes_completed);
   set(object, "handshakesFailed", stats.handshakes_failed);
   set(object, "sessions", stats.sessions);
+  set(object, "evictions", stats.evictions);
   Napi::Object dropped = Napi::Object::New(env);
   set(dropped, "unknownPeer", stats.dropped_unknown_peer);
   set(dropped, "badCookie", stats.dropped_bad_cookie);

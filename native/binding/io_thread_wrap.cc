@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "binding/admission_wrap.h"
 #include "binding/context_wrap.h"
 #include "binding/convert.h"
 #include "binding/endpoint_options.h"
@@ -50,6 +51,7 @@ Napi::Function IoThreadWrap::define(Napi::Env env) {
   return DefineClass(
       env, "IoThread",
       {InstanceMethod<&IoThreadWrap::listen>("listen"),
+       InstanceMethod<&IoThreadWrap::begin>("begin"),
        InstanceMethod<&IoThreadWrap::connect>("connect"),
        InstanceMethod<&IoThreadWrap::frame>("frame"),
        InstanceMethod<&IoThreadWrap::submit>("submit"),
@@ -139,20 +141,33 @@ Napi::Value IoThreadWrap::listen(const Napi::CallbackInfo& info) {
   const Napi::Object given = info[2].As<Napi::Object>();
   auto options = serverOptions(given);
   if (!options) return openedSocket(info.Env(), {.code = EINVAL, .call = "bind"}, {});
+  options->admission = AdmissionWrap::Unwrap(info[3].As<Napi::Object>())->admission();
+  options->evict_soon = [&target = io(), id = numberOf(info[0])] {
+    target.post([id](IoThread& self) {
+      auto* const found = static_cast<ServerEndpoint*>(self.endpoint(id));
+      if (!found) return;
+      found->evict(self.now());
+      self.touched(*found);
+    });
+  };
   auto endpoint = std::make_unique<ServerEndpoint>(
       numberOf(info[0]), io().services(),
       ContextWrap::Unwrap(info[1].As<Napi::Object>())->context(), std::move(*options));
   const SystemError error = endpoint->open();
-  const Address bound = endpoint->localAddress();
+  Napi::Object opened = openedSocket(info.Env(), error, endpoint->localAddress());
+  opened.Set("balanced", endpoint->balanced());
   if (!error) {
     // Owned by the task until it runs: a thread that stops first drops it, socket and all.
     auto owned = std::make_shared<std::unique_ptr<ServerEndpoint>>(std::move(endpoint));
-    io().post([owned](IoThread& self) {
-      (*owned)->start();
-      self.add(std::move(*owned));
-    });
+    io().post([owned](IoThread& self) { self.add(std::move(*owned)); });
   }
-  return openedSocket(info.Env(), error, bound);
+  return opened;
+}
+
+void IoThreadWrap::begin(const Napi::CallbackInfo& info) {
+  io().post([id = numberOf(info[0])](IoThread& self) {
+    if (auto* const found = static_cast<ServerEndpoint*>(self.endpoint(id))) found->start();
+  });
 }
 
 Napi::Value IoThreadWrap::connect(const Napi::CallbackInfo& info) {

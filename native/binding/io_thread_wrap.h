@@ -36,6 +36,7 @@ class IoThreadWrap : public Napi::ObjectWrap<IoThreadWrap> {
   using Wake = Napi::TypedThreadSafeFunction<Context, void, deliver>;
 
   Napi::Value listen(const Napi::CallbackInfo& info);
+  void begin(const Napi::CallbackInfo& info);
   Napi::Value connect(const Napi::CallbackInfo& info);
   Napi::Value frame(const Napi::CallbackInfo& info);
   Napi::Value released(const Napi::CallbackInfo& info);

@@ -5,6 +5,7 @@
 //
 // One file a platform: udp_socket_linux.cc (recvmmsg, sendmmsg, UDP_SEGMENT and UDP_GRO where the
 // kernel has them), udp_socket_posix.cc (one call a datagram). What they share is in udp_socket.cc.
+// Several sockets on one address: udp_group_linux.cc, and udp_group_posix.cc, which cannot.
 //
 // Ownership   the object owns its descriptor, and its slab or a part in one. A slab is address
 // space
@@ -88,6 +89,15 @@ class UdpSocket {
   SystemError open(const Address& bind, const UdpOptions& options);
   // From now on only datagrams of `peer` come in, and ICMP errors show.
   SystemError connect(const Address& peer);
+  // Several sockets on one address, each with a share of the peers. The first is opened without
+  // reusePort, so that an address which somebody else has is refused, and begins the group; the
+  // others are opened with it, at the first one's address. ENOTSUP where the system does not
+  // balance.
+  SystemError beginGroup();
+  // Datagrams that begin with `firstByte` go to the socket whose place in the order of opening is
+  // their byte at `indexAt`, if there is one, wherever they come from. For the whole group, once it
+  // is complete; a socket that is closed changes the order.
+  SystemError steerGroup(uint8_t firstByte, uint8_t indexAt);
   void close();
 
   bool isOpen() const { return fd_ >= 0; }

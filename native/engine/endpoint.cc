@@ -20,7 +20,7 @@ void Endpoint::send(uint32_t session, MutableBytes message, Milliseconds now) {
   Association* association = find(session);
   if (!association) return;
   enter(*association);
-  association->active = now;
+  touch(*association, now);
   if (association->session.sendInPlace(message, now, *this)) stats_.messages_sent += 1;
   leave();
 }
@@ -30,6 +30,7 @@ void Endpoint::answer(uint32_t session, uint32_t number, PskAnswer answer,
   Association* association = find(session);
   if (!association) return;
   enter(*association);
+  if (!association->opened) touch(*association, now);
   association->session.answer(number, std::move(answer), std::move(failure), now, *this);
   leave();
 }
@@ -43,14 +44,20 @@ void Endpoint::closeSession(uint32_t session) {
   leave();
 }
 
+void Endpoint::touch(Association& association, Milliseconds now) {
+  if (association.active == now) return;
+  association.active = now;
+  onActive(association);
+}
+
 // What cannot be authenticated is no sign of life: a stranger could keep a dead session open with
 // it.
 void Endpoint::receiveInto(Association& association, MutableBytes datagram, Milliseconds now) {
-  const bool handshaking = !association.opened;
+  if (!association.opened) touch(association, now);
   const uint64_t messages = association.session.stats().messages_received;
   association.session.receive(datagram, now, *this);
   const bool heard = association.session.stats().messages_received != messages;
-  if (handshaking || heard) association.active = now;
+  if (heard) touch(association, now);
 }
 
 void Endpoint::post(const Address& to, ByteView datagram) {
@@ -162,10 +169,13 @@ void Endpoint::commitMessage(size_t length) {
 }
 
 void Endpoint::opened(const Opened& opened, size_t max_message) {
+  if (!onOpened(*current_)) {
+    current_->unplaced = true;
+    return;
+  }
   current_->opened = true;
   stats_.handshakes_completed += 1;
   services_.free_memory.handshakeEnded();
-  onOpened(*current_);
   report(EventKind::Opened,
          OpenedEvent{opened, current_->peer.host(), current_->peer.port(), max_message});
 }

@@ -37,11 +37,12 @@ struct EndpointStats {
   uint64_t handshakes_completed = 0;
   uint64_t handshakes_failed = 0;
   uint64_t sessions = 0;              // now
+  uint64_t evictions = 0;             // sessions that gave their place to a newcomer
   uint64_t dropped_unknown_peer = 0;  // no session, no ClientHello
   uint64_t dropped_bad_cookie = 0;
-  uint64_t dropped_limit = 0;                            // maxSessions, maxSessionsPerHost
-  uint64_t dropped_messages = 0;                         // JavaScript did not take them in time
-  uint64_t dropped_sends = 0;                            // the system refused the datagram
+  uint64_t dropped_limit = 0;     // maxSessions, maxHandshakes, maxSessionsPerHost
+  uint64_t dropped_messages = 0;  // JavaScript did not take them in time
+  uint64_t dropped_sends = 0;     // the system refused the datagram
   std::array<uint64_t, kDropReasons> dropped_records{};  // by DropReason
 };
 
@@ -77,8 +78,12 @@ struct Association {
   DtlsSession session;
   bool opened = false;
   bool ended = false;
-  uint32_t undelivered = 0;          // messages that JavaScript did not take in time
-  Milliseconds active = 0;           // when a message was last received or sent
+  uint32_t undelivered = 0;      // messages that JavaScript did not take in time
+  bool displaced = false;        // its place is another's already
+  bool unplaced = false;         // the handshake is done, but there is no place for it
+  Milliseconds active = 0;       // when a message was last received or sent
+  Association* older = nullptr;  // of a RecencyList
+  Association* newer = nullptr;
   std::array<uint8_t, 32> random{};  // of the ClientHello
 };
 
@@ -126,8 +131,12 @@ class Endpoint : protected SessionSink {
   // Around every call into a session.
   void enter(Association& association) { current_ = &association; }
   virtual void leave() = 0;  // drops it if it has ended
-  virtual void onOpened(Association&) {}
+  // False: there is no place for it; leave() ends it.
+  virtual bool onOpened(Association&) { return true; }
+  // `active` has changed.
+  virtual void onActive(Association&) {}
   virtual void onSendError(const SystemError&) {}
+  void touch(Association& association, Milliseconds now);
   void receiveInto(Association& association, MutableBytes datagram, Milliseconds now);
   void post(const Address& to, ByteView datagram);
   void report(EventKind kind, EventDetail detail);

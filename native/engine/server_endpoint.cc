@@ -15,6 +15,9 @@ namespace {
 // Then deadlines, tasks and others have their turn. A batch may be 4,096 of them (UDP_GRO).
 constexpr size_t kDatagramsPerTurn = 2'048;
 
+// Bytes of a record's header in front of the Connection ID (RFC 9146 section 4).
+constexpr uint8_t kConnectionIdOffset = 11;
+
 uint64_t wallSeconds() {
   using std::chrono::system_clock;
   return static_cast<uint64_t>(
@@ -34,16 +37,6 @@ std::string hostKey(const Address& address) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-size_t countOf(const std::unordered_map<std::string, uint32_t>& counts, const std::string& key) {
-  const auto found = counts.find(key);
-  return found == counts.end() ? 0 : found->second;
-}
-
-void countDown(std::unordered_map<std::string, uint32_t>& counts, const std::string& key) {
-  const auto found = counts.find(key);
-  if (found != counts.end() && --found->second == 0) counts.erase(found);
-}
-
 }  // namespace
 
 size_t ServerEndpoint::SeededHash::operator()(const Address& address) const {
@@ -58,15 +51,33 @@ ServerEndpoint::ServerEndpoint(uint32_t id, IoServices& services,
       context_(std::move(context)),
       options_(std::move(options)),
       cookies_(options_.cookie_secret),
-      slots_(16, SeededHash{randomSeed()}) {
+      slots_(16, SeededHash{randomSeed()}),
+      admission_(options_.admission ? options_.admission
+                                    : std::make_shared<Admission>(AdmissionLimits{})),
+      member_(std::move(options_.evict_soon)) {
   OPENSSL_cleanse(options_.cookie_secret.data(), options_.cookie_secret.size());
+  admission_->join(member_);
 }
 
-ServerEndpoint::~ServerEndpoint() = default;
+ServerEndpoint::~ServerEndpoint() { admission_->leave(member_); }
 
 SystemError ServerEndpoint::open() {
   if (!cookies_.usable()) return {.code = EIO, .call = "HMAC"};
-  return socket_.open(options_.local, options_.udp);
+  const bool first = options_.thread_index == 0;
+  const bool alone = options_.threads <= 1;
+  UdpOptions udp = options_.udp;
+  if (!first) udp.reusePort = true;
+  if (const SystemError error = socket_.open(options_.local, udp)) return error;
+  if (first && !alone) balanced_ = !socket_.beginGroup();
+  // A record with a Connection ID (RFC 9146 section 4) comes from whatever address; the ID begins
+  // with the index of the thread that gave it. Where the port is shared with other programs
+  // (reusePort) nobody knows a socket's place in the group, so the hash has to do; it has to as
+  // well on a system that knows no such programs.
+  const bool last = options_.thread_index + 1 == options_.threads;
+  if (last && !alone && !options_.udp.reusePort) {
+    socket_.steerGroup(content_type::kTls12Cid, kConnectionIdOffset);
+  }
+  return {};
 }
 
 void ServerEndpoint::start() {
@@ -165,31 +176,17 @@ void ServerEndpoint::hello(const Address& from, MutableBytes datagram, const Dtl
     stats_.hello_verify_requests += 1;
     return;
   }
-  if (!admits(from)) {
+  if (!admission_->begin(hostKey(from), replacesHandshake(from), now)) {
     stats_.dropped_limit += 1;
     return;
   }
   create(from, datagram, hello, now);
 }
 
-bool ServerEndpoint::admits(const Address& from) const {
-  // A client that starts over half-way takes the place that it has.
+// A client that starts over half-way takes the place that it has.
+bool ServerEndpoint::replacesHandshake(const Address& from) const {
   const auto slot = slots_.find(from);
-  const bool half_way =
-      slot != slots_.end() && (slot->second.candidate || !slot->second.current->opened);
-  if (half_way) return true;
-  if (associations_.size() >= options_.max_sessions) return false;
-  if (handshakes_ >= options_.max_handshakes) return false;
-  const std::string host = hostKey(from);
-  const size_t fair_share = std::max<size_t>(options_.max_handshakes / 2, 1);
-  if (countOf(handshakes_by_host_, host) >= fair_share) return false;
-  return options_.max_sessions_per_host == 0 ||
-         countOf(hosts_, host) < options_.max_sessions_per_host;
-}
-
-void ServerEndpoint::handshakeOver(const Address& peer) {
-  handshakes_ -= 1;
-  countDown(handshakes_by_host_, hostKey(peer));
+  return slot != slots_.end() && (slot->second.candidate || !slot->second.current->opened);
 }
 
 uint32_t ServerEndpoint::nextSession() {
@@ -206,9 +203,6 @@ void ServerEndpoint::create(const Address& from, ByteView datagram, const DtlsCl
   std::copy(hello.random.begin(), hello.random.end(), association.random.begin());
   association.active = now;
   associations_.emplace(association.id, std::move(made));
-  if (options_.max_sessions_per_host != 0) hosts_[hostKey(from)] += 1;
-  handshakes_ += 1;
-  handshakes_by_host_[hostKey(from)] += 1;
   stats_.handshakes_started += 1;
   stats_.sessions = associations_.size();
 
@@ -225,17 +219,54 @@ void ServerEndpoint::create(const Address& from, ByteView datagram, const DtlsCl
   leave();
 }
 
-void ServerEndpoint::onOpened(Association& association) {
-  handshakeOver(association.peer);
+bool ServerEndpoint::onOpened(Association& association) {
   const auto found = slots_.find(association.peer);
-  if (found == slots_.end() || found->second.candidate != &association) return;
-  // RFC 6347 section 4.2.8: only a finished handshake may take the old session's place.
-  Association* const old = std::exchange(found->second.current, &association);
-  found->second.candidate = nullptr;
-  if (old) {
-    endWith(*old, {.code = "MCBN_CONNECTION_LOST",
-                   .message = "the peer connected anew from the same address and port"});
+  if (found != slots_.end() && found->second.candidate == &association) {
+    // RFC 6347 section 4.2.8: only a finished handshake may take the old session's place.
+    Association* const old = std::exchange(found->second.current, &association);
+    found->second.candidate = nullptr;
+    if (old) {
+      endWith(*old, {.code = "MCBN_CONNECTION_LOST",
+                     .message = "the peer connected anew from the same address and port"});
+    }
   }
+  const Milliseconds now = association.active;
+  if (!admission_->opened(member_, hostKey(association.peer), now)) return false;
+  if (admission_->evicts()) {
+    evict(now);
+    recency_.touch(association);
+    tellSilence();
+  }
+  return true;
+}
+
+// ---- making room -------------------------------------------------------------------------------
+
+void ServerEndpoint::evict(Milliseconds now) {
+  for (size_t count = admission_->takeEvictions(member_); count > 0; --count) {
+    Association* const oldest = recency_.oldest();
+    if (!oldest || !admission_->stale(oldest->active, now)) {
+      admission_->spared();
+      continue;
+    }
+    oldest->displaced = true;
+    stats_.evictions += 1;
+    endWith(*oldest,
+            {.code = "MCBN_IDLE_TIMEOUT",
+             .message = "nothing was sent or received for " + std::to_string(now - oldest->active) +
+                        " ms, and a new session needed the place (maxSessions, evictAfter)"});
+  }
+}
+
+void ServerEndpoint::onActive(Association& association) {
+  if (!recency_.contains(association)) return;
+  recency_.touch(association);
+  tellSilence();
+}
+
+void ServerEndpoint::tellSilence() {
+  const Association* const oldest = recency_.oldest();
+  member_.silentSince(oldest ? oldest->active : kNever);
 }
 
 // ---- time --------------------------------------------------------------------------------------
@@ -269,6 +300,13 @@ Association* ServerEndpoint::find(uint32_t session) {
 }
 
 void ServerEndpoint::leave() {
+  if (current_->unplaced && !current_->ended) {
+    stats_.dropped_limit += 1;
+    current_->session.close(*this);
+    ended(Failure{.code = "MCBN_HANDSHAKE_FAILED",
+                  .message = "there is no place for it: maxSessions are open, and none of them "
+                             "was silent for evictAfter"});
+  }
   Association* const association = std::exchange(current_, nullptr);
   if (association->ended) return drop(*association);
   const Milliseconds session = association->session.deadline();
@@ -285,7 +323,16 @@ void ServerEndpoint::endWith(Association& association, const Failure& failure) {
 }
 
 void ServerEndpoint::drop(Association& association) {
-  if (!association.opened) handshakeOver(association.peer);
+  const std::string host = hostKey(association.peer);
+  if (association.opened) {
+    admission_->sessionEnded(host, association.displaced);
+  } else {
+    admission_->handshakeEnded(host);
+  }
+  if (recency_.contains(association)) {
+    recency_.erase(association);
+    tellSilence();
+  }
   if (const auto found = slots_.find(association.peer); found != slots_.end()) {
     Slot& slot = found->second;
     if (slot.candidate == &association) slot.candidate = nullptr;
@@ -295,7 +342,6 @@ void ServerEndpoint::drop(Association& association) {
       recent_slot_ = nullptr;
     }
   }
-  if (options_.max_sessions_per_host != 0) countDown(hosts_, hostKey(association.peer));
   deadlines_.erase(association.id);
   associations_.erase(association.id);
   stats_.sessions = associations_.size();

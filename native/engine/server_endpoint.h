@@ -12,10 +12,13 @@
 // Spec        RFC 6347 sections 4.2.1 (cookies) and 4.2.8
 #pragma once
 
+#include <memory>
 #include <unordered_map>
 
+#include "engine/admission.h"
 #include "engine/deadlines.h"
 #include "engine/endpoint.h"
+#include "engine/recency.h"
 #include "record/cookie.h"
 
 namespace mcbn {
@@ -25,12 +28,14 @@ struct ServerOptions {
   UdpOptions udp;
   DtlsOptions dtls;
   Milliseconds idle_timeout = 0;  // 0: never
-  size_t max_sessions = 100'000;
-  // Unfinished at a time. Each costs OpenSSL's 70 to 120 KB until it is done or given up.
-  // One host may hold half of them, so that it cannot shut everybody else out.
-  size_t max_handshakes = 4'096;
-  size_t max_sessions_per_host = 0;  // 0: no limit
-  Bytes cookie_secret;               // empty: a random one
+  Bytes cookie_secret;            // empty: a random one
+  // Of several endpoints on one address, each with a thread of its own: how many there are, and
+  // which one this is, in the order in which they are opened.
+  size_t threads = 1;
+  size_t thread_index = 0;
+  std::shared_ptr<Admission> admission;  // null: one of its own, with the default limits
+  // Has this endpoint's thread call evict() soon; from any thread.
+  std::function<void()> evict_soon = [] {};
 };
 
 class ServerEndpoint final : public Endpoint {
@@ -40,7 +45,11 @@ class ServerEndpoint final : public Endpoint {
   ~ServerEndpoint() override;
 
   SystemError open();
+  // Takes part in what comes to the address. Endpoints of one address are all opened first: a peer
+  // that was answered by one must not be given to another that joined later.
   void start();
+  // Whether other endpoints can share the address; known once the first one is open.
+  bool balanced() const { return balanced_; }
 
   void receive(Milliseconds now) override;
   void expire(Milliseconds now) override;
@@ -50,6 +59,8 @@ class ServerEndpoint final : public Endpoint {
   // Ends the sessions of an identity with `failure`; how many there were.
   size_t endSessionsOf(const Identity& identity, const Failure& failure);
   void setKeylog(bool on);
+  // Ends the most silent sessions, as many as Admission has given away.
+  void evict(Milliseconds now);
 
  private:
   // At most one that is open, or on its way to be; and one that may replace it.
@@ -65,8 +76,7 @@ class ServerEndpoint final : public Endpoint {
   void route(const Address& from, MutableBytes datagram, Milliseconds now);
   void hello(const Address& from, MutableBytes datagram, const DtlsClientHello& hello,
              Milliseconds now);
-  bool admits(const Address& from) const;
-  void handshakeOver(const Address& peer);
+  bool replacesHandshake(const Address& from) const;
   uint32_t nextSession();
   void create(const Address& from, ByteView datagram, const DtlsClientHello& hello,
               Milliseconds now);
@@ -74,7 +84,9 @@ class ServerEndpoint final : public Endpoint {
   Association* chooseFor(const Slot& slot, ByteView datagram) const;
   void endWith(Association& association, const Failure& failure);
   void leave() override;
-  void onOpened(Association& association) override;
+  bool onOpened(Association& association) override;
+  void onActive(Association& association) override;
+  void tellSilence();
   void drop(Association& association);
   Milliseconds idleDeadline(const Association& association) const;
 
@@ -82,14 +94,15 @@ class ServerEndpoint final : public Endpoint {
   ServerOptions options_;
   Cookies cookies_;
   uint32_t last_session_ = 0;
-  size_t handshakes_ = 0;  // unfinished
   std::unordered_map<uint32_t, std::unique_ptr<Association>> associations_;
   std::unordered_map<Address, Slot, SeededHash> slots_;
   Address recent_;               // of the last datagram that has a session
   Slot* recent_slot_ = nullptr;  // its slot; none when that may be gone
-  std::unordered_map<std::string, uint32_t> handshakes_by_host_;
-  std::unordered_map<std::string, uint32_t> hosts_;  // sessions by host, when they are limited
   Deadlines deadlines_;
+  std::shared_ptr<Admission> admission_;
+  Admission::Member member_;
+  RecencyList<Association> recency_;  // of open sessions, where evictAfter is on
+  bool balanced_ = false;
 };
 
 }  // namespace mcbn

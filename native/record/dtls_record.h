@@ -19,6 +19,7 @@ constexpr uint8_t kChangeCipherSpec = 20;
 constexpr uint8_t kAlert = 21;
 constexpr uint8_t kHandshake = 22;
 constexpr uint8_t kApplicationData = 23;
+constexpr uint8_t kTls12Cid = 25;  // RFC 9146 section 4
 }  // namespace content_type
 
 // HandshakeType (RFC 5246 section 7.4, RFC 6347 section 4.3.2).

@@ -2,7 +2,7 @@
 
 import { McbnError } from '../errors.js'
 import type { ContextSettings } from '../native/context.js'
-import type { NativeDtlsOptions, NativeListenOptions } from '../native/dtls.js'
+import type { NativeDtlsOptions, NativeLimits } from '../native/dtls.js'
 import {
   alpnOption,
   booleanOption,
@@ -18,6 +18,7 @@ import { DTLS_DEFAULTS } from './types.js'
 
 const MAX_BUFFER = 1 << 30
 const MAX_SESSIONS = 16_777_216
+const MAX_IO_THREADS = 64
 const RECORDS = ['mcbn', 'openssl'] as const
 
 /** {@link DtlsOptions} with nothing left open. */
@@ -31,7 +32,7 @@ export interface ResolvedDtlsOptions {
 }
 
 /** Names that are reserved for what this version cannot do: without them is not what was asked for. */
-const NOT_YET = ['connectionId', 'ioThreads'] as const
+const NOT_YET = ['connectionId'] as const
 
 /** @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`. */
 export function resolveDtlsOptions(given: DtlsOptions): ResolvedDtlsOptions {
@@ -103,11 +104,13 @@ export function portOption(name: string, value: unknown, min: 0 | 1): number {
   return integerOption(name, port ?? Number.NaN, { min, max: 65_535 }, 0)
 }
 
-/** What a server's endpoint is told beyond {@link ResolvedDtlsOptions}. */
-export type ResolvedListenOptions = Pick<
-  NativeListenOptions,
-  'reusePort' | 'ipv6Only' | 'maxSessions' | 'maxHandshakes' | 'maxSessionsPerHost'
->
+/** What a server is told beyond {@link ResolvedDtlsOptions}. */
+export interface ResolvedListenOptions {
+  readonly reusePort: boolean
+  readonly ipv6Only: boolean
+  readonly ioThreads: number
+  readonly limits: NativeLimits
+}
 
 /** @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`. */
 export function resolveListenOptions(
@@ -120,9 +123,18 @@ export function resolveListenOptions(
   return {
     reusePort: booleanOption('reusePort', options.reusePort, false),
     ipv6Only: booleanOption('ipv6Only', options.ipv6Only, false),
-    maxSessions: count('maxSessions', 1),
-    maxHandshakes: count('maxHandshakes', 1),
-    maxSessionsPerHost: count('maxSessionsPerHost', 0),
+    ioThreads: integerOption(
+      'ioThreads',
+      options.ioThreads,
+      { min: 1, max: MAX_IO_THREADS },
+      DTLS_DEFAULTS.ioThreads,
+    ),
+    limits: {
+      maxSessions: count('maxSessions', 1),
+      maxHandshakes: count('maxHandshakes', 1),
+      maxSessionsPerHost: count('maxSessionsPerHost', 0),
+      evictAfter: millisecondsOption('evictAfter', options.evictAfter, DTLS_DEFAULTS.evictAfter),
+    },
   }
 }
 

@@ -2,28 +2,15 @@ import { lookup as dnsLookup } from 'node:dns'
 import { EventEmitter } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { isIP } from 'node:net'
-import {
-  DTLS_SERVER,
-  DTLS_SERVER_CLOSE,
-  DTLS_SERVER_LISTEN,
-  publishHandshakeError,
-} from '../diagnostics.js'
+import { DTLS_SERVER_CLOSE, DTLS_SERVER_LISTEN } from '../diagnostics.js'
 import { McbnError } from '../errors.js'
 import { serverContext } from '../keys/server-context.js'
-import type { Cancel, ServerKeys } from '../keys/server-keys.js'
+import type { ServerKeys } from '../keys/server-keys.js'
 import type { NativeContext } from '../native/contract.js'
-import type {
-  NativeEnding,
-  NativeListenOptions,
-  NativeOpenedSession,
-  NativeSessionQuestion,
-  NativeSystemError,
-} from '../native/dtls.js'
-import { toError } from '../native/failure.js'
 import { objectOption, stringOption } from '../options.js'
 import type { PskEntry, PskKey } from '../psk/types.js'
 import type { DtlsServerEvents } from './events.js'
-import { IoThread } from './io-thread.js'
+import { Listener } from './listener.js'
 import {
   cookieSecretOption,
   portOption,
@@ -32,28 +19,14 @@ import {
   resolveDtlsOptions,
   resolveListenOptions,
 } from './options.js'
-import { DtlsSocket, type SocketHome } from './socket.js'
+import type { EndpointOwner } from './server-endpoint.js'
+import type { DtlsSocket } from './socket.js'
 import { type DtlsServerStats, NO_SERVER_STATS } from './stats.js'
 import { systemError } from './system-error.js'
-import type { DtlsServerOptions, RemoteInfo } from './types.js'
-
-/** What the I/O thread knows the server by, while it listens. */
-interface Listening {
-  readonly thread: IoThread
-  readonly endpoint: number
-  readonly address: AddressInfo
-  readonly home: SocketHome
-}
-
-/** A handshake whose key is being looked up, or was. */
-interface Lookup<Peer> {
-  cancel: Cancel
-  peer: Peer | undefined
-  error: McbnError | undefined
-}
+import type { DtlsServerOptions } from './types.js'
 
 /**
- * A DTLS 1.2 server with pre-shared keys: one UDP socket, many sessions, on an I/O thread of its own.
+ * A DTLS 1.2 server with pre-shared keys: one address, many sessions, on I/O threads of its own.
  * Nothing is kept for an address that has not echoed a cookie (RFC 6347 section 4.2.1).
  *
  * Emits `listening`, `secureConnection` (socket), `clientError` (error, rinfo), `keylog` (line), `close`,
@@ -65,11 +38,8 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
   readonly #options: ResolvedDtlsOptions
   readonly #listenOptions: ResolvedListenOptions
   #cookieSecret: Buffer | undefined
-  readonly #sockets = new Map<number, DtlsSocket<Peer>>()
-  readonly #lookups = new Map<number, Lookup<Peer>>()
-  readonly #batched = new Set<DtlsSocket<Peer>>()
   #state: 'new' | 'starting' | 'listening' | 'closed' = 'new'
-  #listening: Listening | undefined
+  #listening: Listener<Peer> | undefined
   #referenced = true
   #lastStats: DtlsServerStats = NO_SERVER_STATS
   readonly #closed: Promise<void>
@@ -93,10 +63,10 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
       this.#resolveClosed = resolve
     })
     this.on('newListener', (event) => {
-      if (event === 'keylog') this.#setKeylog(true)
+      if (event === 'keylog') this.#listening?.keylog(true)
     })
     this.on('removeListener', (event) => {
-      if (event === 'keylog' && this.listenerCount('keylog') === 0) this.#setKeylog(false)
+      if (event === 'keylog' && this.listenerCount('keylog') === 0) this.#listening?.keylog(false)
     })
     if (onSecureConnection) this.on('secureConnection', onSecureConnection)
   }
@@ -152,13 +122,12 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
 
   /** The open sessions. */
   get sessions(): IterableIterator<DtlsSocket<Peer>> {
-    return this.#sockets.values()
+    return this.#listening?.sockets() ?? [].values()
   }
 
   /** Figures of this moment; after `close` those of the end. */
   get stats(): DtlsServerStats {
-    const at = this.#listening
-    if (at) this.#lastStats = at.thread.native.endpointStats(at.endpoint) ?? this.#lastStats
+    this.#lastStats = this.#listening?.stats() ?? this.#lastStats
     return this.#lastStats
   }
 
@@ -185,25 +154,18 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
    */
   revoke(identity: string | Uint8Array): number {
     const bytes = this.#keys.revoke(identity)
-    const at = this.#listening
-    return at ? at.thread.native.endSessionsOf(at.endpoint, bytes) : 0
+    return this.#listening?.endSessionsOf(bytes) ?? 0
   }
 
   /** Closes every session (close_notify) and the UDP socket. @returns resolves when all is closed. */
   close(): Promise<void> {
     if (this.#state === 'closed') return this.#closed
     void this.stats
-    const at = this.#listening
+    const listener = this.#listening
     this.#state = 'closed'
     this.#listening = undefined
-    for (const { cancel } of this.#lookups.values()) cancel()
-    this.#lookups.clear()
-    for (const socket of [...this.#sockets.values()]) socket.destroy()
-    this.#sockets.clear()
-    if (at) {
-      at.thread.closeEndpoint(at.endpoint)
-      at.thread.native.stop()
-    }
+    this.#forgetSecret()
+    listener?.close()
     process.nextTick(() => {
       if (DTLS_SERVER_CLOSE.hasSubscribers) DTLS_SERVER_CLOSE.publish({ server: this })
       this.emit('close')
@@ -219,14 +181,14 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
 
   /** Keeps the process alive while it listens, as it does at first. */
   ref(): this {
-    if (!this.#referenced) this.#listening?.thread.ref()
+    if (!this.#referenced) this.#listening?.ref()
     this.#referenced = true
     return this
   }
 
   /** Does not keep the process alive any more. */
   unref(): this {
-    if (this.#referenced) this.#listening?.thread.unref()
+    if (this.#referenced) this.#listening?.unref()
     this.#referenced = false
     return this
   }
@@ -235,151 +197,56 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
 
   #bind(host: string | undefined, port: number): void {
     if (this.#state !== 'starting') return
-    const thread = new IoThread()
-    const endpoint = thread.register({
-      onMessage: (session, message) => this.#onMessage(session, message),
-      onBatchEnd: () => this.#onBatchEnd(),
-      onOpened: (session, details) => this.#onOpened(session, details),
-      onQuestion: (session, question) => this.#onQuestion(session, question),
-      onEnded: (session, ending) => this.#onEnded(session, ending),
-      onRefused: (session, ending) => this.#onRefused(session, ending),
-      onKeylog: (_session, line) => this.emit('keylog', line),
-      onSocketError: (error) => this.#onSocketError(error),
-    })
-    const bindTo = (address: string) =>
-      thread.native.listen(endpoint, this.#context, this.#nativeOptions(address, port))
-    let address = host ?? '::'
-    let bound = bindTo(address)
-    if (host === undefined && 'error' in bound) {
-      // A machine without IPv6.
-      address = '0.0.0.0'
-      bound = bindTo(address)
+    const { session, recvBufferSize, sendBufferSize } = this.#options
+    const { reusePort, ipv6Only } = this.#listenOptions
+    const keylog = this.listenerCount('keylog') > 0
+    const options = {
+      ...this.#listenOptions,
+      context: this.#context,
+      cookieSecret: this.#cookieSecret,
+      native: { ...session, reusePort, ipv6Only, recvBufferSize, sendBufferSize, keylog },
     }
-    this.#cookieSecret?.fill(0)
-    this.#cookieSecret = undefined
-    if ('error' in bound) {
-      thread.native.stop()
-      return this.#startFailed(systemError(bound.error, address, port))
+    let listener: Listener<Peer>
+    try {
+      listener = new Listener(this.#owner(), options, host, port)
+    } catch (error) {
+      return this.#startFailed(error as Error)
     }
+    this.#forgetSecret()
     this.#state = 'listening'
-    this.#listening = { thread, endpoint, address: bound, home: this.#homeAt(thread, endpoint) }
-    if (this.#referenced) thread.ref()
-    if (DTLS_SERVER_LISTEN.hasSubscribers) DTLS_SERVER_LISTEN.publish({ server: this, ...bound })
+    this.#listening = listener
+    if (this.#referenced) listener.ref()
+    if (DTLS_SERVER_LISTEN.hasSubscribers) {
+      DTLS_SERVER_LISTEN.publish({ server: this, ...listener.address })
+    }
     this.emit('listening')
   }
 
-  #homeAt(thread: IoThread, endpoint: number): SocketHome {
+  /** What the endpoints tell; nothing any more once it is closed. */
+  #owner(): EndpointOwner<Peer> {
     return {
-      thread,
-      endpoint,
+      keys: this.#keys,
       highWaterMark: this.#options.highWaterMark,
-      channels: DTLS_SERVER,
-      release: (session, ended) => {
-        this.#sockets.delete(session)
-        if (this.#listening && !ended) thread.closeSession(endpoint, session)
-      },
-      orphanedError: (error, { remoteAddress = '', remotePort = 0 }) => {
-        this.emit('clientError', error, rinfo(remoteAddress, remotePort))
-        return true
+      onSession: (socket) => this.emit('secureConnection', socket),
+      onClientError: (error, rinfo) => this.emit('clientError', error, rinfo),
+      onKeylog: (line) => this.emit('keylog', line),
+      onSocketError: (error) => {
+        const { address = '', port = 0 } = this.#listening?.address ?? {}
+        this.emit('error', systemError(error, address, port))
       },
     }
   }
 
-  #nativeOptions(address: string, port: number): NativeListenOptions {
-    const { session, recvBufferSize, sendBufferSize } = this.#options
-    return {
-      ...session,
-      ...this.#listenOptions,
-      address,
-      port,
-      recvBufferSize,
-      sendBufferSize,
-      keylog: this.listenerCount('keylog') > 0,
-      ...(this.#cookieSecret && { cookieSecret: this.#cookieSecret }),
-    }
+  /** Kept until it listens: after a failure another port may be tried. */
+  #forgetSecret(): void {
+    this.#cookieSecret?.fill(0)
+    this.#cookieSecret = undefined
   }
 
   #startFailed(error: Error): void {
     if (this.#state !== 'starting') return
     this.#state = 'new'
     this.emit('error', error)
-  }
-
-  // ---- from the I/O thread ------------------------------------------------------------------------
-
-  #onQuestion(session: number, question: NativeSessionQuestion): void {
-    const at = this.#listening
-    if (!at) return
-    const { native } = at.thread
-    const lookup: Lookup<Peer> = { cancel: () => {}, peer: undefined, error: undefined }
-    this.#lookups.set(session, lookup)
-    const { number, remoteAddress, remotePort } = question
-    lookup.cancel = this.#keys.ask(question, { remoteAddress, remotePort }, (answer) => {
-      if ('key' in answer) {
-        lookup.peer = answer.peer
-        native.answer(at.endpoint, session, number, answer.key, answer.hash, undefined, false)
-        answer.key.fill(0)
-        return
-      }
-      if ('error' in answer) lookup.error = answer.error
-      native.answer(
-        at.endpoint,
-        session,
-        number,
-        undefined,
-        undefined,
-        undefined,
-        'error' in answer,
-      )
-    })
-  }
-
-  #onOpened(session: number, opened: NativeOpenedSession): void {
-    const at = this.#listening
-    if (!at) return
-    const lookup = this.#lookups.get(session)
-    this.#lookups.delete(session)
-    const socket = new DtlsSocket<Peer>()
-    this.#sockets.set(session, socket)
-    socket.attach(at.home, session)
-    const [, identity] = opened
-    socket.onOpened(opened, lookup ? lookup.peer : this.#keys.peerOf(identity))
-    this.emit('secureConnection', socket)
-  }
-
-  #onMessage(session: number, message: Buffer): void {
-    const socket = this.#sockets.get(session)
-    if (socket?.onMessage(message)) this.#batched.add(socket)
-  }
-
-  #onBatchEnd(): void {
-    if (this.#batched.size === 0) return
-    const sockets = [...this.#batched]
-    this.#batched.clear()
-    for (const socket of sockets) socket.onBatchEnd()
-  }
-
-  #onEnded(session: number, ending: NativeEnding | undefined): void {
-    this.#sockets.get(session)?.onEnded(ending?.failure && toError(ending.failure))
-  }
-
-  #onRefused(session: number, { failure, remoteAddress, remotePort }: NativeEnding): void {
-    const lookup = this.#lookups.get(session)
-    this.#lookups.delete(session)
-    lookup?.cancel()
-    const error = lookup?.error ?? (failure ? toError(failure) : closedEarly())
-    publishHandshakeError(DTLS_SERVER, () => error, { remoteAddress, remotePort })
-    this.emit('clientError', error, rinfo(remoteAddress, remotePort))
-  }
-
-  #onSocketError(error: NativeSystemError): void {
-    const { address = '', port = 0 } = this.#listening?.address ?? {}
-    this.emit('error', systemError(error, address, port))
-  }
-
-  #setKeylog(on: boolean): void {
-    const at = this.#listening
-    if (at) at.thread.native.setKeylog(at.endpoint, { server: true, on })
   }
 }
 
@@ -389,12 +256,4 @@ export function createServer<Peer = undefined>(
   onSecureConnection?: (socket: DtlsSocket<Peer>) => void,
 ): DtlsServer<Peer> {
   return new DtlsServer<Peer>(options, onSecureConnection)
-}
-
-function rinfo(address: string, port: number): RemoteInfo {
-  return { address, port, family: address.includes(':') ? 'IPv6' : 'IPv4' }
-}
-
-function closedEarly(): McbnError {
-  return new McbnError('MCBN_HANDSHAKE_FAILED', 'the client closed before the handshake was done')
 }

@@ -8,7 +8,12 @@ import type {
 } from '../native/dtls.js'
 
 /** Figures of a server since it began to listen. Bytes are UDP payload. */
-export interface DtlsServerStats extends NativeEndpointStats {}
+export interface DtlsServerStats extends NativeEndpointStats {
+  /** I/O threads that run: `ioThreads`, or 1 where the system does not balance. 0 before it listens. */
+  readonly ioThreads: number
+  /** `sessions` by I/O thread: how evenly the system spreads the clients. */
+  readonly sessionsByThread: readonly number[]
+}
 
 /** How a UDP socket is doing at this moment. */
 export interface DtlsUdpStats extends NativeUdpFigures {}
@@ -72,6 +77,9 @@ export const NO_SERVER_STATS: DtlsServerStats = {
   handshakesCompleted: 0,
   handshakesFailed: 0,
   sessions: 0,
+  evictions: 0,
+  ioThreads: 0,
+  sessionsByThread: [],
   dropped: {},
   udp: NO_UDP_STATS,
 }
@@ -107,4 +115,23 @@ export function offlineStats(
   dropped: number,
 ): DtlsSocketStats {
   return { ...(figures ?? NO_SESSION_FIGURES), dropped, udp: NO_UDP_STATS }
+}
+
+/** The figures of several endpoints as one: numbers are added, by reason too. */
+export function sumStats(each: readonly NativeEndpointStats[]): NativeEndpointStats {
+  const [first, ...others] = each
+  return others.reduce((sum, stats) => added(sum, stats), first ?? NO_SERVER_STATS)
+}
+
+type Figures = { readonly [name: string]: unknown }
+
+function added<Stats extends object>(one: Stats, other: Stats): Stats {
+  const sum = Object.entries(one).map(([name, value]) => {
+    const another = (other as Figures)[name]
+    if (typeof value === 'number') return [name, value + (another as number)]
+    // What holds for one thread and not for another does not hold for the server.
+    if (typeof value === 'boolean') return [name, value && another]
+    return [name, added(value as object, another as object)]
+  })
+  return Object.fromEntries(sum) as Stats
 }

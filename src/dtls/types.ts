@@ -118,8 +118,32 @@ export interface DtlsServerOptions<Peer = undefined> extends DtlsOptions {
    * @defaultValue 'conceal'
    */
   readonly unknownIdentity?: 'conceal' | 'alert'
-  /** Sessions at a time, handshakes included; more are not answered. @defaultValue 100_000 */
+  /**
+   * I/O threads, 1 to 64, each with a UDP socket of its own on the same address (SO_REUSEPORT): the system
+   * gives every client to one of them. Worth it when one thread is busy and processors are idle. All
+   * limits, keys and the cookie secret are the server's as a whole. Linux only; elsewhere one thread runs,
+   * see `stats.ioThreads`.
+   *
+   * @defaultValue 1
+   */
+  readonly ioThreads?: number
+  /**
+   * Sessions at a time, handshakes included. When they are all there, a client is answered only if one of
+   * them was silent for `evictAfter`, and takes its place once it has proved its key; until then it counts
+   * for `maxHandshakes`. Others are not answered.
+   *
+   * @defaultValue 100_000
+   */
   readonly maxSessions?: number
+  /**
+   * Milliseconds in which a session has neither sent nor received a message, before a new one may take its
+   * place when `maxSessions` are there: the one that was silent longest ends, with close_notify and
+   * `MCBN_IDLE_TIMEOUT`. `0` never: newcomers wait until a session ends. A peer that vanished says no
+   * goodbye, so without this and `idleTimeout` a server fills up with sessions that nobody has any more.
+   *
+   * @defaultValue 1_800_000, half an hour
+   */
+  readonly evictAfter?: number
   /**
    * Handshakes under way at a time, each 70 to 120 KB until it is done or given up, at most half of them
    * from one IP address; more are not answered, and clients try again.
@@ -136,7 +160,12 @@ export interface DtlsServerOptions<Peer = undefined> extends DtlsOptions {
    * @defaultValue 32 random bytes
    */
   readonly cookieSecret?: Uint8Array
-  /** Lets several sockets share the port (SO_REUSEPORT). @defaultValue false */
+  /**
+   * Lets other programs of the same user share the port (SO_REUSEPORT). Without it, `listen` refuses a port
+   * that somebody has, whatever `ioThreads` is.
+   *
+   * @defaultValue false
+   */
   readonly reusePort?: boolean
   /** On `::`, refuses IPv4 (IPV6_V6ONLY). @defaultValue false */
   readonly ipv6Only?: boolean
@@ -187,7 +216,9 @@ export const DTLS_DEFAULTS = {
   highWaterMark: 1_048_576,
   recvBufferSize: 4_194_304,
   unknownIdentity: 'conceal',
+  ioThreads: 1,
   maxSessions: 100_000,
+  evictAfter: 1_800_000,
   maxHandshakes: 4_096,
   maxSessionsPerHost: 0,
 } as const

@@ -78,7 +78,13 @@ export interface NativeSystemError {
 }
 
 export type NativeBound =
-  | { readonly address: string; readonly port: number; readonly family: 'IPv4' | 'IPv6' }
+  | {
+      readonly address: string
+      readonly port: number
+      readonly family: 'IPv4' | 'IPv6'
+      /** Of a server's first socket, of several: whether others can share its address. */
+      readonly balanced?: boolean
+    }
   | { readonly error: NativeSystemError }
 
 export interface NativeUdpOptions {
@@ -109,12 +115,25 @@ export interface NativeListenOptions extends NativeUdpOptions, NativeDtlsOptions
   /** A literal address. */
   readonly address: string
   readonly port: number
+  /** How many endpoints the server has on this address, 1 to 64. */
+  readonly threads: number
+  /** Which of them this is; they are opened in this order. */
+  readonly threadIndex: number
+  readonly cookieSecret: Uint8Array
+}
+
+export interface NativeLimits {
   readonly maxSessions: number
   readonly maxHandshakes: number
   /** 0: no limit. */
   readonly maxSessionsPerHost: number
-  readonly cookieSecret?: Uint8Array
+  /** Milliseconds; 0: never. */
+  readonly evictAfter: number
 }
+
+/** The limits of one server, and what it has of what they limit; its endpoints share it. */
+export type NativeAdmission = object
+export type NativeAdmissionConstructor = new (limits: NativeLimits) => NativeAdmission
 
 export interface NativeConnectOptions extends NativeUdpOptions, NativeDtlsOptions {
   readonly address: string
@@ -175,6 +194,8 @@ export interface NativeEndpointStats {
   readonly handshakesFailed: number
   /** Sessions now, handshakes included. */
   readonly sessions: number
+  /** Sessions that were ended for a newcomer (`evictAfter`). */
+  readonly evictions: number
   /**
    * What was dropped, by reason: datagrams (`unknownPeer`, `badCookie`, `limit`, `sends`), messages that
    * JavaScript did not take in time (`messages`), and records (`badMac`, `replayed`, `flood`, ...).
@@ -205,7 +226,14 @@ export interface NativeSessionStats extends NativeSessionFigures {
 export type OnBatch = (count: number, slab: Buffer, details: readonly unknown[] | undefined) => void
 
 export interface NativeIoThread {
-  listen(endpoint: number, context: NativeContext, options: NativeListenOptions): NativeBound
+  /** Binds; `begin` has it receive. */
+  listen(
+    endpoint: number,
+    context: NativeContext,
+    options: NativeListenOptions,
+    admission: NativeAdmission,
+  ): NativeBound
+  begin(endpoint: number): void
   connect(endpoint: number, context: NativeContext, options: NativeConnectOptions): NativeBound
   /** Memory for messages to send, a multiple of four bytes; its index counts from 0. */
   frame(bytes: number): Uint8Array

@@ -6,11 +6,12 @@ import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { McbnError } from '../errors.js'
 import type { NativeContext, NativeContextOptions, NativeKeyTable } from './contract.js'
-import type { NativeIoThreadConstructor } from './dtls.js'
+import type { NativeAdmissionConstructor, NativeIoThreadConstructor } from './dtls.js'
 import type { NativeTlsSessionConstructor } from './tls.js'
 
 /** What native/addon.cc exports. */
 export interface NativeAddon {
+  readonly Admission: NativeAdmissionConstructor
   readonly IoThread: NativeIoThreadConstructor
   readonly Context: new (options: NativeContextOptions) => NativeContext
   readonly KeyTable: new () => NativeKeyTable

@@ -51,6 +51,15 @@ TEST_CASE("udp: a closed socket answers with errors, never with a crash") {
   socket.close();
 }
 
+TEST_CASE("udp: groups fail as a value") {
+  UdpSocket closed;
+  CHECK(closed.beginGroup());
+  CHECK(closed.steerGroup(25, 11));
+  UdpSocket alone;
+  REQUIRE_FALSE(alone.open(loopback(), {}));
+  CHECK(alone.steerGroup(25, 11));
+}
+
 TEST_CASE("udp: opening fails as a value") {
   UdpSocket one, two, three;
   CHECK(one.open(Address(), {}).name() == "EAFNOSUPPORT");

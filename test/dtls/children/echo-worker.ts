@@ -4,9 +4,13 @@ import type { AddressInfo } from 'node:net'
 import { parentPort, workerData } from 'node:worker_threads'
 import { connect, createServer } from '../../../src/dtls/index.js'
 
-const { clients, rounds } = workerData as { clients: number; rounds: number }
+const { clients, rounds, ioThreads } = workerData as {
+  clients: number
+  rounds: number
+  ioThreads: number
+}
 const key = Buffer.alloc(32, 9)
-const server = createServer({ psk: async () => key }, (socket) => {
+const server = createServer({ psk: async () => key, ioThreads }, (socket) => {
   socket.on('message', (message) => socket.send(message))
 })
 server.listen(0, '127.0.0.1')

@@ -3,18 +3,18 @@ import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 
 const script = new URL('./echo-worker.ts', import.meta.url)
-const begin = (rounds: number): Worker =>
+const begin = (rounds: number, ioThreads: number): Worker =>
   new Worker(
     `import('tsx/esm/api').then(({ register }) => { register(); return import('${script}') })`,
     {
       eval: true,
-      workerData: { clients: 4, rounds },
+      workerData: { clients: 4, rounds, ioThreads },
     },
   )
 
 const finished = await Promise.all(
-  Array.from({ length: 3 }, async () => {
-    const worker = begin(500)
+  Array.from({ length: 3 }, async (_, index) => {
+    const worker = begin(500, 1 + (index % 2))
     const messages: string[] = []
     worker.on('message', (message) => messages.push(message))
     const [code] = await once(worker, 'exit')
@@ -23,7 +23,7 @@ const finished = await Promise.all(
 )
 const terminated: number[] = []
 for (let round = 0; round < 6; round += 1) {
-  const worker = begin(Number.MAX_SAFE_INTEGER)
+  const worker = begin(Number.MAX_SAFE_INTEGER, 1 + (round % 2))
   // The last ones are ended while they are still connecting.
   if (round < 4) await once(worker, 'message')
   else await once(worker, 'online')

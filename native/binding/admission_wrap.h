@@ -1,0 +1,23 @@
+// admission_wrap.h: `Admission` of src/native/dtls.ts: the limits that the endpoints of one server
+// share.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "engine/admission.h"
+
+namespace mcbn {
+
+class AdmissionWrap : public Napi::ObjectWrap<AdmissionWrap> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit AdmissionWrap(const Napi::CallbackInfo& info);
+  const std::shared_ptr<Admission>& admission() const { return admission_; }
+
+ private:
+  std::shared_ptr<Admission> admission_;
+};
+
+}  // namespace mcbn

@@ -1,0 +1,49 @@
+// Linux: sockets bound to one address by SO_REUSEPORT form a group, and the kernel gives each
+// datagram to one of them, by a keyed hash of both addresses and ports. A classic BPF program may
+// decide instead (kernel 4.5): it sees the UDP payload from offset 0, and its result is an index in
+// the order in which the sockets joined; one that no socket has means "by the hash"
+// (net/core/sock_reuseport.c).
+#if defined(__linux__) && !defined(MCBN_PORTABLE)
+
+#include <linux/filter.h>
+
+#include <cerrno>
+
+#include "datagram/udp_socket.h"
+
+// Older C libraries do not name it; the kernel's number is fixed on what Node runs on.
+#ifndef SO_ATTACH_REUSEPORT_CBPF
+#define SO_ATTACH_REUSEPORT_CBPF 51
+#endif
+
+namespace mcbn {
+
+SystemError UdpSocket::beginGroup() {
+  if (!isOpen()) return {EBADF, "setsockopt"};
+  const int on = 1;
+  const bool done = setsockopt(fd_, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0;
+  return done ? SystemError() : SystemError{errno, "setsockopt"};
+}
+
+SystemError UdpSocket::steerGroup(uint8_t firstByte, uint8_t indexAt) {
+  if (!isOpen()) return {EBADF, "setsockopt"};
+  constexpr uint32_t kByHash = UINT32_MAX;
+  // A load behind the end would give 0, the first socket: so the length is asked for first.
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
+      BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, indexAt, 0, 4),
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, firstByte, 0, 2),
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, indexAt),
+      BPF_STMT(BPF_RET | BPF_A, 0),
+      BPF_STMT(BPF_RET | BPF_K, kByHash),
+  };
+  const sock_fprog filter{sizeof program / sizeof program[0], program};
+  const bool done =
+      setsockopt(fd_, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &filter, sizeof filter) == 0;
+  return done ? SystemError() : SystemError{errno, "setsockopt"};
+}
+
+}  // namespace mcbn
+
+#endif
