@@ -28,6 +28,8 @@ const char* nameOf(DropReason reason) {
       return "flood";
     case DropReason::BadMac:
       return "badMac";
+    case DropReason::ConnectionId:
+      return "connectionId";
     case DropReason::Unreadable:
       return "unreadable";
   }

@@ -20,6 +20,7 @@ enum class DropReason : uint8_t {
   Duplicate,          // repeats what is being held
   Flood,              // more of its kind than any handshake needs
   BadMac,             // an encrypted record that is not authentic
+  ConnectionId,       // an encrypted record without the connection ID agreed on, or with another
   Unreadable,         // OpenSSL's record layer took nothing: replayed, or not authentic
 };
 constexpr size_t kDropReasons = static_cast<size_t>(DropReason::Unreadable) + 1;

@@ -2,19 +2,21 @@
 
 namespace mcbn {
 
-std::optional<DtlsRecord> nextRecord(ByteView& datagram) {
+std::optional<DtlsRecord> nextRecord(ByteView& datagram, size_t connection_id_length) {
   Reader reader(datagram);
   DtlsRecord record;
   uint16_t length = 0;
-  const bool framed = reader.u8(record.type) && reader.u16(record.version) &&
-                      reader.u16(record.epoch) && reader.u48(record.sequence) &&
-                      reader.u16(length) && reader.take(length, record.fragment);
+  const bool numbered = reader.u8(record.type) && reader.u16(record.version) &&
+                        reader.u16(record.epoch) && reader.u48(record.sequence);
+  const size_t id = record.type == content_type::kTls12Cid ? connection_id_length : 0;
+  const bool framed = numbered && reader.take(id, record.connection_id) && reader.u16(length) &&
+                      reader.take(length, record.fragment);
   // Major version 254 is all that DTLS 1.0 and 1.2 have in common (RFC 6347 section 4.1).
   if (!framed || record.version >> 8 != 0xFE || length > kMaxRecordFragmentBytes) {
     datagram = {};
     return std::nullopt;
   }
-  record.whole = datagram.first(kDtlsRecordHeaderBytes + length);
+  record.whole = datagram.first(kDtlsRecordHeaderBytes + id + length);
   datagram = reader.rest();
   return record;
 }

@@ -19,7 +19,8 @@ constexpr uint8_t kChangeCipherSpec = 20;
 constexpr uint8_t kAlert = 21;
 constexpr uint8_t kHandshake = 22;
 constexpr uint8_t kApplicationData = 23;
-constexpr uint8_t kTls12Cid = 25;  // RFC 9146 section 4
+constexpr uint8_t kTls12Cid = 25;                // RFC 9146 section 4
+constexpr uint8_t kReturnRoutabilityCheck = 27;  // RFC 9853 section 4
 }  // namespace content_type
 
 // HandshakeType (RFC 5246 section 7.4, RFC 6347 section 4.3.2).
@@ -45,7 +46,8 @@ struct DtlsRecord {
   uint8_t type = 0;
   uint16_t version = 0;
   uint16_t epoch = 0;
-  uint64_t sequence = 0;  // 48 bits
+  uint64_t sequence = 0;   // 48 bits
+  ByteView connection_id;  // of a tls12_cid record; empty in all others
   ByteView fragment;
   ByteView whole;  // header and fragment: what OpenSSL is fed
 };
@@ -54,7 +56,9 @@ struct DtlsRecord {
 // are no record (short header, length beyond the datagram, length over
 // kMaxRecordFragmentBytes, major version not 254): then the rest is dropped, `datagram` becomes
 // empty. A caller that counts malformed datagrams asks while `!datagram.empty()`.
-std::optional<DtlsRecord> nextRecord(ByteView& datagram);
+// `connection_id_length`: what tls12_cid records have in front of their length; they do not say so
+// themselves (RFC 9146 section 4). 0: none is expected, and their framing is as that of all others.
+std::optional<DtlsRecord> nextRecord(ByteView& datagram, size_t connection_id_length = 0);
 
 // An alert in the clear: 15 bytes, epoch 0 (RFC 6347 section 4.1). `sequence` must not repeat one
 // already used in epoch 0.

@@ -66,9 +66,9 @@ Verdict HandshakeScreen::inspectChangeCipherSpec(const DtlsRecord& record) {
 
 Verdict HandshakeScreen::inspectEncrypted(const DtlsRecord& record) {
   if (record.version != kDtls12) return drop(DropReason::WrongVersion);
-  const bool known = record.type == content_type::kHandshake ||
-                     record.type == content_type::kAlert ||
-                     record.type == content_type::kApplicationData;
+  const bool known =
+      record.type == content_type::kHandshake || record.type == content_type::kAlert ||
+      record.type == content_type::kApplicationData || record.type == content_type::kTls12Cid;
   if (!known) return drop(DropReason::UnexpectedMessage);
   if (!changeCipherSpec_ && earlyRecords_ >= kMaxEarlyRecords) return drop(DropReason::Flood);
   if (unprovenRecords_ >= kMaxUnprovenRecords) return drop(DropReason::Flood);

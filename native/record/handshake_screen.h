@@ -68,6 +68,8 @@ class HandshakeScreen {
   // Epoch-1 handshake records passed or held: with the key delivered and the handshake not
   // done, these are Finished messages made with another key (RFC 6347 section 4.1.2.7).
   unsigned encryptedHandshakeRecords() const { return encryptedHandshakeRecords_; }
+  // A tls12_cid record hides its type: counted as such a Finished once it could not be opened.
+  void noteUnreadable() { encryptedHandshakeRecords_++; }
 
  protected:
   explicit HandshakeScreen(bool hold) : hold_(hold) {}

@@ -1,23 +1,30 @@
 #include "record/record_layer.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace mcbn {
 
+void RecordKeys::wipe() {
+  write_key.reset();
+  read_key.reset();
+  OPENSSL_cleanse(write_iv.data(), write_iv.size());
+  OPENSSL_cleanse(read_iv.data(), read_iv.size());
+}
+
 RecordLayer::RecordLayer(const AeadSuite& suite, uint16_t epoch, RecordKeys keys,
                          uint64_t next_write, uint64_t last_read, CipherContexts* contexts,
-                         size_t replay_window)
+                         size_t replay_window, ConnectionIds ids)
     : suite_(suite),
       epoch_(epoch),
       write_(suite, RecordProtection::Direction::Seal, std::move(keys.write_key), keys.write_iv,
-             contexts),
+             contexts, std::move(ids.peer)),
       read_(suite, RecordProtection::Direction::Open, std::move(keys.read_key), keys.read_iv,
-            contexts),
+            contexts, std::move(ids.own)),
       next_write_(next_write),
       window_(replay_window) {
   window_.mark(last_read);
-  OPENSSL_cleanse(keys.write_iv.data(), keys.write_iv.size());
-  OPENSSL_cleanse(keys.read_iv.data(), keys.read_iv.size());
+  keys.wipe();
 }
 
 bool RecordLayer::exhausted() const {
@@ -40,7 +47,12 @@ std::optional<size_t> RecordLayer::open(const DtlsRecord& record, uint8_t* out) 
   drop_reason_ = DropReason::None;
   if (record.epoch != epoch_) return drop(DropReason::WrongEpoch);
   if (record.version != kDtls12) return drop(DropReason::WrongVersion);
-  if (record.fragment.size() < suite_.overhead()) return drop(DropReason::Malformed);
+  // RFC 9146 section 3: with an ID agreed on no other record is valid, and the other way round.
+  const bool with_id = record.type == content_type::kTls12Cid;
+  if (with_id == read_.id().empty() || !std::ranges::equal(record.connection_id, read_.id())) {
+    return drop(DropReason::ConnectionId);
+  }
+  if (record.fragment.size() < read_.overhead()) return drop(DropReason::Malformed);
   // RFC 6347 section 4.1.2.6: before the MAC is computed, which is the costly part.
   if (window_.seen(record.sequence)) return drop(DropReason::Replayed);
   if (out != record.fragment.data()) {
@@ -53,8 +65,15 @@ std::optional<size_t> RecordLayer::open(const DtlsRecord& record, uint8_t* out) 
     return drop(DropReason::BadMac);
   }
   // And the window moves only after it has been verified.
+  newest_ = record.sequence > window_.newest();
   window_.mark(record.sequence);
-  return length;
+  content_type_ = record.type;
+  if (!with_id) return length;
+  const auto inner = innerContentOf({out + suite_.explicit_nonce, *length});
+  // RFC 9146 section 5: a DTLSInnerPlaintext has at most 2^14 bytes.
+  if (!inner || *length > kMaxInnerBytes) return drop(DropReason::Malformed);
+  content_type_ = inner->type;
+  return inner->length;
 }
 
 std::optional<size_t> RecordLayer::drop(DropReason reason) {

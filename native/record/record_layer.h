@@ -7,11 +7,12 @@
 //
 // Ownership   a DtlsSession owns its RecordLayer.
 // Thread      the session's.
-// Spec        RFC 6347 section 4.1
+// Spec        RFC 6347 section 4.1, RFC 9146
 #pragma once
 
 #include <optional>
 
+#include "record/connection_id.h"
 #include "record/drop_reason.h"
 #include "record/dtls_record.h"
 #include "record/record_protection.h"
@@ -23,6 +24,9 @@ namespace mcbn {
 struct RecordKeys {
   Secret write_key, read_key;
   Bytes write_iv, read_iv;
+
+  RecordKeys clone() const { return {write_key.clone(), read_key.clone(), write_iv, read_iv}; }
+  void wipe();
 };
 
 class RecordLayer {
@@ -32,14 +36,14 @@ class RecordLayer {
   // ReplayWindow.
   RecordLayer(const AeadSuite& suite, uint16_t epoch, RecordKeys keys, uint64_t next_write,
               uint64_t last_read, CipherContexts* contexts,
-              size_t replay_window = ReplayWindow::kDefault);
+              size_t replay_window = ReplayWindow::kDefault, ConnectionIds ids = {});
 
   size_t sealedSize(size_t length) const {
-    return kDtlsRecordHeaderBytes + suite_.overhead() + length;
+    return write_.headerBytes() + write_.overhead() + length;
   }
   // What a record has in front of its content, and behind it: bytes.
-  size_t before() const { return kDtlsRecordHeaderBytes + suite_.explicit_nonce; }
-  size_t behind() const { return suite_.tag; }
+  size_t before() const { return write_.headerBytes() + suite_.explicit_nonce; }
+  size_t behind() const { return write_.overhead() - suite_.explicit_nonce; }
   // Writes the record of `message` to `out`, sealedSize() bytes; the message may be at its place
   // there already, before() bytes from `out`. False when the keys are exhausted,
   // or OpenSSL refused.
@@ -50,11 +54,17 @@ class RecordLayer {
   // out + contentOffset(). nullopt: dropped, dropReason() says why.
   std::optional<size_t> open(const DtlsRecord& record, uint8_t* out);
   size_t contentOffset() const { return suite_.explicit_nonce; }
+  // Of the record last opened: its type, which a connection ID hides, and whether it is newer than
+  // all that were opened before it.
+  uint8_t contentType() const { return content_type_; }
+  bool newest() const { return newest_; }
   DropReason dropReason() const { return drop_reason_; }
 
   // One more record could pass a limit: say goodbye with what is left.
   bool exhausted() const;
   uint64_t forgeries() const { return forgeries_; }
+  const Bytes& ownConnectionId() const { return read_.id(); }
+  const Bytes& peerConnectionId() const { return write_.id(); }
 
  private:
   // Kept back for the alert that says goodbye.
@@ -67,6 +77,8 @@ class RecordLayer {
   const AeadSuite& suite_;
   const uint16_t epoch_;
   DropReason drop_reason_ = DropReason::None;
+  uint8_t content_type_ = 0;
+  bool newest_ = false;
   RecordProtection write_, read_;
   uint64_t next_write_;
   uint64_t blocks_ = 0;

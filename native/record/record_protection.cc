@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 #include <openssl/params.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace mcbn {
@@ -72,8 +73,12 @@ void RecordProtection::FreeContext::operator()(EVP_CIPHER_CTX* context) const {
 }
 
 RecordProtection::RecordProtection(const AeadSuite& suite, Direction direction, Secret key,
-                                   ByteView fixed_iv, CipherContexts* contexts)
-    : suite_(suite), direction_(direction), key_(std::move(key)), contexts_(contexts) {
+                                   ByteView fixed_iv, CipherContexts* contexts, Bytes id)
+    : suite_(suite),
+      direction_(direction),
+      key_(std::move(key)),
+      contexts_(contexts),
+      id_(std::move(id)) {
   std::memcpy(iv_.data(), fixed_iv.data(), std::min(fixed_iv.size(), iv_.size()));
 }
 
@@ -84,8 +89,8 @@ RecordProtection::~RecordProtection() {
 
 bool RecordProtection::ready(uint64_t number) {
   // GCM's context counts the explicit nonce itself, and is told only where to begin.
-  const bool in_step =
-      suite_.kind != AeadKind::Gcm || direction_ == Direction::Open || next_nonce_ == number;
+  const bool in_step = suite_.kind != AeadKind::Gcm || direction_ == Direction::Open ||
+                       !id_.empty() || next_nonce_ == number;
   if (!context_ || !in_step) {
     if (!makeContext(number)) return false;
   }
@@ -110,6 +115,7 @@ bool RecordProtection::makeContext(uint64_t number) {
   switch (suite_.kind) {
     case AeadKind::Gcm: {
       made = made && init(nullptr, key_.data(), nullptr);
+      if (!id_.empty()) break;  // every record sets its whole nonce
       if (sealing) {
         // -1: the whole nonce, so that the counter begins at this record's number.
         put(iv_.data() + suite_.fixed_iv, number, suite_.explicit_nonce);
@@ -124,7 +130,8 @@ bool RecordProtection::makeContext(uint64_t number) {
     case AeadKind::Ccm:
       made = made && control(EVP_CTRL_AEAD_SET_IVLEN, kNonceBytes, nullptr) &&
              control(EVP_CTRL_AEAD_SET_TAG, static_cast<int>(suite_.tag), nullptr) &&
-             control(EVP_CTRL_CCM_SET_IV_FIXED, static_cast<int>(suite_.fixed_iv), iv_.data()) &&
+             (!id_.empty() ||
+              control(EVP_CTRL_CCM_SET_IV_FIXED, static_cast<int>(suite_.fixed_iv), iv_.data())) &&
              init(nullptr, key_.data(), nullptr);
       break;
     case AeadKind::ChaCha:
@@ -152,12 +159,17 @@ bool RecordProtection::additionalData(uint8_t type, uint64_t number, size_t leng
 
 bool RecordProtection::seal(uint8_t type, uint64_t number, uint8_t* record, size_t length) {
   if (!ready(number)) return false;
-  const size_t fragment = length + suite_.overhead();
-  record[0] = type;
+  const size_t fragment = length + overhead();
+  record[0] = id_.empty() ? type : content_type::kTls12Cid;
   put(record + 1, kDtls12, 2);
   put(record + 3, number, 8);
-  put(record + 11, fragment, 2);
-  uint8_t* const body = record + kDtlsRecordHeaderBytes;
+  std::copy(id_.begin(), id_.end(), record + 11);
+  uint8_t* const body = record + headerBytes();
+  put(body - 2, fragment, 2);
+  if (!id_.empty()) {
+    body[suite_.explicit_nonce + length] = type;
+    return sealWithId(number, body, length + 1);
+  }
   if (!additionalData(type, number, suite_.explicit_nonce + length)) return false;
   if (suite_.kind == AeadKind::Gcm) next_nonce_ += 1;
   const int sealed = EVP_Cipher(context_.get(), body, body, static_cast<unsigned>(fragment));
@@ -166,7 +178,8 @@ bool RecordProtection::seal(uint8_t type, uint64_t number, uint8_t* record, size
 
 std::optional<size_t> RecordProtection::open(uint8_t type, uint64_t number, uint8_t* fragment,
                                              size_t length) {
-  if (length < suite_.overhead() || !ready(number)) return std::nullopt;
+  if (length < overhead() || !ready(number)) return std::nullopt;
+  if (!id_.empty()) return openWithId(number, fragment, length);
   if (!additionalData(type, number, length)) return std::nullopt;
   const int opened = EVP_Cipher(context_.get(), fragment, fragment, static_cast<unsigned>(length));
   if (opened < 0) return std::nullopt;

@@ -4,8 +4,10 @@
 //   open: explicit nonce | ciphertext | tag                    -> the plaintext, in place
 //
 // Through EVP in the mode that libssl uses itself: one call sets the additional data, one does the
-// rest. The explicit nonce is the record's epoch and sequence number, as RFC 6655 section 3
-// proposes and RFC 5288 section 3 allows: no two records of a key can ever share one.
+// rest. With a connection ID the additional data is longer than that mode knows (RFC 9146 section
+// 5.3), and EVP's ordinary AEAD calls are used (cid_protection.cc). The explicit nonce is the
+// record's epoch and sequence number, as RFC 6655 section 3 proposes and RFC 5288 section 3 allows:
+// no two records of a key can ever share one.
 //
 // An EVP_CIPHER_CTX has 0.6 to 1.1 KB, the key in it 16 to 32 bytes. A direction that is not used
 // gives its context back (CipherContexts) and makes another when it is needed.
@@ -13,7 +15,7 @@
 // Ownership   a RecordLayer owns its two directions; CipherContexts borrows those that have a
 // context. Thread      the session's. Spec        RFC 6347 section 4.1.2.1 (additional data: epoch
 // and sequence number, type, version,
-//             length), RFC 5246 section 6.2.3.3
+//             length), RFC 5246 section 6.2.3.3, RFC 9146
 #pragma once
 
 #include <openssl/types.h>
@@ -56,18 +58,25 @@ class RecordProtection {
  public:
   enum class Direction : uint8_t { Seal, Open };
 
-  // `fixed_iv` has suite.fixed_iv bytes. `contexts` may be null: then the context stays.
+  // `fixed_iv` has suite.fixed_iv bytes. `contexts` may be null: then the context stays. With an
+  // `id` every record is a tls12_cid record with it.
   RecordProtection(const AeadSuite& suite, Direction direction, Secret key, ByteView fixed_iv,
-                   CipherContexts* contexts);
+                   CipherContexts* contexts, Bytes id = {});
   ~RecordProtection();
   RecordProtection(const RecordProtection&) = delete;
   RecordProtection& operator=(const RecordProtection&) = delete;
+
+  const Bytes& id() const { return id_; }
+  size_t headerBytes() const { return kDtlsRecordHeaderBytes + id_.size(); }
+  // Of a record beyond header and content.
+  size_t overhead() const { return suite_.overhead() + (id_.empty() ? 0 : 1); }
 
   // `number` is epoch and sequence number as they go into the header: 16 and 48 bits. A number must
   // never be used twice. `record` has its plaintext, `length` bytes, behind header and explicit
   // nonce.
   bool seal(uint8_t type, uint64_t number, uint8_t* record, size_t length);
-  // The plaintext's length; it begins behind the explicit nonce. nullopt: not authentic.
+  // The plaintext's length; it begins behind the explicit nonce. nullopt: not authentic. With a
+  // connection ID it is a DTLSInnerPlaintext.
   std::optional<size_t> open(uint8_t type, uint64_t number, uint8_t* fragment, size_t length);
 
  private:
@@ -79,6 +88,10 @@ class RecordProtection {
   bool ready(uint64_t number);
   bool makeContext(uint64_t number);
   bool additionalData(uint8_t type, uint64_t number, size_t length);
+  std::array<uint8_t, kNonceBytes> nonceOf(uint64_t number, const uint8_t* fragment) const;
+  bool beginWithId(uint64_t number, const uint8_t* fragment, size_t inner);
+  bool sealWithId(uint64_t number, uint8_t* fragment, size_t inner);
+  std::optional<size_t> openWithId(uint64_t number, uint8_t* fragment, size_t length);
 
   const AeadSuite& suite_;
   const Direction direction_;
@@ -86,6 +99,7 @@ class RecordProtection {
   std::array<uint8_t, kNonceBytes> iv_{};
   std::unique_ptr<EVP_CIPHER_CTX, FreeContext> context_;
   CipherContexts* contexts_;
+  const Bytes id_;
   RecordProtection* newer_ = nullptr;  // of contexts_
   RecordProtection* older_ = nullptr;
   uint64_t next_nonce_ = 0;  // GCM: what the context will write as its next explicit nonce

@@ -42,6 +42,9 @@ class ReplayWindow {
     return ring_[sequence / kWord % words()] >> sequence % kWord & 1;
   }
 
+  // The highest that was marked.
+  uint64_t newest() const { return newest_; }
+
   // `sequence` has 48 bits, as in a DTLS record.
   void mark(uint64_t sequence) {
     if (inlined()) return markInlined(sequence);

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <string_view>
 
+#include "session/connection_id_extension.h"
 #include "session/handshake.h"
 
 namespace mcbn {
@@ -141,6 +142,9 @@ std::optional<Failure> Context::configure() {
     // Without a session cache a server sends no session ID (an empty one, RFC 5246
     // section 7.4.1.3). OpenSSL would draw 32 random bytes all the same.
     SSL_CTX_set_generate_session_id(ctx_, [](SSL*, unsigned char*, unsigned*) { return 1; });
+    if (!ConnectionIdExtension::install(ctx_)) {
+      return Failure{.message = "OpenSSL has no room for the extension connection_id"};
+    }
   }
   // No partial writes: TlsSession::write() counts on one SSL_write_ex() for all its records.
   SSL_CTX_set_mode(ctx_, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);

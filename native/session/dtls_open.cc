@@ -25,13 +25,19 @@ bool DtlsSession::takeOver(uint64_t last_read) {
   auto secrets = suite ? ExporterSecrets::of(handshake_->ssl()) : std::nullopt;
   auto keys = secrets ? secrets->recordKeys(*suite, role_) : std::nullopt;
   if (!keys) return false;
+  const bool with_ids = connection_id_ && connection_id_->agreed();
   records_ = std::make_unique<RecordLayer>(*suite, kEpoch, std::move(*keys), encrypted_sequence_,
-                                           last_read, ciphers_, options_.replay_window);
+                                           last_read, ciphers_, options_.replay_window,
+                                           with_ids ? connection_id_->ids() : ConnectionIds());
+  return_routability_ =
+      with_ids && connection_id_->returnRoutability() && connection_id_->ids().used();
   secrets_ = std::move(secrets);
   last_flight_.shrink_to_fit();
   identity_ = handshake_->psk().identity();
   flushKeylog();
   handshake_.reset();
+  connection_id_.reset();
+  reframing_.reset();
   return true;
 }
 
@@ -40,7 +46,7 @@ void DtlsSession::readEarlyRecords() {
   for (const Bytes& bytes : early) {
     if (state_ == State::Ended) return;
     ByteView rest = bytes;
-    readOpen(*nextRecord(rest));
+    readOpen(*nextRecord(rest, connectionIdLength()));
   }
 }
 
@@ -64,8 +70,9 @@ void DtlsSession::readRecord(const DtlsRecord& record) {
     if (records_->dropReason() == DropReason::BadMac) endIfExhausted();
     return;
   }
+  if (records_->newest()) heard_newer_ = true;
   const ByteView content(place + records_->contentOffset(), *length);
-  switch (record.type) {
+  switch (records_->contentType()) {
     case content_type::kApplicationData:
       if (content.empty() || content.size() > kMaxMessage) return;  // RFC 5246 section 6.2.1
       stats_.messages_received += 1;
@@ -77,6 +84,8 @@ void DtlsSession::readRecord(const DtlsRecord& record) {
       return sendAlert(alert::kWarning, alert::kNoRenegotiation);
     case content_type::kAlert:
       return takeAlert(content);
+    case content_type::kReturnRoutabilityCheck:
+      return takePathMessage(content);
     default:
       return;
   }
@@ -105,11 +114,16 @@ void DtlsSession::repeatLastFlight() {
 
 void DtlsSession::sendAlert(uint8_t level, uint8_t description) {
   const uint8_t content[] = {level, description};
-  const size_t size = records_->sealedSize(sizeof content);
-  if (!records_->seal(content_type::kAlert, content, sink_->reserveDatagram(size))) return;
-  stats_.datagrams_sent += 1;
-  stats_.bytes_sent += size;
+  const size_t size = sealInto(content_type::kAlert, content);
+  if (size == 0) return;
+  countDatagram(size);
   sink_->commitDatagram(size);
+}
+
+// A record of ours where the sink wants the next datagram, to be committed; 0: none could be made.
+size_t DtlsSession::sealInto(uint8_t type, ByteView content) {
+  const size_t size = records_->sealedSize(content.size());
+  return records_->seal(type, content, sink_->reserveDatagram(size)) ? size : 0;
 }
 
 void DtlsSession::endIfExhausted() {
@@ -159,9 +173,8 @@ bool DtlsSession::send(ByteView message, Milliseconds, SessionSink& sink) {
   if (state_ != State::Open) return false;
   const Step step(*this, sink);
   if (records_) {
-    const size_t size = records_->sealedSize(message.size());
-    uint8_t* const place = sink.reserveDatagram(size);
-    if (!records_->seal(content_type::kApplicationData, message, place)) return false;
+    const size_t size = sealInto(content_type::kApplicationData, message);
+    if (size == 0) return false;
     sink.commitDatagram(size);
     countSent(size);
     return true;
@@ -187,9 +200,13 @@ bool DtlsSession::sendInPlace(MutableBytes message, Milliseconds now, SessionSin
   return true;
 }
 
-void DtlsSession::countSent(size_t datagram) {
+void DtlsSession::countDatagram(size_t bytes) {
   stats_.datagrams_sent += 1;
-  stats_.bytes_sent += datagram;
+  stats_.bytes_sent += bytes;
+}
+
+void DtlsSession::countSent(size_t datagram) {
+  countDatagram(datagram);
   stats_.messages_sent += 1;
   endIfExhausted();
 }

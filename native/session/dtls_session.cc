@@ -15,8 +15,6 @@ constexpr Milliseconds kPeerRepeats = 2'500;
 constexpr size_t kShortestCbcRecord = 48;
 // What OpenSSL takes at least (SSL_set_max_send_fragment).
 constexpr size_t kSmallestSendFragment = 512;
-// Of records that overtook the Finished; UDP may lose what is more.
-constexpr size_t kMaxEarlyBytes = 16'384;
 
 }  // namespace
 
@@ -106,13 +104,14 @@ void DtlsSession::receive(MutableBytes datagram, Milliseconds now, SessionSink& 
   const Step step(*this, sink);
   stats_.datagrams_received += 1;
   stats_.bytes_received += datagram.size();
+  heard_newer_ = false;
   if (state_ == State::Handshaking) heard_ = true;
   inspectAll(datagram, now);
 }
 
 void DtlsSession::inspectAll(ByteView records, Milliseconds now) {
   while (state_ != State::Ended && !records.empty()) {
-    const auto record = nextRecord(records);
+    const auto record = nextRecord(records, connectionIdLength());
     if (!record) {
       return drop(DropReason::Malformed);
     }
@@ -145,6 +144,7 @@ size_t DtlsSession::shortestRecord() {
 }
 
 void DtlsSession::inspect(const DtlsRecord& record, Milliseconds now) {
+  if (!hasConnectionIdDue(record)) return drop(DropReason::ConnectionId);
   const Verdict verdict =
       std::visit([&](auto& screen) { return screen.inspect(record); }, *screen_);
   if (verdict == Verdict::Drop) {
@@ -153,18 +153,15 @@ void DtlsSession::inspect(const DtlsRecord& record, Milliseconds now) {
     return;
   }
   if (record.epoch == 0 && record.type == content_type::kAlert) return noteAlert(record, now);
-  if (record.epoch > 0 && record.type != content_type::kHandshake) {
-    // OpenSSL would keep it too, at 16 KB each.
-    if (early_bytes_ + record.whole.size() > kMaxEarlyBytes) return drop(DropReason::Flood);
-    early_bytes_ += record.whole.size();
-    early_.emplace_back(record.whole.begin(), record.whole.end());
-    return;
+  const bool with_id = record.type == content_type::kTls12Cid;
+  if (record.epoch > 0 && record.type != content_type::kHandshake && !with_id) {
+    return keepEarly(record);
   }
   if (verdict == Verdict::Hold) {
     held_.emplace_back(record.whole.begin(), record.whole.end());
     return settleKey(now);
   }
-  feed(record, now);
+  with_id ? takeReframed(record, now) : feed(record, now);
   // A ServerKeyExchange that was late may complete the hint.
   if (state_ == State::Handshaking && screen().holding()) settleKey(now);
 }
@@ -236,8 +233,14 @@ void DtlsSession::releaseHeld(Milliseconds now) {
   for (const Bytes& bytes : held) {
     if (state_ == State::Ended) return;
     ByteView rest = bytes;
-    const auto record = nextRecord(rest);
-    state_ == State::Open ? readOpen(*record) : feed(*record, now);
+    const auto record = nextRecord(rest, connectionIdLength());
+    if (state_ == State::Open) {
+      readOpen(*record);
+    } else if (record->type == content_type::kTls12Cid) {
+      takeReframed(*record, now);
+    } else {
+      feed(*record, now);
+    }
   }
 }
 
@@ -246,6 +249,7 @@ void DtlsSession::feed(const DtlsRecord& record, Milliseconds now) {
   wire_.incoming = record.whole;
   advance(now);
   if (state_ == State::Handshaking) suspectKey(now);
+  if (state_ == State::Handshaking) retryEarly(now);
 }
 
 void DtlsSession::advance(Milliseconds now) {
@@ -258,6 +262,7 @@ void DtlsSession::advance(Milliseconds now) {
   if (done == 1) return finish();
   const int error = SSL_get_error(handshake_->ssl(), done);
   if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
+    if (connection_id_ && connection_id_->refused()) return fail(connectionIdRefused());
     return fail(handshake_->explain());
   }
   const bool new_flight = last_timeout_ == 0 || stats_.datagrams_sent != sent_before;
@@ -283,9 +288,16 @@ void DtlsSession::finish() {
   retransmit_at_ = suspicion_at_ = alert_at_ = kNever;
   screen_.reset();
   held_.shrink_to_fit();
-  const size_t limit = std::min<size_t>(DTLS_get_data_mtu(handshake_->ssl()), kMaxMessage);
+  size_t limit = std::min<size_t>(DTLS_get_data_mtu(handshake_->ssl()), kMaxMessage);
   const Opened opened = handshake_->opened();
-  if (!takeOver(last_fed_)) {
+  if (takeOver(last_fed_)) {
+    const size_t id = records_->peerConnectionId().size();
+    const size_t longer = id == 0 ? 0 : id + 1;  // the ID, and the type inside
+    limit -= std::min(limit, longer);
+  } else if (connection_id_ && connection_id_->agreed() && connection_id_->ids().used()) {
+    // Its records must have IDs, which OpenSSL cannot give them.
+    return fail({.message = "OpenSSL does not tell the keys of a session with connection IDs"});
+  } else {
     handshake_->psk().wipeKey();
     last_flight_.clear();  // OpenSSL repeats it
   }
@@ -302,6 +314,12 @@ void DtlsSession::datagram(ByteView bytes) {
     if (!record) break;
     (record->epoch == 0 ? plaintext_sequence_ : encrypted_sequence_) = record->sequence + 1;
   }
+  const bool with_id = state_ == State::Handshaking && connection_id_ && connection_id_->agreed() &&
+                       !connection_id_->ids().peer.empty();
+  with_id ? emitReframed(bytes) : emit(bytes);
+}
+
+void DtlsSession::emit(ByteView bytes) {
   if (state_ == State::Handshaking && role_ == Role::Server) {
     last_flight_.emplace_back(bytes.begin(), bytes.end());
   }

@@ -16,17 +16,21 @@
 // Ownership   the endpoint owns sessions. A session holds its Context.
 // Thread      the I/O thread of its endpoint; there are no locks here.
 // Reentrancy  the sink is called while OpenSSL is on the stack: it stores, nothing else.
-// Files       dtls_session.cc: the handshake; dtls_open.cc: what follows it; dtls_deadlines.cc:
-// time. Spec        RFC 6347 section 4.2 (handshake, retransmission), RFC 4279 (PSK suites).
+// Files       dtls_session.cc: the handshake; dtls_connection_id.cc: its records with a connection
+// ID; dtls_open.cc: what follows it; dtls_path.cc: return routability; dtls_deadlines.cc: time.
+// Spec        RFC 6347 section 4.2 (handshake, retransmission), RFC 4279 (PSK suites).
 #pragma once
 
 #include <memory>
 #include <variant>
 #include <vector>
 
+#include "record/handshake_reframing.h"
 #include "record/handshake_screen.h"
 #include "record/message_room.h"
+#include "record/path_message.h"
 #include "record/record_layer.h"
+#include "session/connection_id_extension.h"
 #include "session/datagram_bio.h"
 #include "session/handshake.h"
 #include "session/session_secrets.h"
@@ -60,6 +64,10 @@ class SessionSink : public DatagramSink {
   virtual void commitDatagram(size_t length) = 0;
   // A datagram in memory that the caller of sendInPlace() knows to last.
   virtual void lendDatagram(ByteView bytes) = 0;
+  // The same, but to where the datagram being received came from (RFC 9853 section 5.5).
+  virtual void commitReply(size_t length) { commitDatagram(length); }
+  // The peer has echoed the cookie of a path_challenge.
+  virtual void pathResponse(const PathCookie&) {}
   virtual void opened(const Opened& opened, size_t max_message) = 0;
   virtual void question(const PskQuestion& question) = 0;
   // Nothing follows. No failure: the peer said close_notify.
@@ -82,6 +90,9 @@ struct DtlsOptions {
   // Records, 32 to 65,536 (RFC 6347 section 4.1.2.6). OpenSSL's record layer always has 64.
   uint32_t replay_window = ReplayWindow::kDefault;
   bool keylog = false;
+  // Bytes of the connection IDs that we want in records to us, 0 for none; nullopt: no connection
+  // IDs in either direction (RFC 9146). The endpoint makes them: see useConnectionId().
+  std::optional<size_t> connection_id;
   bool openssl_records = false;  // keep every session on OpenSSL's record layer
   std::string servername;
 };
@@ -95,6 +106,10 @@ class DtlsSession : private DatagramSink {
               CipherContexts* ciphers = nullptr);
   DtlsSession(const DtlsSession&) = delete;
   DtlsSession& operator=(const DtlsSession&) = delete;
+
+  // Before accept() or connect(): agree on connection IDs if the peer can (RFC 9146). `own`: what
+  // the peer shall put into its records; may be empty. Not with `openssl_records`.
+  void useConnectionId(Bytes own);
 
   // Server: `hello` is a datagram with a ClientHello whose cookie has been verified.
   void accept(ByteView hello, Milliseconds now, SessionSink& sink);
@@ -131,6 +146,18 @@ class DtlsSession : private DatagramSink {
   // Whether OpenSSL's SSL is still needed.
   bool onOpenssl() const { return handshake_ != nullptr; }
   const SessionStats& stats() const { return stats_; }
+  // Of an open session; empty where none is used.
+  ByteView ownConnectionId() const;
+  ByteView peerConnectionId() const;
+  // The datagram last received had an authentic record newer than all before it (RFC 9146 section
+  // 6).
+  bool heardNewer() const { return heard_newer_; }
+  // Whether both sides do the return routability check (RFC 9853).
+  bool returnRoutability() const { return return_routability_; }
+  // Sends a path_challenge, of pathMessageSize() bytes. False when the record could not be made.
+  bool challengePath(const PathCookie& cookie, SessionSink& sink);
+  size_t pathMessageSize() const;
+  Milliseconds roundTrip() const { return round_trip_; }  // 0: not known
   void setKeylog(bool on) {
     if (handshake_) handshake_->setKeylog(on);
   }
@@ -146,6 +173,7 @@ class DtlsSession : private DatagramSink {
 
   // From OpenSSL, through the BIO.
   void datagram(ByteView bytes) override;
+  void emit(ByteView bytes);
   static unsigned onTimer(SSL* ssl, unsigned microseconds);
   HandshakeScreen& screen();
   Role role() const { return role_; }
@@ -161,13 +189,26 @@ class DtlsSession : private DatagramSink {
   void feed(const DtlsRecord& record, Milliseconds now);
   void advance(Milliseconds now);
   void finish();
+  // dtls_connection_id.cc
+  size_t connectionIdLength() const;
+  bool hasConnectionIdDue(const DtlsRecord& record) const;
+  static Failure connectionIdRefused();
+  bool reframes();
+  void takeReframed(const DtlsRecord& record, Milliseconds now);
+  void retryEarly(Milliseconds now);
+  void emitReframed(ByteView bytes);
+  void keepEarly(const DtlsRecord& record);
+  // dtls_open.cc
   bool takeOver(uint64_t last_read);
   void readEarlyRecords();
   void readRecord(const DtlsRecord& record);
   void takeAlert(ByteView content);
+  void takePathMessage(ByteView content);
   void repeatLastFlight();
   void sendAlert(uint8_t level, uint8_t description);
   void countSent(size_t datagram);
+  void countDatagram(size_t bytes);
+  size_t sealInto(uint8_t type, ByteView content);
   void endIfExhausted();
   void readOpen(const DtlsRecord& record);
   void readMessages();
@@ -186,6 +227,9 @@ class DtlsSession : private DatagramSink {
   Wire wire_;
   std::unique_ptr<Handshake> handshake_;  // null once the record layer has taken over
   std::unique_ptr<Screen> screen_;
+  // Null unless connection IDs are wanted, and once the record layer has taken over.
+  std::unique_ptr<ConnectionIdExtension> connection_id_;
+  std::unique_ptr<HandshakeReframing> reframing_;  // made when the keys are known
   std::unique_ptr<RecordLayer> records_;
   std::optional<ExporterSecrets> secrets_;
   Identity identity_;
@@ -215,6 +259,8 @@ class DtlsSession : private DatagramSink {
   unsigned flights_unanswered_ = 0;  // sendings of the client's last flight
   Milliseconds finished_sent_ = 0;
   bool heard_ = false;  // anything has come from the peer
+  bool heard_newer_ = false;
+  bool return_routability_ = false;
 };
 
 // Sets what one call into the session needs, and cleans up behind it on every path.

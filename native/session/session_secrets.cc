@@ -62,7 +62,8 @@ const AeadSuite* aeadSuiteOf(const SSL_CIPHER* cipher) {
 
 std::optional<ExporterSecrets> ExporterSecrets::of(const SSL* ssl) {
   const SSL_SESSION* const session = SSL_get_session(ssl);
-  const SSL_CIPHER* const cipher = SSL_get_current_cipher(ssl);
+  // Pending before ChangeCipherSpec, and for ever: nothing is renegotiated.
+  const SSL_CIPHER* const cipher = SSL_get_pending_cipher(ssl);
   if (!session || !cipher) return std::nullopt;
   std::array<uint8_t, kMaster + 2 * kRandom> bytes;
   const bool all = SSL_SESSION_get_master_key(session, bytes.data(), kMaster) == kMaster &&

@@ -22,8 +22,8 @@ const AeadSuite* aeadSuiteOf(const SSL_CIPHER* cipher);
 
 class ExporterSecrets {
  public:
-  // Takes the master secret and randoms of a finished handshake; nullopt when OpenSSL does not
-  // tell.
+  // Takes the master secret and randoms of a handshake whose key exchange is done; nullopt when it
+  // is not, or OpenSSL does not tell.
   static std::optional<ExporterSecrets> of(const SSL* ssl);
   // `bytes`: master secret (48), client random (32), server random (32).
   ExporterSecrets(Secret bytes, const EVP_MD* hash, bool extended)
