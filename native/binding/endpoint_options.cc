@@ -26,6 +26,9 @@ DtlsOptions dtlsOptions(const Napi::Object& given) {
   options.replay_window = static_cast<uint32_t>(intOption(given, "replayWindow", 64));
   options.keylog = boolOption(given, "keylog");
   options.openssl_records = boolOption(given, "opensslRecords");
+  if (const int32_t length = intOption(given, "connectionId", -1); length >= 0) {
+    options.connection_id = static_cast<size_t>(length);
+  }
   options.servername = stringOption(given, "servername");
   return options;
 }

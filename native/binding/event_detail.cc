@@ -48,6 +48,11 @@ Napi::Value EventDetails::valueOf(Napi::Env env, const EventDetail& detail) {
     setRemote(object, event->remote_host, event->remote_port);
     return object;
   }
+  if (const auto* event = std::get_if<AddressEvent>(&detail)) {
+    Napi::Object object = Napi::Object::New(env);
+    setRemote(object, event->remote_host, event->remote_port);
+    return object;
+  }
   if (const auto* line = std::get_if<std::string>(&detail)) return bufferOf(env, *line + "\n");
   if (const auto* error = std::get_if<SystemError>(&detail)) return systemErrorObject(env, *error);
   return env.Undefined();
@@ -55,11 +60,18 @@ Napi::Value EventDetails::valueOf(Napi::Env env, const EventDetail& detail) {
 
 // An array: a handshake's share of JavaScript's thread is mostly the making of such values.
 Napi::Value EventDetails::openedValue(Napi::Env env, const OpenedEvent& event) {
-  Napi::Array value = Napi::Array::New(env, 4);
+  const bool with_id = !event.own_connection_id.empty() || !event.peer_connection_id.empty();
+  Napi::Array value = Napi::Array::New(env, with_id ? 5 : 4);
   value[0U] = termsOf(env, event);
   value[1U] = latin1(env, event.opened.identity);
   value[2U] = latin1(env, event.remote_host);
   value[3U] = Napi::Number::New(env, event.remote_port);
+  if (!with_id) return value;
+  Napi::Array id = Napi::Array::New(env, 3);
+  id[0U] = latin1(env, event.own_connection_id);
+  id[1U] = latin1(env, event.peer_connection_id);
+  id[2U] = Napi::Boolean::New(env, event.return_routability);
+  value[4U] = id;
   return value;
 }
 

@@ -34,8 +34,12 @@ Napi::Object endpointFigures(Napi::Env env, const EndpointStats& stats) {
   set(object, "handshakesFailed", stats.handshakes_failed);
   set(object, "sessions", stats.sessions);
   set(object, "evictions", stats.evictions);
+  set(object, "addressChanges", stats.address_changes);
+  set(object, "addressChecksFailed", stats.address_checks_failed);
   Napi::Object dropped = Napi::Object::New(env);
   set(dropped, "unknownPeer", stats.dropped_unknown_peer);
+  set(dropped, "unknownConnectionId", stats.dropped_unknown_connection_id);
+  set(dropped, "unconfirmedAddress", stats.dropped_unconfirmed);
   set(dropped, "badCookie", stats.dropped_bad_cookie);
   set(dropped, "limit", stats.dropped_limit);
   set(dropped, "messages", stats.dropped_messages);

@@ -62,6 +62,7 @@ Napi::Function IoThreadWrap::define(Napi::Env env) {
        InstanceMethod<&IoThreadWrap::closeSession>("closeSession"),
        InstanceMethod<&IoThreadWrap::closeEndpoint>("closeEndpoint"),
        InstanceMethod<&IoThreadWrap::endSessionsOf>("endSessionsOf"),
+       InstanceMethod<&IoThreadWrap::confirmAddress>("confirmAddress"),
        InstanceMethod<&IoThreadWrap::setKeylog>("setKeylog"),
        InstanceMethod<&IoThreadWrap::exportKeyingMaterial>("exportKeyingMaterial"),
        InstanceMethod<&IoThreadWrap::endpointStats>("endpointStats"),
@@ -284,6 +285,13 @@ Napi::Value IoThreadWrap::endSessionsOf(const Napi::CallbackInfo& info) {
     self.touched(*endpoint);
   });
   return Napi::Number::New(info.Env(), static_cast<double>(ended));
+}
+
+void IoThreadWrap::confirmAddress(const Napi::CallbackInfo& info) {
+  io().post([id = numberOf(info[0]), session = numberOf(info[1])](IoThread& self) {
+    auto* const endpoint = static_cast<ServerEndpoint*>(self.endpoint(id));
+    if (endpoint) endpoint->confirmAddress(session);
+  });
 }
 
 void IoThreadWrap::setKeylog(const Napi::CallbackInfo& info) {

@@ -47,6 +47,7 @@ class IoThreadWrap : public Napi::ObjectWrap<IoThreadWrap> {
   void closeSession(const Napi::CallbackInfo& info);
   void closeEndpoint(const Napi::CallbackInfo& info);
   Napi::Value endSessionsOf(const Napi::CallbackInfo& info);
+  void confirmAddress(const Napi::CallbackInfo& info);
   void setKeylog(const Napi::CallbackInfo& info);
   Napi::Value exportKeyingMaterial(const Napi::CallbackInfo& info);
   Napi::Value endpointStats(const Napi::CallbackInfo& info);

@@ -77,6 +77,13 @@ void Admission::sessionEnded(const std::string& host, bool displaced) {
   if (limits_.max_sessions_per_host != 0) countDown(sessions_by_host_, host);
 }
 
+void Admission::moved(const std::string& from, const std::string& to) {
+  if (limits_.max_sessions_per_host == 0) return;
+  const std::lock_guard lock(mutex_);
+  countDown(sessions_by_host_, from);
+  sessions_by_host_[to] += 1;
+}
+
 size_t Admission::takeEvictions(Member& member) {
   const std::lock_guard lock(mutex_);
   return std::exchange(member.evictions_, 0);

@@ -1,5 +1,7 @@
 #include "engine/client_endpoint.h"
 
+#include <openssl/rand.h>
+
 #include <algorithm>
 
 namespace mcbn {
@@ -34,6 +36,12 @@ void ClientEndpoint::start(Milliseconds now) {
   if (const SystemError error = watch()) {
     unreachable(error);
   } else {
+    if (const auto length = options_->dtls.connection_id) {
+      Bytes id(*length);
+      if (RAND_bytes(id.data(), static_cast<int>(id.size())) == 1) {
+        association_.session.useConnectionId(std::move(id));
+      }
+    }
     association_.session.connect(std::move(options_->key), now, *this);
   }
   options_.reset();

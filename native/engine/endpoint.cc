@@ -139,17 +139,35 @@ void Endpoint::report(EventKind kind, EventDetail detail) {
   events_.filling().add(kind, id_, current_ ? current_->id : 0, std::move(detail));
 }
 
-void Endpoint::datagram(ByteView bytes) { post(current_->peer, bytes); }
+// Null: there is no address that may be sent so much.
+const Address* Endpoint::destination(size_t length) {
+  PeerPath* const path = current_->path.get();
+  if (!path) return &current_->peer;
+  if (path->spend(length)) return &path->to();
+  // Under a check the peer is still bound to the address known before.
+  if (path->checking()) return &path->confirmed();
+  stats_.dropped_unconfirmed += 1;
+  return nullptr;
+}
+
+void Endpoint::datagram(ByteView bytes) {
+  if (const Address* const to = destination(bytes.size())) post(*to, bytes);
+}
 
 uint8_t* Endpoint::reserveDatagram(size_t capacity) { return outgoing().reserve(capacity); }
 
 void Endpoint::commitDatagram(size_t length) {
-  outbox_.push_back({nullptr, outgoing_.size(), length, current_->peer});
+  if (const Address* const to = destination(length)) commitTo(*to, length);
+}
+
+void Endpoint::commitTo(const Address& to, size_t length) {
+  outbox_.push_back({nullptr, outgoing_.size(), length, to});
   outgoing_.commit(length);
 }
 
 void Endpoint::lendDatagram(ByteView bytes) {
-  outbox_.push_back({bytes.data(), 0, bytes.size(), current_->peer});
+  const Address* const to = destination(bytes.size());
+  if (to) outbox_.push_back({bytes.data(), 0, bytes.size(), *to});
 }
 
 uint8_t* Endpoint::reserveMessage(size_t capacity) { return events_.reserveMessage(capacity); }
@@ -176,8 +194,12 @@ void Endpoint::opened(const Opened& opened, size_t max_message) {
   current_->opened = true;
   stats_.handshakes_completed += 1;
   services_.free_memory.handshakeEnded();
+  const ByteView own = current_->session.ownConnectionId();
+  const ByteView peers = current_->session.peerConnectionId();
   report(EventKind::Opened,
-         OpenedEvent{opened, current_->peer.host(), current_->peer.port(), max_message});
+         OpenedEvent{opened, current_->peer.host(), current_->peer.port(), max_message,
+                     std::string(own.begin(), own.end()), std::string(peers.begin(), peers.end()),
+                     current_->session.returnRoutability()});
 }
 
 void Endpoint::question(const PskQuestion& question) {

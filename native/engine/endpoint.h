@@ -20,6 +20,7 @@
 #include "engine/arena.h"
 #include "engine/event.h"
 #include "engine/free_memory.h"
+#include "engine/peer_path.h"
 #include "session/dtls_session.h"
 
 namespace mcbn {
@@ -36,9 +37,13 @@ struct EndpointStats {
   uint64_t handshakes_started = 0;
   uint64_t handshakes_completed = 0;
   uint64_t handshakes_failed = 0;
-  uint64_t sessions = 0;              // now
-  uint64_t evictions = 0;             // sessions that gave their place to a newcomer
-  uint64_t dropped_unknown_peer = 0;  // no session, no ClientHello
+  uint64_t sessions = 0;               // now
+  uint64_t evictions = 0;              // sessions that gave their place to a newcomer
+  uint64_t address_changes = 0;        // of peers with a connection ID
+  uint64_t address_checks_failed = 0;  // return routability: no answer from the new address
+  uint64_t dropped_unknown_peer = 0;   // no session, no ClientHello
+  uint64_t dropped_unknown_connection_id = 0;
+  uint64_t dropped_unconfirmed = 0;  // not sent: three times what came from a new address
   uint64_t dropped_bad_cookie = 0;
   uint64_t dropped_limit = 0;     // maxSessions, maxHandshakes, maxSessionsPerHost
   uint64_t dropped_messages = 0;  // JavaScript did not take them in time
@@ -73,9 +78,13 @@ struct Association {
               const DtlsOptions& options, CipherContexts& ciphers)
       : id(number), peer(remote), session(std::move(context), options, &ciphers) {}
 
+  bool hasConnectionId() const { return !connection_id.empty(); }
+
   const uint32_t id;
-  const Address peer;
+  Address peer;
   DtlsSession session;
+  Bytes connection_id;             // a server's: what the endpoint finds the session by
+  std::unique_ptr<PeerPath> path;  // while the peer is heard from an address not confirmed yet
   bool opened = false;
   bool ended = false;
   uint32_t undelivered = 0;      // messages that JavaScript did not take in time
@@ -139,6 +148,8 @@ class Endpoint : protected SessionSink {
   void touch(Association& association, Milliseconds now);
   void receiveInto(Association& association, MutableBytes datagram, Milliseconds now);
   void post(const Address& to, ByteView datagram);
+  // What was reserved by reserveDatagram() goes to `to`.
+  void commitTo(const Address& to, size_t length);
   void report(EventKind kind, EventDetail detail);
 
   // SessionSink
@@ -177,6 +188,7 @@ class Endpoint : protected SessionSink {
   void keepLent();
   void setBlocked(bool blocked);
   Arena& outgoing();
+  const Address* destination(size_t length);
 
   Arena outgoing_;
   std::vector<Waiting> outbox_;

@@ -31,6 +31,7 @@ enum class EventKind : uint32_t {
   Keylog = 6,
   Progress = 7,  // the I/O thread has sent everything up to a submission
   SocketError = 8,
+  AddressChanged = 9,  // a server's peer with a connection ID has moved
 };
 
 struct OpenedEvent {
@@ -38,6 +39,8 @@ struct OpenedEvent {
   std::string remote_host;
   uint16_t remote_port = 0;
   size_t max_message = 0;
+  std::string own_connection_id, peer_connection_id;  // empty where none is used
+  bool return_routability = false;
 };
 
 struct QuestionEvent {
@@ -52,8 +55,13 @@ struct EndedEvent {
   uint16_t remote_port = 0;
 };
 
-using EventDetail =
-    std::variant<std::monostate, OpenedEvent, QuestionEvent, EndedEvent, std::string, SystemError>;
+struct AddressEvent {
+  std::string remote_host;
+  uint16_t remote_port = 0;
+};
+
+using EventDetail = std::variant<std::monostate, OpenedEvent, QuestionEvent, EndedEvent,
+                                 AddressEvent, std::string, SystemError>;
 
 // A message's a and b are offset and length in the slab; Progress has a submission number in a;
 // every other row has the index of its detail in a, or kNoDetail.

@@ -31,13 +31,14 @@ size_t randomSeed() {
   return seed;
 }
 
+}  // namespace
+
 std::string hostKey(const Address& address) {
   const AddressBytes host = address.hostBytes();
   const ByteView bytes = host.view();
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-}  // namespace
 
 size_t ServerEndpoint::SeededHash::operator()(const Address& address) const {
   // Strangers choose their ports: without a secret they could choose them to collide.
@@ -54,7 +55,10 @@ ServerEndpoint::ServerEndpoint(uint32_t id, IoServices& services,
       slots_(16, SeededHash{randomSeed()}),
       admission_(options_.admission ? options_.admission
                                     : std::make_shared<Admission>(AdmissionLimits{})),
-      member_(std::move(options_.evict_soon)) {
+      member_(std::move(options_.evict_soon)),
+      ids_(options_.dtls.connection_id.value_or(0),
+           options_.threads > 1 ? std::optional(static_cast<uint8_t>(options_.thread_index))
+                                : std::nullopt) {
   OPENSSL_cleanse(options_.cookie_secret.data(), options_.cookie_secret.size());
   admission_->join(member_);
 }
@@ -118,6 +122,9 @@ void ServerEndpoint::route(const Address& from, MutableBytes datagram, Milliseco
   if (from.port() == 0) {
     stats_.dropped_unknown_peer += 1;
     return;
+  }
+  if (const auto id = connectionIdOf(datagram, ids_.length())) {
+    return routeById(from, *id, datagram, now);
   }
   if (const auto parsed = parseClientHello(datagram)) return hello(from, datagram, *parsed, now);
   // Datagrams of one peer come in trains.
@@ -214,18 +221,27 @@ void ServerEndpoint::create(const Address& from, ByteView datagram, const DtlsCl
     endWith(*replaced, {.code = "MCBN_HANDSHAKE_FAILED",
                         .message = "the client began another handshake from the same port"});
   }
+  // Without a free ID the session does without: its address is enough.
+  if (options_.dtls.connection_id && (ids_.length() == 0 || ids_.assign(association))) {
+    association.session.useConnectionId(association.connection_id);
+  }
   enter(association);
   association.session.accept(datagram, now, *this);
   leave();
 }
 
 bool ServerEndpoint::onOpened(Association& association) {
+  if (association.session.ownConnectionId().empty()) ids_.release(association);
   const auto found = slots_.find(association.peer);
   if (found != slots_.end() && found->second.candidate == &association) {
     // RFC 6347 section 4.2.8: only a finished handshake may take the old session's place.
     Association* const old = std::exchange(found->second.current, &association);
     found->second.candidate = nullptr;
-    if (old) {
+    // Another device behind the same NAT may have been given the port: the one that had it before
+    // can still be found by its ID. The same identity is the same device, which has restarted.
+    const bool moved_away =
+        old && old->hasConnectionId() && old->session.identity() != association.session.identity();
+    if (old && !moved_away) {
       endWith(*old, {.code = "MCBN_CONNECTION_LOST",
                      .message = "the peer connected anew from the same address and port"});
     }
@@ -277,6 +293,7 @@ void ServerEndpoint::expire(Milliseconds now) {
     if (!association) continue;
     enter(*association);
     if (association->session.deadline() <= now) association->session.expire(now, *this);
+    checkPath(*association, now);
     if (!association->ended && idleDeadline(*association) <= now) {
       association->session.close(*this);
       ended(Failure{.code = "MCBN_IDLE_TIMEOUT",
@@ -310,7 +327,8 @@ void ServerEndpoint::leave() {
   Association* const association = std::exchange(current_, nullptr);
   if (association->ended) return drop(*association);
   const Milliseconds session = association->session.deadline();
-  deadlines_.atLatest(association->id, std::min(session, idleDeadline(*association)));
+  const Milliseconds path = association->path ? association->path->deadline() : kNever;
+  deadlines_.atLatest(association->id, std::min({session, path, idleDeadline(*association)}));
 }
 
 void ServerEndpoint::endWith(Association& association, const Failure& failure) {
@@ -333,15 +351,8 @@ void ServerEndpoint::drop(Association& association) {
     recency_.erase(association);
     tellSilence();
   }
-  if (const auto found = slots_.find(association.peer); found != slots_.end()) {
-    Slot& slot = found->second;
-    if (slot.candidate == &association) slot.candidate = nullptr;
-    if (slot.current == &association) slot.current = std::exchange(slot.candidate, nullptr);
-    if (!slot.current) {
-      slots_.erase(found);
-      recent_slot_ = nullptr;
-    }
-  }
+  vacate(association);
+  ids_.release(association);
   deadlines_.erase(association.id);
   associations_.erase(association.id);
   stats_.sessions = associations_.size();

@@ -1,6 +1,7 @@
 // server_endpoint.h: one UDP socket, many peers.
 //
-//   datagram --address known?--> its session
+//   datagram --connection ID?--> its session, from wherever it comes
+//            --address known?--> its session
 //            --ClientHello?--> cookie verified? --no--> HelloVerifyRequest, nothing stored
 //                                               --yes-> a new session
 //            --else--> dropped and counted
@@ -9,13 +10,15 @@
 // handshake is finished (RFC 6347 section 4.2.8): an address can have two associations for that
 // while.
 //
-// Spec        RFC 6347 sections 4.2.1 (cookies) and 4.2.8
+// Files       server_paths.cc: sessions with connection IDs
+// Spec        RFC 6347 sections 4.2.1 (cookies) and 4.2.8, RFC 9146, RFC 9853
 #pragma once
 
 #include <memory>
 #include <unordered_map>
 
 #include "engine/admission.h"
+#include "engine/connection_id_table.h"
 #include "engine/deadlines.h"
 #include "engine/endpoint.h"
 #include "engine/recency.h"
@@ -37,6 +40,9 @@ struct ServerOptions {
   // Has this endpoint's thread call evict() soon; from any thread.
   std::function<void()> evict_soon = [] {};
 };
+
+// What a limit per host counts by.
+std::string hostKey(const Address& address);
 
 class ServerEndpoint final : public Endpoint {
  public:
@@ -61,6 +67,8 @@ class ServerEndpoint final : public Endpoint {
   void setKeylog(bool on);
   // Ends the most silent sessions, as many as Admission has given away.
   void evict(Milliseconds now);
+  // The application knows that the peer is where it was heard from last.
+  void confirmAddress(uint32_t session);
 
  private:
   // At most one that is open, or on its way to be; and one that may replace it.
@@ -74,6 +82,11 @@ class ServerEndpoint final : public Endpoint {
   };
 
   void route(const Address& from, MutableBytes datagram, Milliseconds now);
+  void routeById(const Address& from, ByteView id, MutableBytes datagram, Milliseconds now);
+  void follow(Association& association, const Address& from, size_t bytes, Milliseconds now);
+  void checkPath(Association& association, Milliseconds now);
+  void moveTo(Association& association, const Address& to);
+  void vacate(Association& association);
   void hello(const Address& from, MutableBytes datagram, const DtlsClientHello& hello,
              Milliseconds now);
   bool replacesHandshake(const Address& from) const;
@@ -85,6 +98,8 @@ class ServerEndpoint final : public Endpoint {
   void endWith(Association& association, const Failure& failure);
   void leave() override;
   bool onOpened(Association& association) override;
+  void commitReply(size_t length) override;
+  void pathResponse(const PathCookie& cookie) override;
   void onActive(Association& association) override;
   void tellSilence();
   void drop(Association& association);
@@ -103,6 +118,8 @@ class ServerEndpoint final : public Endpoint {
   Admission::Member member_;
   RecencyList<Association> recency_;  // of open sessions, where evictAfter is on
   bool balanced_ = false;
+  ConnectionIdTable ids_;
+  const Address* origin_ = nullptr;  // of the datagram being received by ID
 };
 
 }  // namespace mcbn

@@ -1,0 +1,52 @@
+#include "engine/connection_id_table.h"
+
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <string_view>
+
+namespace mcbn {
+namespace {
+
+// With three quarters of all IDs taken, one in ten million searches fails.
+constexpr unsigned kAttempts = 56;
+
+}  // namespace
+
+bool ConnectionIdTable::assign(Association& association) {
+  Bytes id(length_);
+  for (unsigned attempt = 0; length_ > 0 && attempt < kAttempts; ++attempt) {
+    if (RAND_bytes(id.data(), static_cast<int>(id.size())) != 1) return false;
+    if (first_byte_) id[0] = *first_byte_;
+    if (find(id)) continue;
+    association.connection_id = std::move(id);
+    associations_.insert(&association);
+    return true;
+  }
+  return false;
+}
+
+void ConnectionIdTable::release(Association& association) {
+  if (association.connection_id.empty()) return;
+  associations_.erase(&association);
+  association.connection_id = {};
+}
+
+Association* ConnectionIdTable::find(ByteView id) const {
+  const auto found = associations_.find(id);
+  return found == associations_.end() ? nullptr : *found;
+}
+
+size_t ConnectionIdTable::Hash::operator()(ByteView id) const {
+  return std::hash<std::string_view>()({reinterpret_cast<const char*>(id.data()), id.size()});
+}
+
+size_t ConnectionIdTable::Hash::operator()(const Association* association) const {
+  return (*this)(association->connection_id);
+}
+
+bool ConnectionIdTable::Equal::operator()(ByteView id, const Association* association) const {
+  return std::ranges::equal(id, association->connection_id);
+}
+
+}  // namespace mcbn
