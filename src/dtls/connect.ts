@@ -31,7 +31,8 @@ import {
   resolveDtlsOptions,
 } from './options.js'
 import { PRESET_PORTS } from './presets.js'
-import { DtlsSocket, type SocketHome } from './socket.js'
+import { DtlsSocket } from './socket.js'
+import type { SocketHome } from './socket-home.js'
 import { systemError } from './system-error.js'
 import type { DtlsConnectOptions } from './types.js'
 
@@ -49,7 +50,7 @@ const NO_ADDRESSES: readonly string[] = []
  */
 export function connect(options: DtlsConnectOptions, onSecureConnect?: () => void): DtlsSocket {
   objectOption('options', options)
-  const resolved = resolveDtlsOptions(options)
+  const resolved = resolveDtlsOptions(options, 'client')
   const target = targetOf(options)
   const { psk, signal } = options
   const key = isClientLookup(psk) ? undefined : clientKey(psk)
@@ -261,6 +262,10 @@ class Client implements EndpointListener, SocketHome {
 
   onSocketError(): void {
     // A client's endpoint ends its session with such an error instead.
+  }
+
+  onAddressChanged(): void {
+    // A client's socket hears its server's address only.
   }
 
   // ---- from the socket ----------------------------------------------------------------------------

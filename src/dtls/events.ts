@@ -31,6 +31,13 @@ export interface DtlsSocketEvents {
   message: [message: Buffer]
   /** What arrived together, in order; in addition to `message`. */
   messages: [messages: Buffer[]]
+  /**
+   * A client with a connection ID is heard from another address: `remoteAddress` and `remotePort` say
+   * it already. With the return routability check the client has answered from there. Without, the
+   * datagram may have been sent on by somebody else: until `confirmAddress()`, or until the client is
+   * heard from `previous` again, no more than three times what came from there is sent there.
+   */
+  addressChange: [rinfo: RemoteInfo, previous: RemoteInfo]
   /** Half of `highWaterMark` or less is waiting, after `send` or `sendMany` said to wait. */
   drain: []
   /** One secret, as NSS key logs have it. Clients only: a server emits its own. */

@@ -8,6 +8,7 @@ export { DtlsSocket } from './socket.js'
 export type { DtlsDropReason, DtlsServerStats, DtlsSocketStats, DtlsUdpStats } from './stats.js'
 export type {
   DtlsCipher,
+  DtlsConnectionId,
   DtlsConnectOptions,
   DtlsOptions,
   DtlsServerOptions,

@@ -7,6 +7,7 @@ import type {
   NativeEnding,
   NativeIoThread,
   NativeOpenedSession,
+  NativeRemote,
   NativeSessionQuestion,
   NativeSystemError,
 } from '../native/dtls.js'
@@ -27,6 +28,7 @@ export interface EndpointListener {
   onRefused(session: number, ending: NativeEnding): void
   onKeylog(session: number, line: Buffer): void
   onSocketError(error: NativeSystemError): void
+  onAddressChanged(session: number, remote: NativeRemote): void
 }
 
 /** Somebody who was told to wait until less is waiting to be sent. */
@@ -211,6 +213,8 @@ function dispatch(
       return listener.onKeylog(session, detail as Buffer)
     case EVENT.socketError:
       return listener.onSocketError(detail as NativeSystemError)
+    case EVENT.addressChanged:
+      return listener.onAddressChanged(session, detail as NativeRemote)
   }
 }
 

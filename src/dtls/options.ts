@@ -17,6 +17,7 @@ import type { DtlsOptions, DtlsServerOptions } from './types.js'
 import { DTLS_DEFAULTS } from './types.js'
 
 const MAX_BUFFER = 1 << 30
+const MAX_CONNECTION_ID = 32
 const MAX_SESSIONS = 16_777_216
 const MAX_IO_THREADS = 64
 const RECORDS = ['mcbn', 'openssl'] as const
@@ -31,20 +32,21 @@ export interface ResolvedDtlsOptions {
   readonly sendBufferSize: number
 }
 
-/** Names that are reserved for what this version cannot do: without them is not what was asked for. */
-const NOT_YET = ['connectionId'] as const
+/** What `connectionId: true` means, in bytes. */
+export const OWN_CONNECTION_ID = {
+  /** So long that no two of a hundred thousand sessions are ever likely to draw the same. */
+  server: 8,
+  /** A client finds its one session by the socket (RFC 9146 section 3). */
+  client: 0,
+} as const
 
-/** @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`. */
-export function resolveDtlsOptions(given: DtlsOptions): ResolvedDtlsOptions {
+/** @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`, `MCBN_OPTION_CONFLICT`. */
+export function resolveDtlsOptions(
+  given: DtlsOptions,
+  role: keyof typeof OWN_CONNECTION_ID,
+): ResolvedDtlsOptions {
   const options = withPreset(given, presetOption(given.preset))
-  for (const name of NOT_YET) {
-    if ((options as Record<string, unknown>)[name] !== undefined) {
-      throw new McbnError(
-        'MCBN_OPTION_RANGE',
-        `${name}: not available in this version; leave it out`,
-      )
-    }
-  }
+  const records = choiceOption('records', options.records, RECORDS, DTLS_DEFAULTS.records)
   const milliseconds = (name: 'handshakeTimeout' | 'lookupTimeout' | 'idleTimeout'): number =>
     millisecondsOption(name, options[name], DTLS_DEFAULTS[name])
   const bytes = (name: 'recvBufferSize' | 'sendBufferSize', otherwise: number): number =>
@@ -78,8 +80,8 @@ export function resolveDtlsOptions(given: DtlsOptions): ResolvedDtlsOptions {
         { min: 32, max: 65_536, unit: 'records' },
         DTLS_DEFAULTS.replayWindow,
       ),
-      opensslRecords:
-        choiceOption('records', options.records, RECORDS, DTLS_DEFAULTS.records) === 'openssl',
+      connectionId: connectionIdOption(options.connectionId, OWN_CONNECTION_ID[role], records),
+      opensslRecords: records === 'openssl',
     },
     lookupTimeout: milliseconds('lookupTimeout'),
     highWaterMark: integerOption(
@@ -91,6 +93,30 @@ export function resolveDtlsOptions(given: DtlsOptions): ResolvedDtlsOptions {
     recvBufferSize: bytes('recvBufferSize', DTLS_DEFAULTS.recvBufferSize),
     sendBufferSize: bytes('sendBufferSize', 0),
   }
+}
+
+/** Bytes of the IDs in records to this side; -1: no connection IDs. */
+function connectionIdOption(
+  value: unknown,
+  usual: number,
+  records: (typeof RECORDS)[number],
+): number {
+  if (value === undefined || value === false) return -1
+  if (value !== true && typeof value !== 'number') {
+    throw new McbnError(
+      'MCBN_OPTION_TYPE',
+      `connectionId: expected a boolean or a number of bytes, got ${typeName(value)}`,
+    )
+  }
+  const bounds = { min: 0, max: MAX_CONNECTION_ID, unit: 'bytes' }
+  const length = value === true ? usual : integerOption('connectionId', value, bounds, usual)
+  if (records === 'openssl') {
+    throw new McbnError(
+      'MCBN_OPTION_CONFLICT',
+      "connectionId: OpenSSL's record layer has no connection IDs; drop records: 'openssl'",
+    )
+  }
+  return length
 }
 
 /** The preset asked for, if any. */

@@ -6,12 +6,14 @@ import type { Cancel, ServerKeys } from '../keys/server-keys.js'
 import type {
   NativeEnding,
   NativeOpenedSession,
+  NativeRemote,
   NativeSessionQuestion,
   NativeSystemError,
 } from '../native/dtls.js'
 import { toError } from '../native/failure.js'
 import { type EndpointListener, IoThread } from './io-thread.js'
-import { DtlsSocket, type SocketHome } from './socket.js'
+import { DtlsSocket } from './socket.js'
+import type { SocketHome } from './socket-home.js'
 import type { RemoteInfo } from './types.js'
 
 /** What the endpoints of a server tell it. */
@@ -56,6 +58,7 @@ export class ServerEndpoint<Peer> implements EndpointListener {
         this.sockets.delete(session)
         if (!this.#closed && !ended) thread.closeSession(number, session)
       },
+      confirmAddress: (session) => thread.native.confirmAddress(number, session),
       orphanedError: (error, { remoteAddress = '', remotePort = 0 }) => {
         owner.onClientError(error, rinfo(remoteAddress, remotePort))
         return true
@@ -143,6 +146,11 @@ export class ServerEndpoint<Peer> implements EndpointListener {
   /** @internal */
   onKeylog(_session: number, line: Buffer): void {
     this.#owner.onKeylog(line)
+  }
+
+  /** @internal */
+  onAddressChanged(session: number, remote: NativeRemote): void {
+    this.sockets.get(session)?.onAddressChanged(remote)
   }
 
   /** @internal */

@@ -52,8 +52,15 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
   ) {
     super()
     objectOption('options', options)
-    this.#options = resolveDtlsOptions(options)
+    this.#options = resolveDtlsOptions(options, 'server')
     this.#listenOptions = resolveListenOptions(options)
+    if (this.#listenOptions.ioThreads > 1 && this.#options.session.connectionId === 0) {
+      // Their first byte finds the thread, wherever a client has moved to.
+      throw new McbnError(
+        'MCBN_OPTION_CONFLICT',
+        'connectionId: expected at least 1 byte with several ioThreads, got 0',
+      )
+    }
     this.#cookieSecret = cookieSecretOption(options.cookieSecret)
     const { context, lookupTimeout } = this.#options
     const made = serverContext(options, context, lookupTimeout)

@@ -1,6 +1,7 @@
 // What an open session is known by, kept small: most of it is the same for every session of a server.
 
-import type { NativeOpenedSession, NativeTerms } from '../native/dtls.js'
+import type { NativeConnectionId, NativeOpenedSession, NativeTerms } from '../native/dtls.js'
+import type { DtlsConnectionId, RemoteInfo } from './types.js'
 
 export interface SessionFacts {
   readonly terms: NativeTerms
@@ -8,18 +9,38 @@ export interface SessionFacts {
   readonly identity: string
   readonly remoteAddress: string
   readonly remotePort: number
+  readonly connectionId: NativeConnectionId | undefined
 }
 
 let last: SessionFacts | undefined
 
 export function sessionFacts(opened: NativeOpenedSession): SessionFacts {
-  const [terms, identity, remoteAddress, remotePort] = opened
+  const [terms, identity, remoteAddress, remotePort, connectionId] = opened
   last = {
     terms,
     // A process full of clients has one identity, or few servers: equal texts are kept once.
     identity: last?.identity === identity ? last.identity : identity,
     remoteAddress: last?.remoteAddress === remoteAddress ? last.remoteAddress : remoteAddress,
     remotePort,
+    connectionId,
   }
   return last
+}
+
+export function connectionIdOf({ connectionId }: SessionFacts): DtlsConnectionId | undefined {
+  if (!connectionId) return undefined
+  const [local, remote, returnRoutability] = connectionId
+  return {
+    local: Buffer.from(local, 'latin1'),
+    remote: Buffer.from(remote, 'latin1'),
+    returnRoutability,
+  }
+}
+
+export function familyOf(address: string): 'IPv4' | 'IPv6' {
+  return address.includes(':') ? 'IPv6' : 'IPv4'
+}
+
+export function remoteInfo({ remoteAddress: address, remotePort: port }: SessionFacts): RemoteInfo {
+  return { address, family: familyOf(address), port }
 }

@@ -1,36 +1,23 @@
 import { EventEmitter } from 'node:events'
 import { types } from 'node:util'
 import { Deferred } from '../deferred.js'
-import {
-  publishClose,
-  publishHandshakeError,
-  publishOpen,
-  type SessionChannels,
-} from '../diagnostics.js'
+import { publishClose, publishHandshakeError, publishOpen } from '../diagnostics.js'
 import { McbnError } from '../errors.js'
-import type { NativeOpenedSession, NativeSessionFigures } from '../native/dtls.js'
+import type { NativeOpenedSession, NativeRemote, NativeSessionFigures } from '../native/dtls.js'
 import { integerOption, stringOption, typeName } from '../options.js'
-import { bytesOf, type Datagram } from './datagram.js'
+import { checkedBytes, type Datagram } from './datagram.js'
 import type { DtlsSocketEvents } from './events.js'
-import type { IoThread } from './io-thread.js'
 import { Outgoing } from './outgoing.js'
-import { type SessionFacts, sessionFacts } from './session-facts.js'
+import {
+  connectionIdOf,
+  familyOf,
+  remoteInfo,
+  type SessionFacts,
+  sessionFacts,
+} from './session-facts.js'
+import type { SocketHome } from './socket-home.js'
 import { type DtlsSocketStats, offlineStats } from './stats.js'
-import type { DtlsCipher } from './types.js'
-
-/** Where sockets live, and what their owner wants to know: one for all sockets of a server. */
-export interface SocketHome {
-  readonly thread: IoThread
-  readonly endpoint: number
-  readonly highWaterMark: number
-  readonly channels: SessionChannels
-  /** The session is over, by now or from this side; its number is not heard of again. */
-  release(session: number, ended: boolean): void
-  /** Takes an error that has no listener on the socket; false: it is to be thrown. */
-  orphanedError(error: Error, socket: DtlsSocket<unknown>): boolean
-  /** Somebody listens for `keylog`, or nobody does any more. */
-  keylogWanted?(wanted: boolean): void
-}
+import type { DtlsCipher, DtlsConnectionId } from './types.js'
 
 /** Of a socket's early messages: there are none any more, a listener has come. */
 const DELIVERED = null
@@ -45,8 +32,8 @@ const MAX_EXPORT_BYTES = 16_384
  * and it may get lost or overtake another as any UDP datagram may.
  *
  * Made by `connect` and `createServer` of mcbn/dtls. Emits `secureConnect`; `message` (Buffer) for each
- * message; `messages` (Buffer[]) once for what came together, in addition; `drain`; `keylog` (line);
- * `error`; `close`, always and last.
+ * message; `messages` (Buffer[]) once for what came together, in addition; `drain`; `addressChange`
+ * (rinfo, previous); `keylog` (line); `error`; `close`, always and last.
  *
  * Messages that arrive before there is a listener are kept (up to 1 MiB, each counted with 256 bytes
  * more) and delivered to the first one. An error without an `error` listener is thrown only where nobody
@@ -145,7 +132,7 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   /** Undefined before the session is open. */
   get remoteFamily(): 'IPv4' | 'IPv6' | undefined {
     if (!this.#facts) return undefined
-    return this.#facts.remoteAddress.includes(':') ? 'IPv6' : 'IPv4'
+    return familyOf(this.#facts.remoteAddress)
   }
 
   /** Always true, as on a tls.TLSSocket. */
@@ -161,6 +148,11 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   /** The agreed application protocol (RFC 7301), or undefined. */
   get alpnProtocol(): string | undefined {
     return this.#facts?.terms.alpn || undefined
+  }
+
+  /** The connection IDs agreed on (RFC 9146), a copy; undefined if none are used, and before the session is open. */
+  get connectionId(): DtlsConnectionId | undefined {
+    return this.#facts && connectionIdOf(this.#facts)
   }
 
   /** `null` before the session is open. */
@@ -210,7 +202,7 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
    */
   send(data: Datagram): boolean {
     const outgoing = this.#writable()
-    const message = this.#checked(data)
+    const message = checkedBytes(data, this.maxDatagramSize)
     if (!outgoing.accepts) {
       this.#dropped += 1
       return false
@@ -227,7 +219,7 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
    */
   sendMany(datagrams: Iterable<Datagram>): number {
     const outgoing = this.#writable()
-    const messages = Array.from(datagrams, (data) => this.#checked(data))
+    const messages = Array.from(datagrams, (data) => checkedBytes(data, this.maxDatagramSize))
     let taken = 0
     for (const message of messages) {
       if (!outgoing.accepts) break
@@ -260,6 +252,15 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   /** As `close`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  /**
+   * Says that the peer is where it was heard from last, because the application has made sure (as CoAP's
+   * Echo option does, RFC 9175): lifts the limit that `addressChange` tells of. Without effect when the
+   * address is confirmed already.
+   */
+  confirmAddress(): void {
+    if (this.#state === 'open') this.#home?.confirmAddress?.(this.#session)
   }
 
   /**
@@ -345,6 +346,14 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     this.emit('messages', batch)
   }
 
+  /** @internal */
+  onAddressChanged({ remoteAddress, remotePort }: NativeRemote): void {
+    const facts = this.#facts
+    if (this.#state !== 'open' || !facts) return
+    this.#facts = { ...facts, remoteAddress, remotePort }
+    this.emit('addressChange', remoteInfo(this.#facts), remoteInfo(facts))
+  }
+
   /** @internal The I/O thread has ended the session already. */
   onEnded(error: Error | undefined): void {
     if (this.#state === 'closed') return
@@ -369,21 +378,6 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     }
     const advice = this.#state === 'opening' ? 'wait for secureConnect' : 'open a new one'
     throw new McbnError('MCBN_SOCKET_CLOSED', `the socket is ${this.#state}, not open; ${advice}`)
-  }
-
-  #checked(data: Datagram): Uint8Array {
-    const message = bytesOf(data)
-    if (message.length === 0) {
-      throw new McbnError('MCBN_OPTION_RANGE', 'data: expected at least 1 byte, got 0')
-    }
-    if (message.length > this.maxDatagramSize) {
-      throw new McbnError(
-        'MCBN_MESSAGE_TOO_LARGE',
-        `data: expected at most maxDatagramSize (${this.maxDatagramSize}) bytes, got ` +
-          `${message.length}; split the message, or raise mtu where the path carries more`,
-      )
-    }
-    return message
   }
 
   #keepEarly(message: Buffer): false {

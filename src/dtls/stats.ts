@@ -26,6 +26,7 @@ export interface DtlsUdpStats extends NativeUdpFigures {}
  * - `unreadable` on OpenSSL's record layer, which does not say which of the two
  * - `wrongEpoch`, `wrongVersion`, `malformed`, `oversized` not what a DTLS 1.2 peer sends
  * - `unexpectedMessage`, `contradiction`, `flood` no part of a handshake with a pre-shared key
+ * - `connectionId` without the connection ID agreed on, or with another
  * - `duplicate` repeats what waits for its key
  */
 export type DtlsDropReason = NativeDropReason
@@ -80,6 +81,8 @@ export const NO_SERVER_STATS: DtlsServerStats = {
   evictions: 0,
   ioThreads: 0,
   sessionsByThread: [],
+  addressChanges: 0,
+  addressChecksFailed: 0,
   dropped: {},
   udp: NO_UDP_STATS,
 }
@@ -105,6 +108,7 @@ const NO_SESSION_FIGURES: NativeSessionFigures = {
     duplicate: 0,
     flood: 0,
     badMac: 0,
+    connectionId: 0,
     unreadable: 0,
   },
 }

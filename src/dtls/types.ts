@@ -75,6 +75,21 @@ export interface DtlsOptions {
    */
   readonly records?: 'mcbn' | 'openssl'
   /**
+   * Connection IDs (RFC 9146): a session lives on when the client's address or port changes, as behind a
+   * NAT after a pause. Both sides must agree, and only suites with an AEAD do: see `socket.connectionId`.
+   *
+   * - `true`: a server hands out IDs of 8 random bytes; a client uses the server's and needs none itself.
+   * - a number, 0 to 32: bytes of the IDs in records to this side; 0 for none.
+   *
+   * The server follows a client as soon as an authentic record newer than all before it comes from
+   * elsewhere: see the socket's `addressChange`. An ID stays the same and goes unencrypted: whoever sees
+   * the traffic of two networks can tell that they carry the same session.
+   *
+   * @defaultValue false
+   * @throws {McbnError} `MCBN_OPTION_CONFLICT` with `records: 'openssl'`, which has no connection IDs.
+   */
+  readonly connectionId?: boolean | number
+  /**
    * How many records back one may come and still be taken, 32 to 65_536 (RFC 6347 section 4.1.2.6): a
    * record that was seen, or is older, is dropped as `replayed`. More than 64 is for paths that reorder
    * a lot, at a bit a record for each session. It cannot be turned off: whoever records a datagram
@@ -212,6 +227,7 @@ export const DTLS_DEFAULTS = {
   idleTimeout: 0,
   mtu: 1_400,
   records: 'mcbn',
+  connectionId: false,
   replayWindow: 64,
   highWaterMark: 1_048_576,
   recvBufferSize: 4_194_304,
@@ -230,6 +246,16 @@ export interface DtlsCipher {
   /** The RFC's name. */
   readonly standardName: string
   readonly version: 'DTLSv1.2'
+}
+
+/** The connection IDs of a session (RFC 9146); at least one of them is not empty. */
+export interface DtlsConnectionId {
+  /** In records to this side; empty if they carry none. */
+  readonly local: Buffer
+  /** In records to the peer; empty if they carry none. */
+  readonly remote: Buffer
+  /** Whether a new address is checked before the session moves there (RFC 9853). */
+  readonly returnRoutability: boolean
 }
 
 /** Whom an event is about, as in node:dgram. */

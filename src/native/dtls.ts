@@ -24,6 +24,8 @@ export const EVENT = {
   progress: 7,
   /** A NativeSystemError. */
   socketError: 8,
+  /** A NativeRemote: where a server's peer is now. */
+  addressChanged: 9,
 } as const
 
 export const EVENT_ROW_LENGTH = 5
@@ -37,7 +39,7 @@ export const NO_DETAIL = 0xff_ff_ff_ff
  */
 export const FRAME = { before: 32, behind: 20 } as const
 
-interface Remote {
+export interface NativeRemote {
   readonly remoteAddress: string
   readonly remotePort: number
 }
@@ -61,11 +63,23 @@ export type NativeOpenedSession = readonly [
   identity: string,
   remoteAddress: string,
   remotePort: number,
+  /** Absent unless records have IDs in one direction or both. */
+  connectionId?: NativeConnectionId,
 ]
 
-export interface NativeSessionQuestion extends NativeQuestion, Remote {}
+/** What records carry (RFC 9146), as latin1 text, empty where they do not. */
+export type NativeConnectionId = readonly [
+  /** In records to us. */
+  local: string,
+  /** In records to the peer. */
+  remote: string,
+  /** Both sides do the return routability check (RFC 9853). */
+  returnRoutability: boolean,
+]
 
-export interface NativeEnding extends Remote {
+export interface NativeSessionQuestion extends NativeQuestion, NativeRemote {}
+
+export interface NativeEnding extends NativeRemote {
   /** Absent: the peer said close_notify. */
   readonly failure?: NativeFailure
 }
@@ -106,6 +120,8 @@ export interface NativeDtlsOptions {
   readonly idleTimeout: number
   /** Records; not used on OpenSSL's record layer. */
   readonly replayWindow: number
+  /** Bytes of the connection IDs in records to us, 0 for none; -1: no IDs in either direction. */
+  readonly connectionId: number
   /** Keep sessions on OpenSSL's record layer. */
   readonly opensslRecords: boolean
   readonly keylog: boolean
@@ -173,6 +189,7 @@ export type NativeDropReason =
   | 'duplicate'
   | 'flood'
   | 'badMac'
+  | 'connectionId'
   | 'unreadable'
 
 export interface NativeEndpointStats {
@@ -196,9 +213,14 @@ export interface NativeEndpointStats {
   readonly sessions: number
   /** Sessions that were ended for a newcomer (`evictAfter`). */
   readonly evictions: number
+  /** Moves of peers with a connection ID. */
+  readonly addressChanges: number
+  /** Addresses that did not answer the return routability check: the session stayed where it was. */
+  readonly addressChecksFailed: number
   /**
-   * What was dropped, by reason: datagrams (`unknownPeer`, `badCookie`, `limit`, `sends`), messages that
-   * JavaScript did not take in time (`messages`), and records (`badMac`, `replayed`, `flood`, ...).
+   * What was dropped, by reason: datagrams (`unknownPeer`, `unknownConnectionId`, `badCookie`, `limit`,
+   * `sends`, `unconfirmedAddress`), messages that JavaScript did not take in time (`messages`), and records
+   * (`badMac`, `replayed`, `flood`, ...).
    */
   readonly dropped: Readonly<Record<string, number>>
   readonly udp: NativeUdpFigures
@@ -264,6 +286,8 @@ export interface NativeIoThread {
   /** The same for all its sessions, then the socket; done when it returns. */
   closeEndpoint(endpoint: number): void
   endSessionsOf(endpoint: number, identity: Uint8Array): number
+  /** A server's: the peer is known to be where it was heard from last. */
+  confirmAddress(endpoint: number, session: number): void
   setKeylog(endpoint: number, options: { readonly server: boolean; readonly on: boolean }): void
   exportKeyingMaterial(
     endpoint: number,
