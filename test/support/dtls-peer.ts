@@ -1,5 +1,5 @@
 // A DTLS 1.2 client of a few lines that does what it is told, also what is forbidden: it knows the key and
-// TLS_PSK_WITH_AES_128_GCM_SHA256 (RFC 5487, RFC 5288), and nothing else.
+// TLS_PSK_WITH_AES_128_GCM_SHA256 (RFC 5487, RFC 5288), connection IDs (RFC 9146), and nothing else.
 
 import { createCipheriv, createDecipheriv, createHash, createHmac, randomBytes } from 'node:crypto'
 import { createSocket, type Socket } from 'node:dgram'
@@ -25,6 +25,8 @@ import { waitFor } from './wait.js'
 const LOOPBACK = '127.0.0.1'
 const TAG = 16
 const EXPLICIT_NONCE = 8
+const CONNECTION_ID = 54
+const RETURN_ROUTABILITY_CHECK = 61
 
 interface Keys {
   readonly write: Buffer
@@ -38,6 +40,21 @@ export interface PeerOptions {
   readonly identity: Uint8Array
   readonly key: Uint8Array
   readonly extensions?: Buffer
+  /** Offers connection IDs, this one for records to us; may be empty. */
+  readonly connectionId?: Buffer
+  /** With `connectionId`: offers the return routability check (RFC 9853). */
+  readonly returnRoutability?: boolean
+}
+
+/** What a record with a connection ID may have differently. */
+export interface CidRecord {
+  readonly sequence?: number
+  /** Instead of the server's. */
+  readonly id?: Buffer
+  /** Zeros behind the type. */
+  readonly padding?: number
+  /** Instead of content, type and padding. */
+  readonly inner?: Buffer
 }
 
 export class DtlsPeer {
@@ -58,13 +75,17 @@ export class DtlsPeer {
   #finished: Buffer = Buffer.alloc(0)
   #keys: Keys | undefined
   readonly #sequences: [number, number] = [0, 0]
+  /** What the server wants to find in records; undefined if it agreed to no IDs. */
+  serverConnectionId: Buffer | undefined
+  /** Whether the server agreed to the return routability check. */
+  checksRoutability = false
 
   private constructor(options: PeerOptions, socket: Socket) {
     this.#options = options
     this.socket = socket
     socket.on('message', (datagram) => {
       this.datagrams += 1
-      this.received.push(...recordsOf(datagram))
+      this.received.push(...recordsOf(datagram, options.connectionId?.length))
     })
     socket.on('error', () => {})
   }
@@ -105,7 +126,7 @@ export class DtlsPeer {
 
   /** Flights 1 to 4 of RFC 6347 section 4.2.4: until the ServerHelloDone has come. */
   async hello(): Promise<void> {
-    const { extensions } = this.#options
+    const extensions = extensionsOf(this.#options)
     const parts = { random: this.random, ...(extensions && { extensions }) }
     const first = message(MESSAGE.clientHello, 0, clientHelloBody(parts))
     this.send(this.plain(TYPE.handshake, first, DTLS10))
@@ -125,6 +146,9 @@ export class DtlsPeer {
     }
     const serverRandom = serverHello.fragment.subarray(MESSAGE_HEADER + 2, MESSAGE_HEADER + 34)
     this.#derive(serverRandom)
+    const answered = answeredExtensions(serverHello.fragment.subarray(MESSAGE_HEADER))
+    this.serverConnectionId = answered.get(CONNECTION_ID)?.subarray(1)
+    this.checksRoutability = answered.has(RETURN_ROUTABILITY_CHECK)
   }
 
   /** Flight 5, ready to be sent. */
@@ -143,7 +167,7 @@ export class DtlsPeer {
     this.lastFlight = [
       this.plain(TYPE.handshake, exchange),
       this.plain(TYPE.changeCipherSpec, Buffer.from([1])),
-      this.seal(TYPE.handshake, finished),
+      this.protect(TYPE.handshake, finished),
     ]
     return this.lastFlight
   }
@@ -153,7 +177,7 @@ export class DtlsPeer {
     return Buffer.concat([
       this.plain(TYPE.handshake, this.#exchange),
       this.plain(TYPE.changeCipherSpec, Buffer.from([1])),
-      this.seal(TYPE.handshake, this.#finished),
+      this.protect(TYPE.handshake, this.#finished),
     ])
   }
 
@@ -172,10 +196,15 @@ export class DtlsPeer {
 
   /** What came in epoch 1 of a type, decrypted. */
   decrypted(type: number): Buffer[] {
-    return this.received
+    const plain = this.received
       .filter((each) => each.epoch === 1 && each.type === type)
       .map((each) => this.#unseal(each))
-      .filter((plaintext) => plaintext !== undefined)
+    const withId = this.received
+      .filter((each) => each.epoch === 1 && each.type === TYPE.tls12Cid)
+      .map((each) => this.#unsealCid(each))
+      .filter((inner) => inner?.type === type)
+      .map((inner) => inner?.content)
+    return [...plain, ...withId].filter((plaintext) => plaintext !== undefined)
   }
 
   /** Alerts in the clear: [level, description]. */
@@ -199,28 +228,66 @@ export class DtlsPeer {
     return record(type, 1, sequence, Buffer.concat([explicit, sealed, cipher.getAuthTag()]))
   }
 
+  /** The same as the server wants it: with its connection ID, if it has one. */
+  protect(type: number, plaintext: Uint8Array): Buffer {
+    return this.serverConnectionId?.length
+      ? this.sealCid(type, plaintext)
+      : this.seal(type, plaintext)
+  }
+
+  /** An authentic record with a connection ID (RFC 9146 sections 4 and 5.3). */
+  sealCid(type: number, content: Uint8Array, how: CidRecord = {}): Buffer {
+    const keys = this.#keys as Keys
+    const sequence = how.sequence ?? this.#sequences[1]
+    this.#sequences[1] = Math.max(this.#sequences[1], sequence + 1)
+    const id = how.id ?? (this.serverConnectionId as Buffer)
+    const inner =
+      how.inner ?? Buffer.concat([content, Buffer.from([type]), Buffer.alloc(how.padding ?? 0)])
+    const explicit = explicitNonce(1, sequence)
+    const cipher = createCipheriv(
+      'aes-128-gcm',
+      keys.write,
+      Buffer.concat([keys.writeSalt, explicit]),
+    )
+    cipher.setAAD(cidAdditionalData(explicit, id, inner.length))
+    const sealed = Buffer.concat([cipher.update(inner), cipher.final()])
+    const fragment = Buffer.concat([explicit, sealed, cipher.getAuthTag()])
+    const header = record(TYPE.tls12Cid, 1, sequence, Buffer.alloc(0)).subarray(0, -2)
+    return Buffer.concat([header, id, u16(fragment.length), fragment])
+  }
+
   sendSealed(type: number, plaintext: Uint8Array): void {
     this.send(this.seal(type, plaintext))
   }
 
-  #unseal({ type, fragment, whole }: WireRecord): Buffer | undefined {
-    const keys = this.#keys as Keys
-    const explicit = fragment.subarray(0, EXPLICIT_NONCE)
+  #unsealCid({ fragment, whole }: WireRecord): { type: number; content: Buffer } | undefined {
+    const { connectionId = Buffer.alloc(0) } = this.#options
     const length = fragment.length - EXPLICIT_NONCE - TAG
-    const decipher = createDecipheriv(
-      'aes-128-gcm',
-      keys.read,
-      Buffer.concat([keys.readSalt, explicit]),
-    )
+    const additional = cidAdditionalData(whole.subarray(3, 11), connectionId, length)
+    const inner = this.#open(fragment, additional)
+    const end = inner?.findLastIndex((byte) => byte !== 0) ?? -1
+    if (!inner || end < 0) return undefined
+    return { type: inner[end] as number, content: inner.subarray(0, end) }
+  }
+
+  #unseal({ type, fragment, whole }: WireRecord): Buffer | undefined {
     // epoch and sequence number as they are in the header (RFC 5246 section 6.2.3.3)
     const sequence = whole.subarray(3, RECORD_HEADER - 2)
-    decipher.setAAD(Buffer.concat([sequence, Buffer.from([type]), u16(DTLS12), u16(length)]))
+    const length = fragment.length - EXPLICIT_NONCE - TAG
+    const head = Buffer.concat([sequence, Buffer.from([type]), u16(DTLS12), u16(length)])
+    return this.#open(fragment, head)
+  }
+
+  #open(fragment: Buffer, additional: Buffer): Buffer | undefined {
+    const keys = this.#keys as Keys
+    const explicit = fragment.subarray(0, EXPLICIT_NONCE)
+    const nonce = Buffer.concat([keys.readSalt, explicit])
+    const decipher = createDecipheriv('aes-128-gcm', keys.read, nonce)
+    decipher.setAAD(additional)
     decipher.setAuthTag(fragment.subarray(-TAG))
     try {
-      return Buffer.concat([
-        decipher.update(fragment.subarray(EXPLICIT_NONCE, -TAG)),
-        decipher.final(),
-      ])
+      const text = fragment.subarray(EXPLICIT_NONCE, -TAG)
+      return Buffer.concat([decipher.update(text), decipher.final()])
     } catch {
       return undefined
     }
@@ -258,6 +325,42 @@ export class DtlsPeer {
       readSalt: block.subarray(36, 40),
     }
   }
+}
+
+/** RFC 9146 section 5.3; `number`: epoch and sequence number. */
+function cidAdditionalData(number: Buffer, id: Buffer, innerLength: number): Buffer {
+  return Buffer.concat([
+    Buffer.alloc(8, 0xff),
+    Buffer.from([TYPE.tls12Cid, id.length, TYPE.tls12Cid]),
+    u16(DTLS12),
+    number,
+    id,
+    u16(innerLength),
+  ])
+}
+
+function extension(type: number, data: Uint8Array): Buffer {
+  return Buffer.concat([u16(type), u16(data.length), data])
+}
+
+function extensionsOf(options: PeerOptions): Buffer | undefined {
+  const { extensions, connectionId, returnRoutability } = options
+  if (!connectionId) return extensions
+  const id = Buffer.concat([Buffer.from([connectionId.length]), connectionId])
+  const check = returnRoutability ? [extension(RETURN_ROUTABILITY_CHECK, Buffer.alloc(0))] : []
+  return Buffer.concat([extensions ?? Buffer.alloc(0), extension(CONNECTION_ID, id), ...check])
+}
+
+/** Of a ServerHello's body. */
+function answeredExtensions(body: Buffer): Map<number, Buffer> {
+  const found = new Map<number, Buffer>()
+  const session = body[34] as number
+  for (let at = 35 + session + 3 + 2; at + 4 <= body.length; ) {
+    const end = at + 4 + body.readUInt16BE(at + 2)
+    found.set(body.readUInt16BE(at), body.subarray(at + 4, end))
+    at = end
+  }
+  return found
 }
 
 function explicitNonce(epoch: number, sequence: number): Buffer {

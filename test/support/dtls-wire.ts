@@ -3,7 +3,14 @@
 
 import { randomBytes } from 'node:crypto'
 
-export const TYPE = { changeCipherSpec: 20, alert: 21, handshake: 22, applicationData: 23 } as const
+export const TYPE = {
+  changeCipherSpec: 20,
+  alert: 21,
+  handshake: 22,
+  applicationData: 23,
+  tls12Cid: 25,
+  returnRoutabilityCheck: 27,
+} as const
 export const MESSAGE = {
   helloRequest: 0,
   clientHello: 1,
@@ -56,19 +63,25 @@ export function record(
   return Buffer.concat([header, fragment])
 }
 
-/** The records of a datagram; what follows the last whole one is left out. */
-export function recordsOf(datagram: Buffer): WireRecord[] {
+/**
+ * The records of a datagram; what follows the last whole one is left out.
+ * @param idLength - bytes of the connection ID in tls12_cid records (RFC 9146 section 4).
+ */
+export function recordsOf(datagram: Buffer, idLength = 0): WireRecord[] {
   const records: WireRecord[] = []
   let at = 0
-  while (at + RECORD_HEADER <= datagram.length) {
-    const end = at + RECORD_HEADER + datagram.readUInt16BE(at + 11)
+  for (;;) {
+    const id = datagram[at] === TYPE.tls12Cid ? idLength : 0
+    const begin = at + RECORD_HEADER + id
+    if (begin > datagram.length) break
+    const end = begin + datagram.readUInt16BE(begin - 2)
     if (end > datagram.length) break
     records.push({
       type: datagram.readUInt8(at),
       version: datagram.readUInt16BE(at + 1),
       epoch: datagram.readUInt16BE(at + 3),
       sequence: datagram.readUIntBE(at + 5, 6),
-      fragment: datagram.subarray(at + RECORD_HEADER, end),
+      fragment: datagram.subarray(begin, end),
       whole: datagram.subarray(at, end),
     })
     at = end
