@@ -48,27 +48,27 @@ Napi::Value messagesValue(Napi::Env env, MessageBytes& messages,
 }  // namespace
 
 Napi::Function IoThreadWrap::define(Napi::Env env) {
-  return DefineClass(
-      env, "IoThread",
-      {InstanceMethod<&IoThreadWrap::listen>("listen"),
-       InstanceMethod<&IoThreadWrap::begin>("begin"),
-       InstanceMethod<&IoThreadWrap::connect>("connect"),
-       InstanceMethod<&IoThreadWrap::frame>("frame"),
-       InstanceMethod<&IoThreadWrap::submit>("submit"),
-       InstanceMethod<&IoThreadWrap::released>("released"),
-       InstanceMethod<&IoThreadWrap::progress>("progress"),
-       InstanceMethod<&IoThreadWrap::notifyAt>("notifyAt"),
-       InstanceMethod<&IoThreadWrap::answer>("answer"),
-       InstanceMethod<&IoThreadWrap::closeSession>("closeSession"),
-       InstanceMethod<&IoThreadWrap::closeEndpoint>("closeEndpoint"),
-       InstanceMethod<&IoThreadWrap::endSessionsOf>("endSessionsOf"),
-       InstanceMethod<&IoThreadWrap::confirmAddress>("confirmAddress"),
-       InstanceMethod<&IoThreadWrap::setKeylog>("setKeylog"),
-       InstanceMethod<&IoThreadWrap::exportKeyingMaterial>("exportKeyingMaterial"),
-       InstanceMethod<&IoThreadWrap::endpointStats>("endpointStats"),
-       InstanceMethod<&IoThreadWrap::sessionStats>("sessionStats"),
-       InstanceMethod<&IoThreadWrap::ref>("ref"), InstanceMethod<&IoThreadWrap::unref>("unref"),
-       InstanceMethod<&IoThreadWrap::stop>("stop")});
+  return DefineClass(env, "IoThread",
+                     {InstanceMethod<&IoThreadWrap::listen>("listen"),
+                      InstanceMethod<&IoThreadWrap::begin>("begin"),
+                      InstanceMethod<&IoThreadWrap::connect>("connect"),
+                      InstanceMethod<&IoThreadWrap::frame>("frame"),
+                      InstanceMethod<&IoThreadWrap::submit>("submit"),
+                      InstanceMethod<&IoThreadWrap::released>("released"),
+                      InstanceMethod<&IoThreadWrap::progress>("progress"),
+                      InstanceMethod<&IoThreadWrap::notifyAt>("notifyAt"),
+                      InstanceMethod<&IoThreadWrap::answer>("answer"),
+                      InstanceMethod<&IoThreadWrap::closeSession>("closeSession"),
+                      InstanceMethod<&IoThreadWrap::closeEndpoint>("closeEndpoint"),
+                      InstanceMethod<&IoThreadWrap::endSessionsOf>("endSessionsOf"),
+                      InstanceMethod<&IoThreadWrap::confirmAddress>("confirmAddress"),
+                      InstanceMethod<&IoThreadWrap::setKeylog>("setKeylog"),
+                      InstanceMethod<&IoThreadWrap::exportKeyingMaterial>("exportKeyingMaterial"),
+                      InstanceMethod<&IoThreadWrap::endpointStats>("endpointStats"),
+                      InstanceMethod<&IoThreadWrap::sessionStats>("sessionStats"),
+                      InstanceMethod<&IoThreadWrap::ref>("ref"),
+                      InstanceMethod<&IoThreadWrap::unref>("unref"),
+                      InstanceMethod<&IoThreadWrap::stop>("stop")});
 }
 
 IoThreadWrap::IoThreadWrap(const Napi::CallbackInfo& info)

@@ -39,7 +39,6 @@ std::string hostKey(const Address& address) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-
 size_t ServerEndpoint::SeededHash::operator()(const Address& address) const {
   // Strangers choose their ports: without a secret they could choose them to collide.
   uint64_t mixed = (address.hash() ^ seed) * 0x9e3779b97f4a7c15ULL;
