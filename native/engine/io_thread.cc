@@ -155,11 +155,11 @@ void IoThread::takeTurn(std::span<const PollEvent> events) {
     }
     Endpoint* const found = endpoint(static_cast<uint32_t>(event.token));
     if (!found) continue;
-    if (event.writable) {
-      flush(*found);
-      sendHeld(*found, false);
-    }
     if (event.readable || event.error) found->receive(now());
+    // Also when only something was read: receive() may have found room for what waited, and then
+    // the poller does not tell of it any more.
+    flush(*found);
+    sendHeld(*found, false);
     touched(*found);
   }
   runTasks();
@@ -173,6 +173,7 @@ void IoThread::finishTurn() {
     if (!found) continue;
     found->dirty = false;
     flush(*found);
+    sendHeld(*found, false);
   }
   send_queue_.sent(sent_, [this](uint32_t id) {
     events_.filling().rows.push_back({EventKind::Progress, id, 0, 0, 0});

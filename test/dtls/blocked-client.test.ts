@@ -1,4 +1,5 @@
-// A client whose system buffer is full holds back nobody but itself, though many clients share an I/O thread. On
+// A client whose system buffer is full holds back nobody but itself, though many clients share an I/O thread; a
+// server's goes on as soon as there is room. On
 // loopback no buffer is ever full: root can make a slow network, in namespaces of its own.
 
 import { spawnSync } from 'node:child_process'
@@ -41,5 +42,17 @@ describe.skipIf(!possible)('dtls/blocked client', () => {
     expect(waiting).toBeGreaterThan(0)
     expect(echoes).toBeGreaterThan(100)
     expect(slowest).toBeLessThan(1_000)
+  })
+})
+
+describe.skipIf(!possible)('dtls/blocked server', () => {
+  it('goes on when it finds room while it reads, and keeps the order of messages', async () => {
+    const child = await run('unshare', [
+      '-n',
+      process.execPath,
+      ...typescript('test/dtls/children/slow-server.ts'),
+    ])
+    expect(child.exit.code, child.report()).toBe(0)
+    expect(JSON.parse(child.stdout)).toEqual({ came: 300, inOrder: true, waiting: 0 })
   })
 })
