@@ -43,6 +43,13 @@ export function echoMeasurements(anchors: Anchors): Measurement[] {
         ),
     },
     {
+      name: 'node-dtls-client to mcbn',
+      run: (seconds) =>
+        roundTrip(script('mcbn-peer.ts', 'serve', CCM8), (port) =>
+          script('node-dtls-client-peer.ts', 'ping', port, seconds),
+        ),
+    },
+    {
       name: 'node:dgram, plaintext',
       run: (seconds) =>
         roundTrip(script('dgram-peer.ts', 'serve'), (port) =>

@@ -1,4 +1,5 @@
-// Full DTLS handshakes (stateless cookie, PSK) per second, 32 at a time, by one generator in C.
+// Full DTLS handshakes (stateless cookie, PSK) per second: of servers, 32 at a time, by one generator in C; and of
+// clients in JavaScript, one after the other, with one server of mcbn's.
 
 import type { Anchors } from './lib/anchors.js'
 import { type Child, script } from './lib/child.js'
@@ -16,6 +17,13 @@ async function handshakes(anchors: Anchors, server: Child, seconds: number): Pro
   const value = await load.value('result')
   const spent = serving.cpuSeconds - before
   return { value, costs: { server: (spent / (value * seconds)) * 1e6 } }
+}
+
+async function clientHandshakes(client: (port: number) => Child): Promise<Sample> {
+  await using serving = script('mcbn-peer.ts', 'serve', CCM8)
+  const port = await serving.value('port')
+  await using connecting = client(port)
+  return { value: await connecting.value('result') }
 }
 
 export function handshakeMeasurements(anchors: Anchors): Measurement[] {
@@ -52,6 +60,28 @@ export function handshakeMeasurements(anchors: Anchors): Measurement[] {
       subjects,
       bars,
       skipped,
+    },
+    {
+      name: 'handshakes-client',
+      title: 'full handshakes of a client in JavaScript, one after the other',
+      unit: '/s',
+      better: 'higher',
+      subjects: [
+        {
+          name: 'mcbn',
+          run: (seconds) =>
+            clientHandshakes((port) => script('mcbn-peer.ts', 'handshakes', CCM8, port, seconds)),
+        },
+        {
+          name: 'node-dtls-client',
+          run: (seconds) =>
+            clientHandshakes((port) =>
+              script('node-dtls-client-peer.ts', 'handshakes', port, seconds),
+            ),
+        },
+      ],
+      bars: [],
+      skipped: [],
     },
   ]
 }

@@ -44,6 +44,24 @@ export class Counter {
   }
 }
 
+/** One connection after the other, from WARM_UP_MS on for so many seconds; says how many a second, and exits. */
+export async function countHandshakes(
+  seconds: number,
+  openAndClose: () => Promise<void>,
+): Promise<void> {
+  const countFrom = performance.now() + WARM_UP_MS
+  while (performance.now() < countFrom) await openAndClose()
+  const started = performance.now()
+  let count = 0
+  let elapsed = 0
+  do {
+    await openAndClose()
+    count += 1
+    elapsed = (performance.now() - started) / 1_000
+  } while (elapsed < seconds)
+  process.stdout.write(`result ${count / elapsed}\n`, () => process.exit(0))
+}
+
 const PATIENCE_MS = 200
 
 /** One message there and back at a time; says the median in microseconds and exits. */

@@ -6,11 +6,12 @@
 //   blockable <suite>                    as serve; "block <ms>" stops its JavaScript for so long, then it says
 //                                        awake, and what it has received, delivered, dropped when all is quiet
 //   ping <suite> <port> <seconds>        result: median round trip of 64 B in microseconds
+//   handshakes <suite> <port> <seconds>  result: handshakes a second, one after the other
 //   hold <suite> <port> <sessions>       prints ready, waits half a second, opens them, prints held
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as dtls from '../../src/dtls/index.js'
-import { Counter, Pinger, say } from './counting.js'
+import { Counter, countHandshakes, Pinger, say } from './counting.js'
 import { BUFFER_BYTES, HOST, IDENTITY, KEY } from './credentials.js'
 
 const [role, suite = '', first, second] = process.argv.slice(2)
@@ -122,6 +123,11 @@ if (role === 'receive') {
   await send(Number(first), Number(second))
 } else if (role === 'ping') {
   await ping(Number(first), Number(second))
+} else if (role === 'handshakes') {
+  await countHandshakes(Number(second), async () => {
+    const socket = await connect(Number(first)).opened
+    await socket.close()
+  })
 } else if (role === 'hold') {
   await hold(Number(first), Number(second))
 }
