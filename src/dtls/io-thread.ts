@@ -33,8 +33,8 @@ export interface EndpointListener {
 
 /** Somebody who was told to wait until less is waiting to be sent. */
 export interface Waiter {
-  /** @returns whether the wait is over. */
-  onProgress(): boolean
+  /** Its endpoint has got further; forget() says that the wait is over. */
+  onProgress(): void
 }
 
 /** What one call from the addon tells of at most. */
@@ -121,7 +121,7 @@ export class IoThread {
     this.#lastStager = undefined
   }
 
-  /** Calls the waiter when the endpoint has sent a submission, until it says that it is content. */
+  /** Calls the waiter when the endpoint has sent a submission, and now and then before, until forget(). */
   wait(waiter: Waiter, endpoint: number, submission: number): void {
     const others = this.#waiters.get(endpoint)
     if (others) others.add(waiter)
@@ -154,8 +154,7 @@ export class IoThread {
       const kind = rows[at] as number
       const a = rows[at + 3] as number
       if (kind === EVENT.progress) {
-        const whose = rows[at + 1] as number
-        shielded(() => this.#onProgress(whose))
+        this.#onProgress(rows[at + 1] as number)
         continue
       }
       // A batch is mostly one endpoint's.
@@ -183,8 +182,9 @@ export class IoThread {
   }
 
   #onProgress(endpoint: number): void {
-    for (const waiter of this.#waiters.get(endpoint) ?? []) {
-      if (waiter.onProgress()) this.forget(waiter, endpoint)
+    // A copy: whoever is done may wait again at once.
+    for (const waiter of [...(this.#waiters.get(endpoint) ?? [])]) {
+      shielded(() => waiter.onProgress())
     }
   }
 }

@@ -18,6 +18,8 @@ interface OutgoingHome {
 
 /** Messages beyond so many high-water marks are not taken. */
 const TAKEN_MARKS = 4
+/** Submissions that are remembered without asking whether they have gone: each costs 50 bytes. */
+const MOST_UNSETTLED = 32
 
 export class Outgoing implements Stager, Waiter {
   readonly #thread: IoThread
@@ -29,6 +31,8 @@ export class Outgoing implements Stager, Waiter {
   #submitted: Submitted[] = []
   #submittedBytes = 0
   #waiting = false
+  /** The submission that is waited for. */
+  #awaited = 0
 
   /** @param socket - emits `drain`. */
   constructor(home: OutgoingHome, session: number, socket: EventEmitter<DtlsSocketEvents>) {
@@ -54,8 +58,9 @@ export class Outgoing implements Stager, Waiter {
 
   /** @returns false when the high-water mark is reached: onDrain() follows. */
   push(message: Uint8Array): boolean {
-    this.#staged += message.length
+    // In this order: stage() may submit what was staged before, and that alone.
     this.#thread.stage(this.#endpoint, this.#session, message, this)
+    this.#staged += message.length
     if (this.#staged + this.#submittedBytes < this.#highWaterMark) return true
     if (this.bytes < this.#highWaterMark) return true
     this.#wait()
@@ -67,18 +72,21 @@ export class Outgoing implements Stager, Waiter {
     this.#submitted.push({ number, bytes: this.#staged })
     this.#submittedBytes += this.#staged
     this.#staged = 0
+    if (this.#submitted.length >= MOST_UNSETTLED) this.#settle()
   }
 
-  onProgress(): boolean {
+  onProgress(): void {
+    // Another socket's listener may have closed this one.
+    if (!this.#waiting) return
     if (this.bytes > this.#highWaterMark / 2) {
+      // Another session's news: asking again each time would double the questions with every waiting session.
+      if (after(this.#awaited, this.#progress)) return
       this.#waiting = false
       this.#wait()
-      return false
+      return
     }
-    this.#waiting = false
+    this.stop()
     this.#socket.emit('drain')
-    // A listener may have filled it again.
-    return !this.#waiting
   }
 
   stop(): void {
@@ -90,7 +98,8 @@ export class Outgoing implements Stager, Waiter {
     if (this.#waiting) return
     this.#waiting = true
     this.#thread.flush()
-    this.#thread.wait(this, this.#endpoint, this.#submitted.at(-1)?.number ?? this.#progress)
+    this.#awaited = this.#submitted.at(-1)?.number ?? this.#progress
+    this.#thread.wait(this, this.#endpoint, this.#awaited)
   }
 
   get #progress(): number {
@@ -102,11 +111,15 @@ export class Outgoing implements Stager, Waiter {
     const progress = this.#progress
     let gone = 0
     for (const { number, bytes } of this.#submitted) {
-      // Numbers wrap at 2^32.
-      if (((number - progress) | 0) > 0) break
+      if (after(number, progress)) break
       this.#submittedBytes -= bytes
       gone += 1
     }
     if (gone > 0) this.#submitted = this.#submitted.slice(gone)
   }
+}
+
+/** Whether one submission comes after another; numbers wrap at 2^32. */
+function after(number: number, other: number): boolean {
+  return ((number - other) | 0) > 0
 }
