@@ -131,7 +131,9 @@ static void serve(void) {
       SSL_write(ssl, message, bytes);
       continue;
     }
-    if (SSL_get_error(ssl, bytes) != SSL_ERROR_WANT_READ) end_session(incoming_port);
+    const int why = SSL_get_error(ssl, bytes);
+    if (why == SSL_ERROR_ZERO_RETURN) SSL_shutdown(ssl);  // as RFC 5246 section 7.2.1 asks
+    if (why != SSL_ERROR_WANT_READ) end_session(incoming_port);
     return;
   }
 }

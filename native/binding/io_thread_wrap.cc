@@ -34,6 +34,7 @@ Napi::Object openedSocket(Napi::Env env, const SystemError& error, const Address
 Napi::Value messagesValue(Napi::Env env, MessageBytes& messages,
                           const std::shared_ptr<SlabPool>& pool) {
   const size_t size = messages.size();
+  if (size == 0) return env.Undefined();
   if (size < kCopiedSlab) return bufferOf(env, messages.view(0, size));
   uint8_t* const bytes = messages.release().release();
   return Napi::Buffer<uint8_t>::NewOrCopy(
