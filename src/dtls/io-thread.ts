@@ -37,6 +37,7 @@ export interface Waiter {
   onProgress(): void
 }
 
+const NO_MESSAGES = Buffer.alloc(0)
 /** What one call from the addon tells of at most. */
 const ROWS = 8_192
 
@@ -143,10 +144,10 @@ export class IoThread {
     if (--this.#references === 0) this.native.unref()
   }
 
-  #onBatch(count: number, slab: Buffer, details: readonly unknown[] | undefined): void {
+  #onBatch(count: number, slab: Buffer | undefined, details: readonly unknown[] | undefined): void {
     const rows = this.#rows
     const end = count * EVENT_ROW_LENGTH
-    const { buffer: memory, byteOffset: base } = slab
+    const { buffer: memory, byteOffset: base } = slab ?? NO_MESSAGES
     const heard = new Set<EndpointListener>()
     let endpoint = 0
     let listener: EndpointListener | undefined

@@ -245,7 +245,11 @@ export interface NativeSessionStats extends NativeSessionFigures {
 }
 
 /** The first `count` rows of the array that the thread was given; a slab and details may come several times. */
-export type OnBatch = (count: number, slab: Buffer, details: readonly unknown[] | undefined) => void
+export type OnBatch = (
+  count: number,
+  slab: Buffer | undefined,
+  details: readonly unknown[] | undefined,
+) => void
 
 export interface NativeIoThread {
   /** Binds; `begin` has it receive. */
