@@ -80,7 +80,7 @@ const CODES = {
   MCBN_LOOKUP_TIMEOUT: 'lookup',
   /** Nobody answered in time: check address and firewall; on DTLS 1.2 also suspect the key. */
   MCBN_HANDSHAKE_TIMEOUT: 'transport',
-  /** The established session was silent for `idleTimeout`: connect again. */
+  /** The established session was silent for so long: connect again. */
   MCBN_IDLE_TIMEOUT: 'transport',
   /** No connection came about (refused, unreachable, name not found): see `cause`, then retry. */
   MCBN_CONNECTION_FAILED: 'transport',

@@ -151,12 +151,12 @@ export interface DtlsServerOptions<Peer = undefined> extends DtlsOptions {
    */
   readonly maxSessions?: number
   /**
-   * Milliseconds in which a session has neither sent nor received a message, before a new one may take its
+   * Milliseconds (by default half an hour) in which a session has neither sent nor received a message, before a new one may take its
    * place when `maxSessions` are there: the one that was silent longest ends, with close_notify and
    * `MCBN_IDLE_TIMEOUT`. `0` never: newcomers wait until a session ends. A peer that vanished says no
    * goodbye, so without this and `idleTimeout` a server fills up with sessions that nobody has any more.
    *
-   * @defaultValue 1_800_000, half an hour
+   * @defaultValue 1_800_000
    */
   readonly evictAfter?: number
   /**

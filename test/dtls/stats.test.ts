@@ -54,6 +54,7 @@ describe('dtls/stats of records', () => {
     await waitFor('all of them', () => socket.stats.datagramsReceived === all)
     expect(socket.stats.recordsDroppedBy).toEqual({
       badMac: 2,
+      connectionId: 0,
       replayed: expect.any(Number),
       wrongEpoch: 3,
       wrongVersion: 1,
