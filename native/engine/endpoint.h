@@ -130,7 +130,6 @@ class Endpoint : protected SessionSink {
   // Of the IoThread.
   bool dirty = false;      // waits for flush()
   uint32_t submitted = 0;  // the last submission with a message for it
-  uint32_t complete = 0;   // the last one that the system has taken whole
 
  protected:
   Endpoint(uint32_t id, IoServices& services)

@@ -269,9 +269,10 @@ void IoThread::sendEverything(Endpoint& endpoint) {
 
 void IoThread::flush(Endpoint& endpoint) {
   endpoint.flush();
-  if (!endpoint.blocked()) endpoint.complete = endpoint.submitted;
-  if (endpoint.blocked() || send_queue_.holds(endpoint.id())) {
-    send_queue_.behind(endpoint.id(), endpoint.complete);
+  if (endpoint.blocked()) {
+    send_queue_.behind(endpoint.id(), std::nullopt);
+  } else if (send_queue_.holds(endpoint.id())) {
+    send_queue_.behind(endpoint.id(), endpoint.submitted);
   } else {
     send_queue_.forget(endpoint.id());
   }

@@ -44,7 +44,9 @@ uint32_t SendQueue::progressOf(uint32_t endpoint) const {
 }
 
 uint32_t SendQueue::progress(uint32_t endpoint) const {
-  if (behind_count_ == 0) return sent_.load(std::memory_order_acquire);
+  // In this order: whoever falls behind in a submission is in behind_ before sent_ tells of it.
+  const uint32_t sent = sent_.load(std::memory_order_acquire);
+  if (behind_count_ == 0) return sent;
   const std::lock_guard lock(mutex_);
   return progressOf(endpoint);
 }
@@ -69,8 +71,7 @@ bool SendQueue::holds(uint32_t endpoint) const {
 
 void SendQueue::hold(uint32_t endpoint, uint32_t number, ByteView row) {
   const std::lock_guard lock(mutex_);
-  std::deque<Submission>& held = behind_[endpoint].held;
-  behind_count_ = behind_.size();
+  std::deque<Submission>& held = fallBehind(endpoint).held;
   if (held.empty() || held.back().number != number) held.push_back({number, {}, {}});
   Bytes& rows = held.back().copy;
   rows.insert(rows.end(), row.begin(), row.end());
@@ -87,10 +88,19 @@ std::optional<Submission> SendQueue::takeHeld(uint32_t endpoint) {
   return oldest;
 }
 
-void SendQueue::behind(uint32_t endpoint, uint32_t complete) {
+void SendQueue::behind(uint32_t endpoint, std::optional<uint32_t> complete) {
   const std::lock_guard lock(mutex_);
-  behind_[endpoint].complete = complete;
+  Behind& behind = fallBehind(endpoint);
+  if (complete) behind.complete = *complete;
+}
+
+// Until now it had got as far as everybody: its own last submission may be long ago, too long for
+// numbers that wrap.
+SendQueue::Behind& SendQueue::fallBehind(uint32_t endpoint) {
+  const auto [found, made] = behind_.try_emplace(endpoint);
+  if (made) found->second.complete = sent_.load(std::memory_order_relaxed);
   behind_count_ = behind_.size();
+  return found->second;
 }
 
 void SendQueue::forget(uint32_t endpoint) {

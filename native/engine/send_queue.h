@@ -51,8 +51,9 @@ class SendQueue {
   void hold(uint32_t endpoint, uint32_t number, ByteView row);
   // The oldest submission that waits for the endpoint.
   std::optional<Submission> takeHeld(uint32_t endpoint);
-  // The endpoint's socket has not taken everything; only what was submitted up to `complete`.
-  void behind(uint32_t endpoint, uint32_t complete);
+  // The endpoint's socket has not taken everything; only what was submitted up to `complete`, or no
+  // more than before.
+  void behind(uint32_t endpoint, std::optional<uint32_t> complete);
   // Its socket has taken everything, or is gone.
   void forget(uint32_t endpoint);
   // Everything up to `number` has gone where it could; `tell` is called for what notifyAt() asked.
@@ -68,6 +69,7 @@ class SendQueue {
   };
 
   uint32_t progressOf(uint32_t endpoint) const;
+  Behind& fallBehind(uint32_t endpoint);
   uint32_t nextNumber();
 
   mutable std::mutex mutex_;

@@ -73,6 +73,28 @@ TEST_CASE("send queue: whoever waits is told once, and not before its own endpoi
   CHECK(told(queue, 10).empty());
 }
 
+TEST_CASE("send queue: a socket that fills up after billions of submissions, or as numbers wrap") {
+  SendQueue queue;
+  for (const uint32_t sent : {0x9000'0000u, UINT32_MAX}) {
+    told(queue, sent);
+    const uint32_t next = sent == UINT32_MAX ? 1 : sent + 1;
+    queue.behind(kFull, std::nullopt);
+    queue.hold(kFull, next, Bytes{1});
+    queue.notifyAt(kFull, next);
+    CHECK(told(queue, next).empty());
+    CHECK(queue.progress(kFull) == sent);
+    CHECK(queue.takeHeld(kFull)->number == next);
+    queue.behind(kFull, std::nullopt);
+    CHECK(queue.progress(kFull) == sent);
+    queue.forget(kFull);
+    CHECK(told(queue, next) == std::vector<uint32_t>{kFull});
+
+    queue.hold(kFull, next + 1, Bytes{1});  // its socket was full of other things
+    CHECK(queue.progress(kFull) == next);
+    queue.forget(kFull);
+  }
+}
+
 TEST_CASE("slab pool: slabs go round while messages flow") {
   SlabPool pool;
   Slab first = pool.take();
