@@ -289,9 +289,11 @@ Napi::Value IoThreadWrap::endSessionsOf(const Napi::CallbackInfo& info) {
 }
 
 void IoThreadWrap::confirmAddress(const Napi::CallbackInfo& info) {
-  io().post([id = numberOf(info[0]), session = numberOf(info[1])](IoThread& self) {
+  io().post([id = numberOf(info[0]), session = numberOf(info[1]),
+             host = info[2].As<Napi::String>().Utf8Value(),
+             port = static_cast<uint16_t>(numberOf(info[3]))](IoThread& self) {
     auto* const endpoint = static_cast<ServerEndpoint*>(self.endpoint(id));
-    if (endpoint) endpoint->confirmAddress(session);
+    if (endpoint) endpoint->confirmAddress(session, host, port);
   });
 }
 

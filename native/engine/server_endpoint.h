@@ -67,8 +67,8 @@ class ServerEndpoint final : public Endpoint {
   void setKeylog(bool on);
   // Ends the most silent sessions, as many as Admission has given away.
   void evict(Milliseconds now);
-  // The application knows that the peer is where it was heard from last.
-  void confirmAddress(uint32_t session);
+  // The application knows that the peer is there. Without effect if it has moved on since.
+  void confirmAddress(uint32_t session, const std::string& host, uint16_t port);
 
  private:
   // At most one that is open, or on its way to be; and one that may replace it.

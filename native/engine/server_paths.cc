@@ -81,9 +81,14 @@ void ServerEndpoint::commitReply(size_t length) {
   origin_ ? commitTo(*origin_, length) : commitDatagram(length);
 }
 
-void ServerEndpoint::confirmAddress(uint32_t session) {
+// Only the address that the application saw: meanwhile the peer may have named another, whose owner
+// has proved nothing.
+void ServerEndpoint::confirmAddress(uint32_t session, const std::string& host, uint16_t port) {
   Association* const association = find(session);
-  if (association && association->path && !association->path->checking()) association->path.reset();
+  const PeerPath* const path = association ? association->path.get() : nullptr;
+  if (!path || path->checking()) return;
+  if (path->to().port() != port || path->to().host() != host) return;
+  association->path.reset();
 }
 
 // Everything that is known by the address moves along.

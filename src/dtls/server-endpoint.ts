@@ -58,7 +58,8 @@ export class ServerEndpoint<Peer> implements EndpointListener {
         this.sockets.delete(session)
         if (!this.#closed && !ended) thread.closeSession(number, session)
       },
-      confirmAddress: (session) => thread.native.confirmAddress(number, session),
+      confirmAddress: (session, { remoteAddress, remotePort }) =>
+        thread.native.confirmAddress(number, session, remoteAddress, remotePort),
       orphanedError: (error, { remoteAddress = '', remotePort = 0 }) => {
         owner.onClientError(error, rinfo(remoteAddress, remotePort))
         return true

@@ -1,6 +1,7 @@
 // Where sockets live.
 
 import type { SessionChannels } from '../diagnostics.js'
+import type { NativeRemote } from '../native/dtls.js'
 import type { IoThread } from './io-thread.js'
 import type { DtlsSocket } from './socket.js'
 
@@ -14,8 +15,8 @@ export interface SocketHome {
   release(session: number, ended: boolean): void
   /** Takes an error that has no listener on the socket; false: it is to be thrown. */
   orphanedError(error: Error, socket: DtlsSocket<unknown>): boolean
-  /** A server's: the session's peer is where it was heard from last. */
-  confirmAddress?(session: number): void
+  /** A server's: the session's peer is there; without effect when it has moved on since. */
+  confirmAddress?(session: number, at: NativeRemote): void
   /** Somebody listens for `keylog`, or nobody does any more. */
   keylogWanted?(wanted: boolean): void
 }

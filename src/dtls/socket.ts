@@ -255,12 +255,13 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   }
 
   /**
-   * Says that the peer is where it was heard from last, because the application has made sure (as CoAP's
-   * Echo option does, RFC 9175): lifts the limit that `addressChange` tells of. Without effect when the
-   * address is confirmed already.
+   * Says that the peer is at `remoteAddress` and `remotePort`, because the application has made sure (as
+   * CoAP's Echo option does, RFC 9175): lifts the limit that `addressChange` tells of. Without effect when
+   * the address is confirmed already, and when the peer has moved on before `addressChange` could say so.
    */
   confirmAddress(): void {
-    if (this.#state === 'open') this.#home?.confirmAddress?.(this.#session)
+    if (this.#state !== 'open' || !this.#facts) return
+    this.#home?.confirmAddress?.(this.#session, this.#facts)
   }
 
   /**
@@ -348,10 +349,16 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
 
   /** @internal */
   onAddressChanged({ remoteAddress, remotePort }: NativeRemote): void {
-    const facts = this.#facts
-    if (this.#state !== 'open' || !facts) return
-    this.#facts = { ...facts, remoteAddress, remotePort }
-    this.emit('addressChange', remoteInfo(this.#facts), remoteInfo(facts))
+    try {
+      // What came before: a listener for `messages` must not take it for a proof of the new address.
+      this.onBatchEnd()
+    } finally {
+      const facts = this.#facts
+      if (this.#state === 'open' && facts) {
+        this.#facts = { ...facts, remoteAddress, remotePort }
+        this.emit('addressChange', remoteInfo(this.#facts), remoteInfo(facts))
+      }
+    }
   }
 
   /** @internal The I/O thread has ended the session already. */

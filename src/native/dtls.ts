@@ -290,8 +290,8 @@ export interface NativeIoThread {
   /** The same for all its sessions, then the socket; done when it returns. */
   closeEndpoint(endpoint: number): void
   endSessionsOf(endpoint: number, identity: Uint8Array): number
-  /** A server's: the peer is known to be where it was heard from last. */
-  confirmAddress(endpoint: number, session: number): void
+  /** A server's: the peer is known to be there; without effect when it has moved on since. */
+  confirmAddress(endpoint: number, session: number, address: string, port: number): void
   setKeylog(endpoint: number, options: { readonly server: boolean; readonly on: boolean }): void
   exportKeyingMaterial(
     endpoint: number,
