@@ -67,7 +67,8 @@ class Admission {
   // of its own: takeEvictions().
   bool opened(Member& member, const std::string& host, Milliseconds now);
   void handshakeEnded(const std::string& host);
-  // An open session's peer has another address: it counts there, even beyond the limit.
+  // An open session's peer has proved to have another address: it counts there, even beyond the
+  // limit.
   void moved(const std::string& from, const std::string& to);
   // `displaced`: its place has been given away already.
   void sessionEnded(const std::string& host, bool displaced);

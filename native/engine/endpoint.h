@@ -79,6 +79,8 @@ struct Association {
       : id(number), peer(remote), session(std::move(context), options, &ciphers) {}
 
   bool hasConnectionId() const { return !connection_id.empty(); }
+  // Where the peer was before it was heard from elsewhere.
+  const Address& confirmedAddress() const { return path ? path->confirmed() : peer; }
 
   const uint32_t id;
   Address peer;

@@ -340,7 +340,7 @@ void ServerEndpoint::endWith(Association& association, const Failure& failure) {
 }
 
 void ServerEndpoint::drop(Association& association) {
-  const std::string host = hostKey(association.peer);
+  const std::string host = hostKey(association.confirmedAddress());
   if (association.opened) {
     admission_->sessionEnded(host, association.displaced);
   } else {

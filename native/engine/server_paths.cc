@@ -34,6 +34,9 @@ void ServerEndpoint::routeById(const Address& from, ByteView id, MutableBytes da
 // overtaken, moves nothing.
 void ServerEndpoint::follow(Association& association, const Address& from, size_t bytes,
                             Milliseconds now) {
+  // A peer that changes its port with every datagram makes an event of each. While JavaScript takes
+  // none it stays where it is, as its messages are dropped.
+  if (events_.full()) return;
   std::unique_ptr<PeerPath>& path = association.path;
   const Address confirmed = path ? path->confirmed() : association.peer;
   if (from == confirmed) {  // it is back, or never was away
@@ -72,7 +75,9 @@ void ServerEndpoint::checkPath(Association& association, Milliseconds now) {
 void ServerEndpoint::pathResponse(const PathCookie& cookie) {
   const PeerPath* const path = current_->path.get();
   if (!path || !origin_ || !(*origin_ == path->to()) || !path->answers(cookie)) return;
+  if (events_.full()) return;
   const Address to = path->to();
+  admission_->moved(hostKey(path->confirmed()), hostKey(to));
   current_->path.reset();
   moveTo(*current_, to);
 }
@@ -88,13 +93,14 @@ void ServerEndpoint::confirmAddress(uint32_t session, const std::string& host, u
   const PeerPath* const path = association ? association->path.get() : nullptr;
   if (!path || path->checking()) return;
   if (path->to().port() != port || path->to().host() != host) return;
+  admission_->moved(hostKey(path->confirmed()), hostKey(path->to()));
   association->path.reset();
 }
 
-// Everything that is known by the address moves along.
+// Everything that is known by the address moves along, but for what counts by the host: whoever
+// forges sender addresses must not get more places by them, nor use up those of others.
 void ServerEndpoint::moveTo(Association& association, const Address& to) {
   vacate(association);
-  admission_->moved(hostKey(association.peer), hostKey(to));
   association.peer = to;
   // Who can be found by the address only keeps the slot; so does a handshake. A session with an ID
   // that was there has left it: its port belongs to somebody else now.

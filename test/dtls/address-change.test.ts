@@ -335,6 +335,15 @@ describe('dtls/address change, unchecked (RFC 9146 section 6)', () => {
     host.send(peer.protect(TYPE.applicationData, text('from another host')), port, LOOPBACK)
     await moved
     expect(socket.remoteAddress).toBe('127.0.0.2')
+    // Anybody can forge an address: until it is confirmed, no place is free.
+    const early = await DtlsPeer.create({ port, identity: text(identity), key })
+    const refusals = server.stats.dropped['limit'] ?? 0
+    const late = early.open().catch(() => 'closed')
+    await waitFor('the second refusal', () => (server.stats.dropped['limit'] ?? 0) > refusals)
+    early.close()
+    await Promise.race([late, sleep(1)])
+    socket.confirmAddress()
+    await sleep(20)
     await join(server, port, key)
     expect(server.stats.sessions).toBe(2)
     refused.close()
