@@ -1,12 +1,12 @@
-import type { Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import type { DtlsServer, DtlsServerOptions, DtlsSocket } from '../../src/dtls/index.js'
+import type { DtlsSocket } from '../../src/dtls/index.js'
 import { DtlsPeer } from '../support/dtls-peer.js'
 import { recordsOf, TYPE } from '../support/dtls-wire.js'
 import { Nat } from '../support/nat.js'
 import { waitFor } from '../support/wait.js'
+import { heardBy, join, open, text } from './moving-peer.js'
 import {
   collect,
   dialOpen,
@@ -21,59 +21,6 @@ import {
 
 const CHALLENGE = 0
 const RESPONSE = 1
-const text = (value: string): Buffer => Buffer.from(value)
-
-interface Opened {
-  readonly server: DtlsServer
-  readonly port: number
-  readonly key: Buffer
-  readonly peer: DtlsPeer
-  readonly socket: DtlsSocket
-  readonly messages: Buffer[]
-}
-
-/** A server with connection IDs, and a session of a hand-made client. */
-async function open(
-  options: Partial<DtlsServerOptions> = {},
-  client: { readonly returnRoutability?: boolean; readonly key?: Buffer } = {},
-): Promise<Opened> {
-  const key = freshKey()
-  const { server, port } = await serve({
-    ...options,
-    psk: { [identity]: key, other: key },
-    connectionId: true,
-  })
-  const { peer, socket } = await join(server, port, key, client.returnRoutability ?? false)
-  return { server, port, key, peer, socket, messages: collect(socket) }
-}
-
-async function join(
-  server: DtlsServer,
-  port: number,
-  key: Buffer,
-  returnRoutability = false,
-  on?: Socket,
-  name = identity,
-): Promise<{ peer: DtlsPeer; socket: DtlsSocket }> {
-  const settings = {
-    port,
-    identity: text(name),
-    key,
-    connectionId: Buffer.alloc(0),
-    returnRoutability,
-  }
-  const accepted = once(server, 'secureConnection')
-  const peer = on ? DtlsPeer.on(on, settings) : await DtlsPeer.create(settings)
-  await peer.open()
-  return { peer, socket: (await accepted)[0] as DtlsSocket }
-}
-
-/** What comes to a socket of a test's. */
-function heardBy(socket: Socket): Buffer[] {
-  const heard: Buffer[] = []
-  socket.on('message', (datagram) => heard.push(datagram))
-  return heard
-}
 
 describe('dtls/address change, checked (RFC 9853)', () => {
   it('follows a client that gets another port, and the session lives on', async () => {
@@ -185,41 +132,6 @@ describe('dtls/address change, unchecked (RFC 9146 section 6)', () => {
     await sleep(20)
     for (let i = 0; i < 20; i += 1) socket.send('0123456789')
     await waitFor('all of them', () => heard.length === before + 20)
-  })
-
-  it('confirms the address that the application saw, not one that the peer named since', async () => {
-    const { server, port, peer, socket } = await open()
-    const [first, second] = [await rawSocket(), await rawSocket()]
-    const changed = once(socket, 'addressChange')
-    first.send(peer.protect(TYPE.applicationData, text('from the first')), port, LOOPBACK)
-    await changed
-    // The proof comes from elsewhere: the message is there before the news of its address.
-    socket.on('message', () => socket.confirmAddress())
-    const changedAgain = once(socket, 'addressChange')
-    const proof = peer.protect(TYPE.applicationData, text('proof'))
-    const heard = heardBy(second)
-    second.send(proof, port, LOOPBACK)
-    await changedAgain
-    expect(socket.remotePort).toBe(second.address().port)
-    for (let i = 0; i < 20; i += 1) socket.send('0123456789')
-    await waitFor('the limit', () => (server.stats.dropped['unconfirmedAddress'] ?? 0) > 0)
-    await sleep(50)
-    expect(heard.reduce((sum, each) => sum + each.length, 0)).toBeLessThanOrEqual(3 * proof.length)
-  })
-
-  it('hands out what came together before it names another address', async () => {
-    const { peer, port, socket } = await open()
-    const told: string[] = []
-    socket.on('messages', (batch) => told.push(...batch.map(String)))
-    socket.on('addressChange', () => told.push('moved'))
-    const moved = await rawSocket()
-    peer.send(peer.protect(TYPE.applicationData, text('before')))
-    moved.send(peer.protect(TYPE.applicationData, text('with it')), port, LOOPBACK)
-    // Both are in one batch.
-    const until = Date.now() + 50
-    while (Date.now() < until);
-    await waitFor('all', () => told.length === 3)
-    expect(told).toEqual(['before', 'with it', 'moved'])
   })
 
   it('trusts the address known before without a word of the application', async () => {
