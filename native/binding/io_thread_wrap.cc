@@ -84,6 +84,12 @@ IoThreadWrap::IoThreadWrap(const Napi::CallbackInfo& info)
                     [](Napi::Env, void*, Context* shared) { delete shared; });
   wake_.Unref(env);
   bridge_->io = std::make_unique<IoThread>([wake = wake_] { wake.NonBlockingCall(); });
+  bridge_->on_batch = Napi::Persistent(info[0].As<Napi::Function>());
+  bridge_->async = std::make_unique<Napi::AsyncContext>(env, "mcbn I/O");
+  bridge_->watch = Watch::create(env, bridge_->io->attendableFd(),
+                                 [env, bridge = std::weak_ptr(bridge_)] {
+                                   if (const auto still = bridge.lock()) visit(env, still);
+                                 });
   napi_add_env_cleanup_hook(env, onEnvironmentEnd, this);
   if (const SystemError error = bridge_->io->start()) {
     close();
@@ -99,17 +105,37 @@ void IoThreadWrap::close() {
   if (std::exchange(bridge_->closed, true)) return;
   napi_remove_env_cleanup_hook(Env(), onEnvironmentEnd, this);
   bridge_->io->stop();
+  if (bridge_->watch) std::exchange(bridge_->watch, nullptr)->close();
   bridge_->details.clear();
+  bridge_->on_batch.Reset();
+  bridge_->async.reset();
   wake_.Release();
 }
 
 // On JavaScript's thread, from the event loop: OpenSSL is not on this stack.
-void IoThreadWrap::deliver(Napi::Env env, Napi::Function onBatch, Context* context, void*) {
+void IoThreadWrap::deliver(Napi::Env env, Napi::Function, Context* context, void*) {
   // What was queued when the environment ended comes without one, after `context` was deleted.
   if (!static_cast<napi_env>(env)) return;
   const std::shared_ptr<Bridge> bridge = *context;
   if (bridge->closed) return;
-  EventQueue& events = bridge->io->events();
+  tell(env, *bridge);
+  if (!bridge->closed && bridge->watch && bridge->io->attend()) bridge->watch->start();
+}
+
+// The same, when this thread has found by itself that something came.
+void IoThreadWrap::visit(Napi::Env env, const std::shared_ptr<Bridge>& bridge) {
+  if (bridge->closed) return;
+  if (!bridge->io->visit()) bridge->watch->stop();
+  const Napi::HandleScope handles(env);
+  const Napi::CallbackScope scope(env, *bridge->async);
+  if (!env.IsExceptionPending()) tell(env, *bridge);
+  if (env.IsExceptionPending()) {
+    napi_fatal_exception(env, env.GetAndClearPendingException().Value());
+  }
+}
+
+void IoThreadWrap::tell(Napi::Env env, Bridge& bridge) {
+  EventQueue& events = bridge.io->events();
   for (EventBatch& batch : events.takeAll()) {
     const Napi::HandleScope scope(env);
     Napi::Value details = env.Undefined();
@@ -118,19 +144,19 @@ void IoThreadWrap::deliver(Napi::Env env, Napi::Function onBatch, Context* conte
       // The environment is ending: a worker is terminated, an unref'd server left.
       if (array.IsEmpty()) return;
       for (uint32_t i = 0; i < batch.details.size(); ++i) {
-        array[i] = bridge->details.valueOf(env, batch.details[i]);
+        array[i] = bridge.details.valueOf(env, batch.details[i]);
       }
       details = array;
     }
     const Napi::Value messages = messagesValue(env, batch.messages, events.pool());
     if (messages.IsEmpty()) return;
     for (std::span<const EventRow> rows = batch.rows; !rows.empty();) {
-      const auto some = rows.first(std::min(rows.size(), bridge->max_rows));
-      std::memcpy(bridge->rows, some.data(), some.size_bytes());
-      onBatch.Call({Napi::Number::New(env, static_cast<double>(some.size())), messages, details});
+      const auto some = rows.first(std::min(rows.size(), bridge.max_rows));
+      std::memcpy(bridge.rows, some.data(), some.size_bytes());
+      bridge.on_batch.Call({Napi::Number::New(env, static_cast<double>(some.size())), messages, details});
       // The rest went with it: src/dtls never lets one through.
       if (env.IsExceptionPending()) return;
-      if (bridge->closed) return;
+      if (bridge.closed) return;
       rows = rows.subspan(some.size());
     }
     events.recycle(std::move(batch));

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "binding/event_detail.h"
+#include "binding/watch.h"
 #include "engine/io_thread.h"
 
 namespace mcbn {
@@ -27,11 +28,16 @@ class IoThreadWrap : public Napi::ObjectWrap<IoThreadWrap> {
     std::vector<Lent> frames;  // outlive `io`, which reads them
     std::unique_ptr<IoThread> io;
     EventDetails details;
+    Napi::FunctionReference on_batch;
+    std::unique_ptr<Napi::AsyncContext> async;
+    Watch* watch = nullptr;  // null: there is none, and none to attend with
     bool closed = false;
     uint32_t* rows = nullptr;  // JavaScript's array, which rows_ keeps
     size_t max_rows = 0;
   };
   using Context = std::shared_ptr<Bridge>;
+  static void tell(Napi::Env env, Bridge& bridge);
+  static void visit(Napi::Env env, const std::shared_ptr<Bridge>& bridge);
   static void deliver(Napi::Env env, Napi::Function onBatch, Context* context, void*);
   using Wake = Napi::TypedThreadSafeFunction<Context, void, deliver>;
 

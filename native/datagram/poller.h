@@ -44,6 +44,10 @@ class Poller {
   SystemError setWritable(int fd, bool on);
   SystemError remove(int fd);
 
+  // A descriptor that is readable while something waits here, for another poller to watch; -1: the
+  // platform has none.
+  int fd() const;
+
   // Waits at most `timeoutMs` milliseconds; -1: until something happens; 0: only looks. The events
   // are valid until the next call. Empty after the time, and early when a signal came.
   std::span<const PollEvent> wait(int timeoutMs);

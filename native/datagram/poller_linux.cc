@@ -39,6 +39,8 @@ Poller::~Poller() = default;
 
 bool Poller::changesWhileWaiting() { return true; }
 
+int Poller::fd() const { return state_->epoll; }
+
 SystemError Poller::add(int fd, uint64_t token) {
   epoll_event event{};
   event.events = EPOLLIN;

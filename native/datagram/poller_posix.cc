@@ -33,6 +33,8 @@ Poller::~Poller() = default;
 
 bool Poller::changesWhileWaiting() { return false; }
 
+int Poller::fd() const { return -1; }
+
 SystemError Poller::add(int fd, uint64_t token) {
   if (fcntl(fd, F_GETFD) < 0) return {errno, "poll"};
   if (state_->find(fd) != state_->watched.end()) return {EEXIST, "poll"};

@@ -42,7 +42,7 @@ uint8_t* EventQueue::reserveMessage(size_t capacity) {
   return filling_.messages.reserve(*pool_);
 }
 
-void EventQueue::publish() {
+void EventQueue::publish(bool wanted) {
   if (filling_.empty()) return;
   bool wake = false;
   {
@@ -58,8 +58,8 @@ void EventQueue::publish() {
         spare_.pop_back();
       }
     }
-    wake = !woken_;
-    woken_ = true;
+    wake = wanted && !woken_;
+    woken_ = woken_ || wake;
   }
   if (wake) wake_();
 }

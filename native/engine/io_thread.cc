@@ -35,6 +35,7 @@ void IoThread::stop() {
   if (!thread_.joinable()) return;
   stopping_ = true;
   wake_up_.ring();
+  left_.notify_all();
   thread_.join();
 }
 
@@ -81,19 +82,26 @@ void IoThread::notifyAt(uint32_t endpoint, uint32_t submission) {
   wake_up_.ring();
 }
 
+bool IoThread::nothingWaits() {
+  const std::lock_guard lock(mutex_);
+  return tasks_.empty() && send_queue_.empty();
+}
+
 // On JavaScript's thread: does at once what the I/O thread would have to be woken for. False when
 // that one is awake, or when something was handed over that comes first.
 bool IoThread::runHere(const Task& task) {
   if (!Poller::changesWhileWaiting()) return false;
   const std::unique_lock engine(engine_, std::try_to_lock);
-  if (!engine || !running_ || !send_queue_.empty()) return false;
-  {
-    const std::lock_guard lock(mutex_);
-    if (!tasks_.empty()) return false;
+  if (!engine || !running_) return false;
+  if (attended_) {
+    runTasks();
+    sendSubmissions();
+  } else if (!nothingWaits()) {
+    return false;
   }
   task(*this);
   finishTurn();
-  if (nextDeadline() < asleep_until_) wake_up_.ring();
+  if (!attended_ && nextDeadline() < asleep_until_) wake_up_.ring();
   return true;
 }
 
@@ -135,6 +143,14 @@ void IoThread::run() {
   std::unique_lock engine(engine_);
   running_ = true;
   while (!stopping_) {
+    if (attendance_asked_.exchange(false)) {
+      attended_ = true;
+      last_visit_ = now();
+    }
+    if (attended_) {
+      rest(engine);
+      continue;
+    }
     const int time = waitTime();
     engine.unlock();
     const auto events = poller_.wait(time);
@@ -167,7 +183,7 @@ void IoThread::takeTurn(std::span<const PollEvent> events) {
   expire();
 }
 
-void IoThread::finishTurn() {
+void IoThread::finishTurn(Waking waking) {
   for (const uint32_t id : std::exchange(dirty_, {})) {
     Endpoint* const found = endpoint(id);
     if (!found) continue;
@@ -180,7 +196,8 @@ void IoThread::finishTurn() {
   });
   sending_.clear();
   released_.store(sent_, std::memory_order_release);
-  events_.publish();
+  noteTurn();
+  events_.publish(waking == Waking::Yes);
 }
 
 void IoThread::expire() {
@@ -222,7 +239,9 @@ void IoThread::runTasks() {
 // ---- sending -----------------------------------------------------------------------------------
 
 void IoThread::sendSubmissions() {
-  for (Submission& submission : send_queue_.take()) {
+  std::vector<Submission> submissions = send_queue_.take();
+  if (!submissions.empty()) noteLargeSubmission();
+  for (Submission& submission : submissions) {
     sending_.push_back(std::move(submission));
     sendRows(sending_.back().number, sending_.back().bytes());
   }

@@ -10,12 +10,18 @@
 // the message two changes of threads. It never waits for the engine, and runs no JavaScript while
 // it has it.
 //
+// When little is on its way, such as one question and one answer at a time, JavaScript's thread
+// *attends*: it watches the poller itself, and a datagram wakes one thread instead of two. The I/O
+// thread then looks every 2 ms whether something is left lying, and takes over when JavaScript is
+// busy, when traffic grows, and when it ceases (attendance.cc).
+//
 // Ownership   binding/ owns the IoThread; the IoThread owns its endpoints.
 // Thread      post(), call(), submit() and stop() are for JavaScript's thread, the rest for whoever
 //             has the engine.
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -62,6 +68,14 @@ class IoThread {
   // Asks for a Progress event once progress() has reached `submission`.
   void notifyAt(uint32_t endpoint, uint32_t submission);
 
+  // What JavaScript's thread watches while it attends; -1: it cannot.
+  int attendableFd() const { return poller_.fd(); }
+  // To be asked when events were taken: whether to watch from now on, and visit() when something
+  // is there.
+  bool attend();
+  // Takes a turn; events may follow, without a wake-up. False: watch no longer.
+  bool visit();
+
   EventQueue& events() { return events_; }
   Milliseconds now() const;
   IoServices& services() { return services_; }
@@ -79,8 +93,14 @@ class IoThread {
  private:
   void run();
   bool runHere(const Task& task);
+  void rest(std::unique_lock<std::mutex>& engine);
   void takeTurn(std::span<const PollEvent> events);
-  void finishTurn();
+  enum class Waking : bool { No, Yes };
+  void finishTurn(Waking waking = Waking::Yes);
+  bool nothingWaits();
+  void noteTurn();
+  void noteLargeSubmission();
+  void leave();
   void runTasks();
   void expire();
   void sendSubmissions();
@@ -93,7 +113,14 @@ class IoThread {
 
   std::mutex engine_;
   bool running_ = false;                // guarded by engine_
-  Milliseconds asleep_until_ = kNever;  // the same
+  Milliseconds asleep_until_ = kNever;  // the same, as all to attended_
+  unsigned small_turns_ = 0;            // in a row
+  Milliseconds last_visit_ = 0;
+  uint64_t visits_ = 0;
+  bool attended_ = false;
+  std::condition_variable left_;              // attended_ has ended
+  std::atomic<bool> attendance_due_ = false;  // small turns have come long enough
+  std::atomic<bool> attendance_asked_ = false;
   EventQueue events_;
   Poller poller_;
   // Sessions that are silent give their contexts back: 4,096 directions need 2 to 5 MB.
