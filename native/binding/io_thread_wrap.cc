@@ -86,10 +86,10 @@ IoThreadWrap::IoThreadWrap(const Napi::CallbackInfo& info)
   bridge_->io = std::make_unique<IoThread>([wake = wake_] { wake.NonBlockingCall(); });
   bridge_->on_batch = Napi::Persistent(info[0].As<Napi::Function>());
   bridge_->async = std::make_unique<Napi::AsyncContext>(env, "mcbn I/O");
-  bridge_->watch = Watch::create(env, bridge_->io->attendableFd(),
-                                 [env, bridge = std::weak_ptr(bridge_)] {
-                                   if (const auto still = bridge.lock()) visit(env, still);
-                                 });
+  bridge_->watch =
+      Watch::create(env, bridge_->io->attendableFd(), [env, bridge = std::weak_ptr(bridge_)] {
+        if (const auto still = bridge.lock()) visit(env, still);
+      });
   napi_add_env_cleanup_hook(env, onEnvironmentEnd, this);
   if (const SystemError error = bridge_->io->start()) {
     close();
@@ -153,7 +153,8 @@ void IoThreadWrap::tell(Napi::Env env, Bridge& bridge) {
     for (std::span<const EventRow> rows = batch.rows; !rows.empty();) {
       const auto some = rows.first(std::min(rows.size(), bridge.max_rows));
       std::memcpy(bridge.rows, some.data(), some.size_bytes());
-      bridge.on_batch.Call({Napi::Number::New(env, static_cast<double>(some.size())), messages, details});
+      bridge.on_batch.Call(
+          {Napi::Number::New(env, static_cast<double>(some.size())), messages, details});
       // The rest went with it: src/dtls never lets one through.
       if (env.IsExceptionPending()) return;
       if (bridge.closed) return;

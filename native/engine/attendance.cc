@@ -1,7 +1,7 @@
 // How JavaScript's thread takes the I/O thread's place while little is on its way.
 //
-// A wake-up of a sleeping thread costs more than all the rest of an answer together. The rule of the
-// engine holds here too: a blocked event loop delays nothing but messages, by 4 ms at most.
+// A wake-up of a sleeping thread costs more than all the rest of an answer together. The rule of
+// the engine holds here too: a blocked event loop delays nothing but messages, by 4 ms at most.
 #include <chrono>
 
 #include "engine/io_thread.h"

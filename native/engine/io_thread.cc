@@ -239,10 +239,9 @@ void IoThread::runTasks() {
 // ---- sending -----------------------------------------------------------------------------------
 
 void IoThread::sendSubmissions() {
-  std::vector<Submission> submissions = send_queue_.take();
-  if (!submissions.empty()) noteLargeSubmission();
-  for (Submission& submission : submissions) {
+  for (Submission& submission : send_queue_.take()) {
     sending_.push_back(std::move(submission));
+    if (sending_.back().bytes().size() > kSentHere) noteLargeSubmission();
     sendRows(sending_.back().number, sending_.back().bytes());
   }
 }

@@ -3,6 +3,7 @@
 #include "engine/io_thread.h"
 
 #include <doctest/doctest.h>
+#include <poll.h>
 
 #include <atomic>
 #include <chrono>
@@ -70,19 +71,23 @@ struct Loopback {
     while (!done()) {
       if (steadyNow() > end) return false;
       if (!woken.exchange(false)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      for (const EventBatch& batch : io.events().takeAll()) {
-        for (const EventRow& row : batch.rows) {
-          heard.opened += row.kind == EventKind::Opened;
-          heard.ended += row.kind == EventKind::Ended;
-          heard.progress += row.kind == EventKind::Progress;
-          heard.messages += row.kind == EventKind::Message;
-          if (row.kind == EventKind::Opened && row.endpoint == kServer) {
-            heard.server_session = row.session;
-          }
+      take();
+    }
+    return true;
+  }
+
+  void take() {
+    for (const EventBatch& batch : io.events().takeAll()) {
+      for (const EventRow& row : batch.rows) {
+        heard.opened += row.kind == EventKind::Opened;
+        heard.ended += row.kind == EventKind::Ended;
+        heard.progress += row.kind == EventKind::Progress;
+        heard.messages += row.kind == EventKind::Message;
+        if (row.kind == EventKind::Opened && row.endpoint == kServer) {
+          heard.server_session = row.session;
         }
       }
     }
-    return true;
   }
 
   Bytes rows(uint32_t endpoint, uint32_t session, unsigned count) {
@@ -188,4 +193,50 @@ TEST_CASE("io thread: stops in the middle of traffic") {
     }
     loop.io.stop();
   }
+}
+
+TEST_CASE("io thread: another thread may take its place while little is on its way") {
+  Loopback loop;
+  if (loop.io.attendableFd() < 0) return;  // no epoll here
+  REQUIRE(loop.start());
+  loop.connect();
+  REQUIRE(loop.until([&] { return loop.heard.opened == 2; }));
+
+  // One message at a time, until it is worth while.
+  size_t sent = 0;
+  const auto sendOne = [&] {
+    loop.io.submitCopy(loop.rows(kClient, ClientEndpoint::kSession, 1));
+    sent += 1;
+  };
+  bool attends = false;
+  while (!attends && sent < 10'000) {
+    sendOne();
+    REQUIRE(loop.until([&] { return loop.heard.messages == sent; }));
+    attends = loop.io.attend();
+  }
+  REQUIRE(attends);
+
+  const auto visitUntil = [&](size_t messages) {
+    const Milliseconds end = steadyNow() + 10'000;
+    while (loop.heard.messages < messages && steadyNow() < end) {
+      pollfd waiting{loop.io.attendableFd(), POLLIN, 0};
+      if (attends && poll(&waiting, 1, 1) == 1) attends = loop.io.visit();
+      loop.take();
+      if (!attends) attends = loop.io.attend();
+    }
+    return loop.heard.messages == messages;
+  };
+  for (unsigned i = 0; i < 2'000; ++i) {
+    sendOne();
+    REQUIRE(visitUntil(sent));
+  }
+
+  // Whoever attends and does not come: the other thread takes it.
+  sendOne();
+  CHECK(loop.until([&] { return loop.heard.messages == sent; }));
+  // Silence, a flood, an end: nothing is lost on the way back.
+  std::this_thread::sleep_for(std::chrono::milliseconds(120));
+  loop.io.submitCopy(loop.rows(kClient, ClientEndpoint::kSession, 500));
+  sent += 500;
+  CHECK(visitUntil(sent));
 }
