@@ -19,7 +19,10 @@
 namespace mcbn {
 
 struct RecordingSink final : SessionSink {
-  void datagram(ByteView bytes) override { outgoing.emplace_back(bytes.begin(), bytes.end()); }
+  void datagram(ByteView bytes) override {
+    sent.emplace_back(bytes.begin(), bytes.end());
+    outgoing.push_back(sent.back());
+  }
   uint8_t* reserveMessage(size_t capacity) override {
     scratch.resize(capacity);
     return scratch.data();
@@ -32,9 +35,7 @@ struct RecordingSink final : SessionSink {
     packing.resize(capacity);
     return packing.data();
   }
-  void commitDatagram(size_t length) override {
-    outgoing.emplace_back(packing.begin(), packing.begin() + static_cast<ptrdiff_t>(length));
-  }
+  void commitDatagram(size_t length) override { datagram(ByteView(packing).first(length)); }
   void opened(const Opened& details, size_t max_message) override {
     opens.push_back(details);
     largest = max_message;
@@ -46,6 +47,7 @@ struct RecordingSink final : SessionSink {
   void retransmitted() override { retransmits += 1; }
 
   std::deque<Bytes> outgoing;
+  std::vector<Bytes> sent;  // all that was ever in outgoing
   std::vector<Bytes> messages;
   std::vector<Opened> opens;
   std::vector<PskQuestion> questions;
@@ -91,6 +93,8 @@ struct PairOptions {
   uint8_t client_key = 0x42;
   DtlsOptions dtls = dtlsOptions(400, 10'000, 10);
   bool server_openssl = false;  // the server keeps OpenSSL's records
+  // Connection IDs that each side wants; nullopt: it does not want to agree on any.
+  std::optional<Bytes> client_id = {}, server_id = {};
 };
 
 class DtlsPair {
@@ -104,6 +108,7 @@ class DtlsPair {
     server_context = contextOf(std::move(serving));
     client = std::make_unique<DtlsSession>(contextOf(contextOptions(Role::Client, options.ciphers)),
                                            options.dtls);
+    if (options.client_id) client->useConnectionId(*options.client_id);
   }
 
   void connect(Milliseconds now) {
@@ -125,6 +130,7 @@ class DtlsPair {
       DtlsOptions dtls = options_.dtls;
       dtls.openssl_records = dtls.openssl_records || options_.server_openssl;
       server = std::make_unique<DtlsSession>(server_context, dtls);
+      if (options_.server_id) server->useConnectionId(*options_.server_id);
       server->accept(datagram, now, at_server);
     }
   }
