@@ -66,7 +66,7 @@ class ReplayWindow {
 
   bool inlined() const { return last_age_ < kWord; }
   // The window's numbers lie in so many words at most, wherever it stands.
-  size_t words() const { return (last_age_ + kWord - 1) / kWord + 1; }
+  size_t words() const { return size_t{last_age_} / kWord + 2; }
 
   void markInlined(uint64_t sequence) {
     if (sequence > newest_) {
