@@ -2,6 +2,7 @@
 //
 // A wake-up of a sleeping thread costs more than all the rest of an answer together. The rule of
 // the engine holds here too: a blocked event loop delays nothing but messages, by 4 ms at most.
+#include <algorithm>
 #include <chrono>
 
 #include "engine/io_thread.h"
@@ -20,11 +21,16 @@ constexpr Milliseconds kSilence = 50;
 
 }  // namespace
 
-// Whether turns that bring something are small.
+// Whether turns that bring something are small: a few messages, and no handshakes, which two
+// threads do better.
 void IoThread::noteTurn() {
-  const size_t events = events_.filling().rows.size();
-  if (events == 0) return;
-  small_turns_ = events <= kSmallTurn ? small_turns_ + 1 : 0;
+  const std::vector<EventRow>& events = events_.filling().rows;
+  if (events.empty()) return;
+  const bool small = events.size() <= kSmallTurn &&
+                     std::all_of(events.begin(), events.end(), [](const EventRow& row) {
+                       return row.kind == EventKind::Message || row.kind == EventKind::Progress;
+                     });
+  small_turns_ = small ? small_turns_ + 1 : 0;
   if (small_turns_ == 0 && attended_) leave();
   attendance_due_.store(small_turns_ >= kSmallTurns && !attended_, std::memory_order_relaxed);
 }
