@@ -88,7 +88,7 @@ check_suite() {
   # sanitizer's time would be measured against leases.
   sanitized fast detect_leaks=0 \
     --exclude 'test/consent/{attestation,audit,ceremony,descriptor,participant,policy,release,review,shares,store,web}/**' \
-    --exclude 'test/cli/{ceremony,demo,descriptor,participant,resolver,workload}*.test.ts' \
+    --exclude 'test/cli/{bench,ceremony,demo,descriptor,participant,resolver,workload}*.test.ts' \
     --exclude 'test/{discovery,docs,structure}/**' || status=1
   # Then what uses the addon in the test's own process, for leaks: they are judged afterwards, because
   # node has its own. Without frame pointers in node only the slow unwinder gets from OpenSSL's malloc
