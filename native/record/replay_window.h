@@ -65,8 +65,9 @@ class ReplayWindow {
   static constexpr uint64_t kNumber = (uint64_t{1} << 48) - 1;
 
   bool inlined() const { return last_age_ < kWord; }
-  // The window's numbers lie in so many words at most, wherever it stands.
-  size_t words() const { return size_t{last_age_} / kWord + 2; }
+  // The window's numbers lie in so many words at most, wherever it stands. At least one, which the
+  // static analysis cannot see in the sum.
+  size_t words() const { return std::max<size_t>(1, size_t{last_age_} / kWord + 2); }
 
   void markInlined(uint64_t sequence) {
     if (sequence > newest_) {
