@@ -37,9 +37,6 @@ bool RecordProtection::beginWithId(uint64_t number, const uint8_t* fragment, siz
 }
 
 bool RecordProtection::sealWithId(uint64_t number, uint8_t* fragment, size_t inner) {
-  for (size_t i = 0; i < suite_.explicit_nonce; ++i) {
-    fragment[i] = static_cast<uint8_t>(number >> (8 * (suite_.explicit_nonce - 1 - i)));
-  }
   if (!beginWithId(number, fragment, inner)) return false;
   EVP_CIPHER_CTX* const context = context_.get();
   uint8_t* const text = fragment + suite_.explicit_nonce;
@@ -50,8 +47,7 @@ bool RecordProtection::sealWithId(uint64_t number, uint8_t* fragment, size_t inn
                              text + inner) == 1;
 }
 
-std::optional<size_t> RecordProtection::openWithId(uint64_t number, uint8_t* fragment,
-                                                   size_t length) {
+bool RecordProtection::openWithId(uint64_t number, uint8_t* fragment, size_t length) {
   EVP_CIPHER_CTX* const context = context_.get();
   const size_t inner = length - suite_.overhead();
   uint8_t* const text = fragment + suite_.explicit_nonce;
@@ -61,11 +57,8 @@ std::optional<size_t> RecordProtection::openWithId(uint64_t number, uint8_t* fra
                                           static_cast<int>(suite_.tag), text + inner) == 1 &&
                       beginWithId(number, fragment, inner) &&
                       EVP_CipherUpdate(context, text, &done, text, static_cast<int>(inner)) == 1;
-  if (!opened) return std::nullopt;
-  if (suite_.kind != AeadKind::Ccm && EVP_CipherFinal_ex(context, text + done, &rest) != 1) {
-    return std::nullopt;
-  }
-  return inner;
+  return opened &&
+         (suite_.kind == AeadKind::Ccm || EVP_CipherFinal_ex(context, text + done, &rest) == 1);
 }
 
 }  // namespace mcbn

@@ -37,16 +37,19 @@ std::optional<ByteView> connectionIdOf(ByteView datagram, size_t length);
 
 // The additional data of an AEAD record with a connection ID.
 class CidAdditionalData {
+  // Placeholder, type, ID length, type, version, number, length; and the ID.
+  static constexpr size_t kFixed = 8 + 1 + 1 + 1 + 2 + 8 + 2;
+
  public:
+  static constexpr size_t kMost = kFixed + kMaxConnectionIdBytes;
+
   // `number`: epoch and sequence number. `length`: of the DTLSInnerPlaintext. `id` has at most
   // kMaxConnectionIdBytes.
   CidAdditionalData(uint64_t number, ByteView id, size_t length);
   ByteView view() const { return {bytes_.data(), size_}; }
 
  private:
-  // Placeholder, type, ID length, type, version, number, length; and the ID.
-  static constexpr size_t kFixed = 8 + 1 + 1 + 1 + 2 + 8 + 2;
-  std::array<uint8_t, kFixed + kMaxConnectionIdBytes> bytes_;
+  std::array<uint8_t, kMost> bytes_;
   size_t size_;
 };
 

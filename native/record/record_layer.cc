@@ -1,9 +1,16 @@
 #include "record/record_layer.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 namespace mcbn {
+namespace {
+
+// Records that go to the cipher at once: a train of UDP_GRO has no more.
+constexpr size_t kTogether = 64;
+
+}  // namespace
 
 void RecordKeys::wipe() {
   write_key.reset();
@@ -43,24 +50,77 @@ bool RecordLayer::seal(uint8_t type, ByteView message, uint8_t* out) {
   return write_.seal(type, number, out, message.size());
 }
 
-std::optional<size_t> RecordLayer::open(const DtlsRecord& record, uint8_t* out) {
-  drop_reason_ = DropReason::None;
-  if (record.epoch != epoch_) return drop(DropReason::WrongEpoch);
-  if (record.version != kDtls12) return drop(DropReason::WrongVersion);
+size_t RecordLayer::seal(uint8_t type, std::span<const MutableBytes> messages) {
+  std::array<RecordPiece, kTogether> pieces;
+  size_t sealed = 0;
+  while (sealed < messages.size()) {
+    size_t count = 0;
+    // The record that uses the keys up is the last one, as it is when they are sealed one by one.
+    for (const MutableBytes message : messages.subspan(sealed)) {
+      if (count == pieces.size() || (sealed + count > 0 && exhausted())) break;
+      if (next_write_ > kMaxSequence) break;
+      uint8_t* const fragment = message.data() - suite_.explicit_nonce;
+      pieces[count++] = {type, numberOf(next_write_++), fragment, message.size()};
+      blocks_ += message.size() / 16 + 3;
+    }
+    const std::span<RecordPiece> some(pieces.data(), count);
+    write_.seal(some);
+    const auto failed = std::ranges::find(some, false, &RecordPiece::done);
+    sealed += static_cast<size_t>(failed - some.begin());
+    if (count == 0 || failed != some.end()) break;
+  }
+  return sealed;
+}
+
+// What can be said without its keys.
+DropReason RecordLayer::judge(const DtlsRecord& record) const {
+  if (record.epoch != epoch_) return DropReason::WrongEpoch;
+  if (record.version != kDtls12) return DropReason::WrongVersion;
   // RFC 9146 section 3: with an ID agreed on no other record is valid, and the other way round.
   const bool with_id = record.type == content_type::kTls12Cid;
   if (with_id == read_.id().empty() || !std::ranges::equal(record.connection_id, read_.id())) {
-    return drop(DropReason::ConnectionId);
+    return DropReason::ConnectionId;
   }
-  if (record.fragment.size() < read_.overhead()) return drop(DropReason::Malformed);
+  if (record.fragment.size() < read_.overhead()) return DropReason::Malformed;
   // RFC 6347 section 4.1.2.6: before the MAC is computed, which is the costly part.
-  if (window_.seen(record.sequence)) return drop(DropReason::Replayed);
+  return window_.seen(record.sequence) ? DropReason::Replayed : DropReason::None;
+}
+
+std::optional<size_t> RecordLayer::open(const DtlsRecord& record, uint8_t* out) {
   if (out != record.fragment.data()) {
     std::memcpy(out, record.fragment.data(), record.fragment.size());
   }
-  const auto length =
-      read_.open(record.type, numberOf(record.sequence), out, record.fragment.size());
-  if (!length) {
+  IncomingRecord incoming{record, out};
+  decrypt({&incoming, 1});
+  return admit(incoming);
+}
+
+void RecordLayer::decrypt(std::span<IncomingRecord> train) {
+  std::array<RecordPiece, kTogether> pieces;
+  std::array<IncomingRecord*, kTogether> of;
+  while (!train.empty()) {
+    size_t count = 0, looked = 0;
+    for (; looked < train.size() && count < pieces.size(); ++looked) {
+      IncomingRecord& incoming = train[looked];
+      const DtlsRecord& record = incoming.record;
+      incoming.authentic = false;
+      if (judge(record) != DropReason::None) continue;
+      pieces[count] = {record.type, numberOf(record.sequence), incoming.place,
+                       record.fragment.size()};
+      of[count++] = &incoming;
+    }
+    read_.open({pieces.data(), count});
+    for (size_t i = 0; i < count; ++i) of[i]->authentic = pieces[i].done;
+    train = train.subspan(looked);
+  }
+}
+
+std::optional<size_t> RecordLayer::admit(const IncomingRecord& incoming) {
+  const DtlsRecord& record = incoming.record;
+  // Once more: one before it in the train may have been the same, or have moved the window past it.
+  drop_reason_ = judge(record);
+  if (drop_reason_ != DropReason::None) return std::nullopt;
+  if (!incoming.authentic) {
     forgeries_ += 1;
     return drop(DropReason::BadMac);
   }
@@ -68,10 +128,11 @@ std::optional<size_t> RecordLayer::open(const DtlsRecord& record, uint8_t* out) 
   newest_ = record.sequence > window_.newest();
   window_.mark(record.sequence);
   content_type_ = record.type;
-  if (!with_id) return length;
-  const auto inner = innerContentOf({out + suite_.explicit_nonce, *length});
+  const size_t length = record.fragment.size() - suite_.overhead();
+  if (record.type != content_type::kTls12Cid) return length;
+  const auto inner = innerContentOf({incoming.place + suite_.explicit_nonce, length});
   // RFC 9146 section 5: a DTLSInnerPlaintext has at most 2^14 bytes.
-  if (!inner || *length > kMaxInnerBytes) return drop(DropReason::Malformed);
+  if (!inner || length > kMaxInnerBytes) return drop(DropReason::Malformed);
   content_type_ = inner->type;
   return inner->length;
 }

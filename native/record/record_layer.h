@@ -1,6 +1,11 @@
 // record_layer.h: the protected records of one epoch, both directions, without OpenSSL's SSL.
 //
 //   message --seal()--> record          record --open()--> content, or why it was dropped
+//   messages -seal()--> records         train -decrypt()--> train -admit(), one by one-> the same
+//
+// A train is what came at once. Its records are decrypted together, which changes nothing but the
+// time that it takes: each is then admitted in its turn, with what those before it have done to the
+// replay window and to the counters, as if it were the only one.
 //
 // Counts what the AEAD may be asked for (RFC 9147 section 4.5.3; DTLS 1.2 has no other way to get
 // new keys than a new handshake): exhausted() ends the session before a limit is passed.
@@ -11,6 +16,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 
 #include "record/connection_id.h"
 #include "record/drop_reason.h"
@@ -27,6 +33,13 @@ struct RecordKeys {
 
   RecordKeys clone() const { return {write_key.clone(), read_key.clone(), write_iv, read_iv}; }
   void wipe();
+};
+
+// A record of a train.
+struct IncomingRecord {
+  DtlsRecord record;
+  uint8_t* place = nullptr;  // where its fragment is, and its content will be
+  bool authentic = false;    // set by decrypt()
 };
 
 class RecordLayer {
@@ -48,14 +61,22 @@ class RecordLayer {
   // there already, before() bytes from `out`. False when the keys are exhausted,
   // or OpenSSL refused.
   bool seal(uint8_t type, ByteView message, uint8_t* out);
+  // The same in place for as many messages as have before() and behind() bytes around them, in
+  // order: how many of them, from the first on, are records now. The others never will be: the keys
+  // are exhausted, or OpenSSL refused.
+  size_t seal(uint8_t type, std::span<const MutableBytes> messages);
 
   // Decrypts into `out`, which has room for record.fragment.size() and may be where the fragment
   // is. The content begins at
   // out + contentOffset(). nullopt: dropped, dropReason() says why.
   std::optional<size_t> open(const DtlsRecord& record, uint8_t* out);
+  // Decrypts what is worth it. Nothing counts yet, and content must not be used before admit().
+  void decrypt(std::span<IncomingRecord> train);
+  // Of a record that was decrypted: what open() gives. Call it for each of a train, in order.
+  std::optional<size_t> admit(const IncomingRecord& incoming);
   size_t contentOffset() const { return suite_.explicit_nonce; }
-  // Of the record last opened: its type, which a connection ID hides, and whether it is newer than
-  // all that were opened before it.
+  // Of the record last opened or admitted: its type, which a connection ID hides, and whether it is
+  // newer than all that were opened before it.
   uint8_t contentType() const { return content_type_; }
   bool newest() const { return newest_; }
   DropReason dropReason() const { return drop_reason_; }
@@ -72,6 +93,7 @@ class RecordLayer {
   static constexpr uint64_t kMaxSequence = (uint64_t{1} << 48) - 1;
 
   uint64_t numberOf(uint64_t sequence) const { return uint64_t{epoch_} << 48 | sequence; }
+  DropReason judge(const DtlsRecord& record) const;
   std::optional<size_t> drop(DropReason reason);
 
   const AeadSuite& suite_;

@@ -12,6 +12,7 @@
 #include "wire.h"
 
 using namespace mcbn;
+using wire::fromHex;
 using wire::Noise;
 
 namespace {
@@ -24,14 +25,6 @@ constexpr uint8_t kData = content_type::kApplicationData;
 RecordKeys keysOf(const AeadSuite& suite, uint8_t write, uint8_t read) {
   const Bytes a(suite.key, write), b(suite.key, read);
   return {Secret(a), Secret(b), Bytes(suite.fixed_iv, write), Bytes(suite.fixed_iv, read)};
-}
-
-Bytes fromHex(std::string_view hex) {
-  Bytes out;
-  for (size_t i = 0; i + 1 < hex.size(); i += 2) {
-    out.push_back(static_cast<uint8_t>(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16)));
-  }
-  return out;
 }
 
 // `ours` sends with `to_peer`, `theirs` expects it; and the other way round.

@@ -11,17 +11,10 @@
 #include "wire.h"
 
 using namespace mcbn;
+using wire::fromHex;
 using wire::Noise;
 
 namespace {
-
-Bytes fromHex(std::string_view text) {
-  Bytes out;
-  for (size_t i = 0; i + 1 < text.size(); i += 2) {
-    out.push_back(static_cast<uint8_t>(std::stoi(std::string(text.substr(i, 2)), nullptr, 16)));
-  }
-  return out;
-}
 
 // A handshake whose server keeps OpenSSL's records, and the same session's keys in a RecordLayer.
 struct Twins {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <initializer_list>
 #include <random>
+#include <string>
 #include <string_view>
 
 #include "record/bytes.h"
@@ -13,6 +14,14 @@
 namespace mcbn::wire {
 
 inline Bytes text(std::string_view value) { return Bytes(value.begin(), value.end()); }
+
+inline Bytes fromHex(std::string_view hex) {
+  Bytes out;
+  for (size_t i = 0; i + 1 < hex.size(); i += 2) {
+    out.push_back(static_cast<uint8_t>(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16)));
+  }
+  return out;
+}
 
 inline Bytes joined(std::initializer_list<Bytes> parts) {
   Bytes out;

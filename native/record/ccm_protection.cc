@@ -1,0 +1,77 @@
+// Records with CCM, as many at a time as there are.
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <array>
+
+#include "record/ccm_batch.h"
+#include "record/connection_id.h"
+#include "record/record_protection.h"
+
+namespace mcbn {
+namespace {
+
+// Epoch and sequence number, type, version, length (RFC 5246 section 6.2.3.3).
+constexpr size_t kPlainAdditional = 8 + 1 + 2 + 2;
+
+ByteView plainAdditional(const RecordPiece& piece, size_t text, uint8_t* room) {
+  for (size_t i = 0; i < 8; ++i) room[i] = static_cast<uint8_t>(piece.number >> (8 * (7 - i)));
+  room[8] = piece.type;
+  room[9] = kDtls12 >> 8;
+  room[10] = kDtls12 & 0xff;
+  room[11] = static_cast<uint8_t>(text >> 8);
+  room[12] = static_cast<uint8_t>(text);
+  return {room, kPlainAdditional};
+}
+
+}  // namespace
+
+bool RecordProtection::readyForCcm() {
+  if (!aes_) aes_.reset(CcmBatch::makeContext(key_.view()));
+  if (aes_ && contexts_) contexts_->used(*this);
+  return aes_ && key_.size() == suite_.key;
+}
+
+void RecordProtection::ccm(std::span<RecordPiece> pieces) {
+  constexpr size_t kMost = CcmBatch::kWidest;
+  std::array<CcmMessage, kMost> messages;
+  std::array<std::array<uint8_t, kNonceBytes>, kMost> nonces;
+  std::array<uint8_t, kMost * CidAdditionalData::kMost> additional;
+  std::array<RecordPiece*, kMost> of;
+
+  for (; !pieces.empty(); pieces = pieces.subspan(std::min(pieces.size(), kMost))) {
+    const auto some = pieces.first(std::min(pieces.size(), kMost));
+    size_t count = 0;
+    uint8_t* room = additional.data();
+    for (RecordPiece& piece : some) {
+      piece.done = false;
+      const bool sealing = direction_ == Direction::Seal;
+      if (!sealing && piece.length < overhead()) continue;
+      const size_t id_type = id_.empty() ? 0 : 1;
+      const size_t length = sealing ? piece.length + id_type : piece.length - suite_.overhead();
+      uint8_t* const text = piece.fragment + suite_.explicit_nonce;
+      nonces[count] = nonceOf(piece.number, piece.fragment);
+      CcmMessage& message = messages[count];
+      message = {nonces[count], {}, {text, length}, text + length};
+      if (id_.empty()) {
+        message.additional = plainAdditional(piece, length, room);
+      } else {
+        const CidAdditionalData data(piece.number, id_, length);
+        std::ranges::copy(data.view(), room);
+        message.additional = {room, data.view().size()};
+      }
+      room += message.additional.size();
+      of[count] = &piece;
+      count += 1;
+    }
+    if (!readyForCcm()) return;
+    CcmBatch batch(aes_.get(), kNonceBytes, suite_.tag);
+    const std::span<CcmMessage> wanted(messages.data(), count);
+    if (!(direction_ == Direction::Seal ? batch.seal(wanted) : batch.open(wanted))) return;
+    for (size_t i = 0; i < count; ++i) {
+      of[i]->done = direction_ == Direction::Seal || messages[i].authentic;
+    }
+  }
+}
+
+}  // namespace mcbn
