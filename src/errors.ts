@@ -24,6 +24,8 @@ const CODES = {
   MCBN_OPTION_TYPE: 'usage',
   /** Pass a value within the range or set that the message names. */
   MCBN_OPTION_RANGE: 'usage',
+  /** Correct the option's name as the message says, or leave the option out. */
+  MCBN_OPTION_UNKNOWN: 'usage',
   /** Two options contradict each other: drop the one that the message names. */
   MCBN_OPTION_CONFLICT: 'usage',
   /** Use 16 to 512 random bytes, not all zero; check `hex:` against `ascii:` for a typed key. */

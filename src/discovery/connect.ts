@@ -4,6 +4,7 @@
 // slow or make it fail; it cannot make it connect to somebody else.
 
 import { McbnError } from '../errors.js'
+import { type OptionTable, refuseUnknown } from '../option-names.js'
 import { functionOption, integerOption, millisecondsOption, objectOption } from '../options.js'
 import { orAborted, startDeadline } from './deadline.js'
 import { endpointText, MOST_ENDPOINTS, orderEndpoints, parseEndpoint } from './endpoint.js'
@@ -39,8 +40,14 @@ export interface DiscoveryConnectOptions {
   readonly random?: () => number
 }
 
-/** The one place where these defaults are written. */
-export const CONNECT_DEFAULTS = { attempts: 8, attemptTimeout: 5_000, timeout: 30_000 } as const
+/** The options and their defaults. */
+export const CONNECT_DEFAULTS = {
+  signal: undefined,
+  attempts: 8,
+  attemptTimeout: 5_000,
+  timeout: 30_000,
+  random: Math.random,
+} as const satisfies OptionTable<DiscoveryConnectOptions>
 
 /** What a socket of mcbn/tls or mcbn/dtls has. */
 export interface OpeningSocket {
@@ -98,6 +105,7 @@ export async function tryEndpoints<Result>(
 ): Promise<Result> {
   objectOption('resolver', resolver)
   objectOption('options', options)
+  refuseUnknown('discovery.connect', options, CONNECT_DEFAULTS)
   const { attempts, attemptTimeout, timeout, random } = resolveOptions(options)
   const name = `service ${JSON.stringify(`${service}`.slice(0, 255))}`
   const failures: Failure[] = []
@@ -206,12 +214,12 @@ function list(failures: readonly Failure[]): string {
 }
 
 function resolveOptions(options: DiscoveryConnectOptions) {
-  const { attempts, attemptTimeout, timeout } = CONNECT_DEFAULTS
+  const { attempts, attemptTimeout, timeout, random } = CONNECT_DEFAULTS
   const bounds = { min: 1, max: MOST_ENDPOINTS }
   return {
     attempts: integerOption('attempts', options.attempts, bounds, attempts),
     attemptTimeout: millisecondsOption('attemptTimeout', options.attemptTimeout, attemptTimeout),
     timeout: millisecondsOption('timeout', options.timeout, timeout),
-    random: functionOption('random', options.random) ?? Math.random,
+    random: functionOption('random', options.random) ?? random,
   }
 }

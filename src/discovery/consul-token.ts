@@ -1,14 +1,20 @@
 // The ACL token that Consul is asked with: given, or got by logging in with another issuer's token.
 
 import { McbnError } from '../errors.js'
+import { type OptionTable, refuseUnknown } from '../option-names.js'
 import { functionOption, objectOption, stringOption } from '../options.js'
-import type { ConsulOptions } from './consul.js'
+import type { ConsulLogin, ConsulOptions } from './consul.js'
 import { orAborted, startDeadline } from './deadline.js'
 import type { HttpAnswer, HttpQuestion } from './http.js'
 
 type Ask = (
   question: Pick<HttpQuestion, 'method' | 'url' | 'headers' | 'json' | 'signal'>,
 ) => Promise<HttpAnswer>
+
+const LOGIN_FIELDS = {
+  authMethod: undefined,
+  bearerToken: undefined,
+} as const satisfies OptionTable<ConsulLogin>
 
 /** Milliseconds that getting a bearer token may take: an attestation is made in the meantime. */
 const BEARER_TIMEOUT = 30_000
@@ -125,6 +131,7 @@ export class ConsulToken {
 function loginOption(login: ConsulOptions['login']): ConsulOptions['login'] {
   if (login === undefined) return undefined
   objectOption('login', login)
+  refuseUnknown('login', login, LOGIN_FIELDS)
   const authMethod = stringOption('login.authMethod', login.authMethod, 128)
   const bearerToken = functionOption('login.bearerToken', login.bearerToken)
   if (!authMethod || !bearerToken) {

@@ -2,6 +2,7 @@
 // queries that tell of a change (developer.hashicorp.com/consul/api-docs: health, acl, blocking queries).
 
 import { McbnError } from '../errors.js'
+import { type OptionTable, refuseUnknown } from '../option-names.js'
 import {
   booleanOption,
   functionOption,
@@ -13,7 +14,7 @@ import { parseHealth } from './consul-health.js'
 import { ConsulToken } from './consul-token.js'
 import { orAborted, sleep, startDeadline } from './deadline.js'
 import { askJson, type HttpAnswer, type HttpQuestion } from './http.js'
-import type { Endpoint, ResolveOptions, Resolver } from './types.js'
+import { type Endpoint, type ResolveOptions, type Resolver, signalOf } from './types.js'
 
 export interface ConsulOptions {
   /**
@@ -68,14 +69,20 @@ export interface ConsulLogin {
   readonly bearerToken: (options: { readonly signal: AbortSignal }) => Promise<string>
 }
 
-/** The one place where these defaults are written. */
+/** The options and their defaults. */
 export const CONSUL_DEFAULTS = {
   address: 'http://127.0.0.1:8500',
+  token: undefined,
+  login: undefined,
+  datacenter: undefined,
+  tags: undefined,
   passing: true,
   timeout: 5_000,
   wait: 300_000,
   churnInterval: 15_000,
-} as const
+  ca: undefined,
+  onRetry: undefined,
+} as const satisfies OptionTable<ConsulOptions>
 
 /** 2 MiB: room for a thousand instances with their checks. */
 const MOST_BYTES = 2_097_152
@@ -91,6 +98,7 @@ const BACKOFF = { first: 500, most: 60_000 } as const
  */
 export function consulResolver(options: ConsulOptions = {}): Resolver {
   objectOption('options', options)
+  refuseUnknown('consulResolver', options, CONSUL_DEFAULTS)
   return new Consul(options)
 }
 
@@ -121,7 +129,8 @@ class Consul implements Resolver {
     this.#token = new ConsulToken(options, this.#address, (asked) => this.#ask(asked), stop)
   }
 
-  async resolve(service: string, { signal }: ResolveOptions = {}): Promise<readonly Endpoint[]> {
+  async resolve(service: string, options: ResolveOptions = {}): Promise<readonly Endpoint[]> {
+    const signal = signalOf(options)
     const { endpoints } = await this.#guarded(service, signal, (both) =>
       this.#health(service, undefined, both),
     )
@@ -132,8 +141,9 @@ class Consul implements Resolver {
 
   async *watch(
     service: string,
-    { signal }: ResolveOptions = {},
+    options: ResolveOptions = {},
   ): AsyncGenerator<readonly Endpoint[], void, undefined> {
+    const signal = signalOf(options)
     let index: bigint | undefined
     let shown: string | undefined
     let failures = 0

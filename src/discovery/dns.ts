@@ -2,9 +2,10 @@
 
 import { Resolver as DnsResolver } from 'node:dns/promises'
 import { McbnError } from '../errors.js'
+import { type OptionTable, refuseUnknown } from '../option-names.js'
 import { integerOption, millisecondsOption, objectOption, typeName } from '../options.js'
 import { isHost, MOST_ENDPOINTS, parseEndpoint } from './endpoint.js'
-import type { Endpoint, ResolveOptions, Resolver } from './types.js'
+import { type Endpoint, type ResolveOptions, type Resolver, signalOf } from './types.js'
 
 export interface DnsSrvOptions {
   /**
@@ -34,8 +35,13 @@ export interface DnsSrvOptions {
   readonly cacheTime?: number
 }
 
-/** The one place where these defaults are written. */
-export const DNS_SRV_DEFAULTS = { timeout: 2_000, tries: 2, cacheTime: 5_000 } as const
+/** The options and their defaults. */
+export const DNS_SRV_DEFAULTS = {
+  servers: undefined,
+  timeout: 2_000,
+  tries: 2,
+  cacheTime: 5_000,
+} as const satisfies OptionTable<DnsSrvOptions>
 
 /** Names whose answers are kept at once; the oldest goes first. */
 const MOST_CACHED = 256
@@ -58,6 +64,7 @@ export function srvName(protocol: 'tls' | 'dtls', domain: string, service = 'mcb
  */
 export function dnsSrvResolver(options: DnsSrvOptions = {}): Resolver {
   objectOption('options', options)
+  refuseUnknown('dnsSrvResolver', options, DNS_SRV_DEFAULTS)
   return new DnsSrv(options)
 }
 
@@ -78,7 +85,8 @@ class DnsSrv implements Resolver {
     this.#servers = serversOption(servers)
   }
 
-  async resolve(service: string, { signal }: ResolveOptions = {}): Promise<readonly Endpoint[]> {
+  async resolve(service: string, options: ResolveOptions = {}): Promise<readonly Endpoint[]> {
+    const signal = signalOf(options)
     if (this.#closed) {
       throw new McbnError('MCBN_SOCKET_CLOSED', 'this resolver is closed: make a new one')
     }

@@ -2,7 +2,8 @@
 // sealed to no address, so a wrong URL here costs that participant's answer and nothing more.
 
 import { McbnError } from '../errors.js'
-import { objectOption } from '../options.js'
+import { type OptionTable, refuseUnknown } from '../option-names.js'
+import { choiceOption, functionOption, integerOption, objectOption } from '../options.js'
 import { endpointText, MOST_ENDPOINTS, orderEndpoints, parseEndpoint } from './endpoint.js'
 import type { ResolveOptions, Resolver } from './types.js'
 
@@ -17,6 +18,13 @@ export interface ParticipantLocatorOptions {
   /** Gives numbers from 0 up to 1 to choose by weight with. @defaultValue Math.random */
   readonly random?: () => number
 }
+
+/** The options and their defaults. */
+const LOCATOR_DEFAULTS = {
+  protocol: 'http',
+  most: 8,
+  random: Math.random,
+} as const satisfies OptionTable<ParticipantLocatorOptions>
 
 /**
  * A function that finds participants, for `consent.join({ participants })`.
@@ -37,7 +45,17 @@ export function resolveParticipants(
       ? services.map((label: string) => [label, label])
       : Object.entries(services),
   )
-  const { protocol = 'http', most = 8, random = Math.random } = options
+  objectOption('options', options)
+  refuseUnknown('resolveParticipants', options, LOCATOR_DEFAULTS)
+  const protocol = choiceOption(
+    'protocol',
+    options.protocol,
+    ['http', 'https'],
+    LOCATOR_DEFAULTS.protocol,
+  )
+  const bounds = { min: 1, max: MOST_ENDPOINTS }
+  const most = integerOption('most', options.most, bounds, LOCATOR_DEFAULTS.most)
+  const random = functionOption('random', options.random) ?? LOCATOR_DEFAULTS.random
   return async (label, asked) => {
     const service = names.get(label)
     if (service === undefined) {

@@ -1,9 +1,18 @@
 // Endpoints that are written down.
 
 import { McbnError } from '../errors.js'
+import { type OptionTable, refuseUnknown } from '../option-names.js'
 import { objectOption } from '../options.js'
 import { parseEndpoint } from './endpoint.js'
-import type { Endpoint, Resolver } from './types.js'
+import { type Endpoint, type Resolver, signalOf } from './types.js'
+
+const ENDPOINT_FIELDS = {
+  host: undefined,
+  port: undefined,
+  priority: 0,
+  weight: 0,
+  servername: undefined,
+} as const satisfies OptionTable<Endpoint>
 
 /** One endpoint as people write it: `host:port`, IPv6 in brackets, or its fields. */
 export type StaticEndpoint =
@@ -34,8 +43,8 @@ export function staticResolver(
     }),
   )
   return {
-    async resolve(service, { signal } = {}) {
-      signal?.throwIfAborted()
+    async resolve(service, options = {}) {
+      signalOf(options)?.throwIfAborted()
       const endpoints = known.get(service) ?? []
       if (endpoints.length > 0) return endpoints
       throw new McbnError(
@@ -48,10 +57,11 @@ export function staticResolver(
 
 function endpointOf(given: StaticEndpoint, where: string): Endpoint {
   const fields = typeof given === 'string' ? hostAndPort(given) : given
+  if (typeof given === 'object' && given !== null) refuseUnknown(where, given, ENDPOINT_FIELDS)
   const parsed =
     fields === undefined
       ? 'it is not host:port'
-      : parseEndpoint({ priority: 0, weight: 0, ...(fields as object) })
+      : parseEndpoint({ ...ENDPOINT_FIELDS, ...(fields as object) })
   if (typeof parsed !== 'string') return parsed
   throw new McbnError('MCBN_OPTION_RANGE', `${where}: expected an endpoint, but ${parsed}`)
 }

@@ -1,6 +1,8 @@
 // What a resolver is. Anything that can turn a name into addresses is one: three come with mcbn, and
 // examples/xds.ts is a fourth in a few lines.
 
+import { type OptionTable, refuseUnknown } from '../option-names.js'
+
 /**
  * Where a service might be reached. Nobody vouches for it: a pre-shared key decides who is there, so a
  * wrong endpoint costs an attempt and nothing more.
@@ -21,6 +23,14 @@ export interface Endpoint {
 export interface ResolveOptions {
   /** Gives up: what is under way rejects with the signal's reason. */
   readonly signal?: AbortSignal
+}
+
+const RESOLVE_OPTIONS = { signal: undefined } as const satisfies OptionTable<ResolveOptions>
+
+/** @internal */
+export function signalOf(options: ResolveOptions): AbortSignal | undefined {
+  refuseUnknown('resolve', options, RESOLVE_OPTIONS)
+  return options.signal
 }
 
 /** Turns the name of a service into endpoints. */

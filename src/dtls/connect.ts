@@ -13,6 +13,7 @@ import type {
   NativeSessionQuestion,
 } from '../native/dtls.js'
 import { toError } from '../native/failure.js'
+import { adviceFor, refuseUnknown } from '../option-names.js'
 import {
   functionOption,
   integerOption,
@@ -34,11 +35,15 @@ import { PRESET_PORTS } from './presets.js'
 import { DtlsSocket } from './socket.js'
 import type { SocketHome } from './socket-home.js'
 import { systemError } from './system-error.js'
-import type { DtlsConnectOptions } from './types.js'
+import { DTLS_CONNECT_OPTIONS, DTLS_SERVER_OPTIONS, type DtlsConnectOptions } from './types.js'
 
 /** A client's endpoint has one session. */
 const SESSION = 1
 const NO_ADDRESSES: readonly string[] = []
+const CLIENT_ADVICE = adviceFor(
+  Object.keys(DTLS_SERVER_OPTIONS),
+  'it is an option of dtls.createServer',
+)
 
 /**
  * Opens a DTLS 1.2 association with a server. All clients of a JavaScript thread share one I/O thread.
@@ -50,6 +55,7 @@ const NO_ADDRESSES: readonly string[] = []
  */
 export function connect(options: DtlsConnectOptions, onSecureConnect?: () => void): DtlsSocket {
   objectOption('options', options)
+  refuseUnknown('dtls.connect', options, DTLS_CONNECT_OPTIONS, CLIENT_ADVICE)
   const resolved = resolveDtlsOptions(options, 'client')
   const target = targetOf(options)
   const { psk, signal } = options

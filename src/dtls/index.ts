@@ -3,7 +3,7 @@
 export { connect } from './connect.js'
 export type { Datagram } from './datagram.js'
 export type { DtlsServerEvents, DtlsSocketEvents } from './events.js'
-export { createServer, DtlsServer } from './server.js'
+export { createServer, DtlsServer, type ListenOptions } from './server.js'
 export { DtlsSocket } from './socket.js'
 export type { DtlsDropReason, DtlsServerStats, DtlsSocketStats, DtlsUdpStats } from './stats.js'
 export type {

@@ -7,6 +7,7 @@ import { McbnError } from '../errors.js'
 import { serverContext } from '../keys/server-context.js'
 import type { ServerKeys } from '../keys/server-keys.js'
 import type { NativeContext } from '../native/contract.js'
+import { adviceFor, type OptionTable, refuseUnknown } from '../option-names.js'
 import { objectOption, stringOption } from '../options.js'
 import type { PskEntry, PskKey } from '../psk/types.js'
 import type { DtlsServerEvents } from './events.js'
@@ -23,7 +24,21 @@ import type { EndpointOwner } from './server-endpoint.js'
 import type { DtlsSocket } from './socket.js'
 import { type DtlsServerStats, NO_SERVER_STATS } from './stats.js'
 import { systemError } from './system-error.js'
-import type { DtlsServerOptions } from './types.js'
+import { DTLS_CONNECT_OPTIONS, DTLS_SERVER_OPTIONS, type DtlsServerOptions } from './types.js'
+
+const LISTEN_OPTIONS = { port: 0, host: undefined } as const satisfies OptionTable<ListenOptions>
+const SERVER_ADVICE = {
+  ...adviceFor(Object.keys(DTLS_CONNECT_OPTIONS), 'it is an option of dtls.connect'),
+  ...adviceFor(Object.keys(LISTEN_OPTIONS), 'it belongs to listen()'),
+}
+
+/** Where a server listens. */
+export interface ListenOptions {
+  /** The UDP port, 0 to 65,535. @defaultValue 0, the system's choice: see `address()` */
+  readonly port?: number
+  /** An address or a name. @defaultValue all addresses, IPv6 and IPv4 */
+  readonly host?: string
+}
 
 /**
  * A DTLS 1.2 server with pre-shared keys: one address, many sessions, on I/O threads of its own.
@@ -52,6 +67,7 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
   ) {
     super()
     objectOption('options', options)
+    refuseUnknown('dtls.createServer', options, DTLS_SERVER_OPTIONS, SERVER_ADVICE)
     this.#options = resolveDtlsOptions(options, 'server')
     this.#listenOptions = resolveListenOptions(options)
     if (this.#listenOptions.ioThreads > 1 && this.#options.session.connectionId === 0) {
@@ -89,13 +105,14 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
    */
   listen(port?: number, host?: string, onListening?: () => void): this
   listen(port?: number, onListening?: () => void): this
-  listen(options: { port?: number; host?: string }, onListening?: () => void): this
+  listen(options: ListenOptions, onListening?: () => void): this
   listen(
-    first: number | { port?: number; host?: string } = 0,
+    first: number | ListenOptions = 0,
     second?: string | (() => void),
     third?: () => void,
   ): this {
     const given = typeof first === 'object' && first !== null
+    if (given) refuseUnknown('listen', first, LISTEN_OPTIONS)
     const port = portOption('port', (given ? first.port : first) ?? 0, 0)
     const host = given ? first.host : typeof second === 'string' ? second : undefined
     const onListening = typeof second === 'function' ? second : third

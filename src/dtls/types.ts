@@ -1,6 +1,7 @@
 // The options of mcbn/dtls and their defaults.
 
 import type { LookupFunction } from 'node:net'
+import type { OptionTable } from '../option-names.js'
 import type { PskClientSource, PskSource } from '../psk/types.js'
 
 /** What server and client have in common. */
@@ -218,12 +219,20 @@ export interface DtlsConnectOptions extends DtlsOptions {
   readonly servername?: string
   /** Destroys the socket with an AbortError when it aborts. */
   readonly signal?: AbortSignal
+  /** Not used: an endpoint of mcbn/discovery has it, and may be given as it is. */
+  readonly priority?: number
+  /** Not used: an endpoint of mcbn/discovery has it, and may be given as it is. */
+  readonly weight?: number
 }
 
-/** The one place where these defaults are written. */
-export const DTLS_DEFAULTS = {
+/** Server and client: every option, and its default where it is a fixed value. */
+const DTLS_OPTIONS = {
+  preset: undefined,
+  ciphers: undefined,
+  ALPNProtocols: undefined,
   handshakeTimeout: 10_000,
   lookupTimeout: 5_000,
+  retransmitTimeout: undefined,
   idleTimeout: 0,
   mtu: 1_400,
   records: 'mcbn',
@@ -231,13 +240,43 @@ export const DTLS_DEFAULTS = {
   replayWindow: 64,
   highWaterMark: 1_048_576,
   recvBufferSize: 4_194_304,
+  sendBufferSize: undefined,
+} as const satisfies OptionTable<DtlsOptions>
+
+/** What `dtls.createServer` takes. @internal */
+export const DTLS_SERVER_OPTIONS = {
+  ...DTLS_OPTIONS,
+  psk: undefined,
+  pskIdentityHint: undefined,
   unknownIdentity: 'conceal',
   ioThreads: 1,
   maxSessions: 100_000,
   evictAfter: 1_800_000,
   maxHandshakes: 4_096,
   maxSessionsPerHost: 0,
-} as const
+  cookieSecret: undefined,
+  reusePort: false,
+  ipv6Only: false,
+} as const satisfies OptionTable<DtlsServerOptions>
+
+/** What `dtls.connect` takes. @internal */
+export const DTLS_CONNECT_OPTIONS = {
+  ...DTLS_OPTIONS,
+  psk: undefined,
+  host: 'localhost',
+  port: undefined,
+  localAddress: undefined,
+  localPort: undefined,
+  family: 0,
+  lookup: undefined,
+  servername: undefined,
+  signal: undefined,
+  priority: undefined,
+  weight: undefined,
+} as const satisfies OptionTable<DtlsConnectOptions>
+
+/** The defaults of servers and clients; `undefined` where an option has no fixed one. */
+export const DTLS_DEFAULTS = { ...DTLS_SERVER_OPTIONS, ...DTLS_CONNECT_OPTIONS } as const
 
 /** What {@link DtlsSocket.getCipher} gives. */
 export interface DtlsCipher {

@@ -1,10 +1,16 @@
 // A client's `psk` option at work: one credential, or a function of the server's hint.
 
 import { McbnError } from '../errors.js'
+import { refuseUnknown } from '../option-names.js'
 import { typeName } from '../options.js'
 import { identityBytes } from '../psk/identity.js'
 import { copyPskKey } from '../psk/key.js'
-import type { PskClientLookup, PskClientSource, PskHash } from '../psk/types.js'
+import {
+  PSK_CREDENTIAL_FIELDS,
+  type PskClientLookup,
+  type PskClientSource,
+  type PskHash,
+} from '../psk/types.js'
 import { hashOf, isThenable } from './server-keys.js'
 
 /** A credential of ours: wipe `key` once the addon has it. */
@@ -29,6 +35,7 @@ export function clientKey(value: unknown, name = 'psk'): ClientKey {
       `${name}: expected { identity, key } or a function of the hint, got ${typeName(value)}`,
     )
   }
+  refuseUnknown(name, value, PSK_CREDENTIAL_FIELDS)
   const { identity, key, hash } = value as Record<string, unknown>
   const bytes = identityBytes(identity as string | Uint8Array, `${name}.identity`)
   return {

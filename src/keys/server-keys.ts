@@ -2,10 +2,18 @@
 
 import { McbnError } from '../errors.js'
 import type { NativeKeyTable, NativeQuestion } from '../native/contract.js'
+import { refuseUnknown } from '../option-names.js'
 import { typeName } from '../options.js'
 import { identityBytes, identityText } from '../psk/identity.js'
 import { copyPskKey } from '../psk/key.js'
-import type { PskEntry, PskHash, PskKey, PskLookup, PskSource } from '../psk/types.js'
+import {
+  PSK_ENTRY_FIELDS,
+  type PskEntry,
+  type PskHash,
+  type PskKey,
+  type PskLookup,
+  type PskSource,
+} from '../psk/types.js'
 
 /** What a lookup came to. `key` is a copy of ours: wipe it once the addon has it. */
 export type LookupAnswer<Peer> =
@@ -152,6 +160,7 @@ function entryOf<Peer>(
   name: string,
 ): { key: Buffer; hash: PskHash; peer: Peer | undefined } {
   if (value !== null && typeof value === 'object' && !ArrayBuffer.isView(value)) {
+    refuseUnknown(name, value, PSK_ENTRY_FIELDS)
     const entry = value as PskEntry<Peer>
     return {
       key: copyPskKey(entry.key, `${name}.key`),

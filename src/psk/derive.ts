@@ -4,6 +4,7 @@
 import { createHash, createHmac } from 'node:crypto'
 import { types } from 'node:util'
 import { McbnError } from '../errors.js'
+import { type OptionTable, refuseUnknown } from '../option-names.js'
 import { FIELD_MAX_BYTES, joinAndWipe, lengthPrefixed, uint16, uint32 } from './encoding.js'
 import { encodeHex } from './hex.js'
 import { hkdfExpand, hkdfExtract } from './hkdf.js'
@@ -35,6 +36,14 @@ export interface Mcbn1Options {
    */
   readonly protocol: KeyProtocol
 }
+
+const MCBN1_OPTIONS = {
+  scheme: 'mcbn/1',
+  descriptorHash: undefined,
+  network: undefined,
+  epoch: undefined,
+  protocol: undefined,
+} as const satisfies OptionTable<Mcbn1Options>
 
 /** The original derivations: no network, no epoch, no protocol, and the order of shares matters. */
 export interface OriginalSchemeOptions {
@@ -76,6 +85,7 @@ export function derivePsk(
   if (typeof options !== 'object' || options === null) {
     throw new McbnError('MCBN_OPTION_TYPE', `options: expected an object, got ${typeof options}`)
   }
+  refuseUnknown('derivePsk', options, MCBN1_OPTIONS)
   if (options.scheme === undefined || options.scheme === 'mcbn/1') {
     return deriveMcbn1(labelled(shares), options)
   }

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
 import { types } from 'node:util'
 import { McbnError } from '../errors.js'
+import { type OptionTable, refuseUnknown } from '../option-names.js'
+import { objectOption } from '../options.js'
 import { FIELD_MAX_BYTES, lengthPrefixed, uint16 } from './encoding.js'
 import { HASH_BYTES, hkdfExpandLabel, hkdfExtract } from './hkdf.js'
 import { identityBytes } from './identity.js'
@@ -30,6 +32,15 @@ export interface ImportPskOptions {
   readonly hash?: PskHash
 }
 
+const IMPORT_PSK_OPTIONS = {
+  key: undefined,
+  identity: undefined,
+  context: '',
+  targetProtocol: undefined,
+  targetKdf: undefined,
+  hash: 'sha256',
+} as const satisfies OptionTable<ImportPskOptions>
+
 /** An imported key and the identity to present it under; fits a client's `psk` option. */
 export interface ImportedPsk {
   /** `ipskx`: 32 bytes for SHA-256, 48 for SHA-384; the caller owns and wipes it. */
@@ -56,7 +67,9 @@ const TARGET_PROTOCOL = {
  * `MCBN_OPTION_RANGE` for an unknown protocol or hash, or an ImportedIdentity above 65,535 bytes.
  */
 export function importPsk(options: ImportPskOptions): ImportedPsk {
-  const { context = '', hash = 'sha256' } = options
+  objectOption('options', options)
+  refuseUnknown('importPsk', options, IMPORT_PSK_OPTIONS)
+  const { context = IMPORT_PSK_OPTIONS.context, hash = IMPORT_PSK_OPTIONS.hash } = options
   const target = oneOf('targetProtocol', options.targetProtocol, TARGET_PROTOCOL)
   const targetKdf = oneOf('targetKdf', options.targetKdf, TARGET_KDF)
   oneOf('hash', hash, HASH_BYTES)

@@ -1,5 +1,7 @@
 // The types by which callers hand over keys: what a server looks up, what a client presents.
-// Types only: rules about sizes and content live in key.ts and identity.ts.
+// Types and names only: rules about sizes and content live in key.ts and identity.ts.
+
+import type { OptionTable } from '../option-names.js'
 
 /**
  * A pre-shared key: 16 to 512 bytes, from a uniform random source, one per pair of peers (RFC 9257
@@ -26,6 +28,13 @@ export interface PskEntry<Peer = undefined> {
    */
   readonly hash?: PskHash
 }
+
+/** @internal */
+export const PSK_ENTRY_FIELDS = {
+  key: undefined,
+  peer: undefined,
+  hash: 'sha256',
+} as const satisfies OptionTable<PskEntry>
 
 /** One handshake's question: which key belongs to this identity? */
 export interface PskQuery {
@@ -83,6 +92,13 @@ export interface PskCredential {
    */
   readonly hash?: PskHash
 }
+
+/** @internal */
+export const PSK_CREDENTIAL_FIELDS = {
+  identity: undefined,
+  key: undefined,
+  hash: 'sha256',
+} as const satisfies OptionTable<PskCredential>
 
 /**
  * Chooses a credential by the server's identity hint (RFC 4279 section 5.2), at once or later.

@@ -2,6 +2,7 @@ import type { NetConnectOpts } from 'node:net'
 import { connect as connectTcp } from 'node:net'
 import { Duplex } from 'node:stream'
 import { McbnError } from '../errors.js'
+import { refuseUnknown } from '../option-names.js'
 import {
   integerOption,
   objectOption,
@@ -9,22 +10,19 @@ import {
   stringOption,
   typeName,
 } from '../options.js'
+import { TLS_ADVICE } from './advice.js'
 import { ClientSide } from './handshake.js'
 import type { ResolvedTlsOptions } from './options.js'
 import { resolveTlsOptions } from './options.js'
 import { TlsSocket } from './socket.js'
-import type { TlsConnectOptions } from './types.js'
+import {
+  TCP_OPTIONS,
+  type TcpOptions,
+  TLS_CONNECT_OPTIONS,
+  type TlsConnectOptions,
+} from './types.js'
 
-/** Options that go to net.connect as they are. */
-const PASSED = [
-  'localAddress',
-  'localPort',
-  'family',
-  'hints',
-  'lookup',
-  'autoSelectFamily',
-  'autoSelectFamilyAttemptTimeout',
-] as const
+const PASSED = Object.keys(TCP_OPTIONS) as (keyof TcpOptions)[]
 
 /**
  * Opens a TLS connection and offers a pre-shared key. The server must prove that it has the same key;
@@ -36,6 +34,7 @@ const PASSED = [
  */
 export function connect(options: TlsConnectOptions, onSecureConnect?: () => void): TlsSocket {
   objectOption('options', options)
+  refuseUnknown('tls.connect', options, TLS_CONNECT_OPTIONS, TLS_ADVICE)
   const resolved = resolveTlsOptions(options)
   const servername = servernameOption(options.servername) ?? ''
   const destination = destinationOf(options)

@@ -5,6 +5,7 @@ export { createServer, TlsServer } from './server.js'
 export type { TlsSocketSetup } from './setup.js'
 export { TlsSocket } from './socket.js'
 export type {
+  TcpOptions,
   TlsCipher,
   TlsConnectOptions,
   TlsOptions,

@@ -3,12 +3,17 @@ import { Server } from 'node:net'
 import { McbnError } from '../errors.js'
 import { serverContext } from '../keys/server-context.js'
 import type { ServerKeys } from '../keys/server-keys.js'
+import { refuseUnknown } from '../option-names.js'
 import { objectOption } from '../options.js'
 import type { PskEntry, PskKey } from '../psk/types.js'
+import { TLS_ADVICE } from './advice.js'
 import { ServerSide } from './handshake.js'
 import { contextSettings, resolveTlsOptions } from './options.js'
 import { TlsSocket } from './socket.js'
-import type { TlsServerOptions } from './types.js'
+import { TLS_SERVER_OPTIONS, type TlsServerOptions } from './types.js'
+
+const LISTEN = 'it belongs to listen()'
+const SERVER_ADVICE = { ...TLS_ADVICE, host: LISTEN, port: LISTEN, path: LISTEN }
 
 /**
  * A TLS server with pre-shared keys: a net.Server whose connections are {@link TlsSocket}s.
@@ -34,6 +39,7 @@ export class TlsServer<Peer = undefined> extends Server {
     onSecureConnection?: (socket: TlsSocket<Peer>) => void,
   ) {
     objectOption('options', options)
+    refuseUnknown('tls.createServer', options, TLS_SERVER_OPTIONS, SERVER_ADVICE)
     const resolved = resolveTlsOptions(options)
     const { keys, context } = serverContext(
       options,

@@ -2,6 +2,7 @@
 
 import type { LookupFunction } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { OptionTable } from '../option-names.js'
 import type { PskClientSource, PskSource } from '../psk/types.js'
 
 /** A TLS version, spelled as node:tls spells it. */
@@ -79,7 +80,25 @@ export interface TlsServerOptions<Peer = undefined> extends TlsOptions {
   readonly unknownIdentity?: 'conceal' | 'alert'
 }
 
-export interface TlsConnectOptions extends TlsOptions {
+/** What `tls.connect` hands to net.connect as it is. */
+export interface TcpOptions {
+  /** The address to connect from. */
+  readonly localAddress?: string
+  /** The TCP port to connect from. */
+  readonly localPort?: number
+  /** 4 or 6: the addresses to choose from; 0 both. */
+  readonly family?: number
+  /** Flags for dns.lookup. */
+  readonly hints?: number
+  /** Instead of dns.lookup. */
+  readonly lookup?: LookupFunction
+  /** Whether to try IPv6 and IPv4 in turn (RFC 8305 section 5, loosely). */
+  readonly autoSelectFamily?: boolean
+  /** Milliseconds for each of these attempts. */
+  readonly autoSelectFamilyAttemptTimeout?: number
+}
+
+export interface TlsConnectOptions extends TlsOptions, TcpOptions {
   /** One credential, or a function of the server's identity hint. */
   readonly psk: PskClientSource
   /** @defaultValue 'localhost' */
@@ -98,34 +117,62 @@ export interface TlsConnectOptions extends TlsOptions {
   readonly servername?: string
   /** Destroys the socket with an AbortError when it aborts. */
   readonly signal?: AbortSignal
-  /** The address to connect from. This and what follows goes to net.connect as it is. */
-  readonly localAddress?: string
-  /** The TCP port to connect from. */
-  readonly localPort?: number
-  /** 4 or 6: the addresses to choose from; 0 both. */
-  readonly family?: number
-  /** Flags for dns.lookup. */
-  readonly hints?: number
-  /** Instead of dns.lookup. */
-  readonly lookup?: LookupFunction
-  /** Whether to try IPv6 and IPv4 in turn (RFC 8305 section 5, loosely). */
-  readonly autoSelectFamily?: boolean
-  /** Milliseconds for each of these attempts. */
-  readonly autoSelectFamilyAttemptTimeout?: number
+  /** Not used: an endpoint of mcbn/discovery has it, and may be given as it is. */
+  readonly priority?: number
+  /** Not used: an endpoint of mcbn/discovery has it, and may be given as it is. */
+  readonly weight?: number
 }
 
-/** The one place where these defaults are written. */
-export const TLS_DEFAULTS = {
+/** Server and client: every option, and its default where it is a fixed value. */
+const TLS_OPTIONS = {
+  ciphers: undefined,
   minVersion: 'TLSv1.2',
   maxVersion: 'TLSv1.3',
+  ALPNProtocols: undefined,
   handshakeTimeout: 10_000,
   lookupTimeout: 5_000,
   allowHalfOpen: false,
   noDelay: true,
   keepAlive: false,
   keepAliveInitialDelay: 0,
+} as const satisfies OptionTable<TlsOptions>
+
+/** What `tls.createServer` takes. @internal */
+export const TLS_SERVER_OPTIONS = {
+  ...TLS_OPTIONS,
+  psk: undefined,
+  pskIdentityHint: undefined,
   unknownIdentity: 'conceal',
-} as const
+} as const satisfies OptionTable<TlsServerOptions>
+
+/** @internal */
+export const TCP_OPTIONS = {
+  localAddress: undefined,
+  localPort: undefined,
+  family: undefined,
+  hints: undefined,
+  lookup: undefined,
+  autoSelectFamily: undefined,
+  autoSelectFamilyAttemptTimeout: undefined,
+} as const satisfies OptionTable<TcpOptions>
+
+/** What `tls.connect` takes. @internal */
+export const TLS_CONNECT_OPTIONS = {
+  ...TLS_OPTIONS,
+  ...TCP_OPTIONS,
+  psk: undefined,
+  host: 'localhost',
+  port: undefined,
+  path: undefined,
+  socket: undefined,
+  servername: undefined,
+  signal: undefined,
+  priority: undefined,
+  weight: undefined,
+} as const satisfies OptionTable<TlsConnectOptions>
+
+/** The defaults of servers and clients; `undefined` where an option has no fixed one. */
+export const TLS_DEFAULTS = { ...TLS_SERVER_OPTIONS, ...TLS_CONNECT_OPTIONS } as const
 
 /** What {@link TlsSocket.getCipher} gives. */
 export interface TlsCipher {
