@@ -36,8 +36,19 @@ export type {
   AuditReading,
   AuditSource,
   VerifyAuditOptions,
-} from './audit.js'
-export { AuditLog, readAudit, verifyAudit } from './audit.js'
+} from './audit/log.js'
+export { AuditLog, readAudit, verifyAudit } from './audit/log.js'
+export type { Clock } from './base/clock.js'
+export { systemClock } from './base/clock.js'
+export type { ParticipantKeys, ParticipantPublicKeys, ParticipantSeeds } from './base/keys.js'
+export {
+  exportPrivate,
+  generateParticipantKeys,
+  importPrivate,
+  publicKeys,
+  sign,
+  verifySignature,
+} from './base/keys.js'
 export type { Board, BoardOptions } from './ceremony/board.js'
 export { serveBoard } from './ceremony/board.js'
 export { BoardTransport } from './ceremony/board-client.js'
@@ -59,8 +70,6 @@ export type { NewStateOptions } from './ceremony/state.js'
 export { CeremonyState } from './ceremony/state.js'
 export type { CeremonyTransport } from './ceremony/transport.js'
 export { FolderTransport, MemoryTransport } from './ceremony/transport.js'
-export type { Clock } from './clock.js'
-export { systemClock } from './clock.js'
 export type { DescriptorFields } from './descriptor/descriptor.js'
 export {
   createDescriptor,
@@ -85,32 +94,19 @@ export type {
   Role,
   SignedDescriptor,
 } from './descriptor/types.js'
-export type { ParticipantKeys, ParticipantPublicKeys, ParticipantSeeds } from './keys.js'
-export {
-  exportPrivate,
-  generateParticipantKeys,
-  importPrivate,
-  publicKeys,
-  sign,
-  verifySignature,
-} from './keys.js'
 export type { ParticipantServer, ServeParticipantOptions } from './participant/http.js'
 export { participantApp, serveParticipant } from './participant/http.js'
 export type {
   ParticipantAudit,
   ParticipantLimits,
   ParticipantOptions,
-  ParticipantState,
-  ParticipantStateKeeper,
 } from './participant/options.js'
-export { memoryState, PARTICIPANT_LIMITS } from './participant/options.js'
+export { PARTICIPANT_LIMITS } from './participant/options.js'
 export type { MessageContext, ParticipantEvents } from './participant/participant.js'
 export { createParticipant, Participant } from './participant/participant.js'
 export type { StoredParticipantOptions } from './participant/stored.js'
 export { participantOfStore, withdrawStored } from './participant/stored.js'
 export type {
-  Decision,
-  Lease,
   ParticipantCounters,
   ParticipantStatus,
   PendingRequest,
@@ -125,8 +121,6 @@ export type {
   ParticipantWebOptions,
 } from './participant/web/index.js'
 export { createParticipantWeb, participantView, WEB_DEFAULTS } from './participant/web/index.js'
-export type { PieceHeader, SplitOptions } from './pieces.js'
-export { combinePieces, describePiece, splitSecret } from './pieces.js'
 export type { PolicyDecision, PolicyQuestion } from './policy/evaluate.js'
 export { evaluatePolicy } from './policy/evaluate.js'
 export type { ExamplePolicyOptions } from './policy/example.js'
@@ -180,10 +174,15 @@ export type { CommitmentInput } from './shares/commitment.js'
 export { shareCommitment } from './shares/commitment.js'
 export type { NetworkKeys } from './shares/keys.js'
 export { deriveNetworkKeys } from './shares/keys.js'
+export type { PieceHeader, SplitOptions } from './shares/pieces.js'
+export { combinePieces, describePiece, splitSecret } from './shares/pieces.js'
 export type { ShareProblem } from './shares/problem.js'
 export { InvalidShareError, SHARE_PROBLEMS } from './shares/problem.js'
+export type { Lease } from './store/lease.js'
 export type { SealedSecrets, StoreKdf, StoreLock } from './store/seal.js'
 export { openSecrets, sealSecrets } from './store/seal.js'
+export type { Decision, ParticipantState, ParticipantStateKeeper } from './store/state.js'
+export { memoryState } from './store/state.js'
 export type {
   CreateStoreOptions,
   NewEpoch,

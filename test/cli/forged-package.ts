@@ -1,6 +1,6 @@
+import type { ParticipantKeys } from '../../src/consent/base/keys.js'
 import { packageHash, signMessage } from '../../src/consent/ceremony/messages.js'
 import type { CheckedPlan } from '../../src/consent/ceremony/plan.js'
-import type { ParticipantKeys } from '../../src/consent/keys.js'
 
 /** A package that its sender has signed, but never promised. */
 export function forgePackage(plan: CheckedPlan, from: string, keys: ParticipantKeys): Buffer {

@@ -79,7 +79,7 @@ describe('cli/workload', () => {
       /^joined "test network", epoch 1, as server; key check value [0-9a-f]{64}$/m,
     )
     expect((await server.stop()).code).toBe(0)
-    const { AuditLog } = await import('../../src/consent/audit.js')
+    const { AuditLog } = await import('../../src/consent/audit/log.js')
     const log = await AuditLog.open(audit)
     expect(log.recent().map(({ event }) => event)).toEqual([
       ...['released', 'released', 'released', 'joined', 'ended'],

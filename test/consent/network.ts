@@ -2,6 +2,11 @@
 
 import { randomBytes } from 'node:crypto'
 import { ristretto255_FROST } from '@noble/curves/ed25519.js'
+import {
+  generateParticipantKeys,
+  type ParticipantKeys,
+  publicKeys,
+} from '../../src/consent/base/keys.js'
 import type { DescriptorFields } from '../../src/consent/descriptor/descriptor.js'
 import { createDescriptor } from '../../src/consent/descriptor/descriptor.js'
 import {
@@ -11,11 +16,6 @@ import {
   verifySignedDescriptor,
 } from '../../src/consent/descriptor/signed.js'
 import type { Descriptor, SignedDescriptor } from '../../src/consent/descriptor/types.js'
-import {
-  generateParticipantKeys,
-  type ParticipantKeys,
-  publicKeys,
-} from '../../src/consent/keys.js'
 import { shareCommitment } from '../../src/consent/shares/commitment.js'
 
 export interface TestNetwork {

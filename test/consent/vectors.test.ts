@@ -3,7 +3,8 @@
 
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { canonicalBytes } from '../../src/consent/canonical.js'
+import { canonicalBytes } from '../../src/consent/base/canonical.js'
+import { importPrivate, publicKeys } from '../../src/consent/base/keys.js'
 import {
   descriptorBytes,
   descriptorHash,
@@ -11,7 +12,6 @@ import {
 } from '../../src/consent/descriptor/descriptor.js'
 import { signDescriptor, verifySignedDescriptor } from '../../src/consent/descriptor/signed.js'
 import type { Descriptor, Role } from '../../src/consent/descriptor/types.js'
-import { importPrivate, publicKeys } from '../../src/consent/keys.js'
 import type { ReleaseHeader } from '../../src/consent/release/messages.js'
 import { audience, releaseNonce } from '../../src/consent/release/nonce.js'
 import { tokenHash } from '../../src/consent/release/seal.js'

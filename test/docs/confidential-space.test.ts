@@ -53,8 +53,8 @@ function attested(changes: Partial<AttestedFacts> = {}): AttestedFacts {
   return {
     kind: 'gcp-cs-oidc',
     issuer: 'https://confidentialcomputing.googleapis.com',
-    issuedAt: now / 1000 - 10,
-    expiresAt: now / 1000 + 3_590,
+    attestedAt: now - 10_000,
+    expiresAt: now + 3_590_000,
     hardware: 'GCP_INTEL_TDX',
     software: 'CONFIDENTIAL_SPACE',
     softwareVersion: '251200',

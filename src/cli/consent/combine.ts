@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { combinePieces, PIECES_MAX } from '../../consent/pieces.js'
+import { combinePieces, PIECES_MAX } from '../../consent/shares/pieces.js'
 import { readInput, writeNew } from './files.js'
 import { report } from './report.js'
 

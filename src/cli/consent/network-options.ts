@@ -1,6 +1,7 @@
 // The options that a plan and a descriptor made by hand have in common.
 
 import type { Command } from 'commander'
+import type { Descriptor } from '../../consent/descriptor/types.js'
 import {
   type DescriptorRole,
   NETWORK_PROTOCOLS,
@@ -45,7 +46,7 @@ export interface NetworkSettings {
   readonly epoch: number
   readonly roles: { readonly client: DescriptorRole; readonly server: DescriptorRole }
   readonly protocols?: readonly NetworkProtocol[]
-  readonly validity: { readonly notBefore: number; readonly notAfter: number }
+  readonly validity: Descriptor['validity']
 }
 
 /** @throws {UsageError} or {McbnError} of kind `usage`, naming the option. */

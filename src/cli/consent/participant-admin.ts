@@ -8,11 +8,12 @@ import {
   type AuditReading,
   readAudit,
   verifyAudit,
-} from '../../consent/audit.js'
+} from '../../consent/audit/log.js'
+import { fromUnixSeconds } from '../../consent/base/time.js'
 import { type AdminStatus, callAdmin } from '../../consent/participant/admin.js'
 import { withdrawStored } from '../../consent/participant/stored.js'
-import type { Decision } from '../../consent/participant/types.js'
 import type { Withdrawal } from '../../consent/release/messages.js'
+import type { Decision } from '../../consent/store/state.js'
 import { openStore, readStore } from '../../consent/store/store.js'
 import { McbnError } from '../../errors.js'
 import { UsageError } from '../exit.js'
@@ -194,7 +195,7 @@ function decided(json: boolean | undefined, decision: Decision): void {
 
 function withdrawalLines(withdrawal: Withdrawal | undefined): string[] {
   if (withdrawal === undefined) return []
-  const since = new Date(withdrawal.withdrawnAt * 1000).toISOString()
+  const since = new Date(fromUnixSeconds(withdrawal.withdrawnAt)).toISOString()
   return [`${withdrawal.label} has withdrawn, at ${since}: nothing is released any more`]
 }
 
@@ -202,11 +203,13 @@ function runningLines(
   { url, status, pending, leases, decisions }: AdminStatus,
   dir: string,
 ): string[] {
-  const { label, network, epoch, descriptorHash, withdrawnAt, counters } = status
+  const { label, network, epoch, descriptorHash, withdrawnSince, counters } = status
   return [
     `${label}: running at ${url ?? 'an unknown address'}`,
     `  ${network}, epoch ${epoch}, descriptor ${descriptorHash}`,
-    ...(withdrawnAt === undefined ? [] : [`  withdrawn at ${new Date(withdrawnAt).toISOString()}`]),
+    ...(withdrawnSince === undefined
+      ? []
+      : [`  withdrawn since ${new Date(withdrawnSince).toISOString()}`]),
     `  ${counters.requests} requests, ${counters.released} releases, of which ${counters.renewed} renewals`,
     ...pending.flatMap((request) => [
       `${request.role} waits: ${described(request)}`,

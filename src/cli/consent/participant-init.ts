@@ -1,10 +1,10 @@
 // Making a participant's folder, and putting the outcome of a ceremony into it.
 
 import { Command } from 'commander'
+import type { ParticipantKeys } from '../../consent/base/keys.js'
 import { CeremonyState } from '../../consent/ceremony/state.js'
 import { DESCRIPTOR_MAX_BYTES } from '../../consent/descriptor/descriptor.js'
 import { type VerifiedDescriptor, verifySignedDescriptor } from '../../consent/descriptor/signed.js'
-import type { ParticipantKeys } from '../../consent/keys.js'
 import { examplePolicy } from '../../consent/policy/example.js'
 import { POLICY_MAX_BYTES } from '../../consent/policy/parse.js'
 import { readParticipant } from '../../consent/store/reading.js'

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Command } from 'commander'
-import { PIECES_SECRET_BYTES, splitSecret } from '../../consent/pieces.js'
+import { PIECES_SECRET_BYTES, splitSecret } from '../../consent/shares/pieces.js'
 import { McbnError } from '../../errors.js'
 import { decodeHex } from '../../psk/hex.js'
 import { UsageError } from '../exit.js'

@@ -128,7 +128,7 @@ export async function joinNetwork(
 }
 
 async function openAudit(path: string) {
-  const { AuditLog } = await import('../../consent/audit.js')
+  const { AuditLog } = await import('../../consent/audit/log.js')
   return await AuditLog.open(path)
 }
 

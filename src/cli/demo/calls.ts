@@ -2,6 +2,7 @@
 // and keys never leave the process that has them, not even towards the demonstration.
 
 import type { LocalWorkload } from '../../consent/attestation/local/claims.js'
+import type { UnixSeconds } from '../../consent/base/time.js'
 import type { PlanParticipant } from '../../consent/ceremony/plan.js'
 import type { DescriptorMode, Role, SignedDescriptor } from '../../consent/descriptor/types.js'
 import type { Call, Nothing } from '../answering.js'
@@ -53,7 +54,7 @@ export interface ParticipantCalls {
     { readonly decision: 'approved' | 'refused'; readonly roles: readonly Role[] },
     { readonly images: readonly string[] }
   >
-  readonly withdraw: Call<Nothing, { readonly withdrawnAt: number }>
+  readonly withdraw: Call<Nothing, { readonly withdrawnAt: UnixSeconds }>
   /** Why it refused last: what its own people can read. */
   readonly refusal: Call<Nothing, { readonly code: string; readonly details: readonly string[] }>
   readonly audit: Call<Nothing, { readonly lines: number }>

@@ -1,7 +1,7 @@
 // A participant whose program is defective or altered: it checks, signs and seals as it should, but what it
 // seals is not the share that it committed to.
 
-import { fromBase64url } from '../../consent/base64url.js'
+import { fromBase64url } from '../../consent/base/base64url.js'
 import type { ParticipantOptions } from '../../consent/participant/options.js'
 import { type MessageContext, Participant } from '../../consent/participant/participant.js'
 import { sealedRelease } from '../../consent/participant/sealed-release.js'

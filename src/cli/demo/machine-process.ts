@@ -3,7 +3,7 @@
 
 import { join as joinPath } from 'node:path'
 import { createLauncherAttester } from '../../consent/attestation/launcher.js'
-import { AuditLog, verifyAudit } from '../../consent/audit.js'
+import { AuditLog, verifyAudit } from '../../consent/audit/log.js'
 import { type JoinOptions, join, type Network } from '../../consent/workload/index.js'
 import { answerCalls, type Call } from '../answering.js'
 import type { Joined, MachineCalls } from './calls.js'

@@ -5,6 +5,7 @@
 // one. The platform's servers write an empty list or map as null, or leave it out; both mean empty. Whether
 // a value is good enough is the policy's to say; only a digest that is none is refused here.
 
+import type { UnixMilliseconds, UnixSeconds } from '../base/time.js'
 import type { JsonObject } from './json.js'
 import { isObject, own } from './json.js'
 import { refused } from './refuse.js'
@@ -14,8 +15,8 @@ import type { AttestedFacts } from './types.js'
 export interface CheckedToken {
   readonly kind: string
   readonly issuer: string
-  readonly issuedAt: number
-  readonly expiresAt: number
+  readonly attestedAt: UnixMilliseconds
+  readonly expiresAt: UnixMilliseconds
 }
 
 const DIGEST = /^sha256:[0-9a-f]{64}$/
@@ -34,7 +35,7 @@ export function attestedFacts(token: CheckedToken, payload: JsonObject): Atteste
   return Object.freeze<AttestedFacts>({
     kind: token.kind,
     issuer: token.issuer,
-    issuedAt: token.issuedAt,
+    attestedAt: token.attestedAt,
     expiresAt: token.expiresAt,
     hardware: text(top, 'hwmodel'),
     software: text(top, 'swname'),
@@ -56,7 +57,7 @@ export function attestedFacts(token: CheckedToken, payload: JsonObject): Atteste
 }
 
 /** A time: whole seconds since 1970. The platform documents integers, so fractions are refused. */
-export function seconds(payload: JsonObject, name: string): number {
+export function seconds(payload: JsonObject, name: string): UnixSeconds {
   const value = own(payload, name)
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
     throw refused(name, 'expected whole seconds since 1970')

@@ -3,7 +3,7 @@
 
 import { McbnError } from '../../errors.js'
 import { functionOption, integerOption } from '../../options.js'
-import { type Clock, systemClock } from '../clock.js'
+import { type Clock, systemClock } from '../base/clock.js'
 import { own } from './json.js'
 import { RemoteKeys } from './jwks.js'
 import { verifyJwt } from './jwt.js'

@@ -1,7 +1,7 @@
 // Key sets (RFC 7517): reading one, and keeping one that is fetched from a fixed address.
 
 import { type CryptoKey, importJWK } from 'jose'
-import type { Clock } from '../clock.js'
+import type { Clock } from '../base/clock.js'
 import { isObject, type JsonObject, own } from './json.js'
 import { refused } from './refuse.js'
 

@@ -12,7 +12,9 @@
 
 import type { KeyObject } from 'node:crypto'
 import { type CryptoKey, compactVerify } from 'jose'
+import { fromUnixSeconds, type UnixMilliseconds } from '../base/time.js'
 import { attestedFacts, seconds } from './claims.js'
+import { CLOCK_TOLERANCE_SECONDS } from './clock-tolerance.js'
 import type { JsonObject } from './json.js'
 import { objectOf, own } from './json.js'
 import { refused } from './refuse.js'
@@ -20,9 +22,6 @@ import type { AttestedFacts, Evidence, VerifyRequest } from './types.js'
 
 /** Longest token looked at, in characters. Real ones have 3,000 (OIDC) to 12,000 (PKI). */
 export const MOST_TOKEN_LENGTH = 65_536
-
-/** How far the clocks of issuer and participant may differ, in seconds. */
-export const CLOCK_TOLERANCE = 60
 
 /** The audience of the token that Google Cloud itself takes as a credential. */
 export const DEFAULT_AUDIENCE = 'https://sts.googleapis.com'
@@ -73,8 +72,8 @@ export async function verifyJwt(
 
   checkAudience(payload, expected.audience)
   checkNonce(payload, expected.nonce)
-  const { issuedAt, expiresAt } = checkTimes(payload, expected.now)
-  return attestedFacts({ kind: kind.kind, issuer, issuedAt, expiresAt }, payload)
+  const times = checkTimes(payload, expected.now)
+  return attestedFacts({ kind: kind.kind, issuer, ...times }, payload)
 }
 
 function checkHeader(header: JsonObject, kind: JwtKind): void {
@@ -130,20 +129,24 @@ function checkNonce(payload: JsonObject, nonce: string): void {
   if (only !== nonce) throw refused('eat_nonce', 'expected the nonce of this challenge')
 }
 
-function checkTimes(payload: JsonObject, now: number): { issuedAt: number; expiresAt: number } {
-  const issuedAt = seconds(payload, 'iat')
-  const notBefore = seconds(payload, 'nbf')
-  const expiresAt = seconds(payload, 'exp')
+function checkTimes(
+  payload: JsonObject,
+  now: UnixMilliseconds,
+): Pick<AttestedFacts, 'attestedAt' | 'expiresAt'> {
+  const iat = seconds(payload, 'iat')
+  const nbf = seconds(payload, 'nbf')
+  const exp = seconds(payload, 'exp')
   const clock = now / 1000
   // The comparisons are written so that a `now` that is no number passes none of them.
-  if (!(issuedAt <= clock + CLOCK_TOLERANCE)) {
+  if (!(iat <= clock + CLOCK_TOLERANCE_SECONDS)) {
     throw refused(
       'iat',
-      `issued in the future, by more than ${CLOCK_TOLERANCE} s: compare the clocks`,
+      `issued in the future, by more than ${CLOCK_TOLERANCE_SECONDS} s: compare the clocks`,
     )
   }
-  if (!(notBefore <= clock + CLOCK_TOLERANCE)) throw refused('nbf', 'not valid yet')
-  if (!(clock < expiresAt + CLOCK_TOLERANCE)) throw refused('exp', 'expired: ask for a fresh token')
-  if (expiresAt <= issuedAt) throw refused('exp', 'expected a time after iat')
-  return { issuedAt, expiresAt }
+  if (!(nbf <= clock + CLOCK_TOLERANCE_SECONDS)) throw refused('nbf', 'not valid yet')
+  if (!(clock < exp + CLOCK_TOLERANCE_SECONDS))
+    throw refused('exp', 'expired: ask for a fresh token')
+  if (exp <= iat) throw refused('exp', 'expected a time after iat')
+  return { attestedAt: fromUnixSeconds(iat), expiresAt: fromUnixSeconds(exp) }
 }

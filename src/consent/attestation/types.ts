@@ -1,6 +1,8 @@
 // The seam of attestation: a workload asks its attester for evidence, a participant's verifier turns
 // evidence into facts. Another platform (AWS Nitro, Azure MAA, Intel Trust Authority) is another kind.
 
+import type { UnixMilliseconds } from '../base/time.js'
+
 /** What a workload shows to prove what it is. */
 export interface Evidence {
   /** Which verifier understands it, e.g. `gcp-cs-oidc`. */
@@ -41,8 +43,8 @@ export interface Verifier {
 export interface VerifyRequest {
   readonly audience: string
   readonly nonce: string
-  /** The participant's wall clock, milliseconds since 1970. */
-  readonly now: number
+  /** The participant's wall clock. */
+  readonly now: UnixMilliseconds
 }
 
 /**
@@ -53,9 +55,9 @@ export interface AttestedFacts {
   readonly kind: string
   /** Who signed: the token's issuer. */
   readonly issuer: string
-  /** Seconds since 1970. */
-  readonly issuedAt: number
-  readonly expiresAt: number
+  /** When the evidence was made. */
+  readonly attestedAt: UnixMilliseconds
+  readonly expiresAt: UnixMilliseconds
   /** `hwmodel`, e.g. `GCP_INTEL_TDX`. */
   readonly hardware: string | undefined
   /** `swname`, e.g. `CONFIDENTIAL_SPACE`. */

@@ -1,7 +1,6 @@
 // The verifiers that a policy asks for, by kind.
 
 import { McbnError } from '../../errors.js'
-import type { Policy } from '../policy/types.js'
 import { createGcpOidcVerifier, GCP_CS_OIDC, type GcpOidcOptions } from './gcp-oidc.js'
 import { createGcpPkiVerifier, GCP_CS_PKI, type GcpPkiOptions } from './gcp-pki.js'
 import { createLocalVerifier, LOCAL } from './local/verifier.js'
@@ -16,7 +15,13 @@ export interface VerifiersOptions {
 }
 
 /** The part of a policy that says which evidence it accepts. */
-export type EvidencePolicy = Pick<Policy, 'roles' | 'localIssuers'>
+export interface EvidencePolicy {
+  readonly roles: {
+    readonly [role in 'client' | 'server']?: { readonly attestation: readonly string[] } | undefined
+  }
+  /** See `Policy`. */
+  readonly localIssuers?: readonly { readonly issuer: string; readonly jwks: object }[]
+}
 
 /**
  * One verifier for each kind that some role of the policy names, and none besides. `local` needs issuers in

@@ -4,7 +4,7 @@
 
 import { createHash } from 'node:crypto'
 import { McbnError } from '../../errors.js'
-import { canonicalBytes, NotCanonical, parseCanonical } from '../canonical.js'
+import { canonicalBytes, NotCanonical, parseCanonical } from '../base/canonical.js'
 import { type AuditEntry, auditFields } from './events.js'
 
 /** Most bytes of one line, its newline included. */

@@ -2,7 +2,7 @@
 // program, and stops; so a share, a key or a token cannot get in by somebody's spreading an object.
 
 import { McbnError } from '../../errors.js'
-import type { CanonicalValue } from '../canonical.js'
+import type { CanonicalValue } from '../base/canonical.js'
 
 /** Everything that is ever noted. */
 export const AUDIT_EVENTS = [
@@ -29,7 +29,10 @@ export type AuditEventType = (typeof AUDIT_EVENTS)[number]
 
 type FieldKind = 'text' | 'texts' | 'integer' | 'boolean' | 'counts'
 
-/** Every field there is: nothing secret, no token, no environment variable's value. */
+/**
+ * Every field there is: nothing secret, no token, no environment variable's value. Times are milliseconds
+ * since 1970, but for `withdrawnAt`, which repeats the signed withdrawal's seconds.
+ */
 const FIELDS = {
   label: 'text',
   network: 'text',
@@ -48,7 +51,7 @@ const FIELDS = {
   releaseId: 'text',
   tokenHash: 'text',
   kcv: 'text',
-  issuedAt: 'integer',
+  releasedAt: 'integer',
   expiresAt: 'integer',
   leaseSeconds: 'integer',
   renewals: 'integer',

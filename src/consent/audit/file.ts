@@ -5,7 +5,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { McbnError } from '../../errors.js'
-import { syncFolder, writeNewFile } from '../durable-file.js'
+import { syncFolder, writeNewFile } from '../base/durable-file.js'
 import { type AuditHead, type AuditLine, broken, EMPTY_CHAIN } from './chain.js'
 import { reason, walk } from './read.js'
 

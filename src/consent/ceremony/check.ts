@@ -1,7 +1,7 @@
 // All packages are there: each is held against its commit and judged by itself, so that whoever is wrong
 // has a name.
 
-import { toBase64url } from '../base64url.js'
+import { toBase64url } from '../base/base64url.js'
 import { type DkgPackage, problemOfPackage, type Threshold } from './dkg.js'
 import { type CeremonyMessage, type MessageKind, packageHash } from './messages.js'
 import type { CheckedPlan } from './plan.js'

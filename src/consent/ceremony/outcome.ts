@@ -1,6 +1,6 @@
 // The end of a ceremony: all have seen the same, so all make the same descriptor, and all sign it.
 
-import { toBase64url } from '../base64url.js'
+import { toBase64url } from '../base/base64url.js'
 import { createDescriptor, descriptorHash } from '../descriptor/descriptor.js'
 import {
   addSignature,

@@ -4,11 +4,11 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { McbnError } from '../../errors.js'
 import { lengthPrefixed } from '../../psk/encoding.js'
-import { toBase64url } from '../base64url.js'
-import { canonicalBytes, NotCanonical, parseCanonical } from '../canonical.js'
+import { toBase64url } from '../base/base64url.js'
+import { canonicalBytes, NotCanonical, parseCanonical } from '../base/canonical.js'
+import { Untrusted } from '../base/untrusted.js'
 import { createDescriptor, PARTICIPANTS_MAX, parseDescriptor } from '../descriptor/descriptor.js'
 import type { Descriptor, DescriptorParticipant } from '../descriptor/types.js'
-import { Untrusted } from '../untrusted.js'
 import { invalid } from './refusals.js'
 
 /** A participant before the ceremony has given it a commitment. */

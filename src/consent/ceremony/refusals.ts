@@ -1,7 +1,7 @@
 // The two ways in which a ceremony refuses: what nobody can be blamed for, and what somebody signed.
 
 import { McbnError } from '../../errors.js'
-import { fromBase64url } from '../base64url.js'
+import { fromBase64url } from '../base/base64url.js'
 
 /** Something is not what it should be. Blames nobody: the operator could have made it. */
 export function invalid(message: string, cause?: unknown): McbnError {

@@ -13,17 +13,17 @@ import { chmod, mkdir, readFile, rename, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { McbnError } from '../../errors.js'
 import { LABEL } from '../../psk/share.js'
-import { canonicalBytes } from '../canonical.js'
-import { syncFolder, writeNewFile } from '../durable-file.js'
+import { canonicalBytes } from '../base/canonical.js'
+import { syncFolder, writeNewFile } from '../base/durable-file.js'
 import {
   exportPrivate,
   generateParticipantKeys,
   importPrivate,
   type ParticipantKeys,
   publicKeys,
-} from '../keys.js'
+} from '../base/keys.js'
+import { readJson, Untrusted } from '../base/untrusted.js'
 import { openSecrets, type StoreLock, sealSecrets } from '../store/seal.js'
-import { readJson, Untrusted } from '../untrusted.js'
 import { Ceremony } from './ceremony.js'
 import { MESSAGE_MAX_BYTES, parseMessage } from './messages.js'
 import { type CheckedPlan, type PlanParticipant, parsePlan } from './plan.js'

@@ -3,9 +3,9 @@
 
 import { DecapError, OpenError } from 'hpke'
 import { lengthPrefixed } from '../../psk/encoding.js'
-import { toBase64url } from '../base64url.js'
-import { hpkeSuite } from '../hpke.js'
-import { exportPrivate, type ParticipantKeys, sign, verifySignature } from '../keys.js'
+import { toBase64url } from '../base/base64url.js'
+import { hpkeSuite } from '../base/hpke.js'
+import { exportPrivate, type ParticipantKeys, sign, verifySignature } from '../base/keys.js'
 import type { SealBody } from './messages.js'
 import type { CheckedPlan } from './plan.js'
 import { bytesOf } from './refusals.js'

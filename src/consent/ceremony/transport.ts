@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto'
 import { link, open, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { McbnError } from '../../errors.js'
-import { writeNewFile } from '../durable-file.js'
+import { writeNewFile } from '../base/durable-file.js'
 import { invalid } from './refusals.js'
 
 /** A place that all participants reach: a shared folder, an HTTP board, memory. */

@@ -2,7 +2,7 @@
 // participant. ristretto255 (RFC 9496) has no cofactor, and its encodings are unique.
 
 import { ristretto255 } from '@noble/curves/ed25519.js'
-import { fromBase64url } from '../base64url.js'
+import { fromBase64url } from '../base/base64url.js'
 
 // With its type named: a declaration file cannot spell out an anonymous class.
 const Point: typeof ristretto255.Point = ristretto255.Point

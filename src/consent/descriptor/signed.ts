@@ -11,8 +11,8 @@ import {
   SIGNATURE_BYTES,
   sign,
   verifySignature,
-} from '../keys.js'
-import { readJson, Untrusted } from '../untrusted.js'
+} from '../base/keys.js'
+import { readJson, Untrusted } from '../base/untrusted.js'
 import {
   DESCRIPTOR_MAX_BYTES,
   descriptorHash,

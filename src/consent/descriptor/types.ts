@@ -1,6 +1,8 @@
 // The descriptor D: what all participants sign before any share is released. Everything in it is
 // public. Bytes are base64url without padding (RFC 4648 section 5); times are seconds since 1970.
 
+import type { UnixSeconds } from '../base/time.js'
+
 /** n-of-n: every share is needed. t-of-n: any `t` of them, from a ceremony without a dealer. */
 export type DescriptorMode = 'n-of-n' | 't-of-n'
 
@@ -53,7 +55,7 @@ export interface Descriptor {
   /** At least one, unique, in the order of {@link NETWORK_PROTOCOLS}. */
   readonly protocols: readonly NetworkProtocol[]
   /** Inclusive; outside it nothing is released and every lease ends. */
-  readonly validity: { readonly notBefore: number; readonly notAfter: number }
+  readonly validity: { readonly notBefore: UnixSeconds; readonly notAfter: UnixSeconds }
 }
 
 /** A descriptor as it is handed around: the document and the Ed25519 signature of each participant. */

@@ -11,10 +11,12 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { MCBN_ERROR_KINDS, McbnError, type McbnErrorCode } from '../../errors.js'
 import type { AttestedFacts } from '../attestation/types.js'
+import { readJson, Untrusted } from '../base/untrusted.js'
 import type { Withdrawal } from '../release/messages.js'
-import { readJson, Untrusted } from '../untrusted.js'
+import type { Lease } from '../store/lease.js'
+import type { Decision } from '../store/state.js'
 import type { Participant } from './participant.js'
-import type { Decision, Lease, ParticipantStatus, PendingRequest } from './types.js'
+import type { ParticipantStatus, PendingRequest } from './types.js'
 
 /** Attested facts as JSON has them: maps become lists of pairs. */
 export type FactsJson = Omit<AttestedFacts, 'env' | 'overriddenEnv'> & {

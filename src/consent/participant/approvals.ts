@@ -5,9 +5,10 @@ import { createHash } from 'node:crypto'
 import { McbnError } from '../../errors.js'
 import { lengthPrefixed } from '../../psk/encoding.js'
 import type { AttestedFacts } from '../attestation/types.js'
-import type { Clock } from '../clock.js'
+import type { Clock } from '../base/clock.js'
 import type { Role } from '../descriptor/types.js'
-import type { Decision, PendingRequest } from './types.js'
+import type { Decision } from '../store/state.js'
+import type { PendingRequest } from './types.js'
 
 /** Decisions kept; beyond it the oldest refusals go, and then nothing more is decided. */
 const MOST_DECISIONS = 1_024
@@ -49,8 +50,8 @@ export class Approvals {
       id,
       role,
       facts,
-      firstAsked: before?.firstAsked ?? now,
-      lastAsked: now,
+      firstAskedAt: before?.firstAskedAt ?? now,
+      lastAskedAt: now,
       times: (before?.times ?? 0) + 1,
     }
     this.#pending.delete(id)

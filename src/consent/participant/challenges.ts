@@ -2,8 +2,9 @@
 // participant random bytes and a place in this table; everything that costs more comes after it.
 
 import { randomBytes } from 'node:crypto'
-import { toBase64url } from '../base64url.js'
-import type { Clock } from '../clock.js'
+import { toBase64url } from '../base/base64url.js'
+import type { Clock } from '../base/clock.js'
+import { toUnixSeconds, type UnixSeconds } from '../base/time.js'
 
 export interface ChallengeTableOptions {
   readonly clock: Clock
@@ -17,8 +18,8 @@ export interface ChallengeTableOptions {
 export interface OpenChallenge<Request> {
   /** 32 random bytes. */
   readonly c: Buffer
-  /** Seconds since 1970, rounded down: never later than what the monotonic clock enforces. */
-  readonly expires: number
+  /** Rounded down: never later than what the monotonic clock enforces. */
+  readonly expires: UnixSeconds
   readonly request: Request
 }
 
@@ -66,7 +67,7 @@ export class ChallengeTable<Request> {
     const entry: Entry<Request> = {
       c,
       key: toBase64url(c),
-      expires: Math.floor((this.#clock.wall() + this.#milliseconds) / 1000),
+      expires: toUnixSeconds(this.#clock.wall() + this.#milliseconds),
       deadline: this.#clock.monotonic() + this.#milliseconds,
       request,
       source,

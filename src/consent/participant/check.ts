@@ -3,7 +3,7 @@
 
 import { McbnError } from '../../errors.js'
 import type { Verifier } from '../attestation/types.js'
-import { publicKeys } from '../keys.js'
+import { publicKeys } from '../base/keys.js'
 import { checkPolicyAgainst } from '../policy/parse.js'
 import { checkReleasedShare } from '../shares/check.js'
 import type { ParticipantOptions } from './options.js'

@@ -3,7 +3,7 @@
 
 import type { AttestedFacts } from '../attestation/types.js'
 import type { AuditEntry } from '../audit/events.js'
-import type { Clock } from '../clock.js'
+import type { Clock } from '../base/clock.js'
 import type { RefusalCode } from '../release/messages.js'
 import type { ParticipantAudit } from './options.js'
 import type { ParticipantCounters, RefusedRequest } from './types.js'

@@ -2,10 +2,11 @@
 // so that two rounds at the same moment cannot both see the last free one.
 
 import type { AttestedFacts } from '../attestation/types.js'
-import type { Clock } from '../clock.js'
+import type { Clock } from '../base/clock.js'
+import { fromUnixSeconds } from '../base/time.js'
 import type { Role } from '../descriptor/types.js'
 import type { ReleaseHeader } from '../release/messages.js'
-import type { Lease } from './types.js'
+import { instanceKey, type Lease, outlasting } from '../store/lease.js'
 
 /** A place that is held while a release is being made; end it with exactly one of the two. */
 export interface Reservation {
@@ -80,7 +81,7 @@ export class LeaseTable {
     this.#expire()
     return [...this.#places.values()]
       .flatMap(({ lease }) => (lease === undefined ? [] : [lease]))
-      .sort((left, right) => right.issuedAt - left.issuedAt)
+      .sort((left, right) => right.releasedAt - left.releasedAt)
   }
 
   clear(): void {
@@ -117,29 +118,6 @@ export class LeaseTable {
   }
 }
 
-/**
- * What an instance is counted by: the role and the machine that the platform attests. Project and issuer
- * are part of it, since only within them is an instance's name unique.
- *
- * @returns `undefined` when the evidence names no instance: it cannot be counted, so it gets nothing.
- */
-export function instanceKey(
-  role: Role,
-  facts: Pick<AttestedFacts, 'issuer' | 'project' | 'instance'>,
-): string | undefined {
-  const { issuer, project = '', instance } = facts
-  if (instance === undefined || instance === '') return undefined
-  return JSON.stringify([role, issuer, project, instance])
-}
-
-/**
- * A renewal may be shorter than what it renews: a policy was changed in between. It counts until both are
- * over, since whoever carries it can keep it back, and the workload then goes by the one before.
- */
-export function outlasting(renewal: Lease, before: Lease | undefined): Lease {
-  return { ...renewal, expiresAt: Math.max(renewal.expiresAt, before?.expiresAt ?? 0) }
-}
-
 /** The lease that a release makes. */
 export function leaseOf(
   role: Role,
@@ -153,7 +131,7 @@ export function leaseOf(
     instance: facts.instance ?? '',
     imageDigest: facts.imageDigest ?? '',
     project: facts.project ?? '',
-    issuedAt: issuedAt * 1000,
-    expiresAt: notAfter * 1000,
+    releasedAt: fromUnixSeconds(issuedAt),
+    expiresAt: fromUnixSeconds(notAfter),
   }
 }

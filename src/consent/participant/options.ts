@@ -3,12 +3,12 @@
 import { McbnError } from '../../errors.js'
 import type { Verifier } from '../attestation/types.js'
 import type { AuditEntry } from '../audit/events.js'
-import type { Clock } from '../clock.js'
+import type { Clock } from '../base/clock.js'
+import type { ParticipantKeys } from '../base/keys.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
-import type { ParticipantKeys } from '../keys.js'
 import type { Policy } from '../policy/types.js'
-import type { Withdrawal } from '../release/messages.js'
-import type { Decision, Lease } from './types.js'
+import type { Lease } from '../store/lease.js'
+import type { ParticipantStateKeeper } from '../store/state.js'
 
 /** For `createParticipant`. */
 export interface ParticipantOptions {
@@ -39,21 +39,6 @@ export interface ParticipantOptions {
 export interface ParticipantAudit {
   /** Resolves when the line is kept; a release waits for it. */
   append(entry: AuditEntry): Promise<unknown>
-}
-
-/** What a participant has to remember. */
-export interface ParticipantState {
-  /** The signed word that it takes part no longer. */
-  readonly withdrawal?: Withdrawal
-  readonly decisions: readonly Decision[]
-}
-
-/** Keeps the state durably. */
-export interface ParticipantStateKeeper {
-  /** As it was stored last. */
-  readonly current: ParticipantState
-  /** Resolves when the state would survive a power failure. Never called twice at once. */
-  save(state: ParticipantState): Promise<void>
 }
 
 /** Bounds; integers of at least 1. */
@@ -110,20 +95,6 @@ export function resolveLimits(limits: ParticipantLimits = {}): Required<Particip
     resolved[name] = value as number
   }
   return resolved as unknown as Required<ParticipantLimits>
-}
-
-/** State that lives as long as the process: for tests, and where nothing has to survive. */
-export function memoryState(): ParticipantStateKeeper {
-  let current: ParticipantState = { decisions: [] }
-  return {
-    get current() {
-      return current
-    },
-    save(state) {
-      current = state
-      return Promise.resolve()
-    },
-  }
 }
 
 /** Verifiers in either form, once: an iterable may be good for one look only. */

@@ -12,10 +12,11 @@ import { EventEmitter } from 'node:events'
 import { inspect } from 'node:util'
 import { McbnError } from '../../errors.js'
 import type { Evidence } from '../attestation/types.js'
-import { fromBase64url, toBase64url } from '../base64url.js'
-import { type Clock, systemClock } from '../clock.js'
+import { fromBase64url, toBase64url } from '../base/base64url.js'
+import { type Clock, systemClock } from '../base/clock.js'
+import { isX25519PublicKey, KEY_BYTES, type ParticipantKeys } from '../base/keys.js'
+import { fromUnixSeconds, toUnixSeconds } from '../base/time.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
-import { isX25519PublicKey, KEY_BYTES, type ParticipantKeys } from '../keys.js'
 import { parsePolicy } from '../policy/parse.js'
 import type { Policy } from '../policy/types.js'
 import type {
@@ -29,6 +30,9 @@ import type {
 } from '../release/messages.js'
 import { parseReleaseEvidence, parseReleaseRequest } from '../release/parse.js'
 import { signWithdrawal } from '../release/sign.js'
+import type { Lease } from '../store/lease.js'
+import type { Decision } from '../store/state.js'
+import { memoryState } from '../store/state.js'
 import { ChallengeTable, type OpenChallenge } from './challenges.js'
 import { checkParticipant } from './check.js'
 import { Gate } from './gate.js'
@@ -36,7 +40,6 @@ import { factsForAudit, Journal } from './journal.js'
 import { Judge } from './judge.js'
 import { LeaseTable, leaseOf } from './leases.js'
 import {
-  memoryState,
   type ParticipantLimits,
   type ParticipantOptions,
   resolveLimits,
@@ -45,7 +48,7 @@ import {
 import { noSuchChallenge, Refusals } from './refusals.js'
 import { sealedRelease } from './sealed-release.js'
 import { BUSY_RETRY_SECONDS, type Objection, outsideValidity, unable } from './terms.js'
-import type { Decision, Lease, ParticipantStatus, PendingRequest, RefusedRequest } from './types.js'
+import type { ParticipantStatus, PendingRequest, RefusedRequest } from './types.js'
 import { Will } from './will.js'
 
 /** What people may want to hear of; see {@link Participant}. */
@@ -202,7 +205,7 @@ export class Participant extends EventEmitter<ParticipantEvents> {
       mode,
       t,
       n: participants.length,
-      ...(withdrawn !== undefined && { withdrawnAt: withdrawn.withdrawnAt * 1000 }),
+      ...(withdrawn !== undefined && { withdrawnSince: fromUnixSeconds(withdrawn.withdrawnAt) }),
       counters: this.#journal.counters,
     }
   }
@@ -393,7 +396,7 @@ export class Participant extends EventEmitter<ParticipantEvents> {
   #signWithdrawal(): Withdrawal {
     const keys = this.#keys
     if (keys === undefined) throw new McbnError('MCBN_SOCKET_CLOSED', 'the participant is closed')
-    const withdrawnAt = Math.floor(this.#clock.wall() / 1000)
+    const withdrawnAt = toUnixSeconds(this.#clock.wall())
     const dh = toBase64url(this.#dh)
     return signWithdrawal({ label: this.label, dh, withdrawnAt }, keys.ed25519)
   }

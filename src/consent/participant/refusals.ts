@@ -3,8 +3,8 @@
 
 import { McbnError } from '../../errors.js'
 import type { AttestedFacts } from '../attestation/types.js'
-import type { Clock } from '../clock.js'
-import type { ParticipantKeys } from '../keys.js'
+import type { Clock } from '../base/clock.js'
+import type { ParticipantKeys } from '../base/keys.js'
 import type { Refused, ReleaseEvidence, ReleaseRequest } from '../release/messages.js'
 import { LEASE_MAX_SECONDS } from '../release/parse.js'
 import { refusedHash, signRefusal } from '../release/sign.js'

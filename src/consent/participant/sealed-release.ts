@@ -1,8 +1,8 @@
 // The answer that a workload hopes for: the share sealed to its key, and all of it signed (CONSENT.md,
 // Release, step 5).
 
-import { toBase64url } from '../base64url.js'
-import type { ParticipantKeys } from '../keys.js'
+import { toBase64url } from '../base/base64url.js'
+import type { ParticipantKeys } from '../base/keys.js'
 import type { Release, ReleaseHeader, ReleaseRequest } from '../release/messages.js'
 import { sealShare, tokenHash } from '../release/seal.js'
 import { signRelease } from '../release/sign.js'

@@ -3,8 +3,9 @@
 import { McbnError } from '../../errors.js'
 import type { Verifier } from '../attestation/types.js'
 import { createVerifiers, type VerifiersOptions } from '../attestation/verifiers.js'
-import { toBase64url } from '../base64url.js'
-import { type Clock, systemClock } from '../clock.js'
+import { toBase64url } from '../base/base64url.js'
+import { type Clock, systemClock } from '../base/clock.js'
+import { toUnixSeconds } from '../base/time.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import type { Withdrawal } from '../release/messages.js'
 import { signWithdrawal } from '../release/sign.js'
@@ -75,7 +76,7 @@ export async function withdrawStored(
   const dh = toBase64url(descriptorOf(store).hash)
   const { pending } = PARTICIPANT_LIMITS
   const will = new Will({ clock, state: store.state, pending })
-  const withdrawnAt = Math.floor(clock.wall() / 1000)
+  const withdrawnAt = toUnixSeconds(clock.wall())
   const { withdrawal, first } = await will.withdraw(() =>
     signWithdrawal({ label, dh, withdrawnAt }, store.keys.ed25519),
   )

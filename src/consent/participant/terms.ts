@@ -2,7 +2,14 @@
 // window that is open now. And why it is not given at all.
 
 import { randomBytes } from 'node:crypto'
-import { toBase64url } from '../base64url.js'
+import { toBase64url } from '../base/base64url.js'
+import {
+  fromUnixSeconds,
+  type Seconds,
+  toUnixSeconds,
+  type UnixMilliseconds,
+  type UnixSeconds,
+} from '../base/time.js'
 import type { Descriptor } from '../descriptor/types.js'
 import { POLICY_DEFAULTS } from '../policy/defaults.js'
 import type { Policy, PolicyWindow } from '../policy/types.js'
@@ -12,8 +19,8 @@ import type { RefusalCode, ReleaseHeader } from '../release/messages.js'
 /** A reason to say no. */
 export interface Objection {
   readonly code: RefusalCode
-  /** Seconds; absent where asking again is no use. */
-  readonly retryAfter?: number
+  /** Absent where asking again is no use. */
+  readonly retryAfter?: Seconds
   /** For this participant's own people; the wire has only the code. */
   readonly details: readonly string[]
 }
@@ -24,8 +31,10 @@ export const BUSY_RETRY_SECONDS = 2
 const DAY_MS = 86_400_000
 const MINUTE_MS = 60_000
 
-/** @param now - milliseconds since 1970. */
-export function outsideValidity({ validity }: Descriptor, now: number): Objection | undefined {
+export function outsideValidity(
+  { validity }: Descriptor,
+  now: UnixMilliseconds,
+): Objection | undefined {
   const seconds = now / 1000
   if (seconds < validity.notBefore) {
     return {
@@ -50,13 +59,13 @@ export function outsideValidity({ validity }: Descriptor, now: number): Objectio
 export function releaseHeader(
   policy: Policy,
   { epoch, validity }: Descriptor,
-  now: number,
+  now: UnixMilliseconds,
 ): ReleaseHeader | Objection {
-  const issuedAt = Math.floor(now / 1000)
+  const issuedAt = toUnixSeconds(now)
   const notAfter = Math.min(
     issuedAt + (policy.leaseSeconds ?? POLICY_DEFAULTS.leaseSeconds),
     validity.notAfter,
-    Math.floor(windowCloses(policy.window, now) / 1000),
+    toUnixSeconds(windowCloses(policy.window, now)),
   )
   // The workload counts these from its request, by a clock that nobody can set: the end of a window has
   // to be in them too.
@@ -93,8 +102,8 @@ function timeOfDay(time: string): number {
   return (Number(time.slice(0, 2)) * 60 + Number(time.slice(3, 5))) * MINUTE_MS
 }
 
-function shown(seconds: number): string {
-  return new Date(seconds * 1000).toISOString()
+function shown(seconds: UnixSeconds): string {
+  return new Date(fromUnixSeconds(seconds)).toISOString()
 }
 
 /** The audit or the machine fails: not the asker's fault, and not consent. */

@@ -1,6 +1,7 @@
 // What a participant shows to the person behind it: on the web page, in the command, in JSON.
 
 import type { AttestedFacts } from '../attestation/types.js'
+import type { UnixMilliseconds } from '../base/time.js'
 import type { Role } from '../descriptor/types.js'
 import type { RefusalCode } from '../release/messages.js'
 
@@ -13,45 +14,9 @@ export interface PendingRequest {
   readonly id: string
   readonly role: Role
   readonly facts: AttestedFacts
-  /** Milliseconds since 1970. */
-  readonly firstAsked: number
-  readonly lastAsked: number
+  readonly firstAskedAt: UnixMilliseconds
+  readonly lastAskedAt: UnixMilliseconds
   readonly times: number
-}
-
-/** What a person said about a workload. Kept over restarts. */
-export interface Decision {
-  /** The {@link PendingRequest.id} it is about. */
-  readonly id: string
-  readonly decision: 'approved' | 'refused'
-  readonly role: Role
-  /** For people: which machine and which image. */
-  readonly instance: string
-  readonly imageDigest: string
-  /** Milliseconds since 1970. */
-  readonly decidedAt: number
-  /** Milliseconds since 1970; absent: until it is decided otherwise. */
-  readonly expiresAt?: number
-}
-
-/** A share that is out. */
-export interface Lease {
-  /** Of the latest release. */
-  readonly releaseId: string
-  readonly role: Role
-  /** Who attested it: the evidence's issuer. */
-  readonly issuer: string
-  /** The attested instance. */
-  readonly instance: string
-  readonly imageDigest: string
-  /** Empty where the platform knows no projects. */
-  readonly project: string
-  /** Milliseconds since 1970. */
-  readonly issuedAt: number
-  /** Milliseconds since 1970: when the workload must have stopped using it. */
-  readonly expiresAt: number
-  /** How often it has been renewed. */
-  readonly renewals: number
 }
 
 /** A refusal as the participant's own people see it; the wire only has the code. */
@@ -62,8 +27,7 @@ export interface RefusedRequest {
   readonly details: readonly string[]
   /** Absent while the evidence has not been verified. */
   readonly facts?: AttestedFacts
-  /** Milliseconds since 1970. */
-  readonly at: number
+  readonly at: UnixMilliseconds
 }
 
 export interface ParticipantStatus {
@@ -75,8 +39,8 @@ export interface ParticipantStatus {
   readonly mode: 'n-of-n' | 't-of-n'
   readonly t: number
   readonly n: number
-  /** Milliseconds since 1970; absent: takes part. */
-  readonly withdrawnAt?: number
+  /** Absent: takes part. */
+  readonly withdrawnSince?: UnixMilliseconds
   readonly counters: ParticipantCounters
 }
 

@@ -1,11 +1,10 @@
 // What the people behind a participant have decided, durably: who may have the share, and whether it takes
 // part at all. Nothing is in force before it is stored, except a withdrawal: that is in force at once.
 
-import type { Clock } from '../clock.js'
+import type { Clock } from '../base/clock.js'
 import type { Withdrawal } from '../release/messages.js'
+import type { Decision, ParticipantState, ParticipantStateKeeper } from '../store/state.js'
 import { Approvals } from './approvals.js'
-import type { ParticipantState, ParticipantStateKeeper } from './options.js'
-import type { Decision } from './types.js'
 
 export interface WillOptions {
   readonly clock: Clock

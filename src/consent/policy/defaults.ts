@@ -17,9 +17,6 @@ export const POLICY_DEFAULTS = {
 /** Required of every workload; no policy can say otherwise. */
 export const DEBUG_DISABLED = 'disabled-since-boot'
 
-/** Seconds that a platform's clock may be ahead of the participant's. */
-export const CLOCK_TOLERANCE_SECONDS = 60
-
 /**
  * What the workload's measured environment has to carry: the pinned hash of the descriptor, 64 lower-case
  * hex digits. The image cannot have it (the descriptor names the image's digest), so it is the operator

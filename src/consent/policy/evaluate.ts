@@ -1,11 +1,12 @@
 // The decision itself: attested facts against a policy. Pure: no clock, no state, no I/O. Everything that
 // the facts do not say is refused, and so is everything that the policy does not.
 
+import { CLOCK_TOLERANCE_SECONDS } from '../attestation/clock-tolerance.js'
 import type { AttestedFacts } from '../attestation/types.js'
+import type { Seconds, UnixMilliseconds } from '../base/time.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import type { Role } from '../descriptor/types.js'
 import {
-  CLOCK_TOLERANCE_SECONDS,
   DEBUG_DISABLED,
   DESCRIPTOR_HASH_VARIABLE,
   HARDWARE_NEVER,
@@ -20,8 +21,8 @@ export interface PolicyQuestion {
   readonly role: Role
   /** From evidence that has been verified. */
   readonly facts: AttestedFacts
-  /** The participant's wall clock, milliseconds since 1970. */
-  readonly now: number
+  /** The participant's wall clock. */
+  readonly now: UnixMilliseconds
   readonly descriptor: VerifiedDescriptor
 }
 
@@ -38,7 +39,7 @@ export type PolicyDecision =
        */
       readonly details: readonly string[]
       /** With `not-yet`: seconds until the window opens, at least 1. */
-      readonly retryAfter?: number
+      readonly retryAfter?: Seconds
     }
 
 /** Most details handed out; a token can hold thousands of variables. */
@@ -111,11 +112,11 @@ function* platform(
 
 function* age(
   policy: Policy,
-  { issuedAt, expiresAt }: AttestedFacts,
-  now: number,
+  { attestedAt, expiresAt }: AttestedFacts,
+  now: UnixMilliseconds,
 ): Iterable<string> {
   const most = policy.tokenAgeSeconds ?? POLICY_DEFAULTS.tokenAgeSeconds
-  const seconds = now / 1000 - issuedAt
+  const seconds = (now - attestedAt) / 1000
   // Written so that NaN, which compares with nothing, is refused.
   if (!(seconds <= most)) {
     yield `iat: expected a token at most ${most} s old, got one of ${Math.round(seconds)} s`
@@ -123,7 +124,7 @@ function* age(
   if (!(seconds >= -CLOCK_TOLERANCE_SECONDS)) {
     yield `iat: expected at most ${CLOCK_TOLERANCE_SECONDS} s in the future, got ${Math.round(-seconds)} s`
   }
-  if (!(now / 1000 <= expiresAt + CLOCK_TOLERANCE_SECONDS)) yield 'exp: the token has expired'
+  if (!(now <= expiresAt + CLOCK_TOLERANCE_SECONDS * 1000)) yield 'exp: the token has expired'
 }
 
 function* image(

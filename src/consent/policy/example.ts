@@ -1,6 +1,7 @@
 // The policy that `participant init` writes: everything as narrow as the descriptor lets it be, and
 // nothing released before a person has read it.
 
+import type { Seconds } from '../base/time.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import { ROLES, type Role } from '../descriptor/types.js'
 import { checkPolicyAgainst, parsePolicy } from './parse.js'
@@ -23,7 +24,7 @@ export interface ExamplePolicyOptions {
   /** @defaultValue 'manual' */
   readonly approval?: PolicyRole['approval']
   readonly window?: PolicyWindow
-  readonly leaseSeconds?: number
+  readonly leaseSeconds?: Seconds
   readonly localIssuers?: Policy['localIssuers']
 }
 

@@ -1,6 +1,8 @@
 // A participant's policy: to whom, where and when its share is released. A file of its own, which a
 // person writes and JSON Schema checks (docs/policy.schema.json). It can only narrow the descriptor.
 
+import type { Seconds } from '../base/time.js'
+
 /** Rules for one role. */
 export interface PolicyRole {
   /** Image digests allowed, `sha256:` and 64 hex digits; each must be in the descriptor's role too. */
@@ -65,10 +67,10 @@ export interface Policy {
   /** A role that is absent gets nothing. */
   readonly roles: { readonly client?: PolicyRole; readonly server?: PolicyRole }
   readonly window?: PolicyWindow
-  /** Seconds a released share may be used without asking again, 5 to 86,400. @defaultValue 600 */
-  readonly leaseSeconds?: number
-  /** Most seconds since a token's issue, 1 to 3,600. @defaultValue 300 */
-  readonly tokenAgeSeconds?: number
+  /** How long a released share may be used without asking again, 5 to 86,400. @defaultValue 600 */
+  readonly leaseSeconds?: Seconds
+  /** Most since a token's issue, 1 to 3,600. @defaultValue 300 */
+  readonly tokenAgeSeconds?: Seconds
   /** Issuers of `local` evidence: issuer URL and its JWK set. Test issuers; name them or they are refused. */
   readonly localIssuers?: readonly { readonly issuer: string; readonly jwks: object }[]
 }

@@ -1,6 +1,7 @@
 // When shares are released. All times of day and days are UTC, so that no daylight saving, time zone of a
 // machine or traveller changes what was agreed.
 
+import type { UnixMilliseconds } from '../base/time.js'
 import type { PolicyWindow } from './types.js'
 
 const MINUTE_MS = 60_000
@@ -14,8 +15,8 @@ export type WindowState =
       readonly open: false
       /** In words. */
       readonly why: string
-      /** Milliseconds since 1970; absent: never again. */
-      readonly opensAt?: number
+      /** Absent: never again. */
+      readonly opensAt?: UnixMilliseconds
     }
 
 /**

@@ -1,6 +1,6 @@
 import { types } from 'node:util'
 import { McbnError } from '../../errors.js'
-import { fromBase64url } from '../base64url.js'
+import { fromBase64url } from '../base/base64url.js'
 
 /** Bytes as the code has them, or base64url as the messages have them. */
 export type Binary = Uint8Array | string

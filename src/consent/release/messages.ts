@@ -2,6 +2,7 @@
 // every one of them; what stops that is said beside each field.
 
 import type { Evidence } from '../attestation/types.js'
+import type { Seconds, UnixSeconds } from '../base/time.js'
 import type { Role } from '../descriptor/types.js'
 
 /** HPKE (RFC 9180) as mcbn/1 uses it: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM; base mode. */
@@ -26,8 +27,8 @@ export interface ReleaseRequest {
 export interface ReleaseChallenge {
   /** 32 random bytes. */
   readonly c: string
-  /** Seconds since 1970; at most 120 s away. */
-  readonly expires: number
+  /** At most 120 s away. */
+  readonly expires: UnixSeconds
 }
 
 /** Workload to participant: the challenge it answers, and the evidence whose nonce binds everything. */
@@ -41,12 +42,11 @@ export interface ReleaseHeader {
   /** 16 random bytes. */
   readonly releaseId: string
   readonly epoch: number
-  /** Seconds since 1970. */
-  readonly issuedAt: number
-  /** Seconds since 1970; nothing made from the share may live longer. */
-  readonly notAfter: number
-  /** Seconds, counted by the workload from its request. */
-  readonly leaseSeconds: number
+  readonly issuedAt: UnixSeconds
+  /** Nothing made from the share may live longer. */
+  readonly notAfter: UnixSeconds
+  /** Counted by the workload from its request. */
+  readonly leaseSeconds: Seconds
 }
 
 /** Participant to workload: the sealed share. */
@@ -76,8 +76,8 @@ export type RefusalCode = (typeof REFUSAL_CODES)[number]
 export interface Refused {
   readonly label: string
   readonly code: RefusalCode
-  /** Seconds to wait before asking again; absent where asking again is no use. */
-  readonly retryAfter?: number
+  /** How long to wait before asking again; absent where asking again is no use. */
+  readonly retryAfter?: Seconds
   /**
    * Ed25519 over lp("mcbn/1 sign refusal") || lp(dh) || lp(hash of what is refused, see `refusedHash`) || the
    * canonical form of the fields above. Absent with `busy`, which has to be cheap.
@@ -90,8 +90,7 @@ export interface Withdrawal {
   readonly v: 'mcbn/1'
   readonly label: string
   readonly dh: string
-  /** Seconds since 1970. */
-  readonly withdrawnAt: number
+  readonly withdrawnAt: UnixSeconds
   /** Ed25519 over lp("mcbn/1 sign withdrawal") || the canonical form of all fields above. */
   readonly signature: string
 }

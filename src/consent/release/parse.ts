@@ -3,9 +3,9 @@
 
 import { LABEL } from '../../psk/share.js'
 import type { Evidence } from '../attestation/types.js'
+import { KEY_BYTES, SIGNATURE_BYTES } from '../base/keys.js'
+import { readJson, Untrusted } from '../base/untrusted.js'
 import { ROLES } from '../descriptor/types.js'
-import { KEY_BYTES, SIGNATURE_BYTES } from '../keys.js'
-import { readJson, Untrusted } from '../untrusted.js'
 import {
   REFUSAL_CODES,
   type Refused,

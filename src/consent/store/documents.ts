@@ -1,16 +1,15 @@
 // The readable files of a store: who the participant is, and what its people have decided.
 
 import { LABEL } from '../../psk/share.js'
-import { canonicalBytes } from '../canonical.js'
+import { canonicalBytes } from '../base/canonical.js'
+import type { ParticipantPublicKeys } from '../base/keys.js'
+import { readJson, Untrusted } from '../base/untrusted.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import { ROLES } from '../descriptor/types.js'
-import type { ParticipantPublicKeys } from '../keys.js'
-import type { ParticipantState } from '../participant/options.js'
-import type { Decision } from '../participant/types.js'
 import { parseWithdrawal } from '../release/parse.js'
 import { verifyWithdrawal } from '../release/sign.js'
-import { readJson, Untrusted } from '../untrusted.js'
 import { invalid } from './files.js'
+import type { Decision, ParticipantState } from './state.js'
 
 const CODE = 'MCBN_STORE_INVALID'
 /** Most bytes of a readable file; a state holds up to 1,024 decisions. */

@@ -4,7 +4,7 @@
 //   |------- the old epoch ------|--------------------- the new epoch, finished when opened ----------|
 
 import { unlink } from 'node:fs/promises'
-import type { AuditLog } from '../audit.js'
+import type { AuditLog } from '../audit/log.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import { stateText } from './documents.js'
 import { invalid, moveStoreFile, writeStoreFile } from './files.js'

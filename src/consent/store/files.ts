@@ -15,7 +15,7 @@ import {
 } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { McbnError } from '../../errors.js'
-import { syncFolder, writeNewFile } from '../durable-file.js'
+import { syncFolder, writeNewFile } from '../base/durable-file.js'
 
 /** Bits of a mode that let the group or others in. */
 const SHARED = 0o077

@@ -1,9 +1,9 @@
 // What the audit tells a participant that starts again: which shares are still out, and that it withdrew.
 
-import type { AuditLine } from '../audit.js'
+import type { AuditLine } from '../audit/log.js'
 import { ROLES } from '../descriptor/types.js'
-import { instanceKey, outlasting } from '../participant/leases.js'
-import type { Lease } from '../participant/types.js'
+import type { Lease } from './lease.js'
+import { instanceKey, outlasting } from './lease.js'
 
 export class History {
   readonly #leases = new Map<string, Lease>()
@@ -41,9 +41,10 @@ function leaseOf(line: AuditLine): Lease | undefined {
   const role = ROLES.find((known) => known === line['role'])
   const text = (name: string) => (typeof line[name] === 'string' ? line[name] : '')
   const integer = (name: string) => (typeof line[name] === 'number' ? line[name] : undefined)
-  const issuedAt = integer('issuedAt')
+  // Lines of earlier builds have it as `issuedAt`; their leases count all the same.
+  const releasedAt = integer('releasedAt') ?? integer('issuedAt')
   const expiresAt = integer('expiresAt')
-  if (role === undefined || issuedAt === undefined || expiresAt === undefined) return undefined
+  if (role === undefined || releasedAt === undefined || expiresAt === undefined) return undefined
   return {
     releaseId: text('releaseId'),
     role,
@@ -51,7 +52,7 @@ function leaseOf(line: AuditLine): Lease | undefined {
     instance: text('instance'),
     imageDigest: text('imageDigest'),
     project: text('project'),
-    issuedAt,
+    releasedAt,
     expiresAt,
     renewals: integer('renewals') ?? 0,
   }

@@ -1,9 +1,9 @@
 // What can be seen of a store without opening it: no secrets, and no process lock.
 
 import { join } from 'node:path'
+import type { ParticipantPublicKeys } from '../base/keys.js'
 import { DESCRIPTOR_MAX_BYTES } from '../descriptor/descriptor.js'
 import { type VerifiedDescriptor, verifySignedDescriptor } from '../descriptor/signed.js'
-import type { ParticipantPublicKeys } from '../keys.js'
 import { POLICY_MAX_BYTES, parsePolicy } from '../policy/parse.js'
 import type { Policy } from '../policy/types.js'
 import {

@@ -9,8 +9,8 @@ import { createCipheriv, createDecipheriv, randomBytes, scrypt } from 'node:cryp
 import { McbnError } from '../../errors.js'
 import { lengthPrefixed } from '../../psk/encoding.js'
 import { hkdfExpand, hkdfExtract } from '../../psk/hkdf.js'
-import { fromBase64url, toBase64url } from '../base64url.js'
-import { canonicalBytes } from '../canonical.js'
+import { fromBase64url, toBase64url } from '../base/base64url.js'
+import { canonicalBytes } from '../base/canonical.js'
 
 /** What opens sealed secrets: one of the two. */
 export type StoreLock =

@@ -1,6 +1,6 @@
 // secrets.json: sealed together with participant.json, so that neither can be exchanged alone.
 
-import { readJson } from '../untrusted.js'
+import { readJson } from '../base/untrusted.js'
 import {
   DOCUMENT_MAX_BYTES,
   jsonText,

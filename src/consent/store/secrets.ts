@@ -3,7 +3,7 @@
 //   lp("mcbn/1 secrets") || lp(Ed25519 seed) || lp(X25519 seed) [ || lp(dh) || lp(share) ]
 
 import { joinAndWipe, lengthPrefixed } from '../../psk/encoding.js'
-import { exportPrivate, importPrivate, type ParticipantKeys } from '../keys.js'
+import { exportPrivate, importPrivate, type ParticipantKeys } from '../base/keys.js'
 import { invalid } from './files.js'
 
 const TITLE = 'mcbn/1 secrets'

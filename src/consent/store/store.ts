@@ -14,18 +14,16 @@
 
 import { createHash } from 'node:crypto'
 import { McbnError } from '../../errors.js'
-import { AuditLog } from '../audit.js'
-import type { Clock } from '../clock.js'
-import { systemClock } from '../clock.js'
-import { type VerifiedDescriptor, verifySignedDescriptor } from '../descriptor/signed.js'
+import { AuditLog } from '../audit/log.js'
+import type { Clock } from '../base/clock.js'
+import { systemClock } from '../base/clock.js'
 import {
   generateParticipantKeys,
   type ParticipantKeys,
   type ParticipantPublicKeys,
   publicKeys,
-} from '../keys.js'
-import type { ParticipantState, ParticipantStateKeeper } from '../participant/options.js'
-import type { Lease } from '../participant/types.js'
+} from '../base/keys.js'
+import { type VerifiedDescriptor, verifySignedDescriptor } from '../descriptor/signed.js'
 import { checkPolicyAgainst, parsePolicy } from '../policy/parse.js'
 import type { Policy } from '../policy/types.js'
 import { checkReleasedShare } from '../shares/check.js'
@@ -41,11 +39,13 @@ import {
 import { checkDescriptor, finishInstalling } from './epoch.js'
 import { checkFolder, invalid, makeFolder, removeTemporaries, writeStoreFile } from './files.js'
 import { History } from './history.js'
+import type { Lease } from './lease.js'
 import { lockStore } from './process-lock.js'
 import { readDescriptor, readParticipant, readPolicy, readState, storePaths } from './reading.js'
 import type { StoreLock } from './seal.js'
 import type { StoredSecrets, StoredShare } from './secrets.js'
 import { checkLock, readSecrets, writeSecrets } from './secrets-file.js'
+import type { ParticipantState, ParticipantStateKeeper } from './state.js'
 
 export type { StoreReading } from './reading.js'
 export { readStore } from './reading.js'

@@ -4,6 +4,7 @@
 import { McbnError } from '../../errors.js'
 import { rethrowLater } from '../../shield.js'
 import type { AuditEntry } from '../audit/events.js'
+import { fromUnixSeconds } from '../base/time.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import type { NetworkProtocol } from '../descriptor/types.js'
 import { deriveNetworkKeys, type NetworkKeys } from '../shares/keys.js'
@@ -218,7 +219,7 @@ export class Epoch implements MemberHost {
       sentAt,
       lasts: Math.min(header.leaseSeconds * 1_000, LONGEST_LEASE),
       // The descriptor's last second counts; the header's date is the moment itself.
-      endsOn: Math.min(header.notAfter * 1_000, (notAfter + 1) * 1_000),
+      endsAt: Math.min(fromUnixSeconds(header.notAfter), fromUnixSeconds(notAfter + 1)),
     })
     if (lease === undefined || this.#state !== 'joining') {
       share.fill(0)

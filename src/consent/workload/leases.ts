@@ -4,17 +4,18 @@
 // it, makes it longer. It ends by whichever clock says so first, see Stopwatch, and by the dates that the
 // participant and the descriptor set.
 
+import type { ElapsedMilliseconds, UnixMilliseconds } from '../base/time.js'
 import type { Moment, Stopwatch } from './stopwatch.js'
 
 /** What a lease is made of. */
 export interface Grant {
   readonly label: string
-  /** When the request was sent: the stopwatch's milliseconds. */
-  readonly sentAt: number
+  /** When the request was sent, by the stopwatch. */
+  readonly sentAt: ElapsedMilliseconds
   /** How long it lasts, milliseconds. */
   readonly lasts: number
-  /** Milliseconds since 1970 at which it ends in any case. */
-  readonly endsOn: number
+  /** When it ends in any case. */
+  readonly endsAt: UnixMilliseconds
 }
 
 export interface HeldLease extends Grant {
@@ -98,6 +99,6 @@ export class Leases {
 const LONGEST_BETWEEN_LOOKS = 1_000
 const SHORTEST_BETWEEN_LOOKS = 10
 
-function remainingAt({ sentAt, lasts, endsOn }: Grant, { elapsed, date }: Moment): number {
-  return Math.min(sentAt + lasts - elapsed, endsOn - date)
+function remainingAt({ sentAt, lasts, endsAt }: Grant, { elapsed, date }: Moment): number {
+  return Math.min(sentAt + lasts - elapsed, endsAt - date)
 }

@@ -1,7 +1,7 @@
 // One participant as a workload sees it: asked until it releases, then again before the lease ends.
 
 import { McbnError } from '../../errors.js'
-import type { Clock } from '../clock.js'
+import type { Clock } from '../base/clock.js'
 import type { Refused } from '../release/messages.js'
 import type { RetryOptions } from './backoff.js'
 import { backoff, renewalDelay } from './backoff.js'

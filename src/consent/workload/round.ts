@@ -5,7 +5,8 @@
 import { randomBytes } from 'node:crypto'
 import { McbnError } from '../../errors.js'
 import type { Attester, Evidence } from '../attestation/types.js'
-import { toBase64url } from '../base64url.js'
+import { toBase64url } from '../base/base64url.js'
+import type { ElapsedMilliseconds } from '../base/time.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import type { Role } from '../descriptor/types.js'
 import type {
@@ -36,8 +37,8 @@ export interface RoundCall {
   readonly urls: readonly URL[]
   /** Ends the round early. */
   readonly signal: AbortSignal
-  /** Called when a request leaves. @returns the stopwatch's milliseconds: the lease counts from then. */
-  readonly onSent: () => number
+  /** Called when a request leaves. @returns the stopwatch's time: the lease counts from then. */
+  readonly onSent: () => ElapsedMilliseconds
   readonly onChallenge: () => void
 }
 
@@ -45,7 +46,7 @@ export interface RoundCall {
 export interface Released {
   readonly share: Buffer
   readonly header: ReleaseHeader
-  readonly sentAt: number
+  readonly sentAt: ElapsedMilliseconds
 }
 
 export type RoundResult = { readonly released: Released } | { readonly refused: Refused }
@@ -90,7 +91,7 @@ export async function askForShare(call: RoundCall): Promise<RoundResult> {
 async function firstAnswer(
   call: RoundCall,
   request: ReleaseRequest,
-): Promise<Answer & { readonly url: URL; readonly sentAt: number }> {
+): Promise<Answer & { readonly url: URL; readonly sentAt: ElapsedMilliseconds }> {
   let last = new McbnError('MCBN_DISCOVERY_FAILED', `${call.label}: expected an address, got none`)
   for (const url of call.urls) {
     const sentAt = call.onSent()

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.js'
+import type { Clock } from '../base/clock.js'
 
 /** The longest delay that a timer can have, in milliseconds (about 24.8 days). */
 const LONGEST = 2_147_483_647

@@ -3,7 +3,7 @@
 import type { McbnError } from '../../errors.js'
 import type { Attester } from '../attestation/types.js'
 import type { AuditEntry } from '../audit/events.js'
-import type { Clock } from '../clock.js'
+import type { Clock } from '../base/clock.js'
 import type { Role, SignedDescriptor } from '../descriptor/types.js'
 import type { RefusalCode } from '../release/messages.js'
 import type { RetryOptions } from './backoff.js'

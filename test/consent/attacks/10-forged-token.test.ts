@@ -230,7 +230,7 @@ function certificate(
     publicKey: createPublicKey(key),
     signingKey,
     ca,
-    notBefore: NOW - 1_000,
-    notAfter: NOW + 3_600_000,
+    validFrom: NOW - 1_000,
+    validUntil: NOW + 3_600_000,
   })
 }

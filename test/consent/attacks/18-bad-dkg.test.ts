@@ -2,7 +2,7 @@
 // fit it. The library's errors name nobody; ours name the one who signed it, and never an honest one.
 
 import { describe, expect, it } from 'vitest'
-import { toBase64url } from '../../../src/consent/base64url.js'
+import { toBase64url } from '../../../src/consent/base/base64url.js'
 import {
   type DkgPackage,
   generatePolynomial,

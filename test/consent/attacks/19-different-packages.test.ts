@@ -2,7 +2,7 @@
 // operator, who can sign none. Everything fits on each side, until all say what they have seen.
 
 import { describe, expect, it } from 'vitest'
-import { toBase64url } from '../../../src/consent/base64url.js'
+import { toBase64url } from '../../../src/consent/base/base64url.js'
 import { Ceremony } from '../../../src/consent/ceremony/ceremony.js'
 import { generatePolynomial, subShareFor } from '../../../src/consent/ceremony/dkg.js'
 import { createPlan } from '../../../src/consent/ceremony/plan.js'

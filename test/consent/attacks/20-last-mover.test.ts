@@ -1,7 +1,7 @@
 // Carol wants to choose her package after she has seen all others', to bend what they make together.
 
 import { describe, expect, it } from 'vitest'
-import { toBase64url } from '../../../src/consent/base64url.js'
+import { toBase64url } from '../../../src/consent/base/base64url.js'
 import { generatePolynomial } from '../../../src/consent/ceremony/dkg.js'
 import {
   type Carrier,

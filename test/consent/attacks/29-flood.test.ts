@@ -7,7 +7,7 @@ import { connect, type Socket } from 'node:net'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { systemClock } from '../../../src/consent/clock.js'
+import { systemClock } from '../../../src/consent/base/clock.js'
 import { serveParticipant } from '../../../src/consent/participant/http.js'
 import { ask, challenged, refused, released, round, setup } from '../participant/fixture.js'
 

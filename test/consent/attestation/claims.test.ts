@@ -67,8 +67,8 @@ describe('attestation/claims', () => {
     expect(facts).toEqual({
       kind: 'local',
       issuer: ISSUER,
-      issuedAt: iat,
-      expiresAt: exp,
+      attestedAt: Number(iat) * 1000,
+      expiresAt: Number(exp) * 1000,
       hardware: undefined,
       software: undefined,
       softwareVersion: undefined,

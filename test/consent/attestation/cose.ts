@@ -55,12 +55,12 @@ export function createEnclaveVerifier(publicKey: KeyObject): Verifier {
       const facts = read(document) as ReadonlyMap<string, CborValue>
       if (`${facts.get('user_data')}` !== audience) throw refused('user_data')
       if (`${facts.get('nonce')}` !== nonce) throw refused('nonce')
-      const issuedAt = facts.get('timestamp') as number
+      const attestedAt = 1000 * (facts.get('timestamp') as number)
       return {
         kind: KIND,
         issuer: 'enclave',
-        issuedAt,
-        expiresAt: issuedAt + 300,
+        attestedAt,
+        expiresAt: attestedAt + 300_000,
         hardware: 'ENCLAVE',
         software: undefined,
         softwareVersion: undefined,

@@ -57,8 +57,8 @@ function der(link: Link): Buffer {
     signingKey: link.signer,
     ca: link.ca,
     ...(link.signs !== undefined && { signs: link.signs }),
-    notBefore: link.from ?? NOW - DAY,
-    notAfter: link.to ?? NOW + DAY,
+    validFrom: link.from ?? NOW - DAY,
+    validUntil: link.to ?? NOW + DAY,
   })
 }
 

@@ -30,8 +30,8 @@ describe('attestation/jwt', () => {
     expect(await verify(verifier, token())).toEqual({
       kind: 'local',
       issuer: ISSUER,
-      issuedAt: seconds,
-      expiresAt: seconds + 3_600,
+      attestedAt: NOW,
+      expiresAt: NOW + 3_600_000,
       hardware: 'GCP_INTEL_TDX',
       software: 'CONFIDENTIAL_SPACE',
       softwareVersion: '250800',

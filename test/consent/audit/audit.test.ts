@@ -14,9 +14,14 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type AuditEntry, AuditLog, readAudit, verifyAudit } from '../../../src/consent/audit.js'
-import { canonicalBytes } from '../../../src/consent/canonical.js'
-import { systemClock } from '../../../src/consent/clock.js'
+import {
+  type AuditEntry,
+  AuditLog,
+  readAudit,
+  verifyAudit,
+} from '../../../src/consent/audit/log.js'
+import { canonicalBytes } from '../../../src/consent/base/canonical.js'
+import { systemClock } from '../../../src/consent/base/clock.js'
 import type { ParticipantAudit } from '../../../src/consent/participant/options.js'
 
 let folder: string

@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { AuditLog, verifyAudit } from '../../../src/consent/audit.js'
+import { AuditLog, verifyAudit } from '../../../src/consent/audit/log.js'
 import { repositoryRoot } from '../../support/paths.js'
 
 let folder: string
@@ -17,7 +17,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }))
 
 const WRITER = `
-  import { AuditLog } from ${JSON.stringify(join(repositoryRoot, 'src/consent/audit.ts'))}
+  import { AuditLog } from ${JSON.stringify(join(repositoryRoot, 'src/consent/audit/log.ts'))}
   const log = await AuditLog.open(process.argv.at(-1), { fsync: false })
   for (;;) {
     try {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { generateParticipantKeys, publicKeys } from '../../../src/consent/base/keys.js'
 import { createPlan, parsePlan, planBytes } from '../../../src/consent/ceremony/plan.js'
-import { generateParticipantKeys, publicKeys } from '../../../src/consent/keys.js'
 import { nobody, table } from './rehearsal.js'
 
 const { plan } = table('t-of-n', 3, 2)

@@ -1,7 +1,12 @@
 // Whole ceremonies in one process: everybody at one table, each message passing under a test's hands.
 
 import { expect } from 'vitest'
-import { toBase64url } from '../../../src/consent/base64url.js'
+import { toBase64url } from '../../../src/consent/base/base64url.js'
+import {
+  generateParticipantKeys,
+  type ParticipantKeys,
+  publicKeys,
+} from '../../../src/consent/base/keys.js'
 import { Ceremony, type CeremonyResult } from '../../../src/consent/ceremony/ceremony.js'
 import {
   type CeremonyMessage,
@@ -12,11 +17,6 @@ import {
 } from '../../../src/consent/ceremony/messages.js'
 import { type CheckedPlan, createPlan } from '../../../src/consent/ceremony/plan.js'
 import type { DescriptorMode } from '../../../src/consent/descriptor/types.js'
-import {
-  generateParticipantKeys,
-  type ParticipantKeys,
-  publicKeys,
-} from '../../../src/consent/keys.js'
 import { McbnError } from '../../../src/errors.js'
 
 /** More labels than any test needs, in their order. */

@@ -1,6 +1,7 @@
 import { ristretto255, ristretto255_FROST } from '@noble/curves/ed25519.js'
 import { describe, expect, it } from 'vitest'
-import { canonicalBytes } from '../../../src/consent/canonical.js'
+import { canonicalBytes } from '../../../src/consent/base/canonical.js'
+import { generateParticipantKeys, publicKeys } from '../../../src/consent/base/keys.js'
 import {
   createDescriptor,
   DESCRIPTOR_MAX_BYTES,
@@ -11,7 +12,6 @@ import {
 import { decodeElement, verifyingShare } from '../../../src/consent/descriptor/group.js'
 import { connectionIdentity } from '../../../src/consent/descriptor/identity.js'
 import type { Descriptor, DescriptorParticipant } from '../../../src/consent/descriptor/types.js'
-import { generateParticipantKeys, publicKeys } from '../../../src/consent/keys.js'
 import { testNetwork } from '../network.js'
 
 const { descriptor } = testNetwork()

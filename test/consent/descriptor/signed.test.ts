@@ -1,5 +1,6 @@
 import { inspect } from 'node:util'
 import { describe, expect, it } from 'vitest'
+import { generateParticipantKeys } from '../../../src/consent/base/keys.js'
 import { descriptorHash } from '../../../src/consent/descriptor/descriptor.js'
 import {
   addSignature,
@@ -9,7 +10,6 @@ import {
   verifySignedDescriptor,
 } from '../../../src/consent/descriptor/signed.js'
 import type { SignedDescriptor } from '../../../src/consent/descriptor/types.js'
-import { generateParticipantKeys } from '../../../src/consent/keys.js'
 import { need, signByAll, testNetwork } from '../network.js'
 
 const network = testNetwork()

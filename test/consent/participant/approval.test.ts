@@ -21,7 +21,7 @@ describe('participant/approval', () => {
     alice.clock.pass(10_000)
     await round(alice, 'client')
     const [pending] = alice.participant.pending()
-    expect(pending).toMatchObject({ role: 'client', times: 2, lastAsked: alice.clock.wall() })
+    expect(pending).toMatchObject({ role: 'client', times: 2, lastAskedAt: alice.clock.wall() })
     expect(pending?.facts.imageDigest).toBe(IMAGES.client)
     expect(alice.audit.of('pending')).toHaveLength(1)
     await alice.participant.approve(pending?.id ?? '')

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { toBase64url } from '../../../src/consent/base64url.js'
+import { toBase64url } from '../../../src/consent/base/base64url.js'
 import { ChallengeTable } from '../../../src/consent/participant/challenges.js'
 import { TestClock } from './fixture.js'
 

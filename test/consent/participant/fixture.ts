@@ -10,9 +10,9 @@ import { createLocalIssuer } from '../../../src/consent/attestation/local/issuer
 import type { AttestedFacts, Verifier } from '../../../src/consent/attestation/types.js'
 import { createVerifiers } from '../../../src/consent/attestation/verifiers.js'
 import type { AuditEntry } from '../../../src/consent/audit/events.js'
-import type { Clock } from '../../../src/consent/clock.js'
+import type { Clock } from '../../../src/consent/base/clock.js'
 import type { Role } from '../../../src/consent/descriptor/types.js'
-import { memoryState, type ParticipantOptions } from '../../../src/consent/participant/options.js'
+import type { ParticipantOptions } from '../../../src/consent/participant/options.js'
 import {
   createParticipant,
   type Participant,
@@ -28,6 +28,7 @@ import type {
 import { SUITE } from '../../../src/consent/release/messages.js'
 import { audience, releaseNonce } from '../../../src/consent/release/nonce.js'
 import { generateReceiver, type Receiver } from '../../../src/consent/release/seal.js'
+import { memoryState } from '../../../src/consent/store/state.js'
 import { CLIENT_IMAGE, need, SERVER_IMAGE, type TestNetwork, testNetwork } from '../network.js'
 
 /** 2027-03-05, a Friday, 12:00 UTC. */
@@ -285,8 +286,8 @@ export function factsOf(
   return {
     kind: 'local',
     issuer: issuer.issuer,
-    issuedAt: Math.floor(now / 1000),
-    expiresAt: Math.floor(now / 1000) + 3600,
+    attestedAt: now,
+    expiresAt: now + 3_600_000,
     hardware: 'GCP_INTEL_TDX',
     software: 'CONFIDENTIAL_SPACE',
     softwareVersion: '250800',

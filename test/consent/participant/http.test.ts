@@ -3,7 +3,7 @@ import { Agent, request as httpRequest, type IncomingHttpHeaders } from 'node:ht
 import { connect, type Socket } from 'node:net'
 import type { Hono } from 'hono'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { systemClock } from '../../../src/consent/clock.js'
+import { systemClock } from '../../../src/consent/base/clock.js'
 import { sourceOf } from '../../../src/consent/participant/connections.js'
 import {
   type ServeParticipantOptions,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { instanceKey, LeaseTable, leaseOf } from '../../../src/consent/participant/leases.js'
-import type { Lease } from '../../../src/consent/participant/types.js'
+import { LeaseTable, leaseOf } from '../../../src/consent/participant/leases.js'
+import type { Lease } from '../../../src/consent/store/lease.js'
+import { instanceKey } from '../../../src/consent/store/lease.js'
 import { factsOf, TestClock } from './fixture.js'
 
 const SECONDS = 600

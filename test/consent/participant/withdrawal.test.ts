@@ -34,7 +34,7 @@ describe('participant/withdrawal', () => {
     expect(answer.retryAfter).toBeUndefined()
     expect(verifyRefusal(answer, network.verified, { refused: refusedHash(request) })).toBe(true)
     expect(alice.audit.of('withdrawn')).toHaveLength(1)
-    expect(alice.participant.status().withdrawnAt).toBe(alice.clock.wall())
+    expect(alice.participant.status().withdrawnSince).toBe(alice.clock.wall())
     const again = setup({ state: { current: { decisions: [], withdrawal }, save: state.save } })
     expect(refused(again.participant.request(request)).code).toBe('withdrawn')
   })

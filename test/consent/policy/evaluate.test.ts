@@ -52,7 +52,7 @@ describe('policy/evaluate', () => {
       imageDigest: undefined,
       args: ['sh'],
       project: 'other',
-      issuedAt: NOON / 1000 - 301,
+      attestedAt: NOON - 301_000,
     }
     const claims = detailsOf(decide(wrong, policyWith(), NOON)).map((line) => line.split(':')[0])
     expect(claims).toEqual([
@@ -106,9 +106,9 @@ describe("policy/evaluate judges the platform's claims", () => {
       { support: [] },
       'support_attributes: expected STABLE without EXPERIMENTAL, got ""',
     ],
-    ['a time that is none', { issuedAt: Number.NaN }, 'iat: expected a token at most 300 s old'],
+    ['a time that is none', { attestedAt: Number.NaN }, 'iat: expected a token at most 300 s old'],
     ['an end that is none', { expiresAt: Number.NaN }, 'exp: the token has expired'],
-    ['an end that is over', { expiresAt: NOON / 1000 - 61 }, 'exp: the token has expired'],
+    ['an end that is over', { expiresAt: NOON - 61_000 }, 'exp: the token has expired'],
     ['no instance', { instance: undefined }, 'instance_id: expected one'],
   ]
   it.each(cases)('and refuses %s', (_name, facts, detail) => {
@@ -122,7 +122,7 @@ describe("policy/evaluate judges the platform's claims", () => {
     [-60, true],
     [-61, false],
   ])('and takes a token of %i s: %s', (age, allowed) => {
-    expect(decide({ issuedAt: NOON / 1000 - age }).allowed).toBe(allowed)
+    expect(decide({ attestedAt: NOON - age * 1000 }).allowed).toBe(allowed)
   })
 
   it('by what the policy names instead of the defaults', () => {
@@ -135,7 +135,7 @@ describe("policy/evaluate judges the platform's claims", () => {
     ).toEqual({
       allowed: true,
     })
-    expect(detailsOf(decide({ issuedAt: NOON / 1000 - 11 }, policy))).toHaveLength(3)
+    expect(detailsOf(decide({ attestedAt: NOON - 11_000 }, policy))).toHaveLength(3)
   })
 
   it('takes local evidence only from an issuer that the policy names', () => {
@@ -274,8 +274,7 @@ describe('policy/evaluate judges time', () => {
   const HOUR = 3_600_000
   const DAY = 24 * HOUR
   const at = (window: PolicyWindow, now: number): PolicyDecision => {
-    const issuedAt = now / 1000
-    return decide({ issuedAt, expiresAt: issuedAt + 60 }, policyWith({}, { window }), now)
+    return decide({ attestedAt: now, expiresAt: now + 60_000 }, policyWith({}, { window }), now)
   }
   // NOON is Friday, 2027-03-05T12:00:00Z.
   const cases: [string, PolicyWindow, number, true | number | 'never'][] = [

@@ -2,17 +2,17 @@
 // token gives them.
 
 import type { AttestedFacts } from '../../../src/consent/attestation/types.js'
+import {
+  generateParticipantKeys,
+  type ParticipantKeys,
+  publicKeys,
+} from '../../../src/consent/base/keys.js'
 import { createDescriptor } from '../../../src/consent/descriptor/descriptor.js'
 import {
   signDescriptor,
   type VerifiedDescriptor,
   verifySignedDescriptor,
 } from '../../../src/consent/descriptor/signed.js'
-import {
-  generateParticipantKeys,
-  type ParticipantKeys,
-  publicKeys,
-} from '../../../src/consent/keys.js'
 import { parsePolicy } from '../../../src/consent/policy/parse.js'
 import type { Policy, PolicyRole } from '../../../src/consent/policy/types.js'
 
@@ -82,8 +82,8 @@ export function factsWith(changed: Partial<AttestedFacts> = {}): AttestedFacts {
   return {
     kind: 'gcp-cs-oidc',
     issuer: 'https://confidentialcomputing.googleapis.com',
-    issuedAt: NOON / 1000 - 5,
-    expiresAt: NOON / 1000 + 3595,
+    attestedAt: NOON - 5_000,
+    expiresAt: NOON + 3_595_000,
     hardware: 'GCP_INTEL_TDX',
     software: 'CONFIDENTIAL_SPACE',
     softwareVersion: '250300',

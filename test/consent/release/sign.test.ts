@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { exportPrivate } from '../../../src/consent/keys.js'
+import { exportPrivate } from '../../../src/consent/base/keys.js'
 import type { Refused, Release, Withdrawal } from '../../../src/consent/release/messages.js'
 import { parseRefused, parseRelease, parseWithdrawal } from '../../../src/consent/release/parse.js'
 import { tokenHash } from '../../../src/consent/release/seal.js'

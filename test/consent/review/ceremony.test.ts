@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { generateParticipantKeys, publicKeys } from '../../../src/consent/base/keys.js'
 import { generatePolynomial, subShareFor } from '../../../src/consent/ceremony/dkg.js'
 import { createPlan } from '../../../src/consent/ceremony/plan.js'
 import { CeremonyState } from '../../../src/consent/ceremony/state.js'
-import { generateParticipantKeys, publicKeys } from '../../../src/consent/keys.js'
 import { temporaryFolder } from '../../support/paths.js'
 import { IMAGES } from '../ceremony/rehearsal.js'
 

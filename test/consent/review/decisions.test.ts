@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import type { ParticipantAudit } from '../../../src/consent/participant/options.js'
-import { memoryState } from '../../../src/consent/participant/options.js'
+import { memoryState } from '../../../src/consent/store/state.js'
 import { Deferred } from '../../../src/deferred.js'
 import { need } from '../network.js'
 import { policyOf, refused, released, round, setup, workloadOf } from '../participant/fixture.js'

@@ -2,9 +2,10 @@
 // operator can keep the later one back, and then the workload goes by the earlier.
 
 import { describe, expect, it } from 'vitest'
-import { instanceKey, LeaseTable, leaseOf } from '../../../src/consent/participant/leases.js'
-import type { Lease } from '../../../src/consent/participant/types.js'
+import { LeaseTable, leaseOf } from '../../../src/consent/participant/leases.js'
 import { History } from '../../../src/consent/store/history.js'
+import type { Lease } from '../../../src/consent/store/lease.js'
+import { instanceKey } from '../../../src/consent/store/lease.js'
 import { factsOf, TestClock } from '../participant/fixture.js'
 
 function leaseFor(clock: TestClock, seconds: number, project: string): Omit<Lease, 'renewals'> {

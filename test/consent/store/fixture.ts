@@ -1,13 +1,13 @@
 // A participant alice with real keys, shares and signed descriptors of two epochs.
 
-import { createDescriptor } from '../../../src/consent/descriptor/descriptor.js'
-import { signDescriptor } from '../../../src/consent/descriptor/signed.js'
-import type { SignedDescriptor } from '../../../src/consent/descriptor/types.js'
 import {
   generateParticipantKeys,
   type ParticipantKeys,
   publicKeys,
-} from '../../../src/consent/keys.js'
+} from '../../../src/consent/base/keys.js'
+import { createDescriptor } from '../../../src/consent/descriptor/descriptor.js'
+import { signDescriptor } from '../../../src/consent/descriptor/signed.js'
+import type { SignedDescriptor } from '../../../src/consent/descriptor/types.js'
 import { shareCommitment } from '../../../src/consent/shares/commitment.js'
 
 export const alice = generateParticipantKeys()

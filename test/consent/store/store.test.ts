@@ -15,9 +15,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { verifyAudit } from '../../../src/consent/audit.js'
+import { verifyAudit } from '../../../src/consent/audit/log.js'
+import {
+  exportPrivate,
+  generateParticipantKeys,
+  publicKeys,
+} from '../../../src/consent/base/keys.js'
 import { verifySignedDescriptor } from '../../../src/consent/descriptor/signed.js'
-import { exportPrivate, generateParticipantKeys, publicKeys } from '../../../src/consent/keys.js'
 import { examplePolicy } from '../../../src/consent/policy/example.js'
 import { signWithdrawal } from '../../../src/consent/release/sign.js'
 import { createStore, openStore, readStore, type Store } from '../../../src/consent/store/store.js'
@@ -237,7 +241,7 @@ describe('store/state', () => {
       instance: '42',
       imageDigest: 'd',
       project: 'p',
-      issuedAt: now,
+      releasedAt: now,
       expiresAt: now + 60_000,
       renewals: 0,
     } as const

@@ -2,7 +2,7 @@
 
 import { request as httpRequest } from 'node:http'
 import { describe, expect, it } from 'vitest'
-import type { Clock } from '../../../src/consent/clock.js'
+import type { Clock } from '../../../src/consent/base/clock.js'
 import { MOST_STREAMS_OF_SESSION } from '../../../src/consent/participant/web/live.js'
 import { Login, MOST_LINKS, MOST_WRONG } from '../../../src/consent/participant/web/login.js'
 import { MOST_SESSIONS, Sessions } from '../../../src/consent/participant/web/sessions.js'
@@ -243,7 +243,7 @@ describe('web/decisions', () => {
     expect(participant.asked).toEqual([])
     // The same again with fresh evidence is what was seen.
     participant.requests = [
-      { ...request, times: 8, facts: { ...request.facts, issuedAt: 5, expiresAt: 6 } },
+      { ...request, times: 8, facts: { ...request.facts, attestedAt: 5, expiresAt: 6 } },
     ]
     expect((await approve()).status).toBe(200)
     expect(participant.asked).toEqual([`approved ${request.id}`])

@@ -1,28 +1,25 @@
 // A participant that lives in memory: everything the page can show, changed at will by a test.
 
 import type { AttestedFacts } from '../../../src/consent/attestation/types.js'
-import type {
-  Decision,
-  Lease,
-  ParticipantStatus,
-  PendingRequest,
-} from '../../../src/consent/participant/types.js'
+import type { ParticipantStatus, PendingRequest } from '../../../src/consent/participant/types.js'
 import type {
   AuditLine,
   AuditReport,
   ParticipantView,
 } from '../../../src/consent/participant/web/view.js'
+import type { Lease } from '../../../src/consent/store/lease.js'
+import type { Decision } from '../../../src/consent/store/state.js'
 
 export const SERVER_IMAGE = `sha256:${'9f3c1d7ab2e84056'.repeat(4)}`
 export const CLIENT_IMAGE = `sha256:${'41d0e6c85b7a92f3'.repeat(4)}`
 
 export function someFacts(changes: Partial<AttestedFacts> = {}): AttestedFacts {
-  const now = Math.floor(Date.now() / 1000)
+  const now = Date.now()
   return {
     kind: 'gcp-cs-oidc',
     issuer: 'https://confidentialcomputing.googleapis.com',
-    issuedAt: now - 12,
-    expiresAt: now + 3588,
+    attestedAt: now - 12_000,
+    expiresAt: now + 3_588_000,
     hardware: 'GCP_INTEL_TDX',
     software: 'CONFIDENTIAL_SPACE',
     softwareVersion: '260300',
@@ -49,8 +46,8 @@ export function someRequest(changes: Partial<PendingRequest> = {}): PendingReque
     id: 'a'.repeat(64),
     role: 'client',
     facts: someFacts(),
-    firstAsked: now - 65_000,
-    lastAsked: now,
+    firstAskedAt: now - 65_000,
+    lastAskedAt: now,
     times: 7,
     ...changes,
   }
@@ -65,7 +62,7 @@ export function someLease(changes: Partial<Lease> = {}): Lease {
     instance: '2209174400313366719',
     imageDigest: SERVER_IMAGE,
     project: 'frank-prod',
-    issuedAt: now - 152_000,
+    releasedAt: now - 152_000,
     expiresAt: now + 448_000,
     renewals: 3,
     ...changes,
@@ -78,7 +75,7 @@ export class MemoryParticipant implements ParticipantView {
   out: Lease[] = []
   lines: AuditLine[] = []
   broken: AuditReport['broken'] | undefined
-  withdrawnAt: number | undefined
+  withdrawnSince: number | undefined
   changes: Partial<ParticipantStatus> = {}
   /** What was asked of it, in order. */
   readonly asked: string[] = []
@@ -106,7 +103,7 @@ export class MemoryParticipant implements ParticipantView {
       mode: 't-of-n',
       t: 2,
       n: 3,
-      ...(this.withdrawnAt !== undefined && { withdrawnAt: this.withdrawnAt }),
+      ...(this.withdrawnSince !== undefined && { withdrawnSince: this.withdrawnSince }),
       counters: {
         requests: 31,
         challenges: 30,
@@ -142,7 +139,7 @@ export class MemoryParticipant implements ParticipantView {
 
   withdraw(): void {
     this.asked.push('withdraw')
-    this.withdrawnAt = Date.now()
+    this.withdrawnSince = Date.now()
     this.note('withdrawn')
     this.changed()
   }

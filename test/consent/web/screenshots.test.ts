@@ -5,7 +5,7 @@ import { mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import { expect, it } from 'vitest'
-import { systemClock } from '../../../src/consent/clock.js'
+import { systemClock } from '../../../src/consent/base/clock.js'
 import { repositoryRoot, temporaryFolder } from '../../support/paths.js'
 import { describeInChromium, expectCalm, openTab } from './browser.js'
 import { MemoryParticipant, someFacts, someLease, someRequest } from './memory-participant.js'
@@ -16,15 +16,15 @@ const MOST_BYTES = 150_000
 
 function photogenic(): MemoryParticipant {
   const participant = new MemoryParticipant()
-  const issuedAt = NOW / 1000 - 12
+  const attestedAt = NOW - 12_000
   participant.requests = [
     someRequest({
-      firstAsked: NOW - 65_000,
-      lastAsked: NOW,
-      facts: someFacts({ issuedAt, expiresAt: issuedAt + 3600 }),
+      firstAskedAt: NOW - 65_000,
+      lastAskedAt: NOW,
+      facts: someFacts({ attestedAt, expiresAt: attestedAt + 3_600_000 }),
     }),
   ]
-  participant.out = [someLease({ issuedAt: NOW - 152_000, expiresAt: NOW + 448_000 })]
+  participant.out = [someLease({ releasedAt: NOW - 152_000, expiresAt: NOW + 448_000 })]
   participant.note('started', [['label', 'alice']], NOW - 7_200_000)
   participant.note('refused', refusal(), NOW - 3_000_000)
   participant.note('released', [['role', 'server'], ...machine()], NOW - 2_400_000)

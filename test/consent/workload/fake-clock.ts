@@ -1,6 +1,6 @@
 // A clock that only a test moves: the wall, the monotonic one, or both.
 
-import type { Clock } from '../../../src/consent/clock.js'
+import type { Clock } from '../../../src/consent/base/clock.js'
 
 interface Timer {
   readonly at: number

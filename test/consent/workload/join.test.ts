@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { AuditLog } from '../../../src/consent/audit.js'
+import { AuditLog } from '../../../src/consent/audit/log.js'
 import type { InsufficientConsentError, Progress } from '../../../src/consent/workload/index.js'
 import { join } from '../../../src/consent/workload/index.js'
 import { freeTcpPort } from '../../support/ports.js'

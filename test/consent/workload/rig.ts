@@ -12,7 +12,7 @@ import {
 import { serveLauncher } from '../../../src/consent/attestation/local/launcher.js'
 import type { Attester } from '../../../src/consent/attestation/types.js'
 import { createVerifiers } from '../../../src/consent/attestation/verifiers.js'
-import { type Clock, systemClock } from '../../../src/consent/clock.js'
+import { type Clock, systemClock } from '../../../src/consent/base/clock.js'
 import type { Role } from '../../../src/consent/descriptor/types.js'
 import { serveParticipant } from '../../../src/consent/participant/http.js'
 import {

@@ -54,9 +54,9 @@ describe('consent/lease table', () => {
   it('grants nothing that is over, counts renewals, and says which have ended', () => {
     const clock = new FakeClock()
     const leases = new Leases(new Stopwatch(clock))
-    const grant = { label: 'alice', sentAt: 0, lasts: 1_000, endsOn: clock.wall() + 10_000 }
+    const grant = { label: 'alice', sentAt: 0, lasts: 1_000, endsAt: clock.wall() + 10_000 }
     expect(leases.grant({ ...grant, lasts: 0 })).toBeUndefined()
-    expect(leases.grant({ ...grant, endsOn: clock.wall() })).toBeUndefined()
+    expect(leases.grant({ ...grant, endsAt: clock.wall() })).toBeUndefined()
     expect(leases.grant(grant)).toMatchObject({ renewals: 0 })
     clock.stop(500)
     expect(leases.grant({ ...grant, sentAt: 500 })).toMatchObject({ renewals: 1 })
@@ -72,10 +72,10 @@ describe('consent/lease table', () => {
     const clock = new FakeClock()
     const leases = new Leases(new Stopwatch(clock))
     expect(leases.nextLook()).toBe(1_000)
-    const endsOn = clock.wall() + 1e9
-    leases.grant({ label: 'alice', sentAt: 0, lasts: 600_000, endsOn })
+    const endsAt = clock.wall() + 1e9
+    leases.grant({ label: 'alice', sentAt: 0, lasts: 600_000, endsAt })
     expect(leases.nextLook()).toBe(1_000)
-    leases.grant({ label: 'bob', sentAt: 0, lasts: 5_000, endsOn })
+    leases.grant({ label: 'bob', sentAt: 0, lasts: 5_000, endsAt })
     expect(leases.nextLook()).toBe(500)
     clock.stop(4_800)
     expect(leases.nextLook()).toBe(200)

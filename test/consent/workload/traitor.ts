@@ -2,7 +2,7 @@
 // carries for it, and makes what it would make.
 
 import type { KeyObject } from 'node:crypto'
-import { generateParticipantKeys } from '../../../src/consent/keys.js'
+import { generateParticipantKeys } from '../../../src/consent/base/keys.js'
 import type { ReleaseHeader } from '../../../src/consent/release/messages.js'
 import { sealShare } from '../../../src/consent/release/seal.js'
 import { signRelease } from '../../../src/consent/release/sign.js'

@@ -2,6 +2,7 @@
 // so the few lines of DER (X.690) that three of them need are here.
 
 import { type KeyObject, randomBytes, sign } from 'node:crypto'
+import type { UnixMilliseconds } from '../../base/time.js'
 
 export interface CertificateRequest {
   /** Common names. */
@@ -14,9 +15,8 @@ export interface CertificateRequest {
   readonly ca: boolean
   /** What the key may sign. @defaultValue certificates for a CA, else data */
   readonly signs?: 'certificates' | 'data'
-  /** Milliseconds since 1970. */
-  readonly notBefore: number
-  readonly notAfter: number
+  readonly validFrom: UnixMilliseconds
+  readonly validUntil: UnixMilliseconds
 }
 
 const OID = {
@@ -50,7 +50,7 @@ export function issueCertificate(request: CertificateRequest): Buffer {
     integer(serialNumber()),
     algorithm,
     name(request.issuer),
-    sequence(time(request.notBefore), time(request.notAfter)),
+    sequence(time(request.validFrom), time(request.validUntil)),
     name(request.subject),
     request.publicKey.export({ type: 'spki', format: 'der' }),
     der(TAG.extensions, sequence(basicConstraints(request.ca), keyUsage(request))),
@@ -97,7 +97,7 @@ function name(common: string): Buffer {
 }
 
 /** UTCTime up to 2049, then GeneralizedTime (RFC 5280 section 4.1.2.5). */
-function time(milliseconds: number): Buffer {
+function time(milliseconds: UnixMilliseconds): Buffer {
   const digits = new Date(milliseconds).toISOString().replaceAll(/[-:T]|\.\d+/g, '')
   return digits < '2050'
     ? der(TAG.utcTime, Buffer.from(digits.slice(2)))

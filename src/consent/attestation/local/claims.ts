@@ -2,10 +2,11 @@
 // types, same shapes. Nobody measured anything: they say what the caller says.
 // https://cloud.google.com/confidential-computing/confidential-space/docs/reference/token-claims
 
+import { toUnixSeconds, type UnixMilliseconds } from '../../base/time.js'
 import { DEFAULT_AUDIENCE } from '../jwt.js'
 
-/** How long a token is valid, in seconds; the platform's own have an hour. */
-const LIFETIME = 3_600
+/** How long a token is valid; the platform's own have an hour. */
+const LIFETIME_SECONDS = 3_600
 
 /** A workload as its tokens describe it. Defaults are what a production image on Intel TDX shows. */
 export interface LocalWorkload {
@@ -48,20 +49,19 @@ export interface LocalClaimsRequest {
   /** None: the claim is left out. One: a string. More: an array. */
   readonly nonces?: readonly string[]
   readonly workload: LocalWorkload
-  /** Milliseconds since 1970. */
-  readonly now: number
+  readonly now: UnixMilliseconds
 }
 
 /** Claims but for `iss`, which the issuer adds. A fresh plain object: change what a test needs changed. */
 export function confidentialSpaceClaims(request: LocalClaimsRequest): Record<string, unknown> {
   const { audience = DEFAULT_AUDIENCE, nonces = [], workload } = request
-  const issuedAt = Math.floor(request.now / 1000)
+  const issuedAt = toUnixSeconds(request.now)
   const project = workload.project ?? 'local-project'
   const zone = workload.zone ?? 'local-zone'
   const name = workload.instanceName ?? 'local-instance'
   return {
     aud: audience,
-    exp: issuedAt + LIFETIME,
+    exp: issuedAt + LIFETIME_SECONDS,
     iat: issuedAt,
     nbf: issuedAt,
     sub: `https://www.googleapis.com/compute/v1/projects/${project}/zones/${zone}/instances/${name}`,

@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { CompactSign, calculateJwkThumbprint, exportJWK } from 'jose'
 import { McbnError } from '../../../errors.js'
 import { stringOption } from '../../../options.js'
-import { type Clock, systemClock } from '../../clock.js'
+import { type Clock, systemClock } from '../../base/clock.js'
 import type { TokenType } from '../launcher.js'
 import { certificatePem, issueCertificate } from './certificates.js'
 
@@ -131,7 +131,7 @@ async function signingKey(privateKey: KeyObject, name: string): Promise<SigningK
 async function makeChain(now: number): Promise<Chain> {
   const [root, intermediate, leaf] = await Promise.all([freshKey(), freshKey(), freshKey()])
   const names = { root: 'mcbn local root', intermediate: 'mcbn local intermediate' }
-  const notBefore = now - DAY
+  const validFrom = now - DAY
   const certificates = [
     issueCertificate({
       subject: 'mcbn local leaf',
@@ -139,8 +139,8 @@ async function makeChain(now: number): Promise<Chain> {
       publicKey: createPublicKey(leaf),
       signingKey: intermediate,
       ca: false,
-      notBefore,
-      notAfter: now + 60 * DAY,
+      validFrom,
+      validUntil: now + 60 * DAY,
     }),
     issueCertificate({
       subject: names.intermediate,
@@ -148,8 +148,8 @@ async function makeChain(now: number): Promise<Chain> {
       publicKey: createPublicKey(intermediate),
       signingKey: root,
       ca: true,
-      notBefore,
-      notAfter: now + 3 * 365 * DAY,
+      validFrom,
+      validUntil: now + 3 * 365 * DAY,
     }),
     issueCertificate({
       subject: names.root,
@@ -157,8 +157,8 @@ async function makeChain(now: number): Promise<Chain> {
       publicKey: createPublicKey(root),
       signingKey: root,
       ca: true,
-      notBefore,
-      notAfter: now + 10 * 365 * DAY,
+      validFrom,
+      validUntil: now + 10 * 365 * DAY,
     }),
   ]
   return { leafKey: leaf, x5c: certificates.map((certificate) => certificate.toString('base64')) }

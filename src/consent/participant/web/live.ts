@@ -3,7 +3,7 @@
 
 import type { Context } from 'hono'
 import { streamSSE } from 'hono/streaming'
-import type { Clock } from '../../clock.js'
+import type { Clock } from '../../base/clock.js'
 import type { Session } from './sessions.js'
 import type { ParticipantView } from './view.js'
 

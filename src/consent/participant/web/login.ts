@@ -4,7 +4,8 @@
 
 import { timingSafeEqual } from 'node:crypto'
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
-import type { Clock } from '../../clock.js'
+import type { Clock } from '../../base/clock.js'
+import type { Seconds } from '../../base/time.js'
 import { hash, randomText } from './sessions.js'
 
 /** Wrong tokens before everybody has to wait. */
@@ -17,7 +18,7 @@ const LINK_MILLISECONDS = 600_000
 
 export type LoginResult =
   | { readonly ok: true }
-  | { readonly ok: false; readonly retryAfter?: number }
+  | { readonly ok: false; readonly retryAfter?: Seconds }
 
 /** Tokens, links, and how often somebody may guess. */
 export class Login {

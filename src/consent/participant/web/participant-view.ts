@@ -1,7 +1,8 @@
 // A real participant and its audit, as the page sees them.
 
 import { McbnError } from '../../../errors.js'
-import type { AuditLog, AuditLine as ChainLine } from '../../audit.js'
+import type { AuditLog, AuditLine as ChainLine } from '../../audit/log.js'
+import { fromUnixSeconds } from '../../base/time.js'
 import type { Participant } from '../participant.js'
 import type { AuditLine, AuditReport, ParticipantView } from './view.js'
 
@@ -52,8 +53,8 @@ function shownLine({ seq, time, event, prev: _, ...fields }: ChainLine): AuditLi
 function shown(name: string, value: unknown): string {
   if (typeof value === 'string') return value
   if (typeof value === 'number' && name.endsWith('At')) {
-    // Seconds in what participants sign, milliseconds elsewhere; 1973 tells them apart.
-    const date = new Date(value < 1e11 ? value * 1000 : value)
+    // The one field that repeats a signed document's time.
+    const date = new Date(name === 'withdrawnAt' ? fromUnixSeconds(value) : value)
     return Number.isNaN(date.getTime()) ? String(value) : date.toISOString()
   }
   return JSON.stringify(value)

@@ -3,7 +3,7 @@
 // another program on this machine gets to see the first half; only our own page has the second.
 
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
-import type { Clock } from '../../clock.js'
+import type { Clock } from '../../base/clock.js'
 
 /** More people than one participant has; the oldest session goes when there is one too many. */
 export const MOST_SESSIONS = 16

@@ -3,7 +3,10 @@
 
 import { createHash } from 'node:crypto'
 import type { AttestedFacts } from '../../attestation/types.js'
-import type { Decision, Lease, ParticipantStatus, PendingRequest } from '../types.js'
+import type { UnixMilliseconds } from '../../base/time.js'
+import type { Lease } from '../../store/lease.js'
+import type { Decision } from '../../store/state.js'
+import type { ParticipantStatus, PendingRequest } from '../types.js'
 import type { ParticipantView } from './view.js'
 
 /** Shown at once; what is beyond is counted. Nobody reads more, and each may be 64 KiB of evidence. */
@@ -26,8 +29,8 @@ export type ShownRequest = Omit<PendingRequest, 'facts'> & {
 }
 
 export interface PageState {
-  /** The participant's wall clock, milliseconds since 1970; the browser's may differ. */
-  readonly now: number
+  /** The participant's wall clock; the browser's may differ. */
+  readonly now: UnixMilliseconds
   readonly status: ParticipantStatus
   readonly pending: readonly ShownRequest[]
   readonly pendingTotal: number
@@ -61,7 +64,7 @@ export function pageState(view: ParticipantView, now: number, sessionLeft: numbe
  * facts under the same id. When evidence was made does not count, it is fresh each time.
  */
 export function seenOf(request: PendingRequest): string {
-  const { issuedAt: _issued, expiresAt: _expires, ...facts } = shownFacts(request.facts)
+  const { attestedAt: _attested, expiresAt: _expires, ...facts } = shownFacts(request.facts)
   const text = JSON.stringify([request.id, request.role, Object.entries(facts).sort(byName)])
   return createHash('sha256').update(text).digest('base64url')
 }

@@ -1,14 +1,17 @@
 // What the page needs to know of a participant, and what it may ask of it. No more: the page depends
 // on this, not on how a participant keeps its share.
 
-import type { Decision, Lease, ParticipantStatus, PendingRequest } from '../types.js'
+import type { UnixMilliseconds } from '../../base/time.js'
+import type { Lease } from '../../store/lease.js'
+import type { Decision } from '../../store/state.js'
+import type { ParticipantStatus, PendingRequest } from '../types.js'
 
 /** One line of the audit. */
 export interface AuditLine {
   /** Counted from 1, oldest first. */
   readonly number: number
-  /** Milliseconds since 1970; NaN where the line does not say. */
-  readonly at: number
+  /** NaN where the line does not say. */
+  readonly at: UnixMilliseconds
   /** What happened, in the audit's own word. */
   readonly event: string
   /** The rest of the line: name and value, both as text. */

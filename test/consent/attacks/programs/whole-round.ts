@@ -14,18 +14,18 @@ import { createLauncherAttester } from '../../../../src/consent/attestation/laun
 import { createLocalIssuer } from '../../../../src/consent/attestation/local/issuer.js'
 import { serveLauncher } from '../../../../src/consent/attestation/local/launcher.js'
 import type { Attester } from '../../../../src/consent/attestation/types.js'
-import { Ceremony } from '../../../../src/consent/ceremony/ceremony.js'
-import { createPlan } from '../../../../src/consent/ceremony/plan.js'
-import { CeremonyState } from '../../../../src/consent/ceremony/state.js'
-import { verifySignedDescriptor } from '../../../../src/consent/descriptor/signed.js'
-import type { Role } from '../../../../src/consent/descriptor/types.js'
 import {
   exportPrivate,
   generateParticipantKeys,
   importPrivate,
   type ParticipantKeys,
   publicKeys,
-} from '../../../../src/consent/keys.js'
+} from '../../../../src/consent/base/keys.js'
+import { Ceremony } from '../../../../src/consent/ceremony/ceremony.js'
+import { createPlan } from '../../../../src/consent/ceremony/plan.js'
+import { CeremonyState } from '../../../../src/consent/ceremony/state.js'
+import { verifySignedDescriptor } from '../../../../src/consent/descriptor/signed.js'
+import type { Role } from '../../../../src/consent/descriptor/types.js'
 import { serveParticipant } from '../../../../src/consent/participant/http.js'
 import type { Participant } from '../../../../src/consent/participant/participant.js'
 import { participantOfStore } from '../../../../src/consent/participant/stored.js'

@@ -1,6 +1,6 @@
 // The two questions that are asked twice: a decision about a request, and withdrawing.
 
-/** @import { Decision } from '../../types.js' */
+/** @import { Decision } from '../../../store/state.js' */
 /** @import { PageState, ShownRequest } from '../state.js' */
 
 import { announce, byId, make, visible } from './dom.js'

@@ -65,12 +65,12 @@ export function factsOf(request) {
  */
 export function showAge(element, request) {
   tick(element, () => {
-    const age = duration(now() - request.facts.issuedAt * 1000)
-    const left = request.facts.expiresAt * 1000 - now()
+    const age = duration(now() - request.facts.attestedAt)
+    const left = request.facts.expiresAt - now()
     const asked = request.times === 1 ? 'once' : `${request.times} times`
-    const since = duration(now() - request.firstAsked)
+    const since = duration(now() - request.firstAskedAt)
     element.textContent = `Evidence made ${age} ago${left > 0 ? '' : ', expired'}. Asked ${asked}, for ${since}.`
-    element.title = `evidence made ${moment(request.facts.issuedAt * 1000)}`
+    element.title = `evidence made ${moment(request.facts.attestedAt)}`
   })
 }
 

@@ -1,6 +1,7 @@
 // The lists of the page: who waits, who holds the share, what the network is, what has happened.
 
-/** @import { Decision, Lease } from '../../types.js' */
+/** @import { Lease } from '../../../store/lease.js' */
+/** @import { Decision } from '../../../store/state.js' */
 /** @import { PageState, ShownRequest } from '../state.js' */
 /** @import { AuditLine, AuditReport } from '../view.js' */
 
@@ -34,7 +35,7 @@ const EVENTS = {
  * @param {(verdict: 'approve' | 'refuse', request: ShownRequest) => void} onDecide
  */
 export function showPending(state, onDecide) {
-  const withdrawn = state.status.withdrawnAt !== undefined
+  const withdrawn = state.status.withdrawnSince !== undefined
   const list = byId('pending')
   const before = list.childElementCount
   const hadFocus = list.contains(document.activeElement)
@@ -78,7 +79,7 @@ export function showLeases(state) {
  * @param {(decision: Decision) => void} onReverse
  */
 export function showDecisions(state, onReverse) {
-  const withdrawn = state.status.withdrawnAt !== undefined
+  const withdrawn = state.status.withdrawnSince !== undefined
   const list = byId('decisions')
   const hadFocus = list.contains(document.activeElement)
   byId('decisions-section').hidden = state.decisionsTotal === 0
@@ -107,7 +108,7 @@ export function showStatus({ status }) {
     row('Network', visible(status.network)),
     row('Epoch', `${status.epoch}`),
     row('Consent needed', `${status.t} of ${status.n} participants`),
-    row('Your part', status.withdrawnAt === undefined ? 'taking part' : 'withdrawn'),
+    row('Your part', status.withdrawnSince === undefined ? 'taking part' : 'withdrawn'),
     row('Descriptor', make('code', { class: 'digest' }, ...hexGroups(status.descriptorHash))),
     row(
       'Since it started',
@@ -116,10 +117,10 @@ export function showStatus({ status }) {
         `${counters.evidenceRefused} false evidence, ${counters.malformed} unreadable`,
     ),
   )
-  const withdrawn = status.withdrawnAt !== undefined
+  const withdrawn = status.withdrawnSince !== undefined
   byId('withdrawn').hidden = !withdrawn
   byId('withdraw-section').hidden = withdrawn
-  if (status.withdrawnAt !== undefined) setMoment(byId('withdrawn-at'), status.withdrawnAt)
+  if (status.withdrawnSince !== undefined) setMoment(byId('withdrawn-at'), status.withdrawnSince)
 }
 
 /** @param {AuditReport} report */
@@ -241,7 +242,7 @@ function updateLease(card, lease) {
   const left = card.querySelector('.left')
   const bar = card.querySelector('progress')
   if (left && bar) {
-    bar.max = Math.max(1, lease.expiresAt - lease.issuedAt)
+    bar.max = Math.max(1, lease.expiresAt - lease.releasedAt)
     tick(left, () => {
       const rest = lease.expiresAt - now()
       left.textContent = rest > 0 ? `${duration(rest)} left` : 'time is over'

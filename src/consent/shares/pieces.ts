@@ -11,9 +11,9 @@
 
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { combine, split } from 'shamir-secret-sharing'
-import { McbnError } from '../errors.js'
-import { joinAndWipe, lengthPrefixed } from '../psk/encoding.js'
-import { fromBase64url, toBase64url } from './base64url.js'
+import { McbnError } from '../../errors.js'
+import { joinAndWipe, lengthPrefixed } from '../../psk/encoding.js'
+import { fromBase64url, toBase64url } from '../base/base64url.js'
 
 /** Bytes of a secret that can be split: a share, a key, a seed. */
 export const PIECES_SECRET_BYTES = { min: 16, max: 64 } as const

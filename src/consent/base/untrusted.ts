@@ -2,8 +2,8 @@
 // from it, only own properties are looked at, and a field that nobody asked for is refused, so that no two
 // readers of one document can see different things in it.
 
-import type { McbnErrorCode } from '../errors.js'
-import { McbnError } from '../errors.js'
+import type { McbnErrorCode } from '../../errors.js'
+import { McbnError } from '../../errors.js'
 import { fromBase64url } from './base64url.js'
 
 /** One value of an untrusted document, and where it stands. */

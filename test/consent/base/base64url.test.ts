@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { fromBase64url, toBase64url } from '../../../src/consent/base64url.js'
+import { fromBase64url, toBase64url } from '../../../src/consent/base/base64url.js'
 
 describe('consent/base64url', () => {
   it('reads back what it wrote, for every remainder of 3', () => {

@@ -11,7 +11,7 @@ import {
   publicKeys,
   sign,
   verifySignature,
-} from '../../../src/consent/keys.js'
+} from '../../../src/consent/base/keys.js'
 import { lengthPrefixed } from '../../../src/psk/encoding.js'
 
 const keys = generateParticipantKeys()

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { combinePieces, describePiece, splitSecret } from '../../src/consent/pieces.js'
+import { combinePieces, describePiece, splitSecret } from '../../../src/consent/shares/pieces.js'
 
 const secret = randomBytes(32)
 

@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { canonicalBytes, NotCanonical, parseCanonical } from '../../../src/consent/canonical.js'
+import {
+  canonicalBytes,
+  NotCanonical,
+  parseCanonical,
+} from '../../../src/consent/base/canonical.js'
 
 const text = (value: object) => canonicalBytes(value).toString('utf8')
 const parse = (source: string) => parseCanonical(Buffer.from(source, 'utf8'))

@@ -12,8 +12,8 @@ import {
 } from 'node:crypto'
 import { types } from 'node:util'
 import { ed25519 } from '@noble/curves/ed25519.js'
-import { McbnError } from '../errors.js'
-import { lengthPrefixed } from '../psk/encoding.js'
+import { McbnError } from '../../errors.js'
+import { lengthPrefixed } from '../../psk/encoding.js'
 import { fromBase64url, toBase64url } from './base64url.js'
 
 /** Bytes of a public key, and of the seed of a private one. */

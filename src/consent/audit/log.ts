@@ -1,7 +1,9 @@
 // A participant's audit: append-only JSON lines, chained by hashes. A release waits for its line, so what
 // has left is never missing here.
 
-import { McbnError } from '../errors.js'
+import { McbnError } from '../../errors.js'
+import type { Clock } from '../base/clock.js'
+import { systemClock } from '../base/clock.js'
 import {
   type AuditHead,
   type AuditLine,
@@ -9,16 +11,14 @@ import {
   checkLine,
   EMPTY_CHAIN,
   nextLine,
-} from './audit/chain.js'
-import type { AuditEntry } from './audit/events.js'
-import { type AuditSink, openAuditFile } from './audit/file.js'
-import { type AuditSource, walk } from './audit/read.js'
-import type { Clock } from './clock.js'
-import { systemClock } from './clock.js'
+} from './chain.js'
+import type { AuditEntry } from './events.js'
+import { type AuditSink, openAuditFile } from './file.js'
+import { type AuditSource, walk } from './read.js'
 
-export type { AuditHead, AuditLine } from './audit/chain.js'
-export type { AuditEntry, AuditEventType } from './audit/events.js'
-export type { AuditSource } from './audit/read.js'
+export type { AuditHead, AuditLine } from './chain.js'
+export type { AuditEntry, AuditEventType } from './events.js'
+export type { AuditSource } from './read.js'
 
 export interface AuditLogOptions {
   /**
