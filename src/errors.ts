@@ -52,10 +52,14 @@ const CODES = {
   MCBN_STORE_INVALID: 'usage',
   /** Do the ceremony's steps in the order that the message names, with the messages it names. */
   MCBN_CEREMONY_INVALID: 'usage',
+  /** Correct the program, lock file or image where the message says. */
+  MCBN_IMAGE_INVALID: 'usage',
   /** The platform gave no evidence: check that this runs where the attester expects; see `cause`. */
   MCBN_ATTESTER_FAILED: 'environment',
   /** A line of the audit was altered, removed or added: keep the file, and find out who could write it. */
   MCBN_AUDIT_BROKEN: 'environment',
+  /** What an image is made of could not be got: see the message for the source and what to do. */
+  MCBN_IMAGE_SOURCE_UNAVAILABLE: 'environment',
   /** The native addon does not load here; the message says what was found and what is needed. */
   MCBN_ADDON_UNAVAILABLE: 'environment',
   /** The peer's identity has no key here: provision it, or suspect a stranger. */

@@ -48,6 +48,16 @@ const IMPORT_RULES: readonly ImportRule[] = [
     never: /^src\/(consent|discovery)\//,
     why: 'a transport does not ask where its key came from',
   },
+  {
+    from: /^src\/(?!cli\/|image\/)/,
+    never: /^src\/image\//,
+    why: 'a program that connects builds no images',
+  },
+  {
+    from: /^src\/image\//,
+    never: /^src\/(native|tls|dtls|keys|discovery|consent\/(?!canonical\.ts))/,
+    why: 'an image is made of files, whatever they do',
+  },
   { from: /^src\/(?!cli\/)/, never: /^src\/cli\//, why: 'the library does not know its command' },
   { from: /^src\/tls\//, never: /^src\/dtls\//, why: 'what both share lives beside them' },
   { from: /^src\/dtls\//, never: /^src\/tls\//, why: 'what both share lives beside them' },

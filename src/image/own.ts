@@ -1,0 +1,115 @@
+// The package mcbn as it goes into an image: what is compiled, the addon for the image's platform, and what both need.
+
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { McbnError } from '../errors.js'
+import { compiledSource } from './checkout.js'
+import { readIfThere } from './layer.js'
+import { ARCHITECTURE, type ImageLock, type Platform } from './lock.js'
+import { packageEntries } from './packages.js'
+import type { ContentStore } from './store.js'
+import { type Entry, file } from './tree.js'
+
+/** The package that this module is in. */
+export const PACKAGE_ROOT = resolve(fileURLToPath(new URL('../../', import.meta.url)))
+
+/** Where the package lies in an image. */
+export const MCBN_FOLDER = 'app/node_modules/mcbn'
+
+/** What of the package runs, or has to go with it. */
+const FILES = ['package.json', 'LICENSE', 'image.lock', 'docs/policy.schema.json'] as const
+
+/** The addon in an image, and where it came from. */
+export interface Addon {
+  readonly path: string
+  readonly sha256: string
+  readonly body: Uint8Array
+}
+
+export async function ownEntries(
+  addon: Addon,
+  lock: ImageLock,
+  platform: Platform,
+  store: ContentStore,
+): Promise<Entry[]> {
+  const entries: Entry[] = []
+  for (const name of FILES) {
+    const body = await readIfThere(PACKAGE_ROOT, name)
+    if (body !== undefined) entries.push(file(`${MCBN_FOLDER}/${name}`, body))
+  }
+  const dist = existsSync(join(PACKAGE_ROOT, 'tsconfig.json'))
+    ? await compiledSource(PACKAGE_ROOT)
+    : join(PACKAGE_ROOT, 'dist')
+  for (const name of await filesBelow(dist)) {
+    // Types and maps are for those who write programs.
+    if (/\.(d\.ts|map|tsbuildinfo)$/.test(name)) continue
+    entries.push(file(`${MCBN_FOLDER}/dist/${name}`, await readFile(join(dist, name))))
+  }
+  const { node } = ARCHITECTURE[platform]
+  entries.push(file(`${MCBN_FOLDER}/prebuilds/linux-${node}/mcbn.glibc.node`, addon.body))
+  const packages = Object.entries(lock.packages).map(([folder, one]) => ({ ...one, folder }))
+  const source = { folder: PACKAGE_ROOT, store }
+  entries.push(
+    ...(await packageEntries(packages, MCBN_FOLDER, source, async ({ name }) => {
+      throw new McbnError('MCBN_IMAGE_INVALID', `image.lock: ${name} is not of a registry`)
+    })),
+  )
+  return entries
+}
+
+/**
+ * The compiled addon for a platform: the one given, a prebuilt one, or what was compiled here.
+ *
+ * @throws {McbnError} `MCBN_IMAGE_SOURCE_UNAVAILABLE` when there is none.
+ */
+export async function addonFor(platform: Platform, given: string | undefined): Promise<Addon> {
+  const { node } = ARCHITECTURE[platform]
+  const candidates = given === undefined ? await candidatesFor(node) : [resolve(given)]
+  for (const path of candidates) {
+    const body = await readIfThere('', path)
+    if (body === undefined) continue
+    if (!isFor(platform, body)) {
+      throw new McbnError(
+        'MCBN_IMAGE_INVALID',
+        `${path}: expected an addon for ${platform} with glibc`,
+      )
+    }
+    return { path, body, sha256: createHash('sha256').update(body).digest('hex') }
+  }
+  throw new McbnError(
+    'MCBN_IMAGE_SOURCE_UNAVAILABLE',
+    `no compiled addon for ${platform} in ${candidates.join(', ')}: ` +
+      'use a package with prebuilds, or name a file with --addon',
+  )
+}
+
+async function candidatesFor(node: string): Promise<string[]> {
+  const folder = join(PACKAGE_ROOT, 'prebuilds', `linux-${node}`)
+  const names = existsSync(folder) ? (await readdir(folder)).sort() : []
+  const prebuilt = names.filter((name) => name.endsWith('.node') && !/musl/.test(name))
+  const here = process.platform === 'linux' && process.arch === node
+  return [
+    ...prebuilt.map((name) => join(folder, name)),
+    ...(here ? [join(PACKAGE_ROOT, 'build', 'Release', 'mcbn.node')] : [folder]),
+  ]
+}
+
+/** ELF, 64 bits, little-endian, of the right machine (System V ABI, e_machine). */
+function isFor(platform: Platform, body: Buffer): boolean {
+  const machine = platform === 'linux/amd64' ? 62 : 183
+  return (
+    body.length > 20 && body.readUInt32BE(0) === 0x7f454c46 && body.readUInt16LE(18) === machine
+  )
+}
+
+/** Names relative to a folder, with `/`, in no order. */
+export async function filesBelow(folder: string): Promise<string[]> {
+  const found = await readdir(folder, { recursive: true, withFileTypes: true })
+  return found
+    .filter((one) => one.isFile())
+    .map((one) => join(one.parentPath ?? one.path, one.name).slice(folder.length + 1))
+    .map((name) => name.replaceAll('\\', '/'))
+}
