@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { canonicalBytes } from '../consent/canonical.js'
+import { canonicalBytes } from '../consent/base/canonical.js'
 import { McbnError } from '../errors.js'
 import { type App, appEntries, appPackageEntries, readApp } from './app.js'
 import { baseEntries, nodeEntries } from './base.js'

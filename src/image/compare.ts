@@ -1,6 +1,6 @@
 // What differs between two images, by file: what a participant reads who has built an image and got another digest.
 
-import { canonicalBytes } from '../consent/canonical.js'
+import { canonicalBytes } from '../consent/base/canonical.js'
 import type { ImageConfig } from './config.js'
 import { type ArchiveEntry, decompress, sha256, unpackEntries } from './layer.js'
 import type { FoundImage } from './layout.js'

@@ -3,7 +3,7 @@
 
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { canonicalBytes } from '../consent/canonical.js'
+import { canonicalBytes } from '../consent/base/canonical.js'
 import { McbnError } from '../errors.js'
 import { type BuiltImage, descriptorOf } from './build.js'
 import { type ImageConfig, MEDIA_TYPE } from './config.js'
