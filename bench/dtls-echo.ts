@@ -4,6 +4,7 @@ import type { Anchors } from './lib/anchors.js'
 import { type Child, script } from './lib/child.js'
 import { CCM8 } from './lib/credentials.js'
 import type { Measurement, Sample, Subject } from './lib/measurement.js'
+import { counted, each } from './lib/system-calls.js'
 
 const SESSIONS = 1_000
 
@@ -13,22 +14,39 @@ async function echoes(
   server: Child,
   suite: string,
   seconds: number,
+  counting: boolean,
 ): Promise<Sample> {
   await using serving = server
   const port = await serving.value('port')
   await using load = anchors.run('dtls_load', 'echo', suite, port, seconds, SESSIONS)
   await load.value('started')
   const before = serving.cpuSeconds
+  const counts = counted(serving, seconds, counting)
   const value = await load.value('result')
   const spent = serving.cpuSeconds - before
-  return { value, costs: { server: (spent / (value * seconds)) * 1e6 } }
+  return {
+    value,
+    costs: { server: (spent / (value * seconds)) * 1e6 },
+    counts: each(await counts, value),
+  }
 }
 
-async function roundTrip(server: Child, client: (port: number) => Child): Promise<Sample> {
+async function roundTrip(
+  seconds: number,
+  counting: boolean,
+  server: Child,
+  client: (port: number) => Child,
+): Promise<Sample> {
   await using serving = server
   const port = await serving.value('port')
   await using pinging = client(port)
-  return { value: await pinging.value('result') }
+  await pinging.value('started')
+  const [value, calls] = await Promise.all([
+    pinging.value('result'),
+    counted(serving, seconds, counting),
+  ])
+  // One at a time: every echo is a call that sends.
+  return { value, counts: each(calls, (calls?.sends ?? 0) / (calls?.seconds ?? 1)) }
 }
 
 export function echoMeasurements(anchors: Anchors): Measurement[] {
@@ -37,22 +55,22 @@ export function echoMeasurements(anchors: Anchors): Measurement[] {
   const one: Subject[] = [
     {
       name: 'mcbn',
-      run: (seconds) =>
-        roundTrip(script('mcbn-peer.ts', 'serve', CCM8), (port) =>
+      run: (seconds, counting) =>
+        roundTrip(seconds, counting, script('mcbn-peer.ts', 'serve', CCM8), (port) =>
           script('mcbn-peer.ts', 'ping', CCM8, port, seconds),
         ),
     },
     {
       name: 'node-dtls-client to mcbn',
-      run: (seconds) =>
-        roundTrip(script('mcbn-peer.ts', 'serve', CCM8), (port) =>
+      run: (seconds, counting) =>
+        roundTrip(seconds, counting, script('mcbn-peer.ts', 'serve', CCM8), (port) =>
           script('node-dtls-client-peer.ts', 'ping', port, seconds),
         ),
     },
     {
       name: 'node:dgram, plaintext',
-      run: (seconds) =>
-        roundTrip(script('dgram-peer.ts', 'serve'), (port) =>
+      run: (seconds, counting) =>
+        roundTrip(seconds, counting, script('dgram-peer.ts', 'serve'), (port) =>
           script('dgram-peer.ts', 'ping', port, seconds),
         ),
     },
@@ -61,26 +79,29 @@ export function echoMeasurements(anchors: Anchors): Measurement[] {
     many.push(
       {
         name: 'mcbn',
-        run: (seconds) => echoes(anchors, script('mcbn-peer.ts', 'serve', CCM8), CCM8, seconds),
+        run: (seconds, counting) =>
+          echoes(anchors, script('mcbn-peer.ts', 'serve', CCM8), CCM8, seconds, counting),
       },
       {
         name: 'C UDP, mmsg, no crypto',
-        run: (seconds) =>
-          echoes(anchors, anchors.run('udp_echo', 'serve', 'mmsg'), 'plain', seconds),
+        run: (seconds, counting) =>
+          echoes(anchors, anchors.run('udp_echo', 'serve', 'mmsg'), 'plain', seconds, counting),
       },
       {
         name: 'C, OpenSSL, mmsg',
-        run: (seconds) => echoes(anchors, anchors.run('dtls_server', CCM8), CCM8, seconds),
+        run: (seconds, counting) =>
+          echoes(anchors, anchors.run('dtls_server', CCM8), CCM8, seconds, counting),
       },
       {
         name: 'node:dgram, plaintext',
-        run: (seconds) => echoes(anchors, script('dgram-peer.ts', 'serve'), 'plain', seconds),
+        run: (seconds, counting) =>
+          echoes(anchors, script('dgram-peer.ts', 'serve'), 'plain', seconds, counting),
       },
     )
     one.push({
       name: 'C UDP, no crypto',
-      run: (seconds) =>
-        roundTrip(anchors.run('udp_echo', 'serve', 'single'), (port) =>
+      run: (seconds, counting) =>
+        roundTrip(seconds, counting, anchors.run('udp_echo', 'serve', 'single'), (port) =>
           anchors.run('udp_echo', 'ping', port, seconds),
         ),
     })
@@ -93,6 +114,7 @@ export function echoMeasurements(anchors: Anchors): Measurement[] {
       unit: '/s',
       better: 'higher',
       subjects: many,
+      counts: true,
       bars: [{ against: 'C UDP, mmsg, no crypto', ratio: 0.9 }],
       skipped,
     },
@@ -102,6 +124,7 @@ export function echoMeasurements(anchors: Anchors): Measurement[] {
       unit: 'us',
       better: 'lower',
       subjects: one,
+      counts: true,
       bars: [{ against: 'C UDP, no crypto', ratio: 1.3 }],
       skipped,
     },

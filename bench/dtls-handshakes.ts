@@ -5,18 +5,29 @@ import type { Anchors } from './lib/anchors.js'
 import { type Child, script } from './lib/child.js'
 import { CCM8 } from './lib/credentials.js'
 import type { Bar, Measurement, Sample, Subject } from './lib/measurement.js'
+import { counted, each } from './lib/system-calls.js'
 
 const AT_ONCE = 32
 
-async function handshakes(anchors: Anchors, server: Child, seconds: number): Promise<Sample> {
+async function handshakes(
+  anchors: Anchors,
+  server: Child,
+  seconds: number,
+  counting: boolean,
+): Promise<Sample> {
   await using serving = server
   const port = await serving.value('port')
   await using load = anchors.run('dtls_load', 'handshakes', CCM8, port, seconds, AT_ONCE)
   await load.value('started')
   const before = serving.cpuSeconds
+  const counts = counted(serving, seconds, counting)
   const value = await load.value('result')
   const spent = serving.cpuSeconds - before
-  return { value, costs: { server: (spent / (value * seconds)) * 1e6 } }
+  return {
+    value,
+    costs: { server: (spent / (value * seconds)) * 1e6 },
+    counts: each(await counts, value),
+  }
 }
 
 async function clientHandshakes(client: (port: number) => Child): Promise<Sample> {
@@ -35,18 +46,21 @@ export function handshakeMeasurements(anchors: Anchors): Measurement[] {
     subjects.push(
       {
         name: 'mcbn',
-        run: (seconds) => handshakes(anchors, script('mcbn-peer.ts', 'serve', CCM8), seconds),
+        run: (seconds, counting) =>
+          handshakes(anchors, script('mcbn-peer.ts', 'serve', CCM8), seconds, counting),
       },
       {
         name: 'C, OpenSSL, mmsg',
-        run: (seconds) => handshakes(anchors, anchors.run('dtls_server', CCM8), seconds),
+        run: (seconds, counting) =>
+          handshakes(anchors, anchors.run('dtls_server', CCM8), seconds, counting),
       },
     )
     bars.push({ against: 'C, OpenSSL, mmsg', ratio: 1 })
     if (pion === undefined) {
       subjects.push({
         name: 'pion/dtls v2',
-        run: (seconds) => handshakes(anchors, anchors.run('pion', 'serve', CCM8), seconds),
+        run: (seconds, counting) =>
+          handshakes(anchors, anchors.run('pion', 'serve', CCM8), seconds, counting),
       })
       bars.push({ against: 'pion/dtls v2', ratio: 3 })
     } else skipped.push(`pion: ${pion}`)
@@ -58,6 +72,7 @@ export function handshakeMeasurements(anchors: Anchors): Measurement[] {
       unit: '/s',
       better: 'higher',
       subjects,
+      counts: true,
       bars,
       skipped,
     },

@@ -4,10 +4,12 @@ import type { Anchors } from './lib/anchors.js'
 import { type Child, script } from './lib/child.js'
 import { CCM8, GCM } from './lib/credentials.js'
 import type { Measurement, Sample, Subject } from './lib/measurement.js'
+import { counted } from './lib/system-calls.js'
 
 /** The receiver decides when enough was counted; the sender is ended then. */
 async function stream(
   seconds: number,
+  counting: boolean,
   receiver: Child,
   sender: (port: number) => Child,
 ): Promise<Sample> {
@@ -16,17 +18,32 @@ async function stream(
   await using sending = sender(port)
   await receiving.value('started')
   const before = sending.cpuSeconds
+  const counts = Promise.all([
+    counted(receiving, seconds, counting),
+    counted(sending, seconds, counting),
+  ])
   const value = await receiving.value('result')
   const sent = (sending.cpuSeconds - before) / (value * seconds)
   // Of the messages that arrived: what was sent and lost is the sender's cost as well.
-  return { value, costs: { receiver: await receiving.value('cost'), sender: sent * 1e6 } }
+  const [atReceiver, atSender] = await counts
+  return {
+    value,
+    costs: { receiver: await receiving.value('cost'), sender: sent * 1e6 },
+    counts:
+      atReceiver && atSender
+        ? {
+            'receiver calls': atReceiver.calls / (value * atReceiver.seconds),
+            'sender calls': atSender.calls / (value * atSender.seconds),
+          }
+        : {},
+  }
 }
 
 function mcbn(suite: string, bytes: number): Subject {
   return {
     name: 'mcbn',
-    run: (seconds) =>
-      stream(seconds, script('mcbn-peer.ts', 'receive', suite, seconds), (port) =>
+    run: (seconds, counting) =>
+      stream(seconds, counting, script('mcbn-peer.ts', 'receive', suite, seconds), (port) =>
         script('mcbn-peer.ts', 'send', suite, port, bytes),
       ),
   }
@@ -37,16 +54,19 @@ function mcbnHalves(anchors: Anchors, suite: string, bytes: number): Subject[] {
   return [
     {
       name: 'C with GSO -> mcbn',
-      run: (seconds) =>
-        stream(seconds, script('mcbn-peer.ts', 'receive', suite, seconds), (port) =>
+      run: (seconds, counting) =>
+        stream(seconds, counting, script('mcbn-peer.ts', 'receive', suite, seconds), (port) =>
           anchors.run('dtls_stream', 'send', 'segment', suite, port, bytes),
         ),
     },
     {
       name: 'mcbn -> C with GRO',
-      run: (seconds) =>
-        stream(seconds, anchors.run('dtls_stream', 'receive', 'segment', suite, seconds), (port) =>
-          script('mcbn-peer.ts', 'send', suite, port, bytes),
+      run: (seconds, counting) =>
+        stream(
+          seconds,
+          counting,
+          anchors.run('dtls_stream', 'receive', 'segment', suite, seconds),
+          (port) => script('mcbn-peer.ts', 'send', suite, port, bytes),
         ),
     },
   ]
@@ -66,9 +86,12 @@ function openssl(
 ): Subject {
   return {
     name: C_NAMES[batching],
-    run: (seconds) =>
-      stream(seconds, anchors.run('dtls_stream', 'receive', batching, suite, seconds), (port) =>
-        anchors.run('dtls_stream', 'send', batching, suite, port, bytes),
+    run: (seconds, counting) =>
+      stream(
+        seconds,
+        counting,
+        anchors.run('dtls_stream', 'receive', batching, suite, seconds),
+        (port) => anchors.run('dtls_stream', 'send', batching, suite, port, bytes),
       ),
   }
 }
@@ -76,8 +99,8 @@ function openssl(
 function pion(anchors: Anchors, suite: string, bytes: number): Subject {
   return {
     name: 'pion/dtls v2',
-    run: (seconds) =>
-      stream(seconds, anchors.run('pion', 'receive', suite, seconds), (port) =>
+    run: (seconds, counting) =>
+      stream(seconds, counting, anchors.run('pion', 'receive', suite, seconds), (port) =>
         anchors.run('pion', 'send', suite, port, bytes),
       ),
   }
@@ -86,8 +109,8 @@ function pion(anchors: Anchors, suite: string, bytes: number): Subject {
 function dgram(bytes: number): Subject {
   return {
     name: 'node:dgram, plaintext',
-    run: (seconds) =>
-      stream(seconds, script('dgram-peer.ts', 'receive', seconds), (port) =>
+    run: (seconds, counting) =>
+      stream(seconds, counting, script('dgram-peer.ts', 'receive', seconds), (port) =>
         script('dgram-peer.ts', 'send', port, bytes),
       ),
   }
@@ -123,6 +146,7 @@ export function streamMeasurements(anchors: Anchors): Measurement[] {
       unit: '/s',
       better: 'higher',
       subjects,
+      counts: true,
       bars: [{ against: C_NAMES.segment, ratio: 1 }],
       skipped,
     }

@@ -18,6 +18,7 @@ import { chart } from './lib/chart.js'
 import { measure, type Result, turnsOf } from './lib/measurement.js'
 import { Progress } from './lib/progress.js'
 import { json, machine, table } from './lib/report.js'
+import { cannotCount } from './lib/system-calls.js'
 import { tlsMeasurements } from './lib/tls-measurements.js'
 
 const { values, positionals } = parseArgs({
@@ -43,6 +44,10 @@ for (const [what, why] of Object.entries(anchors.missing)) {
   if (why !== undefined && why !== NOT_ASKED_FOR) {
     process.stderr.write(`NO ${what.toUpperCase()} ANCHORS: ${why}\n`)
   }
+}
+
+if (cannotCount !== undefined) {
+  process.stderr.write(`NO COUNTS OF SYSTEM CALLS: ${cannotCount}\n`)
 }
 
 const measurements = [

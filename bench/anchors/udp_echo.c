@@ -1,7 +1,7 @@
 // udp_echo.c: UDP without any cryptography.
 //
 //   udp_echo serve <mmsg|single>         prints port, echoes until it is ended
-//   udp_echo ping <port> <seconds>       64 B there and back, one at a time; result: median in us
+//   udp_echo ping <port> <seconds>       64 B there and back, one at a time; started, result: median in us
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,7 +62,12 @@ static void ping(int port, double seconds) {
   memset(datagram, 'm', sizeof datagram);
   size_t count = 0;
   const double warm = seconds_now() + WARM_UP_SECONDS, end = warm + seconds;
+  int started = 0;
   for (double before = seconds_now(); before < end && count < MOST;) {
+    if (!started && before >= warm) {
+      started = 1;
+      say("started", 0);
+    }
     if (send(fd, datagram, sizeof datagram, 0) < 0) die("send");
     const ssize_t bytes = recv(fd, datagram, sizeof datagram, 0);
     const double after = seconds_now();

@@ -76,6 +76,10 @@ export class Child implements AsyncDisposable {
     }
   }
 
+  get pid(): number {
+    return this.#process.pid ?? 0
+  }
+
   /** Seconds of processor time so far, all threads, user and system. Linux. */
   get cpuSeconds(): number {
     const stat = readFileSync(`/proc/${this.#process.pid}/stat`, 'utf8')

@@ -71,6 +71,7 @@ export class Pinger {
   readonly #countFrom = performance.now() + WARM_UP_MS
   readonly #end: number
   #sentAt = 0
+  #started = false
 
   constructor(seconds: number, send: () => void) {
     this.#send = send
@@ -81,7 +82,12 @@ export class Pinger {
     }, PATIENCE_MS)
   }
 
+  /** Sends the next; says when those that count begin. */
   ping(): void {
+    if (!this.#started && performance.now() >= this.#countFrom) {
+      this.#started = true
+      say('started', 0)
+    }
     this.#sentAt = performance.now()
     this.#send()
   }

@@ -8,13 +8,16 @@ export interface Sample {
    * work: what is left to compare when others keep the machine busy.
    */
   readonly costs?: Readonly<Record<string, number>>
+  /** System calls and the like that a process made for each unit of work, by process and kind. */
+  readonly counts?: Readonly<Record<string, number>>
   /** What belongs to the figure, in whole numbers: shown beside the costs. */
   readonly facts?: Readonly<Record<string, number>>
 }
 
 export interface Subject {
   readonly name: string
-  run(seconds: number): Promise<Sample>
+  /** @param counting - count system calls: it makes each a little dearer, so the time is not used. */
+  run(seconds: number, counting: boolean): Promise<Sample>
 }
 
 /** What DESIGN asks: our median over that subject's, `better` saying which way. */
@@ -32,6 +35,8 @@ export interface Measurement {
   readonly subjects: readonly Subject[]
   /** Relative to another subject, or a limit of its own. */
   readonly bars: readonly (Bar | { readonly limit: number })[]
+  /** One more turn counts system calls. */
+  readonly counts?: boolean
   /** Rounds at most, where one takes long and gives much the same every time. */
   readonly mostRounds?: number
   /** Subjects that cannot be here, and why. */
@@ -43,6 +48,8 @@ export interface SubjectResult {
   readonly values: number[]
   /** By process. */
   readonly costs: Record<string, number[]>
+  /** Of each unit of work, by process and kind. */
+  counts: Readonly<Record<string, number>>
   /** Of the last round. */
   facts?: Readonly<Record<string, number>>
   failure?: string
@@ -62,7 +69,10 @@ export interface Turn {
 /** How many turns there will be. */
 export function turnsOf(measurements: readonly Measurement[], rounds: number): number {
   return measurements.reduce(
-    (sum, measurement) => sum + measurement.subjects.length * roundsOf(measurement, rounds),
+    (sum, measurement) =>
+      sum +
+      measurement.subjects.length *
+        (roundsOf(measurement, rounds) + (measurement.counts === true ? 1 : 0)),
     0,
   )
 }
@@ -82,7 +92,7 @@ export async function measure(
   onTurn: (turn: Turn) => void,
 ): Promise<Result> {
   const subjects = measurement.subjects.map(
-    ({ name }): SubjectResult => ({ name, values: [], costs: {} }),
+    ({ name }): SubjectResult => ({ name, values: [], costs: {}, counts: {} }),
   )
   for (let round = 0; round < roundsOf(measurement, rounds); round++) {
     const order = measurement.subjects.map((_, index) => index)
@@ -92,7 +102,7 @@ export async function measure(
       const result = subjects[index] as SubjectResult
       onTurn({ measurement, round, subject: subject.name })
       try {
-        const { value, costs = {}, facts } = await subject.run(seconds)
+        const { value, costs = {}, facts } = await subject.run(seconds, false)
         result.values.push(value)
         if (facts !== undefined) result.facts = facts
         for (const [process, cost] of Object.entries(costs)) {
@@ -102,6 +112,17 @@ export async function measure(
       } catch (error) {
         // A round without a figure keeps its place: rounds are compared pair by pair.
         result.values.push(Number.NaN)
+        result.failure = (error as Error).message
+      }
+    }
+  }
+  if (measurement.counts === true) {
+    for (const [index, subject] of measurement.subjects.entries()) {
+      const result = subjects[index] as SubjectResult
+      onTurn({ measurement, round: rounds, subject: subject.name })
+      try {
+        result.counts = (await subject.run(seconds, true)).counts ?? {}
+      } catch (error) {
         result.failure = (error as Error).message
       }
     }

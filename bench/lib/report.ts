@@ -11,7 +11,14 @@ import {
   type SubjectResult,
 } from './measurement.js'
 
-const HEAD = ['who', 'median', 'least .. most', 'mcbn / it', 'bar', 'processor us each; besides']
+const HEAD = [
+  'who',
+  'median',
+  'least .. most',
+  'mcbn / it',
+  'bar',
+  'each: processor us; calls; besides',
+]
 // Lines between the rows would hide the figures.
 const LEAN = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' }
 
@@ -49,11 +56,17 @@ function oneTable(result: Result): string {
   ].join('\n')
 }
 
-function costsOf({ costs, facts = {} }: SubjectResult): string {
+function costsOf({ costs, counts, facts = {} }: SubjectResult): string {
   return [
-    ...Object.entries(costs).map(([process, values]) => `${process} ${median(values).toFixed(1)}`),
+    ...Object.entries(costs).map(([process, values]) => `${process} ${median(values).toFixed(2)}`),
+    ...Object.entries(counts).map(([what, count]) => `${what} ${rounded(count)}`),
     ...Object.entries(facts).map(([what, count]) => `${what} ${count.toLocaleString('en')}`),
   ].join(', ')
+}
+
+/** A message may be a thousandth of a call. */
+function rounded(count: number): string {
+  return count >= 0.1 ? count.toFixed(2) : count.toPrecision(1)
 }
 
 function barOf(measurement: Measurement, subject: string, ratio: number, own: number): string {
