@@ -30,7 +30,7 @@ const CODES = {
   MCBN_OPTION_CONFLICT: 'usage',
   /** Use 16 to 512 random bytes, not all zero; check `hex:` against `ascii:` for a typed key. */
   MCBN_KEY_INVALID: 'usage',
-  /** Use 1 to 256 bytes of well-formed UTF-8; without NUL before TLS 1.3. */
+  /** Use 1 to 256 bytes of well-formed UTF-8 (TLS 1.3: up to 64,000); without NUL before TLS 1.3. */
   MCBN_IDENTITY_INVALID: 'usage',
   /** Correct the cipher list; the message says which name selected nothing. */
   MCBN_CIPHERS_INVALID: 'usage',

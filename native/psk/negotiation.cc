@@ -12,8 +12,9 @@
 namespace mcbn {
 namespace {
 
-// A peer may offer tickets of an earlier life beside its external PSK; five lookups are plenty.
-constexpr size_t kMaxOffers = 5;
+// A client may offer a key of each network it belongs to, and tickets of an earlier life. The
+// bound is on what one ClientHello can make a server look up.
+constexpr size_t kMaxOffers = 16;
 constexpr size_t kDecoyLength = 32;
 constexpr size_t kSha384Length = 48;
 constexpr uint16_t kTls13 = 0x0304;
@@ -168,6 +169,7 @@ int Negotiation::onClientHello(SSL* ssl, int* alert, void*) {
 
 void Negotiation::readHello(SSL* ssl) {
   offers_.clear();
+  offered_count_ = 0;
   if (const auto data = extension(ssl, TLSEXT_TYPE_server_name)) {
     servername_ = hostNameOf(*data).value_or("");
   }
@@ -177,7 +179,9 @@ void Negotiation::readHello(SSL* ssl) {
   const bool may_be_13 = !SSL_is_dtls(ssl) && (max_version == 0 || max_version >= TLS1_3_VERSION);
   if (!may_be_13 || !versions || !psks || !offersVersion(*versions, kTls13)) return;
   std::vector<OfferedPsk> offered;
-  if (!parseOfferedPsks(*psks, offered, kMaxOffers)) return;  // OpenSSL answers with decode_error
+  const auto count = parseOfferedPsks(*psks, offered, kMaxOffers);
+  if (!count) return;  // OpenSSL answers with decode_error
+  offered_count_ = *count;
   for (const OfferedPsk& psk : offered) {
     offers_.push_back({bytesOf(psk.identity),
                        psk.binderLength == kSha384Length ? PskHash::Sha384 : PskHash::Sha256});
@@ -192,7 +196,7 @@ int Negotiation::selectOffer(SSL* ssl, int* alert) {
   while (state_ == State::None && offer_ < offers_.size()) {
     const Offer& offer = offers_[offer_];
     identity_ = offer.identity;
-    const bool filed = !offer.identity.empty() && offer.identity.size() <= kMaxIdentityLength;
+    const bool filed = !offer.identity.empty() && offer.identity.size() <= kMaxIdentityLength13;
     if (filed && lookUp(offer.identity, Protocol::Tls13)) {
       keepIfHashFits();
     } else if (!asking()) {

@@ -71,6 +71,9 @@ class Negotiation {
   const PskEntry& entry() const { return entry_; }
   const std::string& servername() const { return servername_; }
   bool offered() const { return offered_; }
+  // TLS 1.3 server: how many identities the client offered, and how many of them were looked at.
+  size_t offeredCount() const { return offered_count_; }
+  size_t examinedCount() const { return offers_.size(); }
   bool keyGiven() const { return key_given_; }
   // A client whose identity holds a NUL cannot speak (D)TLS 1.2 (OpenSSL takes its length by
   // strlen).
@@ -110,6 +113,7 @@ class Negotiation {
   PskEntry entry_;
   std::string servername_;
   std::vector<Offer> offers_;
+  size_t offered_count_ = 0;
   size_t offer_ = 0;  // the offer being looked up, or the one that was chosen
   size_t found_ = 0;  // how many offers OpenSSL has asked about
   bool offered_ = false;

@@ -22,8 +22,10 @@ enum class Protocol : uint8_t { Unknown, Tls12, Tls13, Dtls12 };
 const char* protocolName(Protocol protocol);
 
 // OpenSSL's limits, which are also ours: PSK_MAX_IDENTITY_LEN and PSK_MAX_PSK_LEN of
-// <openssl/ssl.h>.
-constexpr size_t kMaxIdentityLength = 256;
+// <openssl/ssl.h>. TLS 1.3 itself ends at 65,535 bytes for all extensions of a ClientHello; this
+// leaves room for a hybrid key share.
+constexpr size_t kMaxIdentityLength = 256;  // (D)TLS 1.2
+constexpr size_t kMaxIdentityLength13 = 64'000;
 constexpr size_t kMinKeyLength = 16;
 constexpr size_t kMaxKeyLength = 512;
 

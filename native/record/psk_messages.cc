@@ -23,20 +23,21 @@ bool parseBinders(ByteView binders, std::vector<OfferedPsk>& out, size_t offers)
   return reader.empty();
 }
 
-bool parseOffers(ByteView data, std::vector<OfferedPsk>& out, size_t max) {
+std::optional<size_t> parseOffers(ByteView data, std::vector<OfferedPsk>& out, size_t max) {
   Reader reader(data);
   ByteView identities, binders;
-  if (!reader.vector16(identities) || identities.empty()) return false;
-  if (!reader.vector16(binders) || !reader.empty()) return false;
+  if (!reader.vector16(identities) || identities.empty()) return std::nullopt;
+  if (!reader.vector16(binders) || !reader.empty()) return std::nullopt;
 
   size_t offers = 0;
   for (Reader list(identities); !list.empty(); offers++) {
     OfferedPsk offer;
-    if (!list.vector16(offer.identity) || offer.identity.empty()) return false;
-    if (!list.u32(offer.obfuscatedTicketAge)) return false;
+    if (!list.vector16(offer.identity) || offer.identity.empty()) return std::nullopt;
+    if (!list.u32(offer.obfuscatedTicketAge)) return std::nullopt;
     if (offers < max) out.push_back(offer);
   }
-  return parseBinders(binders, out, offers);
+  if (!parseBinders(binders, out, offers)) return std::nullopt;
+  return offers;
 }
 
 bool isPrintable(uint8_t byte) { return byte > 0x20 && byte < 0x7F; }
@@ -51,12 +52,12 @@ std::optional<ByteView> pskHintOf(ByteView serverKeyExchangeBody) {
   return leadingVector(serverKeyExchangeBody);
 }
 
-bool parseOfferedPsks(ByteView preSharedKeyExtensionData, std::vector<OfferedPsk>& out,
-                      size_t max) {
+std::optional<size_t> parseOfferedPsks(ByteView preSharedKeyExtensionData,
+                                       std::vector<OfferedPsk>& out, size_t max) {
   out.clear();
-  if (parseOffers(preSharedKeyExtensionData, out, max)) return true;
-  out.clear();
-  return false;
+  const auto offers = parseOffers(preSharedKeyExtensionData, out, max);
+  if (!offers) out.clear();
+  return offers;
 }
 
 std::optional<std::string> hostNameOf(ByteView serverNameExtensionData) {

@@ -34,8 +34,10 @@ struct OfferedPsk {
 
 // The ClientHello form of pre_shared_key: extension_data without type and length. Replaces what
 // `out` holds by the first `max` offers, in the client's order; the rest is checked, not kept.
-// False, and `out` empty, when malformed, also when identities and binders differ in number.
-bool parseOfferedPsks(ByteView preSharedKeyExtensionData, std::vector<OfferedPsk>& out, size_t max);
+// Returns how many there are. nullopt, and `out` empty, when malformed, also when identities and
+// binders differ in number.
+std::optional<size_t> parseOfferedPsks(ByteView preSharedKeyExtensionData,
+                                       std::vector<OfferedPsk>& out, size_t max);
 
 // The host_name of a ClientHello's server_name: 1 to 255 printable ASCII bytes. nullopt: malformed,
 // or another kind of name.

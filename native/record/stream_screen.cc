@@ -25,9 +25,9 @@ size_t longestFragment(uint8_t type) {
 }  // namespace
 
 size_t StreamScreen::pass(ByteView buffered) {
-  size_t passed = 0;
-  while (state_ == State::Screening && passed < buffered.size()) {
-    Reader reader(buffered.subspan(passed));
+  size_t inspected = withheld_;
+  while (state_ == State::Screening && inspected < buffered.size()) {
+    Reader reader(buffered.subspan(inspected));
     if (!isTls(reader.rest())) {
       refuse(Refusal::NotTls);
       break;
@@ -42,9 +42,11 @@ size_t StreamScreen::pass(ByteView buffered) {
     ByteView fragment;
     if (!reader.take(length, fragment)) break;
     if (!inspectRecord(type, fragment)) break;
-    passed += kTlsRecordHeaderBytes + length;
+    inspected += kTlsRecordHeaderBytes + length;
   }
-  return state_ == State::Transparent ? buffered.size() : passed;
+  if (state_ == State::Transparent) return buffered.size();
+  withheld_ = gathering_ ? inspected : 0;
+  return inspected - withheld_;
 }
 
 void StreamScreen::release() {
@@ -105,15 +107,15 @@ bool StreamScreen::inspectHandshake(ByteView fragment) {
 bool StreamScreen::beginMessage() {
   bodyLength_ = static_cast<uint32_t>(header_[1] << 16 | header_[2] << 8 | header_[3]);
   bodyBytes_ = 0;
-  if (bodyLength_ > (isKeyExchange() ? kMaxTlsKeyExchangeBytes : kMaxTlsMessageBytes)) {
-    return refuse(Refusal::MessageLength);
-  }
+  if (bodyLength_ > longestMessage()) return refuse(Refusal::MessageLength);
+  gathering_ = bodyLength_ > kMaxTlsMessageBytes;
   return true;
 }
 
 // Whether this was the message after which OpenSSL asks for the key.
 bool StreamScreen::endMessage() {
   headerBytes_ = 0;
+  gathering_ = false;
   if (role_ == Role::Server) return isKeyExchange() && identity().has_value();
   if (header_[0] != handshake_type::kServerHelloDone) return false;
   helloDone_ = true;
@@ -129,6 +131,12 @@ bool StreamScreen::refuse(Refusal reason) {
 bool StreamScreen::isKeyExchange() const {
   return header_[0] == (role_ == Role::Server ? handshake_type::kClientKeyExchange
                                               : handshake_type::kServerKeyExchange);
+}
+
+size_t StreamScreen::longestMessage() const {
+  if (isKeyExchange()) return kMaxTlsKeyExchangeBytes;
+  const bool hello = role_ == Role::Server && header_[0] == handshake_type::kClientHello;
+  return hello ? kMaxTlsClientHelloBytes : kMaxTlsMessageBytes;
 }
 
 bool StreamScreen::asksForKeyAlready() const {

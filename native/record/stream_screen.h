@@ -3,10 +3,11 @@
 //   received bytes, appended by the caller --pass()--> how many of the first may go to OpenSSL
 //
 // Protection: a handshake message that announces more than 16 KB is refused before OpenSSL
-// allocates for it ("HollowByte", open in Node 20). Patience, for TLS 1.2: the record that makes
-// OpenSSL ask for a key is held until the key is known. On a server that is the one that
-// completes the ClientKeyExchange, on a client the one that completes the ServerHelloDone. TLS 1.3
-// is held by OpenSSL's client_hello callback, not here; its records pass.
+// allocates for it ("HollowByte", open in Node 20); a ClientHello may have more, for the long
+// identities of TLS 1.3, but goes to OpenSSL only once all of it has come. Patience, for TLS 1.2:
+// the record that makes OpenSSL ask for a key is held until the key is known. On a server that is
+// the one that completes the ClientKeyExchange, on a client the one that completes the
+// ServerHelloDone. TLS 1.3 is held by OpenSSL's client_hello callback, not here; its records pass.
 //
 // When the bytes pass unseen for good: after release(), after established(), at the
 // ChangeCipherSpec behind the key exchange (TLS 1.2), and on a client at the first application_data
@@ -34,6 +35,8 @@ constexpr size_t kTlsRecordHeaderBytes = 5;
 // RFC 5246 section 6.2.1: plaintext records carry at most 2^14 bytes.
 constexpr size_t kMaxPlaintextBytes = 16384;
 constexpr size_t kMaxTlsMessageBytes = 16384;
+// An identity may have 64,000 bytes (kMaxIdentityLength13), the rest of the hello fits beside it.
+constexpr size_t kMaxTlsClientHelloBytes = 72 * 1024;
 // A key exchange message: an 8192-bit DH group with a 256-byte hint has 2.4 KB.
 constexpr size_t kMaxTlsKeyExchangeBytes = 4096;
 
@@ -57,7 +60,7 @@ class StreamScreen {
   StreamScreen(Role role, bool hold) : role_(role), hold_(hold) {}
 
   // How many of `buffered`'s first bytes may go to OpenSSL now; the caller passes exactly these
-  // on and removes them. `buffered` begins where the passed bytes ended.
+  // on and removes them. `buffered` begins where the passed bytes ended, and only grows.
   size_t pass(ByteView buffered);
 
   State state() const { return state_; }
@@ -82,6 +85,7 @@ class StreamScreen {
   bool endMessage();
   bool refuse(Refusal reason);
   bool isKeyExchange() const;
+  size_t longestMessage() const;
   bool asksForKeyAlready() const;
 
   Role role_;
@@ -93,6 +97,8 @@ class StreamScreen {
   size_t headerBytes_ = 0;
   uint32_t bodyLength_ = 0;
   uint32_t bodyBytes_ = 0;
+  bool gathering_ = false;  // a long ClientHello, of which nothing passes before its end
+  size_t withheld_ = 0;     // bytes inspected already that did not pass because of it
   MessageAssembler keyExchange_{kMaxTlsKeyExchangeBytes};
   bool helloDone_ = false;
 };

@@ -127,6 +127,12 @@ std::optional<Failure> Context::configure() {
   SSL_CTX_set_options(ctx_, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                 SSL_OP_CIPHER_SERVER_PREFERENCE |
                                 SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION);
+  if (options_.role == Role::Client) {
+    // Servers without RFC 5746 are many small devices (tinydtls before July 2023, Californium
+    // before 3.8). What the extension protects is renegotiation, and there is none (RFC 7925
+    // section 17).
+    SSL_CTX_set_options(ctx_, SSL_OP_LEGACY_SERVER_CONNECT);
+  }
   if (dtls) {
     // Without encrypt-then-MAC: with it OpenSSL ends a DTLS session over any one forged CBC record
     // (bad_record_mac) instead of dropping it (RFC 6347 section 4.1.2.7); its MAC-then-encrypt does

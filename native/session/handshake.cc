@@ -81,8 +81,19 @@ Handshake* Handshake::of(const SSL* ssl) {
 
 void Handshake::onInfo(const SSL* ssl, int where, int value) {
   Handshake* self = of(ssl);
-  if (!self || !(where & SSL_CB_ALERT)) return;
+  if (!self) return;
+  if (where == SSL_CB_ACCEPT_LOOP) return self->followClientsGroups();
+  if (!(where & SSL_CB_ALERT)) return;
   (where & SSL_CB_READ ? self->alert_received_ : self->alert_sent_) = value & 0xff;
+}
+
+// The option that lets a server's list of suites decide makes its list of groups decide too. Suites
+// are chosen when the ClientHello has been processed, the group of (D)TLS 1.2 only when the
+// ServerKeyExchange is written: in between the option goes, and the client's order counts (RFC 8422
+// section 5.1.1). Some clients list groups last that they cannot compute, as wolfSSL 5.5 X25519.
+void Handshake::followClientsGroups() {
+  if (SSL_get_state(ssl_) != TLS_ST_SR_CLNT_HELLO || protocol() == Protocol::Tls13) return;
+  SSL_clear_options(ssl_, SSL_OP_CIPHER_SERVER_PREFERENCE);
 }
 
 void Handshake::onKeylog(const SSL* ssl, const char* line) {
@@ -153,8 +164,7 @@ Failure Handshake::explainServer(const OpensslError& error) const {
   switch (psk_.state()) {
     case Negotiation::State::Decoy:
     case Negotiation::State::Refused:
-      return {.code = "MCBN_PSK_IDENTITY_UNKNOWN",
-              .message = "no key is filed under the client's identity " + quoted(psk_.identity())};
+      return {.code = "MCBN_PSK_IDENTITY_UNKNOWN", .message = explainUnknownIdentity()};
     case Negotiation::State::Known:
       if (saysWrongKey(error) || alertSaysWrongKey(alert_received_, protocol())) {
         return {.code = "MCBN_PSK_MISMATCH",
@@ -177,6 +187,19 @@ Failure Handshake::explainServer(const OpensslError& error) const {
   return {.code = "MCBN_HANDSHAKE_FAILED", .message = "the handshake failed: " + error.text};
 }
 
+std::string Handshake::explainUnknownIdentity() const {
+  const size_t offered = psk_.offeredCount(), examined = psk_.examinedCount();
+  if (offered < 2) {
+    return "no key is filed under the client's identity " + quoted(psk_.identity());
+  }
+  std::string text = "no key is filed under any of the ";
+  if (examined < offered) text += "first " + std::to_string(examined) + " of the ";
+  text += std::to_string(offered) + " identities that the client offered, the first of them " +
+          quoted(psk_.identity());
+  if (examined < offered) text += "; let the client offer the right one earlier";
+  return text;
+}
+
 Failure Handshake::explainClient(const OpensslError& error) const {
   if (psk_.identityUnsendable()) {
     return {.code = "MCBN_IDENTITY_INVALID",
@@ -189,6 +212,12 @@ Failure Handshake::explainClient(const OpensslError& error) const {
     return {.code = "MCBN_PSK_MISMATCH",
             .message = "the server's key for identity " + quoted(psk_.identity()) +
                        " differs from the client's; compare both"};
+  }
+  if (error.reason == SSL_R_DATA_LENGTH_TOO_LONG && protocol() != Protocol::Tls13) {
+    return {.code = "MCBN_HANDSHAKE_FAILED",
+            .message =
+                "the server's identity hint is longer than the 256 bytes that OpenSSL takes; "
+                "shorten it on the server"};
   }
   return {.code = "MCBN_HANDSHAKE_FAILED", .message = "the handshake failed: " + error.text};
 }

@@ -74,7 +74,9 @@ class Handshake {
   static void onInfo(const SSL* ssl, int where, int value);
   static void onKeylog(const SSL* ssl, const char* line);
   static Handshake* of(const SSL* ssl);
+  void followClientsGroups();
   Failure explainServer(const OpensslError& error) const;
+  std::string explainUnknownIdentity() const;
   Failure explainClient(const OpensslError& error) const;
 
   std::shared_ptr<const Context> context_;

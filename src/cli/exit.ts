@@ -43,6 +43,19 @@ const ADVICE: Partial<Record<McbnErrorCode, string>> = {
   MCBN_CONNECTION_LOST: 'connect again; the peer or the network ended it midway',
 }
 
+/**
+ * When this side's OpenSSL refused what the peer offers, no key has been looked at: only the peer's alert, or
+ * its silence, leaves room for doubts about it.
+ */
+function adviceFor(error: McbnError): string | undefined {
+  const refusedHere =
+    error.code === 'MCBN_HANDSHAKE_FAILED' &&
+    error.cause instanceof Error &&
+    !/\balert\b/.test(error.cause.message)
+  if (!refusedHere) return ADVICE[error.code]
+  return 'compare --ciphers and --min-version/--max-version with what the other side speaks'
+}
+
 /** Which exit code an error stands for: the caller's mistakes are 2, the world's are 1. */
 export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof UsageError) return EXIT.usage
@@ -63,7 +76,7 @@ export function errorText(error: unknown, command?: string): string {
   const help = `see mcbn ${command === undefined ? '' : `${command} `}--help`
   if (error instanceof UsageError) return `${oneLine(error.message)}; ${help}`
   if (error instanceof McbnError) {
-    const advice = ADVICE[error.code] ?? (error.kind === 'usage' ? help : undefined)
+    const advice = adviceFor(error) ?? (error.kind === 'usage' ? help : undefined)
     const text = `${oneLine(error.message)} (${error.code})`
     return advice === undefined ? text : `${text}; ${advice}`
   }
@@ -78,7 +91,7 @@ export function errorText(error: unknown, command?: string): string {
 export function errorFields(error: unknown): Record<string, unknown> {
   if (error instanceof McbnError) {
     const { code, kind, message, alert, participant, line } = error
-    const advice = ADVICE[code]
+    const advice = adviceFor(error)
     return { code, kind, message, alert, participant, line, advice }
   }
   if (error instanceof UsageError) return { code: 'USAGE', kind: 'usage', message: error.message }

@@ -3,8 +3,15 @@
 import { type Command, Option } from 'commander'
 import { McbnError } from '../errors.js'
 import type { KeyProtocol } from '../psk/derive.js'
-import { loadPskFile, splitKeyLine } from '../psk/file.js'
-import { identityBytes } from '../psk/identity.js'
+import { loadPskFile } from '../psk/file.js'
+import {
+  type KeyLine,
+  LineProblem,
+  PSK_FILE_FORMATS,
+  type PskFileFormat,
+  splitKeyLine,
+} from '../psk/file-formats.js'
+import { IDENTITY_MAX_BYTES_TLS13, identityBytes } from '../psk/identity.js'
 import { parseKeyText } from '../psk/key.js'
 import type { PskCredential } from '../psk/types.js'
 import {
@@ -39,6 +46,7 @@ export type KeyReader = (defaultProtocol: KeyProtocol) => Promise<CommandKeys>
 interface KeyFlags extends ShareFlags {
   readonly psk?: readonly string[]
   readonly pskFile?: string
+  readonly pskFileFormat?: PskFileFormat
   readonly identity?: string
 }
 
@@ -55,13 +63,19 @@ export function addKeyOptions(command: Command): KeyReader {
       '--psk-file <file>',
       'file with lines identity:key, as stunnel, mosquitto, psktool write',
     )
+    .addOption(
+      new Option(
+        '--psk-file-format <program>',
+        'read the file exactly as this program does; without it, what they read differently is refused',
+      ).choices(PSK_FILE_FORMATS),
+    )
     .option('--identity <name>', 'identity of the key made from shares, or the one to connect with')
   addShareFlags(command).addHelpText('after', `\n${ARGUMENTS_ARE_VISIBLE}`)
   return (defaultProtocol) => readKeys(command.opts<KeyFlags>(), defaultProtocol)
 }
 
 async function readKeys(flags: KeyFlags, defaultProtocol: KeyProtocol): Promise<CommandKeys> {
-  const { psk = [], pskFile, identity } = flags
+  const { psk = [], pskFile, pskFileFormat: format, identity } = flags
   const keys = new Map<string, Buffer>()
   const add = (option: string, name: string, key: Buffer) => {
     if (keys.has(name)) {
@@ -78,7 +92,12 @@ async function readKeys(flags: KeyFlags, defaultProtocol: KeyProtocol): Promise<
     add(option, entry.identity, entry.key)
   }
   if (pskFile !== undefined) {
-    for (const [name, key] of loadPskFile(pskFile)) add('--psk-file', name, key)
+    for (const [name, key] of loadPskFile(pskFile, { format })) add('--psk-file', name, key)
+  } else if (format !== undefined) {
+    throw new McbnError(
+      'MCBN_OPTION_CONFLICT',
+      '--psk-file-format: expected with --psk-file, got none',
+    )
   }
   if (flags.protocol === 'kcv') throw checkValueAsKey()
   const derived = await deriveFromShares(flags, {}, defaultProtocol)
@@ -119,16 +138,22 @@ export function chooseCredential({ keys, identity }: CommandKeys): PskCredential
 }
 
 function parsePskArgument(text: string, option: string): { identity: string; key: Buffer } {
-  const entry = splitKeyLine(text)
-  if (entry === undefined) {
-    // Without the colon the whole text may be a key: not one character of it is shown.
-    throw new McbnError(
-      'MCBN_OPTION_RANGE',
-      `${option}: expected <identity>:<hexkey>, got no colon`,
-    )
-  }
-  identityBytes(entry.identity, `${option} identity`)
+  const entry = splitArgument(text, option)
+  identityBytes(entry.identity, `${option} identity`, IDENTITY_MAX_BYTES_TLS13)
   return { identity: entry.identity, key: parseKeyText(entry.keyText, `${option} key`) }
+}
+
+function splitArgument(text: string, option: string): KeyLine {
+  // Without the colon the whole text may be a key: not one character of it is shown.
+  let problem = 'expected <identity>:<hexkey>, got no colon'
+  try {
+    const entry = splitKeyLine(text)
+    if (entry !== undefined) return entry
+  } catch (error) {
+    if (!(error instanceof LineProblem)) throw error
+    problem = error.message
+  }
+  throw new McbnError('MCBN_OPTION_RANGE', `${option}: ${problem}`)
 }
 
 function derivedIdentity(identity: string | undefined): string {
@@ -138,7 +163,7 @@ function derivedIdentity(identity: string | undefined): string {
       '--identity: expected with --share, got none; it names the key on the wire',
     )
   }
-  identityBytes(identity, '--identity')
+  identityBytes(identity, '--identity', IDENTITY_MAX_BYTES_TLS13)
   return identity
 }
 

@@ -21,7 +21,7 @@ import {
   servernameOption,
   stringOption,
 } from '../options.js'
-import { refuseNul } from '../psk/identity.js'
+import { refuseUnsendable } from '../psk/identity.js'
 import type { PskClientSource } from '../psk/types.js'
 import type { EndpointListener, IoThread } from './io-thread.js'
 import { sharedClientThread } from './io-thread.js'
@@ -61,7 +61,7 @@ export function connect(options: DtlsConnectOptions, onSecureConnect?: () => voi
   const { psk, signal } = options
   const key = isClientLookup(psk) ? undefined : clientKey(psk)
   try {
-    if (key) refuseNul(key.identity, 'DTLSv1.2')
+    if (key) refuseUnsendable(key.identity, 'DTLSv1.2')
     const context = clientContext(resolved.context)
     const socket = new DtlsSocket()
     if (onSecureConnect) socket.once('secureConnect', onSecureConnect)
@@ -235,7 +235,7 @@ class Client implements EndpointListener, SocketHome {
       if ('error' in answer) return this.#answerFailed(number, answer.error)
       const { identity, key, hash } = answer
       try {
-        refuseNul(identity, 'DTLSv1.2')
+        refuseUnsendable(identity, 'DTLSv1.2')
         this.thread.native.answer(this.endpoint, SESSION, number, key, hash, identity, false)
       } catch (error) {
         this.#answerFailed(number, error as McbnError)

@@ -3,7 +3,7 @@
 import { McbnError } from '../errors.js'
 import { refuseUnknown } from '../option-names.js'
 import { typeName } from '../options.js'
-import { identityBytes } from '../psk/identity.js'
+import { IDENTITY_MAX_BYTES_TLS13, identityBytes } from '../psk/identity.js'
 import { copyPskKey } from '../psk/key.js'
 import {
   PSK_CREDENTIAL_FIELDS,
@@ -37,7 +37,11 @@ export function clientKey(value: unknown, name = 'psk'): ClientKey {
   }
   refuseUnknown(name, value, PSK_CREDENTIAL_FIELDS)
   const { identity, key, hash } = value as Record<string, unknown>
-  const bytes = identityBytes(identity as string | Uint8Array, `${name}.identity`)
+  const bytes = identityBytes(
+    identity as string | Uint8Array,
+    `${name}.identity`,
+    IDENTITY_MAX_BYTES_TLS13,
+  )
   return {
     identity: bytes,
     hash: hashOf(hash, name),

@@ -5,7 +5,7 @@ import { createContext } from '../native/context.js'
 import type { NativeContext } from '../native/contract.js'
 import { loadAddon } from '../native/load.js'
 import { choiceOption, stringOption } from '../options.js'
-import { IDENTITY_MAX_BYTES } from '../psk/identity.js'
+import { IDENTITY_MAX_BYTES, IDENTITY_MAX_BYTES_TLS13 } from '../psk/identity.js'
 import type { PskSource } from '../psk/types.js'
 import { ServerKeys } from './server-keys.js'
 
@@ -32,7 +32,12 @@ export function serverContext<Peer>(
     ['conceal', 'alert'],
     'conceal',
   )
-  const keys = new ServerKeys<Peer>(new (loadAddon().KeyTable)(), options.psk, lookupTimeout)
+  const keys = new ServerKeys<Peer>(
+    new (loadAddon().KeyTable)(),
+    options.psk,
+    lookupTimeout,
+    settings.datagram || settings.max12 ? IDENTITY_MAX_BYTES : IDENTITY_MAX_BYTES_TLS13,
+  )
   const context = createContext({
     ...settings,
     server: true,

@@ -34,12 +34,22 @@ export class ServerKeys<Peer> {
   readonly table: NativeKeyTable
   readonly #lookup: PskLookup<Peer> | undefined
   readonly #lookupTimeout: number
+  readonly #identityMaxBytes: number
   /** Only of identities that have one; keyed by the identity's bytes as latin1. */
   readonly #peers = new Map<string, Peer>()
 
-  /** @param lookupTimeout - milliseconds an answer may take; 0: for ever. */
-  constructor(table: NativeKeyTable, source: PskSource<Peer>, lookupTimeout: number) {
+  /**
+   * @param lookupTimeout - milliseconds an answer may take; 0: for ever.
+   * @param identityMaxBytes - what the protocols of this server can carry.
+   */
+  constructor(
+    table: NativeKeyTable,
+    source: PskSource<Peer>,
+    lookupTimeout: number,
+    identityMaxBytes: number,
+  ) {
     this.table = table
+    this.#identityMaxBytes = identityMaxBytes
     this.#lookupTimeout = lookupTimeout
     if (typeof source === 'function') {
       this.#lookup = source
@@ -62,8 +72,11 @@ export class ServerKeys<Peer> {
 
   /** Files a key from now on, replacing what was there, and lifts a revocation. */
   set(identity: string | Uint8Array, value: PskKey | PskEntry<Peer>): void {
-    const bytes = identityBytes(identity)
-    const entry = entryOf<Peer>(value, `psk[${JSON.stringify(identityText(bytes))}]`)
+    const bytes = this.#bytesOf(identity)
+    const entry = entryOf<Peer>(
+      value,
+      `psk[${JSON.stringify(identityText(bytes.subarray(0, 64)))}]`,
+    )
     try {
       this.table.set(bytes, entry.key, entry.hash)
     } finally {
@@ -75,13 +88,13 @@ export class ServerKeys<Peer> {
   }
 
   delete(identity: string | Uint8Array): boolean {
-    const bytes = identityBytes(identity)
+    const bytes = this.#bytesOf(identity)
     this.#peers.delete(bytes.toString('latin1'))
     return this.table.delete(bytes)
   }
 
   revoke(identity: string | Uint8Array): Buffer {
-    const bytes = identityBytes(identity)
+    const bytes = this.#bytesOf(identity)
     this.#peers.delete(bytes.toString('latin1'))
     this.table.revoke(bytes)
     return bytes
@@ -143,6 +156,10 @@ export class ServerKeys<Peer> {
       clearTimeout(timer)
       abort.abort()
     }
+  }
+
+  #bytesOf(identity: string | Uint8Array): Buffer {
+    return identityBytes(identity, 'identity', this.#identityMaxBytes)
   }
 }
 

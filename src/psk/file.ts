@@ -1,60 +1,72 @@
 // Key files: lines `identity:key`, as stunnel (PSKsecrets), mosquitto (psk_file) and GnuTLS (psktool)
-// write them.
+// write them. How each of them reads a line is in file-formats.ts.
 
 import { readFileSync } from 'node:fs'
 import { McbnError } from '../errors.js'
-import { identityBytes } from './identity.js'
-import { parseKeyText } from './key.js'
+import { type OptionTable, refuseUnknown } from '../option-names.js'
+import { objectOption } from '../options.js'
+import { LineProblem, type PskFileFormat, rulesOf } from './file-formats.js'
+import { IDENTITY_MAX_BYTES_TLS13, identityBytes } from './identity.js'
 
-/** An `identity:key` text taken apart; the key is still as it was written. */
-export interface KeyLine {
-  readonly identity: string
-  readonly keyText: string
+/** How to read a key file. */
+export interface PskFileOptions {
+  /**
+   * Reads each line exactly as this program does (docs/INTEROP.md tells how); nbdkit and QEMU read with
+   * GnuTLS. Without it, a line that two of them read differently is refused.
+   */
+  readonly format?: PskFileFormat | undefined
 }
 
-/**
- * Splits `identity:key`. An identity may itself have colons, a hex key has none, so the last colon
- * counts; a key marked `hex:` or `ascii:` begins at its mark (and an `ascii:` key may have colons).
- *
- * @returns `undefined` when there is no colon.
- */
-export function splitKeyLine(text: string): KeyLine | undefined {
-  const hexMark = /:hex:[^:]*$/.exec(text)
-  const at = hexMark?.index ?? firstIndexOf(text, ':ascii:') ?? text.lastIndexOf(':')
-  return at === -1 ? undefined : { identity: text.slice(0, at), keyText: text.slice(at + 1) }
-}
+const PSK_FILE_OPTIONS = { format: undefined } as const satisfies OptionTable<PskFileOptions>
 
 /**
  * Reads a key file that is in memory.
  *
- * Each line is `identity:key`, the key in hex digits of either case, or marked `hex:` or `ascii:`.
- * An identity may have colons. Written as `#` and hex digits (GnuTLS does so for names with special
- * characters) it stands for the bytes, which must be UTF-8. Every other line that begins with `#`,
- * and every blank one, is skipped. LF and CRLF end a line; a byte order mark is skipped.
+ * Each line is `identity:key`, the key in hex digits of either case, or marked `hex:` or `ascii:`; an
+ * identity with colons needs such a mark. Blank lines are skipped, and comments: `#` and a space. LF and
+ * CRLF end a line; a byte order mark is skipped. With `format` the rules are that program's.
  *
  * @returns identity -> key in the file's order, ready to be a server's `psk`. The caller owns the keys.
  * @throws {McbnError} `MCBN_PSK_FILE_INVALID` with `line`: no colon, an identity or a key that breaks
- * its rules, an identity that occurs twice. Never shows a key.
+ * its rules, what two programs read differently, an identity that occurs twice. Never shows a key.
+ * `MCBN_OPTION_RANGE` for an unknown format.
  */
-export function parsePskFile(text: string): Map<string, Buffer> {
+export function parsePskFile(text: string, options: PskFileOptions = {}): Map<string, Buffer> {
   if (typeof text !== 'string') {
     throw new McbnError('MCBN_OPTION_TYPE', `text: expected a string, got ${typeof text}`)
   }
+  objectOption('options', options)
+  refuseUnknown('parsePskFile', options, PSK_FILE_OPTIONS)
+  const { format } = options
+  const rules = rulesOf(format)
   const keys = new Map<string, Buffer>()
   const firstLines = new Map<string, number>()
+  if (format !== undefined && text.startsWith('\uFEFF')) {
+    throw invalid(
+      1,
+      `a byte order mark, which ${format} takes into the first name; save without it`,
+    )
+  }
+  // A carriage return inside a line is judged by the rules.
+  const end = format === undefined ? /\r?\n/ : '\n'
   for (const [at, content] of text
     .replace(/^\uFEFF/, '')
-    .split(/\r?\n/)
+    .split(end)
     .entries()) {
     const line = at + 1
-    if (isSkipped(content)) continue
-    const { identity, key } = parseLine(content, line)
+    const entry = readLine(line, content, rules.read)
+    if (entry === undefined) continue
+    const { identity, key } = entry
     const earlier = firstLines.get(identity)
-    if (earlier !== undefined) {
+    if (earlier === undefined || rules.twice === 'last') {
+      keys.get(identity)?.fill(0)
+      keys.set(identity, key)
+      firstLines.set(identity, line)
+    } else {
+      key.fill(0)
+      if (rules.twice === 'first') continue
       throw invalid(line, `the identity is already on line ${earlier}; keep one of the two lines`)
     }
-    keys.set(identity, key)
-    firstLines.set(identity, line)
   }
   return keys
 }
@@ -66,7 +78,7 @@ export function parsePskFile(text: string): Map<string, Buffer> {
  * @throws {McbnError} `MCBN_PSK_FILE_INVALID`: as parsePskFile; also when the file cannot be read (the
  * system's error is the `cause`) or is not UTF-8.
  */
-export function loadPskFile(path: string | URL): Map<string, Buffer> {
+export function loadPskFile(path: string | URL, options: PskFileOptions = {}): Map<string, Buffer> {
   let content: Buffer
   try {
     content = readFileSync(path)
@@ -75,58 +87,39 @@ export function loadPskFile(path: string | URL): Map<string, Buffer> {
     throw new McbnError('MCBN_PSK_FILE_INVALID', `key file: cannot be read: ${reason}`, { cause })
   }
   try {
-    return parsePskFile(decodeUtf8(content))
+    return parsePskFile(decodeUtf8(content), options)
   } finally {
     content.fill(0)
   }
 }
 
-function isSkipped(content: string): boolean {
-  const trimmed = content.trim()
-  if (trimmed === '') return true
-  return trimmed.startsWith('#') && !HEX_IDENTITY_LINE.test(content.trimEnd())
-}
-
-// As psktool writes it. Requiring the whole line to be of that form keeps `# note: see below` a comment.
-const HEX_IDENTITY_LINE = /^#(?:[0-9a-fA-F]{2})+:(?:hex:[0-9a-fA-F]*|ascii:.*|[0-9a-fA-F]+)$/
-
-function parseLine(content: string, line: number): { identity: string; key: Buffer } {
-  const entry = splitKeyLine(content)
-  if (entry === undefined) throw invalid(line, 'expected identity:key, got no colon')
-  const identity = entry.identity.startsWith('#')
-    ? decodeIdentity(entry.identity.slice(1), line)
-    : plainIdentity(entry.identity, line)
+function readLine(
+  line: number,
+  content: string,
+  read: (content: string) => { identity: string; key: Buffer } | undefined,
+): { identity: string; key: Buffer } | undefined {
   try {
-    identityBytes(identity)
-    // White space at the end of a line is invisible, and no part of hex digits.
-    const keyText = entry.keyText.startsWith('ascii:') ? entry.keyText : entry.keyText.trimEnd()
-    return { identity, key: parseKeyText(keyText) }
+    const entry = read(content)
+    if (entry === undefined) return undefined
+    identityBytes(entry.identity, 'identity', IDENTITY_MAX_BYTES_TLS13)
+    if (UNSEEN.test(entry.identity)) {
+      throw new LineProblem(
+        'identity: expected characters that can be seen, got a control character',
+      )
+    }
+    return entry
   } catch (error) {
-    if (!(error instanceof McbnError)) throw error
+    if (!(error instanceof LineProblem || error instanceof McbnError)) throw error
     // Not as `cause`: its code would say the same again, and this message has it all.
     throw invalid(line, error.message)
   }
 }
 
-function plainIdentity(identity: string, line: number): string {
-  // A name that looks right but has a space or control character in it never matches anybody.
-  if (identity !== identity.trim() || /\p{Cc}/u.test(identity)) {
-    throw invalid(
-      line,
-      `identity: expected no control characters, nor white space around it; write #<hex of its bytes> if they are meant`,
-    )
-  }
-  return identity
-}
-
-function decodeIdentity(digits: string, line: number): string {
-  const text = decodeStrict(Buffer.from(digits, 'hex'))
-  if (text !== undefined) return text
-  throw invalid(
-    line,
-    'identity: expected UTF-8 bytes after #; serve others through a lookup function',
-  )
-}
+/**
+ * Characters that make a name look like another, or one line look like two: controls, separators of lines
+ * (U+2028, U+2029), changes of direction, blanks without width. The two joiners stay: scripts need them.
+ */
+const UNSEEN = /[\p{Cc}\p{Zl}\p{Zp}]|(?![\u200c\u200d])\p{Cf}/u
 
 function decodeUtf8(content: Buffer): string {
   const text = decodeStrict(content)
@@ -148,11 +141,6 @@ function decodeStrict(bytes: Uint8Array): string | undefined {
   } catch {
     return undefined
   }
-}
-
-function firstIndexOf(text: string, mark: string): number | undefined {
-  const at = text.indexOf(mark)
-  return at === -1 ? undefined : at
 }
 
 /** `problem` never quotes the line: where the identity ends is exactly what can be wrong. */

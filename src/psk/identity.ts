@@ -2,10 +2,16 @@ import { types } from 'node:util'
 import { McbnError } from '../errors.js'
 
 /**
- * Longest identity, in bytes: what OpenSSL takes (PSK_MAX_IDENTITY_LEN). RFC 4279 section 5.3 asks
- * for at least 128; RFC 8446 section 4.2.11 allows 1 to 65,535.
+ * Longest identity of TLS 1.2 and DTLS 1.2, in bytes: what OpenSSL takes (PSK_MAX_IDENTITY_LEN). RFC 4279
+ * section 5.3 asks for at least 128.
  */
 export const IDENTITY_MAX_BYTES = 256
+
+/**
+ * Longest identity of TLS 1.3, in bytes. RFC 8446 section 4.2.11 allows 1 to 65,535, and as many for all
+ * extensions of a ClientHello together: the rest of it needs room beside the identity.
+ */
+export const IDENTITY_MAX_BYTES_TLS13 = 64_000
 
 /**
  * The bytes of an identity as they go on the wire: a string as UTF-8 (RFC 4279 section 5.1), bytes
@@ -13,7 +19,7 @@ export const IDENTITY_MAX_BYTES = 256
  *
  * @param identity - borrowed; copied.
  * @param name - what the identity is called in the message.
- * @param maxBytes - upper limit; only the RFC 9258 importer allows more than the default.
+ * @param maxBytes - upper limit; TLS 1.3 and the RFC 9258 importer allow more than the default.
  * @returns fresh bytes. Identities are public: they travel in the clear, nobody needs to wipe them.
  * @throws {McbnError} `MCBN_IDENTITY_INVALID` unless a string or Uint8Array of 1 to `maxBytes` bytes;
  * also for a string with a lone surrogate, which has no UTF-8 form and would silently become U+FFFD,
@@ -48,19 +54,29 @@ export function hasNul(identity: Uint8Array): boolean {
   return identity.includes(0)
 }
 
+/** Whether only TLS 1.3 can carry the identity: it has a NUL byte or more than 256 bytes. */
+export function needsTls13(identity: Uint8Array): boolean {
+  return hasNul(identity) || identity.length > IDENTITY_MAX_BYTES
+}
+
 /**
  * For clients that may speak TLS 1.2 or DTLS 1.2: refuses an identity that those cannot send.
  *
  * @param protocol - the version that cannot carry it, for the message.
- * @throws {McbnError} `MCBN_IDENTITY_INVALID` when there is a NUL byte.
+ * @throws {McbnError} `MCBN_IDENTITY_INVALID` when there is a NUL byte or more than 256 bytes.
  */
-export function refuseNul(identity: Uint8Array, protocol: 'TLSv1.2' | 'DTLSv1.2'): void {
-  const at = identity.indexOf(0)
-  if (at === -1) return
+export function refuseUnsendable(identity: Uint8Array, protocol: 'TLSv1.2' | 'DTLSv1.2'): void {
   const instead =
     protocol === 'TLSv1.2'
-      ? "choose another identity, or set minVersion: 'TLSv1.3'"
+      ? "choose another identity, or set maxVersion: 'TLSv1.3'"
       : 'choose another identity'
+  if (identity.length > IDENTITY_MAX_BYTES) {
+    throw invalid(
+      `identity: expected at most ${IDENTITY_MAX_BYTES} bytes for a ${protocol} client, got ${identity.length}; ${instead}`,
+    )
+  }
+  const at = identity.indexOf(0)
+  if (at === -1) return
   throw invalid(
     `identity: expected no NUL byte, got one at offset ${at}, which a ${protocol} client cannot send; ${instead}`,
   )

@@ -10,9 +10,17 @@ export type {
   Scheme,
 } from './derive.js'
 export { derivePsk, KEY_PROTOCOLS, SCHEMES } from './derive.js'
+export type { PskFileOptions } from './file.js'
 export { loadPskFile, parsePskFile } from './file.js'
+export type { PskFileFormat } from './file-formats.js'
+export { PSK_FILE_FORMATS } from './file-formats.js'
 export { hkdfExpand, hkdfExtract } from './hkdf.js'
-export { IDENTITY_MAX_BYTES, identityBytes, identityText } from './identity.js'
+export {
+  IDENTITY_MAX_BYTES,
+  IDENTITY_MAX_BYTES_TLS13,
+  identityBytes,
+  identityText,
+} from './identity.js'
 export type { ImportedPsk, ImportPskOptions } from './importer.js'
 export { importPsk } from './importer.js'
 export { copyPskKey, KEY_MAX_BYTES, KEY_MIN_BYTES, parseKeyText } from './key.js'

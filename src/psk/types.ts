@@ -38,7 +38,10 @@ export const PSK_ENTRY_FIELDS = {
 
 /** One handshake's question: which key belongs to this identity? */
 export interface PskQuery {
-  /** The identity as it came: 1 to 256 bytes, any values, NUL included. Chosen by the peer. */
+  /**
+   * The identity as it came: 1 to 256 bytes, with TLS 1.3 up to 64,000, any values, NUL included. Chosen
+   * by the peer.
+   */
   readonly identity: Buffer
   /**
    * `identity` read as UTF-8 (RFC 4279 section 5.1). Bytes that are not UTF-8 become U+FFFD, so
@@ -80,8 +83,9 @@ export type PskSource<Peer = undefined> = PskTable<Peer> | PskLookup<Peer>
 /** What a client presents to prove who it is. */
 export interface PskCredential {
   /**
-   * Public name of the key, sent in the clear: 1 to 256 bytes, a string as UTF-8. On TLS 1.2 and
-   * DTLS 1.2 without NUL. Refused otherwise with `MCBN_IDENTITY_INVALID`.
+   * Public name of the key, sent in the clear: 1 to 256 bytes, a string as UTF-8, without NUL. A client
+   * that may speak TLS 1.3 takes up to 64,000 bytes, NUL included, and then speaks nothing else.
+   * Refused otherwise with `MCBN_IDENTITY_INVALID`.
    */
   readonly identity: string | Uint8Array
   /** 16 to 512 bytes, see {@link PskKey}; copied. */

@@ -10,7 +10,7 @@ import { READY } from '../native/contract.js'
 import { toError } from '../native/failure.js'
 import { loadAddon } from '../native/load.js'
 import type { NativeTlsSession } from '../native/tls.js'
-import { refuseNul } from '../psk/identity.js'
+import { needsTls13, refuseUnsendable } from '../psk/identity.js'
 import type { PskClientLookup, PskClientSource, PskHash } from '../psk/types.js'
 import type { ResolvedTlsOptions } from './options.js'
 import { contextSettings } from './options.js'
@@ -78,8 +78,8 @@ export class ClientSide implements HandshakeSide<undefined> {
   #key: ClientKey | undefined
 
   /**
-   * @throws {McbnError} for a wrong `psk`; `MCBN_IDENTITY_INVALID` when its identity has a NUL byte and
-   * TLS 1.3, the only version that can carry it on a client, is not allowed.
+   * @throws {McbnError} for a wrong `psk`; `MCBN_IDENTITY_INVALID` when its identity has a NUL byte
+   * or more than 256 bytes and TLS 1.3, the only version that can carry it, is not allowed.
    */
   constructor(psk: PskClientSource, servername: string, options: ResolvedTlsOptions) {
     let settings = options
@@ -87,8 +87,8 @@ export class ClientSide implements HandshakeSide<undefined> {
       this.#lookup = psk
     } else {
       this.#key = clientKey(psk)
-      if (this.#key.identity.includes(0)) {
-        if (options.maxVersion === 'TLSv1.2') refuseNul(this.#key.identity, 'TLSv1.2')
+      if (needsTls13(this.#key.identity)) {
+        if (options.maxVersion === 'TLSv1.2') refuseUnsendable(this.#key.identity, 'TLSv1.2')
         settings = { ...options, minVersion: 'TLSv1.3' }
       }
     }

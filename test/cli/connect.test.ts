@@ -275,7 +275,7 @@ describe('cli/connect', () => {
         psk: { raw: key, text: Buffer.from(KEY, 'latin1'), 'with:colon': key },
       })
       const file = join(temporaryFolder(), 'keys.txt')
-      writeFileSync(file, `other:${OTHER_KEY}\nwith:colon:${KEY}\n`)
+      writeFileSync(file, `other:${OTHER_KEY}\nwith:colon:hex:${KEY}\n`)
       for (const [args, identity] of [
         [['--psk', `raw:hex:${KEY}`], 'raw'],
         [['--psk', `text:ascii:${KEY}`], 'text'],

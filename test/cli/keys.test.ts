@@ -53,14 +53,17 @@ describe('cli/keys refusals', () => {
   it.each<[string, string[], RegExp]>([
     ['no key at all', [], /expected --psk/],
     ['a key without an identity', ['--psk', KEY], /got no colon/],
-    ['an empty identity', ['--psk', `:${KEY}`], /identity: expected 1 to 256 bytes, got 0/],
+    ['an empty identity', ['--psk', `:${KEY}`], /identity: expected 1 to 64000 bytes, got 0/],
     ['a short key', ['--psk', `a:${KEY.slice(2)}`], /expected 16 to 512 bytes, got 15/],
     ['a passphrase', ['--psk', 'a:correct horse battery'], /ascii:<key>/],
     ['the second of two', ['--psk', `a:${KEY}`, '--psk', 'b:00'], /--psk \(number 2\) key/],
     ['an identity twice', ['--psk', `a:${KEY}`, '--psk', `a:${OTHER}`], /one key an identity/],
     ['a key file that is not there', ['--psk-file', '/nonexistent/keys'], /cannot be read/],
     ['shares without an identity', CONCAT, /^--identity: expected with --share/],
-    ['an identity that is too long', [...CONCAT, '--identity', 'x'.repeat(257)], /got 257/],
+    ['an identity that is too long', [...CONCAT, '--identity', 'x'.repeat(64_001)], /got 64001/],
+    ['a key in two parts', ['--psk', `a:${KEY}:${OTHER}`], /colon within its digits/],
+    ['colons in a key', ['--psk', `a:${KEY.replace(/..(?=.)/g, '$&:')}`], /leave the colons out/],
+    ['a format without a file', ['--psk-file-format', 'gnutls', '--psk', `a:${KEY}`], /--psk-file/],
     ['shares without labels for mcbn/1', [...MCBN, '--share', ALICE], /expected <label>=<share>/],
     [
       'mcbn/1 without a network',
@@ -120,6 +123,16 @@ describe('cli/keys', () => {
     expect((await refusal('--psk-file', path, '--psk', `a:${KEY}`)).code).toBe(
       'MCBN_OPTION_CONFLICT',
     )
+  })
+
+  it('reads --psk-file as the program of --psk-file-format does', async () => {
+    const path = file('format', `#6162:${KEY}\n`)
+    expect((await refusal('--psk-file', path)).message).toMatch(/say which format/)
+    const as = (format: string) => keysOf('--psk-file', path, '--psk-file-format', format)
+    expect(await as('gnutls')).toEqual({ ab: KEY })
+    expect(await as('stunnel')).toEqual({ '#6162': KEY })
+    await expect(as('mosquitto')).rejects.toThrow(/at least one line/)
+    await expect(as('psktool')).rejects.toThrow(/Allowed choices are mosquitto, stunnel, gnutls/)
   })
 
   it('derives from --share and --share-file in the order given', async () => {

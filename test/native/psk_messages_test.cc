@@ -88,14 +88,14 @@ TEST_CASE("offered psks: in order, with the binder that names the hash, and at m
   const Bytes data =
       offeredPsks({{wire::text("a")}, {Bytes{0, 1, 0}, 48}, {Bytes(300, 'c')}, {wire::text("d")}});
   std::vector<OfferedPsk> out(7);
-  REQUIRE(parseOfferedPsks(data, out, 3));
+  REQUIRE(parseOfferedPsks(data, out, 3).has_value());
   REQUIRE(out.size() == 3);
   CHECK(bytesOf(out[0].identity) == wire::text("a"));
   CHECK(out[0].binderLength == 32);
   CHECK(bytesOf(out[1].identity) == Bytes{0, 1, 0});
   CHECK(out[1].binderLength == 48);
   CHECK(out[2].identity.size() == 300);
-  REQUIRE(parseOfferedPsks(data, out, 0));
+  REQUIRE(parseOfferedPsks(data, out, 0).has_value());
   CHECK(out.empty());
 }
 

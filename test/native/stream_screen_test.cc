@@ -102,6 +102,7 @@ TEST_CASE("stream: a message that announces too much never reaches OpenSSL (Holl
       Stream stream(Role::Server, true);
       Bytes header;
       Writer(header).u8(static_cast<uint8_t>(type)).u24(length);
+      if (type == 1 && length <= kMaxTlsClientHelloBytes) continue;  // see below
       CHECK_FALSE(stream.receive(tlsRecord(22, header)));
       CHECK(stream.screen.refusal() == Refusal::MessageLength);
       CHECK(stream.passed.empty());
@@ -131,6 +132,28 @@ TEST_CASE("stream: a ClientHello of 16 KB over many records passes") {
     CHECK(stream.receive(tlsRecord(22, ByteView(hello).subspan(at, size))));
   }
   CHECK(stream.buffered.empty());
+}
+
+TEST_CASE("stream: a longer ClientHello reaches OpenSSL only when all of it has come") {
+  // Identities of TLS 1.3 can be long (RFC 8446 4.2.11). Announced and never sent, nothing passes.
+  for (const size_t length : {size_t{16385}, size_t{65535}, kMaxTlsClientHelloBytes}) {
+    const Bytes hello = tlsMessage(1, Bytes(length, 3));
+    Stream stream(Role::Server, true);
+    for (size_t at = 0; at < hello.size(); at += 1000) {
+      CHECK(stream.passed.empty());
+      const size_t size = std::min<size_t>(1000, hello.size() - at);
+      CHECK(stream.receive(tlsRecord(22, ByteView(hello).subspan(at, size))));
+    }
+    CHECK(stream.buffered.empty());
+    // The message behind it passes as ever.
+    CHECK(stream.receive(kHello));
+    CHECK(stream.buffered.empty());
+  }
+  Stream tooLong(Role::Server, true);
+  CHECK_FALSE(tooLong.receive(tlsRecord(22, Bytes{1, 0x01, 0x20, 0x01})));  // 72 KB and one byte
+  // No server sends such a hello.
+  Stream client(Role::Client, true);
+  CHECK_FALSE(client.receive(tlsRecord(22, Bytes{1, 0, 0x40, 1})));
 }
 
 TEST_CASE("stream: the server's hold starts at the record that completes the key exchange") {

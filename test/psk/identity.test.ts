@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { hasNul, identityBytes, identityText, refuseNul } from '../../src/psk/identity.js'
+import { hasNul, identityBytes, identityText, refuseUnsendable } from '../../src/psk/identity.js'
 
 const invalid = expect.objectContaining({ code: 'MCBN_IDENTITY_INVALID', kind: 'usage' })
 
@@ -32,10 +32,10 @@ describe('identity/refusals', () => {
     ] as const) {
       const bytes = identityBytes(identity)
       expect(hasNul(bytes)).toBe(true)
-      expect(() => refuseNul(bytes, protocol)).toThrow(invalid)
-      expect(() => refuseNul(bytes, protocol)).toThrow(`at offset ${at}`)
+      expect(() => refuseUnsendable(bytes, protocol)).toThrow(invalid)
+      expect(() => refuseUnsendable(bytes, protocol)).toThrow(`at offset ${at}`)
     }
-    expect(() => refuseNul(Buffer.from('ab'), protocol)).not.toThrow()
+    expect(() => refuseUnsendable(Buffer.from('ab'), protocol)).not.toThrow()
   })
 })
 

@@ -61,8 +61,6 @@ int peer_open(const struct settings* told, int socket) {
   const DhParams* const group = wc_Dh_ffdhe2048_Get();
   wolfSSL_CTX_SetTmpDH(context, group->p, (int)group->p_len, group->g, (int)group->g_len);
   ssl = wolfSSL_new(context);
-  // It offers X25519 as well, but as a client of ECDHE-PSK it cannot read such a share (5.5.4).
-  if (!told->server) wolfSSL_UseSupportedCurve(ssl, WOLFSSL_ECC_SECP256R1);
   wolfSSL_KeepArrays(ssl);  // what the exporter needs
   struct sockaddr_storage peer;
   socklen_t length = sizeof peer;
