@@ -42,7 +42,10 @@ function ownPackages() {
   const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
   return Object.fromEntries(
     Object.entries(packages)
-      .filter(([folder, one]) => folder.startsWith('node_modules/') && !one.dev && !one.optional)
+      // One list for all platforms: what is for one of them only is not in it.
+      .filter(
+        ([folder, one]) => folder.startsWith('node_modules/') && !one.dev && !one.os && !one.cpu,
+      )
       .map(([folder, { name, version, integrity }]) => [
         folder,
         {

@@ -31,6 +31,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   descriptor: async () => (await import('./consent/descriptor.js')).descriptorCommand(),
   participant: async () => (await import('./consent/participant.js')).participantCommand(finish),
   workload: async () => (await import('./consent/workload.js')).workloadCommand(finish),
+  attester: async () => (await import('./attester.js')).attesterCommand(finish),
   image: async () => (await import('./image.js')).imageCommand(finish),
   split: async () => (await import('./consent/split.js')).splitCommand(),
   combine: async () => (await import('./consent/combine.js')).combineCommand(),

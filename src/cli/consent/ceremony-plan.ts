@@ -148,7 +148,7 @@ async function planOf(flags: PlanFlags): Promise<CheckedPlan> {
   }
   const { threshold } = flags
   return createPlan({
-    ...networkOf(flags),
+    ...(await networkOf(flags)),
     mode: threshold === undefined ? 'n-of-n' : 't-of-n',
     t: threshold === undefined ? cards.length : integer('--threshold', threshold),
     participants: cards,

@@ -116,7 +116,7 @@ function createCommand(): Command {
         throw new UsageError(`--commitment: expected ${cards.length} of them, got ${given.size}`)
       }
       const descriptor = createDescriptor({
-        ...networkOf(flags),
+        ...(await networkOf(flags)),
         mode: 'n-of-n',
         participants: cards,
       })

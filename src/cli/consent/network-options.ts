@@ -9,6 +9,7 @@ import {
 } from '../../consent/descriptor/types.js'
 import { McbnError } from '../../errors.js'
 import { UsageError } from '../exit.js'
+import { digestsOf } from './images.js'
 
 export interface NetworkFlags {
   readonly network: string
@@ -31,8 +32,11 @@ export function addNetworkOptions(command: Command): Command {
     .requiredOption('--network <name>', 'name of the network')
     .requiredOption('--epoch <number>', '0 to 4294967295; larger than any before')
     .requiredOption('--participant <file...>', "everybody's participant.json")
-    .requiredOption('--client-image <digest...>', 'images of the client, sha256:<64 hex digits>')
-    .requiredOption('--server-image <digest...>', 'images of the server, sha256:<64 hex digits>')
+    .requiredOption(
+      '--client-image <image...>',
+      'images of the client: layouts of mcbn image build, or sha256:<64 hex digits>',
+    )
+    .requiredOption('--server-image <image...>', 'images of the server')
     .option('--client-id <name>', "the client's public name", 'client')
     .option('--server-id <name>', "the server's public name", 'server')
     .option('--protocol <name...>', `some of ${NETWORK_PROTOCOLS.join(', ')} (default: all)`)
@@ -50,15 +54,19 @@ export interface NetworkSettings {
 }
 
 /** @throws {UsageError} or {McbnError} of kind `usage`, naming the option. */
-export function networkOf(flags: NetworkFlags): NetworkSettings {
+export async function networkOf(flags: NetworkFlags): Promise<NetworkSettings> {
   const { protocol } = flags
+  const [client, server] = await Promise.all([
+    digestsOf('--client-image', 'client', flags.clientImage),
+    digestsOf('--server-image', 'server', flags.serverImage),
+  ])
   const notBefore = seconds('--not-before', flags.notBefore) ?? Math.floor(Date.now() / 1000)
   return {
     network: flags.network,
     epoch: integer('--epoch', flags.epoch),
     roles: {
-      client: { id: flags.clientId, images: flags.clientImage },
-      server: { id: flags.serverId, images: flags.serverImage },
+      client: { id: flags.clientId, images: client },
+      server: { id: flags.serverId, images: server },
     },
     ...(protocol !== undefined && { protocols: protocol.map(networkProtocol) }),
     validity: {

@@ -16,12 +16,15 @@ import { UsageError } from '../exit.js'
 import { readInput, shellWord } from './files.js'
 import { addLockOptions, type LockFlags, lockWords } from './lock.js'
 import { addFolderOptions, type FolderFlags, lockOf } from './participant-options.js'
+import { policyToBegin, toEdit } from './policy-to-begin.js'
 import { report } from './report.js'
 
 interface InitFlags extends FolderFlags, LockFlags {
   readonly label?: string
   readonly ceremony?: string
   readonly policy?: string
+  readonly verifyImage?: readonly string[]
+  readonly localIssuer?: string
 }
 
 export function initCommand(): Command {
@@ -35,8 +38,22 @@ export function initCommand(): Command {
     .option('--label <label>', 'your name in the network: 1 to 63 of a-z 0-9 . _ -')
     .option('--ceremony <folder>', 'your folder of a finished ceremony')
     .option('--policy <file>', 'your policy, instead of one to begin with')
+    .option(
+      '--verify-image <layout...>',
+      'build the images again before you rely on them (<layout>=<dir> for one with a program of its own); the\npolicy gets their arguments and environment',
+    )
+    .option(
+      '--local-issuer <file>',
+      'believe mcbn attester local, which proves nothing: to try it on a laptop',
+    )
     .action(async (flags: InitFlags) => {
       const { ceremony, label, policy } = flags
+      const example = flags.verifyImage ?? flags.localIssuer
+      if (example !== undefined && (ceremony === undefined || policy !== undefined)) {
+        throw new UsageError(
+          '--verify-image, --local-issuer: expected with --ceremony and without --policy, for a policy to begin with',
+        )
+      }
       if ((ceremony === undefined) === (label === undefined)) {
         throw new UsageError('init: expected either --ceremony or --label')
       }
@@ -69,14 +86,17 @@ async function initFromCeremony(flags: InitFlags, folder: string, lock: StoreLoc
   const { dir } = flags
   const outcome = await outcomeOf(folder, lock)
   try {
-    const policy = await policyFor(outcome.descriptor, flags.policy)
+    const policy =
+      flags.policy === undefined
+        ? await policyToBegin(outcome.descriptor, flags)
+        : await policyFor(outcome.descriptor, flags.policy)
     const store = await createStore(dir, lock, { label: outcome.label, keys: outcome.keys })
     try {
       await store.installEpoch({ ...outcome, descriptor: outcome.descriptor.signed, policy }, lock)
     } finally {
       await store.close()
     }
-    installed(flags, store, outcome.descriptor, flags.policy === undefined)
+    installed(flags, store, outcome.descriptor, toEdit(flags))
   } finally {
     outcome.share.fill(0)
   }

@@ -10,6 +10,7 @@ import type {
   Progress,
   Role,
 } from '../../consent/index.js'
+import { McbnError } from '../../errors.js'
 import type { Diagnostics } from '../diagnostics.js'
 import { UsageError } from '../exit.js'
 import { readInput } from './files.js'
@@ -36,22 +37,35 @@ interface AttesterFlag {
 const DESCRIPTOR_HASH_VARIABLE = 'MCBN_DESCRIPTOR_HASH'
 /** Most bytes of a descriptor's file. */
 const MOST_DESCRIPTOR_BYTES = 256 * 1024
+const FETCH_MS = 30_000
 /** Seconds that people may need to say yes. */
 const DEADLINE_SECONDS = 60
 const LONGEST_SECONDS = 2_147_483
 
 export function addWorkloadOptions(command: Command): Command {
   return command
-    .requiredOption('--descriptor <file>', 'the descriptor with all signatures; - is stdin')
+    .addOption(
+      new Option(
+        '--descriptor <file|url>',
+        'the descriptor with all signatures; - is stdin, an http or https url is fetched',
+      )
+        .env('MCBN_DESCRIPTOR')
+        .makeOptionMandatory(),
+    )
     .option(
       '--descriptor-hash <hex>',
       `the pinned hash of the descriptor (default: $${DESCRIPTOR_HASH_VARIABLE})`,
     )
     .addOption(
       new Option('--participant <label=url>', 'where a participant is; one for each')
+        .env('MCBN_PARTICIPANTS')
         .argParser((text: string, before: WorkloadFlags['participant'] = []) => [
           ...before,
-          parseParticipant(text),
+          // The variable holds all of them.
+          ...text
+            .trim()
+            .split(/[\s,]+/)
+            .map(parseParticipant),
         ])
         .makeOptionMandatory(),
     )
@@ -60,6 +74,7 @@ export function addWorkloadOptions(command: Command): Command {
         '--attester <kind>',
         'launcher[:socket] of Confidential Space, or local:socket for a stand-in',
       )
+        .env('MCBN_ATTESTER')
         .argParser(parseAttester)
         .default({ kind: 'launcher', socketPath: undefined }, 'launcher'),
     )
@@ -97,7 +112,7 @@ export async function joinNetwork(
   signal: AbortSignal,
 ): Promise<Joined> {
   const consent = await import('../../consent/index.js')
-  const descriptor = await readInput(flags.descriptor, '--descriptor', MOST_DESCRIPTOR_BYTES)
+  const descriptor = await descriptorOf(flags.descriptor)
   const audit = flags.audit === undefined ? undefined : await openAudit(flags.audit)
   const options: JoinOptions = {
     descriptor,
@@ -124,6 +139,29 @@ export async function joinNetwork(
     await audit?.close()
     if (error instanceof consent.InsufficientConsentError) tellInsufficient(error, diagnostics)
     throw error
+  }
+}
+
+/** From anywhere: what is not of the pinned hash is refused. */
+async function descriptorOf(from: string): Promise<Buffer> {
+  if (!/^https?:\/\//.test(from))
+    return await readInput(from, '--descriptor', MOST_DESCRIPTOR_BYTES)
+  try {
+    const answer = await fetch(from, { signal: AbortSignal.timeout(FETCH_MS) })
+    if (!answer.ok) throw new Error(`status ${answer.status}`)
+    const chunks: Uint8Array[] = []
+    let length = 0
+    for await (const chunk of answer.body as unknown as AsyncIterable<Uint8Array>) {
+      length += chunk.length
+      if (length > MOST_DESCRIPTOR_BYTES) throw new Error('it is too long')
+      chunks.push(chunk)
+    }
+    return Buffer.concat(chunks)
+  } catch (cause) {
+    const reason = cause instanceof Error ? (cause.cause ?? cause) : cause
+    const why = reason instanceof Error ? reason.message : String(reason)
+    const message = `--descriptor: ${from} cannot be fetched: ${why}`
+    throw new McbnError('MCBN_CONNECTION_FAILED', message, { cause })
   }
 }
 

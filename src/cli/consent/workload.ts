@@ -69,6 +69,7 @@ function clientCommand(finish: Finish): Command {
     .description('join as client, then connect: stdin goes to the server, what it sends to stdout')
     .addOption(
       new Option('--connect <url>', 'tls://host:port or dtls://host:port')
+        .env('MCBN_CONNECT')
         .argParser(parseTarget)
         .makeOptionMandatory(),
     )

@@ -19,6 +19,10 @@ export interface ExamplePolicyOptions {
   /** @defaultValue HOSTNAME any, and PATH as Debian's images have it */
   readonly env?: PolicyRole['env']
   readonly overrides?: PolicyRole['overrides']
+  /** What is known of a role's image; goes before `args`, `env` and `overrides`. */
+  readonly programs?: Partial<
+    Readonly<Record<Role, Pick<PolicyRole, 'args' | 'env' | 'overrides'>>>
+  >
   readonly serviceAccounts?: readonly string[]
   readonly instances?: number
   /** @defaultValue 'manual' */
@@ -56,6 +60,7 @@ export function examplePolicy(
     ...(overrides !== undefined && { overrides }),
     instances: options.instances ?? 1,
     approval: options.approval ?? 'manual',
+    ...options.programs?.[role],
   })
   const policy = parsePolicy({
     version: 'mcbn/1',

@@ -1,0 +1,326 @@
+// The parts of an image, without network and without a whole image: what must never get in, and what must not count.
+
+import { createHash, generateKeyPairSync } from 'node:crypto'
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { mockFulcio, mockRekor } from '@sigstore/mock'
+import { describe, expect, it } from 'vitest'
+import { appEntries, appPackageEntries, readApp } from '../../src/image/app.js'
+import { compareImages } from '../../src/image/compare.js'
+import { unpackDeb } from '../../src/image/deb.js'
+import { packEntries, packLayer, unpackEntries } from '../../src/image/layer.js'
+import type { FoundImage } from '../../src/image/layout.js'
+import { type ImageLock, sha512Of } from '../../src/image/lock.js'
+import { type LockedPackage, productionPackages } from '../../src/image/packages.js'
+import type { Statement } from '../../src/image/provenance.js'
+import { openBundle, signStatement } from '../../src/image/sign.js'
+import { debianArchive, npmTarballs } from '../../src/image/sources.js'
+import { ContentStore } from '../../src/image/store.js'
+import { completed, directory, type Entry, file, symlink } from '../../src/image/tree.js'
+import { unpackImage } from '../../src/image/unpack.js'
+import { repositoryRoot, temporaryFolder } from '../support/paths.js'
+
+const INVALID = { code: 'MCBN_IMAGE_INVALID' }
+const UNAVAILABLE = { code: 'MCBN_IMAGE_SOURCE_UNAVAILABLE' }
+const offline = () => new ContentStore({ dir: temporaryFolder(), offline: true })
+
+describe('image/tree', () => {
+  it.each(['../x', 'a/../../x', '/etc/passwd', 'a//b', './a', '', 'a\0b'])(
+    'refuses the path %j',
+    (path) => {
+      expect(() => completed([file(path, '')])).toThrow(expect.objectContaining(INVALID))
+    },
+  )
+
+  it('refuses a path that is there twice, and one through a file', () => {
+    expect(() => completed([file('a', '1'), file('a', '2')])).toThrow(/there twice/)
+    expect(() => completed([symlink('a', '/etc'), file('a/b', '')])).toThrow(/a is a symlink/)
+  })
+
+  it('sorts by bytes, whatever the locale, and adds the folders', () => {
+    const paths = completed([file('b/Z', ''), file('b/a', ''), file('B', ''), file('b/ä', '')])
+    expect(paths.map(({ path }) => path)).toEqual(['B', 'b', 'b/Z', 'b/a', 'b/ä'])
+  })
+})
+
+describe('image/layer', () => {
+  const entries: readonly Entry[] = [
+    file('usr/bin/node', Buffer.alloc(3_000_000, 'node'), true),
+    file(`app/${'long/'.repeat(60)}file.js`, 'text'),
+    symlink('lib64', 'lib'),
+    directory('tmp', 0o1777),
+  ]
+
+  it('packs the same bytes whatever the order, with no name, no user and one time', async () => {
+    const [one, other] = await Promise.all(
+      [entries, [...entries].reverse()].map((given) => packLayer('a', given, 1e9, offline())),
+    )
+    expect(one?.digest).toBe(other?.digest)
+    // What fflate makes of it, and nothing else: a change here changes every digest.
+    expect(one?.digest).toBe(PINNED)
+    const unpacked = await unpackEntries(await packEntries(completed(entries), 1e9), 'tar')
+    expect(new Set(unpacked.map(({ uid, gid, mtime }) => `${uid} ${gid} ${mtime}`))).toEqual(
+      new Set(['0 0 1000000000']),
+    )
+    expect(unpacked.find(({ path }) => path === 'tmp')?.mode).toBe(0o1777)
+  })
+
+  it('believes no compressed layer that somebody put into the store', async () => {
+    const store = offline()
+    const honest = await packLayer('a', entries, 0, store)
+    const name = `gzip-fflate-0.8.3-level-6-${honest.diffId.slice('sha256:'.length)}`
+    const other = await packLayer('b', [file('evil', '')], 0, store)
+    writeFileSync(join(store.dir, name), other.blob)
+    expect((await packLayer('a', entries, 0, store)).digest).toBe(honest.digest)
+  })
+})
+
+/** Of the entries above. */
+const PINNED = 'sha256:8eb21572454f918d7dc05b62eda8191e9d18ce0634779376542c9d3fcc0eb9a9'
+
+describe('image/sources', () => {
+  const one = {
+    name: 'ms',
+    version: '2.1.3',
+    integrity: `sha512-${Buffer.alloc(64).toString('base64')}`,
+  }
+
+  it('fetches nothing when told so, and says what is missing', async () => {
+    await expect(npmTarballs([one], offline(), repositoryRoot)).rejects.toMatchObject({
+      ...UNAVAILABLE,
+      message: expect.stringMatching(/ms@2\.1\.3 is not in .*without --offline/),
+    })
+  })
+
+  it('refuses bytes with another hash, and hashes that are not SHA-512', async () => {
+    const store = new ContentStore({ dir: temporaryFolder() })
+    await expect(store.put('ms', 'sha512', sha512Of(one), Buffer.from('x'))).rejects.toMatchObject(
+      UNAVAILABLE,
+    )
+    expect(() => sha512Of({ ...one, integrity: 'sha1-2jmj7l5rSw0yVb/vlWAYkK/YBwk=' })).toThrow(
+      /sha512/,
+    )
+    const lib = { name: 'libc6', version: '1', path: 'pool/x.deb', sha256: '0'.repeat(64) }
+    await expect(debianArchive(lib, ['http://127.0.0.1:9'], store)).rejects.toMatchObject({
+      ...UNAVAILABLE,
+      message: expect.stringMatching(/no mirror of Debian has pool\/x\.deb/),
+    })
+  })
+
+  it('does not take what is kept for what it should be', async () => {
+    const store = offline()
+    const sha256 = createHash('sha256').update('right').digest('hex')
+    await store.put('x', 'sha256', sha256, Buffer.from('right'))
+    writeFileSync(join(store.dir, `sha256-${sha256}`), 'wrong')
+    expect(await store.find('sha256', sha256)).toBeUndefined()
+  })
+
+  it.each(['', '!<arch>\n', `!<arch>\n${'x'.repeat(48)}99999999  \`\n`])(
+    'refuses what is no Debian package: %j',
+    async (text) => {
+      await expect(unpackDeb('x', Buffer.from(text))).rejects.toMatchObject(INVALID)
+    },
+  )
+})
+
+describe('image/packages', () => {
+  const good = { version: '1.0.0', integrity: 'sha512-x' }
+  const places = (packages: Record<string, LockedPackage>) =>
+    productionPackages(packages, 'linux/arm64').map(({ folder }) => folder)
+
+  it('takes what runs in production on the platform', () => {
+    expect(
+      places({
+        '': {},
+        'node_modules/a': good,
+        'node_modules/a/node_modules/@s/b': good,
+        'node_modules/dev': { ...good, dev: true },
+        'node_modules/bundled': { inBundle: true },
+        'node_modules/x64': { ...good, optional: true, cpu: ['x64'] },
+        'node_modules/arm': { ...good, optional: true, cpu: ['arm64'], libc: ['glibc'] },
+        'node_modules/musl': { ...good, optional: true, libc: ['musl'] },
+        'node_modules/not-arm': { ...good, optional: true, cpu: ['!arm64'] },
+        '../elsewhere': good,
+      }),
+    ).toEqual(['node_modules/a', 'node_modules/a/node_modules/@s/b', 'node_modules/arm'])
+  })
+
+  it('refuses links and repositories, which have no hash', () => {
+    expect(() => places({ 'node_modules/a': { resolved: '../a', link: true } })).toThrow(
+      /a link to \.\.\/a/,
+    )
+    expect(() => places({ 'node_modules/a': { version: '1.0.0' } })).toThrow(/no integrity/)
+  })
+
+  it('has in image.lock what package-lock.json has', () => {
+    const read = (name: string) => JSON.parse(readFileSync(join(repositoryRoot, name), 'utf8'))
+    const { packages } = read('image.lock') as ImageLock
+    const locked = productionPackages(read('package-lock.json').packages, 'linux/amd64')
+    const expected = locked.map(({ folder, ...one }) => [folder, one])
+    expect(packages, 'run node scripts/image-lock.mjs').toEqual(Object.fromEntries(expected))
+  })
+})
+
+describe('image/app', () => {
+  function app(
+    manifest: object = {},
+    files: Record<string, string> = { 'main.mjs': 'run()' },
+  ): string {
+    const folder = temporaryFolder()
+    const about = { name: 'app', version: '1.0.0', main: 'main.mjs', ...manifest }
+    for (const [name, text] of Object.entries({
+      'package.json': JSON.stringify(about),
+      ...files,
+    })) {
+      mkdirSync(join(folder, name, '..'), { recursive: true })
+      writeFileSync(join(folder, name), text)
+    }
+    return folder
+  }
+
+  it.each([
+    [{ name: 5 }, /name: expected a string/],
+    [{ dependencies: { ms: '2' } }, /package-lock\.json: expected one, for ms/],
+    [{ mcbn: { image: { expose: ['http'] } } }, /mcbn\.image\.expose/],
+    [{ mcbn: { image: { cmd: [] } } }, /got "cmd"/],
+    [{ mcbn: { image: { env: { 'A=B': 'c' } } } }, /mcbn\.image\.env/],
+    [{ mcbn: { image: { nodeArgs: ['main.js'] } } }, /mcbn\.image\.nodeArgs/],
+  ])('refuses %j', async (manifest, message) => {
+    const error = { ...INVALID, message: expect.stringMatching(message) }
+    await expect(readApp(app(manifest), 'linux/amd64')).rejects.toMatchObject(error)
+  })
+
+  it('refuses a program that npm would not publish', async () => {
+    const folder = app({ files: ['lib'] }, { 'lib/a.js': '', 'other.mjs': '' })
+    await expect(appEntries(await readApp(folder, 'linux/amd64'))).rejects.toMatchObject(INVALID)
+  })
+
+  it('takes the files that npm would publish, without permissions', async () => {
+    const folder = app(
+      {},
+      { 'main.mjs': 'run()', '.npmrc': 'secret', 'node_modules/x/index.js': '' },
+    )
+    chmodSync(join(folder, 'main.mjs'), 0o700)
+    const entries = await appEntries(await readApp(folder, 'linux/amd64'))
+    expect(entries.map(({ path, mode }) => [path, mode])).toEqual([
+      ['app/main.mjs', 0o644],
+      ['app/package.json', 0o644],
+    ])
+  })
+
+  it('takes a tarball beside the lock file, if it has the hash of the lock file', async () => {
+    const tarball = Buffer.from(await packEntries(completed([file('package/index.js', 'x')]), 0))
+    const integrity = `sha512-${createHash('sha512').update(tarball).digest('base64')}`
+    const lock = (resolved: string) =>
+      JSON.stringify({
+        packages: { 'node_modules/dep': { version: '1.0.0', integrity, resolved } },
+      })
+    const manifest = { dependencies: { dep: 'file:dep.tgz' } }
+    const files = { 'main.mjs': '', 'package-lock.json': lock('file:dep.tgz') }
+    const folder = app(manifest, files)
+    writeFileSync(join(folder, 'dep.tgz'), tarball)
+    const read = await readApp(folder, 'linux/amd64')
+    const entries = await appPackageEntries(read, offline())
+    expect(entries.map(({ path }) => path)).toEqual(['app/node_modules/dep/index.js'])
+    writeFileSync(join(folder, 'dep.tgz'), 'other')
+    await expect(appPackageEntries(read, offline())).rejects.toMatchObject(INVALID)
+  })
+})
+
+describe('image/compare', () => {
+  async function image(entries: readonly Entry[], user = '1:1', created = 0): Promise<FoundImage> {
+    const layer = await packLayer('a', entries, created, offline())
+    return {
+      digest: `${layer.digest} ${user}`,
+      layers: [layer],
+      config: { config: { User: user } } as FoundImage['config'],
+    }
+  }
+
+  it('names the file of which one byte differs, and where', async () => {
+    const text = (last: string) => [file('app/a.js', `one\ntwo ${last}\n`), file('app/b', 'same')]
+    const bytes = (last: number) => [file('app/b', Buffer.from([0, 1, last]))]
+    const found = await compareImages(await image(text('x')), await image(text('y')))
+    expect(found).toMatchObject([{ path: 'app/a.js', kind: 'differs' }])
+    expect(found[0]?.details.slice(-3)).toEqual(['first difference: line 2', '- two x', '+ two y'])
+    const binary = await compareImages(await image(bytes(2)), await image(bytes(3)))
+    expect(binary[0]?.details.at(-1)).toBe('first difference: byte 2')
+  })
+
+  it('tells modes, times, what is only in one, and the configuration', async () => {
+    const found = await compareImages(
+      await image([file('a', '', true), file('b', '')], '1:1', 5),
+      await image([file('a', ''), file('c', '')], '0:0', 6),
+    )
+    expect(found).toEqual([
+      { path: 'a', kind: 'differs', details: ['mode: 755 | 644', 'time: 5 | 6'] },
+      { path: 'b', kind: 'only-in-first', details: ['file, mode 644, 0 bytes'] },
+      { path: 'c', kind: 'only-in-second', details: ['file, mode 644, 0 bytes'] },
+      { path: 'config.User', kind: 'configuration', details: ['1:1 | 0:0'] },
+    ])
+  })
+
+  it('unpacks no deletion, and nothing through a link', async () => {
+    const tars = [[file('a/.wh.b', '')], [symlink('a', '/tmp'), file('a/x', '')]]
+    for (const entries of tars) {
+      const blob = await packEntries(entries, 0)
+      const evil = { ...(await image([])), layers: [{ digest: 'sha256:evil', blob }] }
+      const folder = join(temporaryFolder(), 'root')
+      await expect(unpackImage(evil, folder)).rejects.toMatchObject(INVALID)
+    }
+  })
+})
+
+describe('image/sign', () => {
+  const statement = {
+    _type: 'https://in-toto.io/Statement/v1',
+    subject: [],
+  } as unknown as Statement
+
+  it.each(['ed25519', 'ec', 'rsa'] as const)('signs with a key in a file: %s', async (type) => {
+    const make = (): { privateKey: string; publicKey: string } => {
+      const encoding = {
+        privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+        publicKeyEncoding: { type: 'spki', format: 'pem' },
+      } as const
+      if (type === 'ed25519') return generateKeyPairSync(type, encoding)
+      if (type === 'ec') return generateKeyPairSync(type, { namedCurve: 'P-256', ...encoding })
+      return generateKeyPairSync(type, { modulusLength: 2048, ...encoding })
+    }
+    const { privateKey, publicKey } = make()
+    const bundle = JSON.stringify(await signStatement(statement, { key: privateKey }))
+    expect(bundle).not.toContain(privateKey.split('\n')[1])
+    expect(openBundle(bundle, publicKey)).toEqual(statement)
+    expect(() => openBundle(bundle, make().publicKey)).toThrow(/not of this key/)
+    const altered = JSON.parse(bundle) as { dsseEnvelope: { payload: string } }
+    altered.dsseEnvelope.payload = Buffer.from('{}').toString('base64')
+    expect(() => openBundle(JSON.stringify(altered), publicKey)).toThrow(/not of this key/)
+    expect(() => openBundle('{}', publicKey)).toThrow(/expected a Sigstore bundle/)
+  })
+
+  it('refuses what is no key, and does not quote it', async () => {
+    await expect(signStatement(statement, { key: 'secret' })).rejects.toMatchObject({
+      code: 'MCBN_OPTION_RANGE',
+      message: expect.not.stringContaining('secret'),
+    })
+  })
+
+  it('signs without a key: a certificate for an identity, and a line in a public log', async () => {
+    await mockFulcio()
+    await mockRekor()
+    const claims = Buffer.from(
+      JSON.stringify({ sub: 'me@example.test', iss: 'https://issuer.test' }),
+    )
+    const bundle = (await signStatement(statement, {
+      identityToken: `e30.${claims.toString('base64url')}.x`,
+    })) as {
+      verificationMaterial: { certificate?: { rawBytes: string }; tlogEntries: readonly unknown[] }
+      dsseEnvelope: { payload: string }
+    }
+    expect(bundle.verificationMaterial.certificate?.rawBytes).toMatch(/^MII/)
+    expect(bundle.verificationMaterial.tlogEntries).toHaveLength(1)
+    expect(JSON.parse(Buffer.from(bundle.dsseEnvelope.payload, 'base64').toString())).toEqual(
+      statement,
+    )
+  })
+})
