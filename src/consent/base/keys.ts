@@ -137,9 +137,7 @@ export function verifySignature(
   const bytes = signatureBytes(signature)
   if (key === undefined || bytes === undefined || !isEd25519PublicKey(key)) return false
   try {
-    const spki = Buffer.concat([SPKI.ed25519, key])
-    const publicObject = createPublicKey({ key: spki, format: 'der', type: 'spki' })
-    return cryptoVerify(null, signedBytes(purpose, parts), publicObject, bytes)
+    return cryptoVerify(null, signedBytes(purpose, parts), publicKeyOf('ed25519', key), bytes)
   } catch {
     return false
   }
@@ -177,6 +175,22 @@ export function isX25519PublicKey(bytes: Uint8Array): boolean {
   if (bytes.length !== KEY_BYTES) return false
   const u = BigInt(`0x${Buffer.from(bytes).reverse().toString('hex')}`)
   return u < FIELD_PRIME && !LOW_ORDER.has(u)
+}
+
+/** A public key out of its 32 bytes. Whether it may be used is for {@link isX25519PublicKey}. */
+export function x25519PublicKey(bytes: Uint8Array): KeyObject {
+  return publicKeyOf('x25519', bytes)
+}
+
+/** The 32 bytes of an X25519 or Ed25519 public key. */
+export function rawPublicKey(key: KeyObject): Buffer {
+  const spki = key.export({ format: 'der', type: 'spki' })
+  return spki.subarray(spki.length - KEY_BYTES)
+}
+
+function publicKeyOf(algorithm: Algorithm, bytes: Uint8Array): KeyObject {
+  const spki = Buffer.concat([SPKI[algorithm], bytes])
+  return createPublicKey({ key: spki, format: 'der', type: 'spki' })
 }
 
 function signedBytes(purpose: string, parts: readonly Uint8Array[]): Buffer {
@@ -220,8 +234,7 @@ function keyOfSeed(seed: Uint8Array, algorithm: Algorithm): KeyObject {
 
 function publicBytes(key: KeyObject, algorithm: Algorithm): Buffer {
   demand(key, algorithm)
-  const spki = createPublicKey(key).export({ format: 'der', type: 'spki' })
-  return spki.subarray(SPKI[algorithm].length)
+  return rawPublicKey(createPublicKey(key))
 }
 
 function demand(key: KeyObject, algorithm: Algorithm): void {

@@ -1,11 +1,10 @@
 // DKG round 2: a sub-share for one receiver. Signed first, then sealed: whoever opens a wrong one can
 // show it to the others, and the signature says whose it is.
 
-import { DecapError, OpenError } from 'hpke'
 import { lengthPrefixed } from '../../psk/encoding.js'
 import { toBase64url } from '../base/base64url.js'
-import { hpkeSuite } from '../base/hpke.js'
-import { exportPrivate, type ParticipantKeys, sign, verifySignature } from '../base/keys.js'
+import { HPKE_TAG_BYTES, HpkeOpenError, hpkeOpen, hpkeSeal } from '../base/hpke.js'
+import { type ParticipantKeys, sign, verifySignature } from '../base/keys.js'
 import type { SealBody } from './messages.js'
 import type { CheckedPlan } from './plan.js'
 import { bytesOf } from './refusals.js'
@@ -29,25 +28,14 @@ export interface SubShareWay {
 }
 
 /** Signs and seals. @param share - 32 bytes; borrowed. */
-export async function sealSubShare(
-  way: SubShareWay,
-  keys: ParticipantKeys,
-  share: Uint8Array,
-): Promise<SealBody> {
+export function sealSubShare(way: SubShareWay, keys: ParticipantKeys, share: Uint8Array): SealBody {
   const plaintext = new Uint8Array(SHARE_BYTES + 64)
   plaintext.set(share)
   plaintext.set(sign(keys.ed25519, PURPOSE, ...signedParts(way, share)), SHARE_BYTES)
   const receiver = bytesOf(way.plan.participant(way.to).x25519, 32)
   try {
-    const sealed = await hpkeSuite.Seal(
-      await hpkeSuite.DeserializePublicKey(Uint8Array.from(receiver)),
-      plaintext,
-      { info: info(way) },
-    )
-    return {
-      enc: toBase64url(sealed.encapsulatedSecret),
-      ciphertext: toBase64url(sealed.ciphertext),
-    }
+    const { enc, ciphertext } = hpkeSeal(receiver, plaintext, { info: info(way) })
+    return { enc: toBase64url(enc), ciphertext: toBase64url(ciphertext) }
   } finally {
     plaintext.fill(0)
   }
@@ -58,27 +46,19 @@ export async function sealSubShare(
  *
  * @returns undefined when it was not sealed for this receiver, plan and sender, or not signed.
  */
-export async function openSubShare(
+export function openSubShare(
   way: SubShareWay,
   keys: ParticipantKeys,
   { enc, ciphertext }: SealBody,
-): Promise<OpenedSubShare | undefined> {
-  const seeds = exportPrivate(keys)
-  const seed = Uint8Array.from(seeds.x25519)
-  let plaintext: Uint8Array | undefined
+): OpenedSubShare | undefined {
+  let plaintext: Buffer | undefined
   try {
-    // Both halves: a private key that cannot be exported does not tell its public one.
-    const { x25519 } = way.plan.participant(way.to)
-    const pair = {
-      privateKey: await hpkeSuite.DeserializePrivateKey(seed, false),
-      publicKey: await hpkeSuite.DeserializePublicKey(Uint8Array.from(bytesOf(x25519, 32))),
+    const own = bytesOf(way.plan.participant(way.to).x25519, 32)
+    const sealed = {
+      enc: bytesOf(enc, 32),
+      ciphertext: bytesOf(ciphertext, SHARE_BYTES + 64 + HPKE_TAG_BYTES),
     }
-    plaintext = await hpkeSuite.Open(
-      pair,
-      Uint8Array.from(bytesOf(enc, 32)),
-      Uint8Array.from(bytesOf(ciphertext, SHARE_BYTES + 64 + 16)),
-      { info: info(way) },
-    )
+    plaintext = hpkeOpen(keys.x25519, own, sealed, { info: info(way) }).plaintext
     const share = Buffer.alloc(SHARE_BYTES)
     share.set(plaintext.subarray(0, SHARE_BYTES))
     const signature = Buffer.from(plaintext.subarray(SHARE_BYTES))
@@ -86,10 +66,10 @@ export async function openSubShare(
   } catch (error) {
     // A wrong tag, an encapsulated key of low order: the sender's doing. Anything else is a defect here,
     // and must not become somebody's fault.
-    if (error instanceof OpenError || error instanceof DecapError) return undefined
+    if (error instanceof HpkeOpenError) return undefined
     throw error
   } finally {
-    for (const secret of [seeds.ed25519, seeds.x25519, seed, plaintext]) secret?.fill(0)
+    plaintext?.fill(0)
   }
 }
 
@@ -108,13 +88,11 @@ function signedParts({ plan, from, to }: SubShareWay, share: Uint8Array): Uint8A
 }
 
 /** lp("mcbn/1 ceremony sub-share") || plan hash || lp(from) || lp(to). */
-function info({ plan, from, to }: SubShareWay): Uint8Array {
-  return Uint8Array.from(
-    Buffer.concat([
-      lengthPrefixed('mcbn/1 ceremony sub-share'),
-      plan.hash,
-      lengthPrefixed(from),
-      lengthPrefixed(to),
-    ]),
-  )
+function info({ plan, from, to }: SubShareWay): Buffer {
+  return Buffer.concat([
+    lengthPrefixed('mcbn/1 ceremony sub-share'),
+    plan.hash,
+    lengthPrefixed(from),
+    lengthPrefixed(to),
+  ])
 }

@@ -4,7 +4,7 @@
 import { toBase64url } from '../base/base64url.js'
 import type { ParticipantKeys } from '../base/keys.js'
 import type { Release, ReleaseHeader, ReleaseRequest } from '../release/messages.js'
-import { sealShare, tokenHash } from '../release/seal.js'
+import { sealForLease, tokenHash } from '../release/seal.js'
 import { signRelease } from '../release/sign.js'
 
 export interface SealedReleaseInput {
@@ -26,7 +26,7 @@ export interface SealedReleaseInput {
 export async function sealedRelease(input: SealedReleaseInput): Promise<Release> {
   const { share, keys, label, dh, c, request, token, header } = input
   const { role, pk } = request
-  const { enc, ciphertext } = await sealShare({ share, pk, dh, role, label, c, token, header })
+  const { enc, ciphertext } = sealForLease({ share, pk, dh, role, label, c, token, header })
   return signRelease(
     {
       label,

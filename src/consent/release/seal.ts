@@ -1,14 +1,14 @@
 // The share on its way: HPKE (RFC 9180, base mode) to a key that only the attested workload holds. The
 // operator carries the result and can do nothing with it but lose it.
 
-import { createHash } from 'node:crypto'
+import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { McbnError } from '../../errors.js'
 import { lengthPrefixed } from '../../psk/encoding.js'
 import { SHARE_BYTES } from '../../psk/share.js'
 import { toBase64url } from '../base/base64url.js'
 import { canonicalBytes } from '../base/canonical.js'
-import { hpkeSuite } from '../base/hpke.js'
-import { isX25519PublicKey, KEY_BYTES } from '../base/keys.js'
+import { HPKE_TAG_BYTES, type HpkeExporter, hpkeOpen, hpkeSeal } from '../base/hpke.js'
+import { isX25519PublicKey, KEY_BYTES, rawPublicKey } from '../base/keys.js'
 import type { Role } from '../descriptor/types.js'
 import { type Binary, binary } from './binary.js'
 import type { Release, ReleaseHeader } from './messages.js'
@@ -50,17 +50,31 @@ export interface Receiver {
    * @throws {McbnError} `MCBN_RELEASE_INVALID` for anything that was not sealed to exactly this.
    */
   open(sealed: SealedShare & SealContext): Promise<Buffer>
+  /** As {@link open}, with what the lease has in common with the participant. */
+  openLease(sealed: SealedShare & SealContext): OpenedShare
 }
 
-type PrivateKeyPair = Awaited<ReturnType<typeof hpkeSuite.GenerateKeyPair>>
-/** AES-GCM's tag, in bytes. */
-const TAG_BYTES = 16
+/** Bytes outside Node's shared pool; the caller owns and wipes them. */
+export interface OpenedShare {
+  /** 32 bytes. */
+  readonly share: Buffer
+  /** 32 bytes, see {@link leaseSecrets}. */
+  readonly lease: LeaseSecrets
+}
 
 /** Makes a fresh key pair. Node keeps the private key; JavaScript never sees its bytes. */
 export async function generateReceiver(): Promise<Receiver> {
-  const pair = await hpkeSuite.GenerateKeyPair(false)
-  const publicKey = Buffer.from(await hpkeSuite.SerializePublicKey(pair.publicKey))
-  return { publicKey, open: (sealed) => openShare(pair, sealed) }
+  const pair = generateKeyPairSync('x25519')
+  const publicKey = rawPublicKey(pair.publicKey)
+  const openLease = (sealed: SealedShare & SealContext) =>
+    openShare(pair.privateKey, publicKey, sealed)
+  return { publicKey, openLease, open: async (sealed) => openLease(sealed).share }
+}
+
+/** As {@link sealForLease}, without what belongs to a lease. */
+export async function sealShare(input: SealInput): Promise<SealedShare> {
+  const { enc, ciphertext } = sealForLease(input)
+  return { enc, ciphertext }
 }
 
 /**
@@ -69,7 +83,7 @@ export async function generateReceiver(): Promise<Receiver> {
  * @throws {McbnError} `MCBN_RELEASE_INVALID` for a key that is not 32 bytes, not canonical or of low order;
  * `MCBN_SHARE_INVALID` with `participant` for a share that is not 32 bytes.
  */
-export async function sealShare(input: SealInput): Promise<SealedShare> {
+export function sealForLease(input: SealInput): SealedShare & { readonly lease: LeaseSecrets } {
   const { share, label, header } = input
   if (share.length !== SHARE_BYTES) {
     throw new McbnError(
@@ -79,12 +93,32 @@ export async function sealShare(input: SealInput): Promise<SealedShare> {
     )
   }
   const pk = publicKeyBytes(input.pk, 'pk')
-  const { encapsulatedSecret, ciphertext } = await hpkeSuite.Seal(
-    await hpkeSuite.DeserializePublicKey(pk),
-    share,
-    { info: sealInfo(input), aad: canonicalBytes(header) },
-  )
-  return { enc: toBase64url(encapsulatedSecret), ciphertext: toBase64url(ciphertext) }
+  const context = { info: sealInfo(input), aad: canonicalBytes(header) }
+  const sealed = hpkeSeal(pk, share, context)
+  return {
+    enc: toBase64url(sealed.enc),
+    ciphertext: toBase64url(sealed.ciphertext),
+    lease: leaseSecrets(sealed),
+  }
+}
+
+/**
+ * What the workload and the participant have in common about one lease, and nobody else: out of HPKE's exporter, so
+ * that no message carries them. Each is told to the participant to prove that a message is the workload's; the
+ * participant keeps their hashes only.
+ */
+export interface LeaseSecrets {
+  /** Tells that a request renews a lease. 32 bytes. */
+  readonly renewal: Buffer
+  /** Gives the lease back. 32 bytes. */
+  readonly giveBack: Buffer
+}
+
+function leaseSecrets(exporter: HpkeExporter): LeaseSecrets {
+  return {
+    renewal: exporter.export('mcbn/1 lease renewal'),
+    giveBack: exporter.export('mcbn/1 lease return'),
+  }
 }
 
 /** SHA-256 of a token as UTF-8, 32 bytes. */
@@ -92,24 +126,24 @@ export function tokenHash(token: string): Buffer {
   return createHash('sha256').update(token, 'utf8').digest()
 }
 
-async function openShare(pair: PrivateKeyPair, sealed: SealedShare & SealContext): Promise<Buffer> {
+function openShare(
+  privateKey: KeyObject,
+  publicKey: Buffer,
+  sealed: SealedShare & SealContext,
+): OpenedShare {
   const enc = publicKeyBytes(sealed.enc, 'enc')
-  const ciphertext = binary(sealed.ciphertext, SHARE_BYTES + TAG_BYTES, 'ciphertext')
+  const ciphertext = binary(sealed.ciphertext, SHARE_BYTES + HPKE_TAG_BYTES, 'ciphertext')
   const context = { info: sealInfo(sealed), aad: canonicalBytes(sealed.header) }
-  let opened: Uint8Array
   try {
-    opened = await hpkeSuite.Open(pair, enc, ciphertext, context)
+    const opened = hpkeOpen(privateKey, publicKey, { enc, ciphertext }, context)
+    return { share: opened.plaintext, lease: leaseSecrets(opened) }
   } catch {
-    // The library's error says no more than this, and must not invite anybody to tell reasons apart.
+    // Nothing here must invite anybody to tell reasons apart.
     throw new McbnError(
       'MCBN_RELEASE_INVALID',
       `release of ${sealed.label}: expected a share sealed to this request, got something else`,
     )
   }
-  const share = Buffer.alloc(opened.length)
-  share.set(opened)
-  opened.fill(0)
-  return share
 }
 
 /** lp("mcbn/1 share") || dh || lp(role) || lp(label) || lp(c) || SHA-256(token) */

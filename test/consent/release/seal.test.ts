@@ -190,7 +190,7 @@ describe('consent/release: sealing', () => {
 
   it('shows no private key in inspect or JSON', async () => {
     const receiver = await generateReceiver()
-    expect(Object.keys(receiver)).toEqual(['publicKey', 'open'])
+    expect(Object.keys(receiver)).toEqual(['publicKey', 'openLease', 'open'])
     expect(inspect(receiver, { depth: 9, showHidden: true })).not.toContain('CryptoKey')
   })
 
