@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "record/address_bytes.h"
+#include "base/address_bytes.h"
 
 namespace mcbn {
 

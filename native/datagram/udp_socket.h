@@ -8,9 +8,8 @@
 // Several sockets on one address: udp_group_linux.cc, and udp_group_posix.cc, which cannot.
 //
 // Ownership   the object owns its descriptor, and its slab or a part in one. A slab is address
-// space
-//             until used: batch * 64 KB, of which only pages that datagrams were written to are
-//             real.
+//             space until used: batch * 64 KB, of which only pages that datagrams were written to
+//             are real.
 // Thread      one at a time.
 // Errors      values. EINTR never shows. A connected socket shows ICMP errors as ECONNREFUSED
 //             and the like, once, from whichever call comes next; the socket stays usable.
@@ -19,9 +18,9 @@
 #include <memory>
 #include <span>
 
+#include "base/bytes.h"
 #include "datagram/address.h"
 #include "datagram/system_error.h"
-#include "record/bytes.h"
 
 namespace mcbn {
 

@@ -18,6 +18,12 @@ void countDown(std::unordered_map<std::string, size_t>& counts, const std::strin
 
 }  // namespace
 
+std::string hostKey(const Address& address) {
+  const AddressBytes host = address.hostBytes();
+  const ByteView bytes = host.view();
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
 void Admission::join(Member& member) {
   const std::lock_guard lock(mutex_);
   members_.push_back(&member);

@@ -22,9 +22,13 @@
 #include <unordered_map>
 #include <vector>
 
-#include "session/dtls_session.h"
+#include "base/time.h"
+#include "datagram/address.h"
 
 namespace mcbn {
+
+// What a limit per host counts by.
+std::string hostKey(const Address& address);
 
 struct AdmissionLimits {
   size_t max_sessions = 100'000;  // handshakes included

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <memory>
 
-#include "record/bytes.h"
+#include "base/bytes.h"
 
 namespace mcbn {
 

@@ -15,7 +15,7 @@
 #include <memory>
 #include <optional>
 
-#include "record/bytes.h"
+#include "base/bytes.h"
 #include "record/message_room.h"
 
 namespace mcbn {

@@ -10,7 +10,7 @@
 #include <malloc.h>
 #endif
 
-#include "session/dtls_session.h"
+#include "base/time.h"
 
 namespace mcbn {
 

@@ -35,7 +35,7 @@ void IoThread::stop() {
   if (!thread_.joinable()) return;
   stopping_ = true;
   wake_up_.ring();
-  left_.notify_all();
+  attendance_.interrupt();
   thread_.join();
 }
 
@@ -93,7 +93,7 @@ bool IoThread::runHere(const Task& task) {
   if (!Poller::changesWhileWaiting()) return false;
   const std::unique_lock engine(engine_, std::try_to_lock);
   if (!engine || !running_) return false;
-  if (attended_) {
+  if (attendance_.attended()) {
     runTasks();
     sendSubmissions();
   } else if (!nothingWaits()) {
@@ -101,8 +101,25 @@ bool IoThread::runHere(const Task& task) {
   }
   task(*this);
   finishTurn();
-  if (!attended_ && nextDeadline() < asleep_until_) wake_up_.ring();
+  if (!attendance_.attended() && nextDeadline() < asleep_until_) wake_up_.ring();
   return true;
+}
+
+bool IoThread::attend() {
+  if (poller_.fd() < 0 || !attendance_.invite()) return false;
+  wake_up_.ring();  // the poller is one thread's at a time: the other one has to come out of it
+  return true;
+}
+
+bool IoThread::visit() {
+  const std::unique_lock engine(engine_, std::try_to_lock);
+  // At work: with a deadline, or taking over, which the next visit will see.
+  if (!engine) return true;
+  if (!attendance_.attended()) return attendance_.invited();
+  attendance_.visited(now());
+  takeTurn(poller_.wait(0));
+  finishTurn(Waking::No);
+  return attendance_.attended();
 }
 
 Milliseconds IoThread::now() const {
@@ -143,11 +160,8 @@ void IoThread::run() {
   std::unique_lock engine(engine_);
   running_ = true;
   while (!stopping_) {
-    if (attendance_asked_.exchange(false)) {
-      attended_ = true;
-      last_visit_ = now();
-    }
-    if (attended_) {
+    attendance_.begin(now());
+    if (attendance_.attended()) {
       rest(engine);
       continue;
     }
@@ -160,6 +174,22 @@ void IoThread::run() {
   }
   running_ = false;
   endpoints_.clear();
+}
+
+// While JavaScript's thread attends.
+void IoThread::rest(std::unique_lock<std::mutex>& engine) {
+  const uint64_t visits = attendance_.visits();
+  attendance_.keepVigil(engine);
+  if (!attendance_.attended() || stopping_) return;
+  const auto events = poller_.wait(0);
+  if (visits == attendance_.visits() && !events.empty()) {
+    attendance_.leave();  // nobody came: the event loop is blocked
+    takeTurn(events);
+  } else {
+    attendance_.noteSilence(now());
+    expire();
+  }
+  finishTurn();
 }
 
 void IoThread::takeTurn(std::span<const PollEvent> events) {
@@ -196,7 +226,7 @@ void IoThread::finishTurn(Waking waking) {
   });
   sending_.clear();
   released_.store(sent_, std::memory_order_release);
-  noteTurn();
+  attendance_.noteTurn(events_.filling().rows);
   events_.publish(waking == Waking::Yes);
 }
 
@@ -241,7 +271,7 @@ void IoThread::runTasks() {
 void IoThread::sendSubmissions() {
   for (Submission& submission : send_queue_.take()) {
     sending_.push_back(std::move(submission));
-    if (sending_.back().bytes().size() > kSentHere) noteLargeSubmission();
+    if (sending_.back().bytes().size() > kSentHere) attendance_.noteLargeSubmission();
     sendRows(sending_.back().number, sending_.back().bytes());
   }
 }

@@ -5,23 +5,17 @@
 //
 // A blocked event loop delays messages, but no handshake, cookie, retransmission or deadline.
 //
-// Whoever has the *engine*, a mutex, may use endpoints and sessions. The I/O thread has it but for
-// the time it sleeps; then JavaScript's thread may take it, to send a little at once: that spares
-// the message two changes of threads. It never waits for the engine, and runs no JavaScript while
-// it has it.
-//
-// When little is on its way, such as one question and one answer at a time, JavaScript's thread
-// *attends*: it watches the poller itself, and a datagram wakes one thread instead of two. The I/O
-// thread then looks every 2 ms whether something is left lying, and takes over when JavaScript is
-// busy, when traffic grows, and when it ceases (attendance.cc).
+// The thread that has the *engine*, a mutex, may use endpoints and sessions. The I/O thread has it
+// except while it sleeps; then JavaScript's thread may take it, to send a little at once: that
+// spares the message two changes of threads. It never waits for the engine, and runs no JavaScript
+// while it has it. When little is on its way it may watch the poller as well: see attendance.h.
 //
 // Ownership   binding/ owns the IoThread; the IoThread owns its endpoints.
-// Thread      post(), call(), submit() and stop() are for JavaScript's thread, the rest for whoever
-//             has the engine.
+// Thread      post(), call(), submit() and stop() are for JavaScript's thread, the rest for the
+//             thread that has the engine.
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -30,8 +24,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/deadlines.h"
 #include "datagram/poller.h"
-#include "engine/deadlines.h"
+#include "engine/attendance.h"
 #include "engine/endpoint.h"
 #include "engine/event.h"
 #include "engine/frame.h"
@@ -98,9 +93,6 @@ class IoThread {
   enum class Waking : bool { No, Yes };
   void finishTurn(Waking waking = Waking::Yes);
   bool nothingWaits();
-  void noteTurn();
-  void noteLargeSubmission();
-  void leave();
   void runTasks();
   void expire();
   void sendSubmissions();
@@ -113,14 +105,8 @@ class IoThread {
 
   std::mutex engine_;
   bool running_ = false;                // guarded by engine_
-  Milliseconds asleep_until_ = kNever;  // the same, as all to attended_
-  unsigned small_turns_ = 0;            // in a row
-  Milliseconds last_visit_ = 0;
-  uint64_t visits_ = 0;
-  bool attended_ = false;
-  std::condition_variable left_;              // attended_ has ended
-  std::atomic<bool> attendance_due_ = false;  // small turns have come long enough
-  std::atomic<bool> attendance_asked_ = false;
+  Milliseconds asleep_until_ = kNever;  // the same
+  Attendance attendance_;
   EventQueue events_;
   Poller poller_;
   // Sessions that are silent give their contexts back: 4,096 directions need 2 to 5 MB.

@@ -12,9 +12,9 @@
 #include <array>
 #include <optional>
 
+#include "base/time.h"
 #include "datagram/address.h"
 #include "record/path_message.h"
-#include "session/dtls_session.h"
 
 namespace mcbn {
 

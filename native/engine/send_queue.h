@@ -19,7 +19,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "record/bytes.h"
+#include "base/bytes.h"
 
 namespace mcbn {
 

@@ -1,7 +1,5 @@
 #include "engine/server_endpoint.h"
 
-#include <openssl/rand.h>
-
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -25,25 +23,7 @@ uint64_t wallSeconds() {
           .count());
 }
 
-size_t randomSeed() {
-  size_t seed = 0;
-  RAND_bytes(reinterpret_cast<unsigned char*>(&seed), sizeof seed);
-  return seed;
-}
-
 }  // namespace
-
-std::string hostKey(const Address& address) {
-  const AddressBytes host = address.hostBytes();
-  const ByteView bytes = host.view();
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-size_t ServerEndpoint::SeededHash::operator()(const Address& address) const {
-  // Strangers choose their ports: without a secret they could choose them to collide.
-  uint64_t mixed = (address.hash() ^ seed) * 0x9e3779b97f4a7c15ULL;
-  return static_cast<size_t>(mixed ^ (mixed >> 32));
-}
 
 ServerEndpoint::ServerEndpoint(uint32_t id, IoServices& services,
                                std::shared_ptr<const Context> context, ServerOptions options)
@@ -51,13 +31,13 @@ ServerEndpoint::ServerEndpoint(uint32_t id, IoServices& services,
       context_(std::move(context)),
       options_(std::move(options)),
       cookies_(options_.cookie_secret),
-      slots_(16, SeededHash{randomSeed()}),
+      directory_(options_.dtls.connection_id.value_or(0),
+                 options_.threads > 1 ? std::optional(static_cast<uint8_t>(options_.thread_index))
+                                      : std::nullopt),
       admission_(options_.admission ? options_.admission
                                     : std::make_shared<Admission>(AdmissionLimits{})),
       member_(std::move(options_.evict_soon)),
-      ids_(options_.dtls.connection_id.value_or(0),
-           options_.threads > 1 ? std::optional(static_cast<uint8_t>(options_.thread_index))
-                                : std::nullopt) {
+      mobility_(directory_, *admission_, stats_, *this) {
   OPENSSL_cleanse(options_.cookie_secret.data(), options_.cookie_secret.size());
   admission_->join(member_);
 }
@@ -122,34 +102,51 @@ void ServerEndpoint::route(const Address& from, MutableBytes datagram, Milliseco
     stats_.dropped_unknown_peer += 1;
     return;
   }
-  if (const auto id = connectionIdOf(datagram, ids_.length())) {
+  if (const auto id = connectionIdOf(datagram, directory_.idLength())) {
     return routeById(from, *id, datagram, now);
   }
   if (const auto parsed = parseClientHello(datagram)) return hello(from, datagram, *parsed, now);
-  // Datagrams of one peer come in trains.
-  if (!recent_slot_ || !(from == recent_)) {
-    const auto found = slots_.find(from);
-    if (found == slots_.end()) {
-      stats_.dropped_unknown_peer += 1;
-      return;
-    }
-    recent_ = from;
-    recent_slot_ = &found->second;
+  const PeerDirectory::Place* const place = directory_.at(from);
+  if (!place) {
+    stats_.dropped_unknown_peer += 1;
+    return;
   }
-  deliver(*chooseFor(*recent_slot_, datagram), datagram, now);
+  deliver(*chooseFor(*place, datagram), datagram, now);
+}
+
+void ServerEndpoint::routeById(const Address& from, ByteView id, MutableBytes datagram,
+                               Milliseconds now) {
+  Association* const association = directory_.byId(id);
+  if (!association) {
+    stats_.dropped_unknown_connection_id += 1;
+    return;
+  }
+  // An address is not changed before both sides have proved the key.
+  if (!association->opened && !(from == association->peer)) {
+    return dropped(DropReason::ConnectionId);
+  }
+  enter(*association);
+  origin_ = &from;
+  receiveInto(*association, datagram, now);
+  const bool elsewhere = association->path || !(from == association->peer);
+  if (elsewhere && !association->ended && association->session.heardNewer()) {
+    mobility_.heard(*association, from, datagram.size(), now);
+  }
+  origin_ = nullptr;
+  leave();
 }
 
 // Of two associations of one address, the one that can use the datagram. Epoch 0 is the newcomer's;
 // so are encrypted handshake records once it awaits a Finished, before that they ask for the open
 // session's last flight again. Everything else belongs to the session that is open.
-Association* ServerEndpoint::chooseFor(const Slot& slot, ByteView datagram) const {
-  if (!slot.candidate) return slot.current;
+Association* ServerEndpoint::chooseFor(const PeerDirectory::Place& place, ByteView datagram) const {
+  if (!place.candidate) return place.current;
   ByteView rest = datagram;
   const auto record = nextRecord(rest);
-  if (!record) return slot.current;
+  if (!record) return place.current;
   const bool newcomers = record->epoch == 0 || (record->type == content_type::kHandshake &&
-                                                slot.candidate->session.awaitsFinished());
-  return newcomers ? slot.candidate : slot.current;
+                                                place.candidate->session.awaitsFinished());
+  return newcomers ? place.candidate : place.current;
 }
 
 void ServerEndpoint::deliver(Association& association, MutableBytes datagram, Milliseconds now) {
@@ -160,8 +157,8 @@ void ServerEndpoint::deliver(Association& association, MutableBytes datagram, Mi
 
 void ServerEndpoint::hello(const Address& from, MutableBytes datagram, const DtlsClientHello& hello,
                            Milliseconds now) {
-  if (const auto found = slots_.find(from); found != slots_.end() && !hello.cookie.empty()) {
-    for (Association* known : {found->second.candidate, found->second.current}) {
+  if (const auto* const place = directory_.at(from); place && !hello.cookie.empty()) {
+    for (Association* known : {place->candidate, place->current}) {
       const bool repeated = known && std::equal(hello.random.begin(), hello.random.end(),
                                                 known->random.begin(), known->random.end());
       if (!repeated) continue;
@@ -190,9 +187,9 @@ void ServerEndpoint::hello(const Address& from, MutableBytes datagram, const Dtl
 }
 
 // A client that starts over half-way takes the place that it has.
-bool ServerEndpoint::replacesHandshake(const Address& from) const {
-  const auto slot = slots_.find(from);
-  return slot != slots_.end() && (slot->second.candidate || !slot->second.current->opened);
+bool ServerEndpoint::replacesHandshake(const Address& from) {
+  const auto* const place = directory_.at(from);
+  return place && (place->candidate || !place->current->opened);
 }
 
 uint32_t ServerEndpoint::nextSession() {
@@ -212,16 +209,14 @@ void ServerEndpoint::create(const Address& from, ByteView datagram, const DtlsCl
   stats_.handshakes_started += 1;
   stats_.sessions = associations_.size();
 
-  Slot& slot = slots_[from];
-  Association*& place = slot.current && slot.current->opened ? slot.candidate : slot.current;
-  Association* const replaced = std::exchange(place, &association);
-  if (replaced) {
+  if (Association* const replaced = directory_.enter(association)) {
     // The same address began another handshake: the half-finished one leads nowhere.
     endWith(*replaced, {.code = "MCBN_HANDSHAKE_FAILED",
                         .message = "the client began another handshake from the same port"});
   }
   // Without a free ID the session does without: its address is enough.
-  if (options_.dtls.connection_id && (ids_.length() == 0 || ids_.assign(association))) {
+  if (options_.dtls.connection_id &&
+      (directory_.idLength() == 0 || directory_.giveId(association))) {
     association.session.useConnectionId(association.connection_id);
   }
   enter(association);
@@ -230,17 +225,14 @@ void ServerEndpoint::create(const Address& from, ByteView datagram, const DtlsCl
 }
 
 bool ServerEndpoint::onOpened(Association& association) {
-  if (association.session.ownConnectionId().empty()) ids_.release(association);
-  const auto found = slots_.find(association.peer);
-  if (found != slots_.end() && found->second.candidate == &association) {
-    // RFC 6347 section 4.2.8: only a finished handshake may take the old session's place.
-    Association* const old = std::exchange(found->second.current, &association);
-    found->second.candidate = nullptr;
+  if (association.session.ownConnectionId().empty()) directory_.takeId(association);
+  // RFC 6347 section 4.2.8: only a finished handshake may take the old session's place.
+  if (Association* const old = directory_.finish(association)) {
     // Another device behind the same NAT may have been given the port: the one that had it before
     // can still be found by its ID. The same identity is the same device, which has restarted.
     const bool moved_away =
-        old && old->hasConnectionId() && old->session.identity() != association.session.identity();
-    if (old && !moved_away) {
+        old->hasConnectionId() && old->session.identity() != association.session.identity();
+    if (!moved_away) {
       endWith(*old, {.code = "MCBN_CONNECTION_LOST",
                      .message = "the peer connected anew from the same address and port"});
     }
@@ -253,6 +245,29 @@ bool ServerEndpoint::onOpened(Association& association) {
     tellSilence();
   }
   return true;
+}
+
+// ---- peers that move ---------------------------------------------------------------------------
+
+void ServerEndpoint::challenge(Association& association, const PathCookie& cookie) {
+  association.session.challengePath(cookie, *this);
+}
+
+void ServerEndpoint::pathResponse(const PathCookie& cookie) {
+  if (origin_) mobility_.answered(*current_, *origin_, cookie);
+}
+
+void ServerEndpoint::commitReply(size_t length) {
+  origin_ ? commitTo(*origin_, length) : commitDatagram(length);
+}
+
+void ServerEndpoint::addressChanged(Association& association) {
+  MCBN_ASSERT(&association == current_);
+  report(EventKind::AddressChanged, AddressEvent{association.peer.host(), association.peer.port()});
+}
+
+void ServerEndpoint::confirmAddress(uint32_t session, const std::string& host, uint16_t port) {
+  if (Association* const association = find(session)) mobility_.confirm(*association, host, port);
 }
 
 // ---- making room -------------------------------------------------------------------------------
@@ -292,7 +307,7 @@ void ServerEndpoint::expire(Milliseconds now) {
     if (!association) continue;
     enter(*association);
     if (association->session.deadline() <= now) association->session.expire(now, *this);
-    checkPath(*association, now);
+    mobility_.check(*association, now);
     if (!association->ended && idleDeadline(*association) <= now) {
       association->session.close(*this);
       ended(Failure{.code = "MCBN_IDLE_TIMEOUT",
@@ -350,8 +365,7 @@ void ServerEndpoint::drop(Association& association) {
     recency_.erase(association);
     tellSilence();
   }
-  vacate(association);
-  ids_.release(association);
+  directory_.leave(association);
   deadlines_.erase(association.id);
   associations_.erase(association.id);
   stats_.sessions = associations_.size();

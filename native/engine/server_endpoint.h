@@ -6,23 +6,21 @@
 //                                               --yes-> a new session
 //            --else--> dropped and counted
 //
-// A peer that starts anew from the same address and port keeps its old session until the new
-// handshake is finished (RFC 6347 section 4.2.8): an address can have two associations for that
-// while.
+// Who is found where is peer_directory.h's, and peers that move are peer_mobility.h's.
 //
-// Files       server_paths.cc: sessions with connection IDs
-// Spec        RFC 6347 sections 4.2.1 (cookies) and 4.2.8, RFC 9146, RFC 9853
+// Ownership   the IoThread owns it; it owns its associations.
+// Thread      the I/O thread, but for open(), which JavaScript's thread calls before add().
+// Spec        RFC 6347 sections 4.2.1 (cookies) and 4.2.8, RFC 9146
 #pragma once
 
 #include <memory>
 #include <unordered_map>
 
-#include "engine/admission.h"
-#include "engine/connection_id_table.h"
-#include "engine/deadlines.h"
-#include "engine/endpoint.h"
-#include "engine/recency.h"
+#include "base/deadlines.h"
+#include "base/recency.h"
+#include "engine/peer_mobility.h"
 #include "record/cookie.h"
+#include "record/dtls_client_hello.h"
 
 namespace mcbn {
 
@@ -41,10 +39,7 @@ struct ServerOptions {
   std::function<void()> evict_soon = [] {};
 };
 
-// What a limit per host counts by.
-std::string hostKey(const Address& address);
-
-class ServerEndpoint final : public Endpoint {
+class ServerEndpoint final : public Endpoint, private PeerMobility::Owner {
  public:
   ServerEndpoint(uint32_t id, IoServices& services, std::shared_ptr<const Context> context,
                  ServerOptions options);
@@ -71,35 +66,24 @@ class ServerEndpoint final : public Endpoint {
   void confirmAddress(uint32_t session, const std::string& host, uint16_t port);
 
  private:
-  // At most one that is open, or on its way to be; and one that may replace it.
-  struct Slot {
-    Association* current = nullptr;
-    Association* candidate = nullptr;
-  };
-  struct SeededHash {
-    size_t operator()(const Address& address) const;
-    size_t seed;
-  };
-
   void route(const Address& from, MutableBytes datagram, Milliseconds now);
   void routeById(const Address& from, ByteView id, MutableBytes datagram, Milliseconds now);
-  void follow(Association& association, const Address& from, size_t bytes, Milliseconds now);
-  void checkPath(Association& association, Milliseconds now);
-  void moveTo(Association& association, const Address& to);
-  void vacate(Association& association);
   void hello(const Address& from, MutableBytes datagram, const DtlsClientHello& hello,
              Milliseconds now);
-  bool replacesHandshake(const Address& from) const;
+  bool replacesHandshake(const Address& from);
   uint32_t nextSession();
   void create(const Address& from, ByteView datagram, const DtlsClientHello& hello,
               Milliseconds now);
   void deliver(Association& association, MutableBytes datagram, Milliseconds now);
-  Association* chooseFor(const Slot& slot, ByteView datagram) const;
+  Association* chooseFor(const PeerDirectory::Place& place, ByteView datagram) const;
   void endWith(Association& association, const Failure& failure);
   void leave() override;
   bool onOpened(Association& association) override;
   void commitReply(size_t length) override;
   void pathResponse(const PathCookie& cookie) override;
+  bool listened() const override { return !events_.full(); }
+  void addressChanged(Association& association) override;
+  void challenge(Association& association, const PathCookie& cookie) override;
   void onActive(Association& association) override;
   void tellSilence();
   void drop(Association& association);
@@ -110,15 +94,13 @@ class ServerEndpoint final : public Endpoint {
   Cookies cookies_;
   uint32_t last_session_ = 0;
   std::unordered_map<uint32_t, std::unique_ptr<Association>> associations_;
-  std::unordered_map<Address, Slot, SeededHash> slots_;
-  Address recent_;               // of the last datagram that has a session
-  Slot* recent_slot_ = nullptr;  // its slot; none when that may be gone
+  PeerDirectory directory_;
   Deadlines deadlines_;
   std::shared_ptr<Admission> admission_;
   Admission::Member member_;
   RecencyList<Association> recency_;  // of open sessions, where evictAfter is on
   bool balanced_ = false;
-  ConnectionIdTable ids_;
+  PeerMobility mobility_;
   const Address* origin_ = nullptr;  // of the datagram being received by ID
 };
 

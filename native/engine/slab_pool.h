@@ -14,7 +14,7 @@
 #include <mutex>
 #include <vector>
 
-#include "record/bytes.h"
+#include "base/bytes.h"
 
 namespace mcbn {
 

@@ -4,8 +4,8 @@
 // changes keys.
 //
 // Ownership   held by shared_ptr: the server's JavaScript object and its contexts.
-// Thread      any; a shared mutex guards the map. find() copies the key out, so no lock outlives a
-// call.
+// Thread      any; a shared mutex guards the map. find() copies the key out, so no lock outlives
+//             a call.
 #pragma once
 
 #include <atomic>

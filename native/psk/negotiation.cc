@@ -5,8 +5,8 @@
 #include <array>
 #include <cstring>
 
+#include "base/bytes.h"
 #include "record/alert.h"
-#include "record/bytes.h"
 #include "record/psk_messages.h"
 
 namespace mcbn {

@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "psk/secret.h"
+#include "base/secret.h"
 
 namespace mcbn {
 

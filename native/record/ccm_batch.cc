@@ -26,16 +26,12 @@ Block load(const uint8_t* bytes) {
 
 void store(uint8_t* bytes, Block block) { std::memcpy(bytes, &block, kBlockBytes); }
 
-void put(uint8_t* end, size_t value, size_t bytes) {
-  for (size_t i = 1; i <= bytes; ++i, value >>= 8) end[-static_cast<ptrdiff_t>(i)] = value & 0xff;
-}
-
 // Block `index` of the additional data with its length in front and zeros behind.
 Block additionalBlock(ByteView data, size_t index) {
   uint8_t bytes[kBlockBytes] = {};
   size_t at = 0, from = 0;
   if (index == 0) {
-    put(bytes + kPrefixBytes, data.size(), kPrefixBytes);
+    putBigEndian(bytes, data.size(), kPrefixBytes);
     at = kPrefixBytes;
   } else {
     from = index * kBlockBytes - kPrefixBytes;
@@ -78,7 +74,7 @@ struct CcmBatch::Lanes {
   // A_index of the first `lanes` messages, behind `behind` MAC states.
   void nextCounters(size_t index, size_t lanes, size_t behind) {
     uint8_t number[kBlockBytes] = {};
-    put(number + kBlockBytes, index, 4);
+    putBigEndian(number + kBlockBytes - 4, index, 4);
     const Block counter = load(number);
     uint8_t* at = in.data() + behind * kBlockBytes;
     for (size_t i = 0; i < lanes; ++i, at += kBlockBytes) {
@@ -187,7 +183,7 @@ bool CcmBatch::begin(Lanes& lanes) const {
     std::memcpy(lanes.first.data() + i * kBlockBytes, block, kBlockBytes);
     block[0] |= static_cast<uint8_t>((tag_bytes_ - 2) / 2 << 3);
     if (!message.additional.empty()) block[0] |= 0x40;
-    put(block + kBlockBytes, message.text.size(), length_bytes);
+    putBigEndian(block + kBlockBytes - length_bytes, message.text.size(), length_bytes);
     std::memcpy(lanes.nextMac(i), block, kBlockBytes);
   }
   lanes.nextCounters(0, lanes.count, lanes.count);

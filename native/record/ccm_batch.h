@@ -34,7 +34,7 @@
 
 #include <span>
 
-#include "record/bytes.h"
+#include "base/bytes.h"
 
 namespace mcbn {
 

@@ -15,12 +15,10 @@ namespace {
 constexpr size_t kPlainAdditional = 8 + 1 + 2 + 2;
 
 ByteView plainAdditional(const RecordPiece& piece, size_t text, uint8_t* room) {
-  for (size_t i = 0; i < 8; ++i) room[i] = static_cast<uint8_t>(piece.number >> (8 * (7 - i)));
+  putBigEndian(room, piece.number, 8);
   room[8] = piece.type;
-  room[9] = kDtls12 >> 8;
-  room[10] = kDtls12 & 0xff;
-  room[11] = static_cast<uint8_t>(text >> 8);
-  room[12] = static_cast<uint8_t>(text);
+  putBigEndian(room + 9, kDtls12, 2);
+  putBigEndian(room + 11, text, 2);
   return {room, kPlainAdditional};
 }
 

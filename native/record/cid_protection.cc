@@ -18,7 +18,9 @@ std::array<uint8_t, kNonceBytes> RecordProtection::nonceOf(uint64_t number,
     std::copy_n(fragment, suite_.explicit_nonce, nonce.begin() + suite_.fixed_iv);
     return nonce;
   }
-  for (size_t i = 0; i < 8; ++i) nonce[4 + i] ^= static_cast<uint8_t>(number >> (8 * (7 - i)));
+  std::array<uint8_t, 8> bytes;
+  putBigEndian(bytes.data(), number, bytes.size());
+  for (size_t i = 0; i < bytes.size(); ++i) nonce[4 + i] ^= bytes[i];
   return nonce;
 }
 

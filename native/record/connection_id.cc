@@ -7,11 +7,6 @@ namespace {
 
 constexpr size_t kIdOffset = 11;  // type, version, epoch, sequence number
 
-uint8_t* put(uint8_t* out, uint64_t value, size_t bytes) {
-  for (size_t i = 0; i < bytes; ++i) out[i] = static_cast<uint8_t>(value >> (8 * (bytes - 1 - i)));
-  return out + bytes;
-}
-
 }  // namespace
 
 std::optional<ByteView> connectionIdOf(ByteView datagram, size_t length) {
@@ -22,14 +17,14 @@ std::optional<ByteView> connectionIdOf(ByteView datagram, size_t length) {
 
 CidAdditionalData::CidAdditionalData(uint64_t number, ByteView id, size_t length) {
   const ByteView used = id.first(std::min(id.size(), kMaxConnectionIdBytes));
-  uint8_t* out = put(bytes_.data(), UINT64_MAX, 8);  // seq_num_placeholder
-  out = put(out, content_type::kTls12Cid, 1);
-  out = put(out, used.size(), 1);
-  out = put(out, content_type::kTls12Cid, 1);
-  out = put(out, kDtls12, 2);
-  out = put(out, number, 8);
+  uint8_t* out = putBigEndian(bytes_.data(), UINT64_MAX, 8);  // seq_num_placeholder
+  out = putBigEndian(out, content_type::kTls12Cid, 1);
+  out = putBigEndian(out, used.size(), 1);
+  out = putBigEndian(out, content_type::kTls12Cid, 1);
+  out = putBigEndian(out, kDtls12, 2);
+  out = putBigEndian(out, number, 8);
   out = std::copy(used.begin(), used.end(), out);
-  out = put(out, length, 2);
+  out = putBigEndian(out, length, 2);
   size_ = static_cast<size_t>(out - bytes_.data());
 }
 

@@ -11,7 +11,7 @@
 #include <array>
 #include <optional>
 
-#include "record/bytes.h"
+#include "base/bytes.h"
 #include "record/dtls_record.h"
 
 namespace mcbn {

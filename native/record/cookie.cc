@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "record/address_bytes.h"
+#include "base/address_bytes.h"
 
 namespace mcbn {
 namespace {
@@ -37,7 +37,8 @@ struct MacInput {
   size_t size = 0;
 
   void number(uint32_t value, unsigned width) {
-    while (width-- > 0) bytes[size++] = static_cast<uint8_t>(value >> (8 * width));
+    putBigEndian(bytes.data() + size, value, width);
+    size += width;
   }
   void append(ByteView view) {
     std::copy(view.begin(), view.end(), bytes.begin() + size);

@@ -18,7 +18,7 @@
 
 #include <array>
 
-#include "record/bytes.h"
+#include "base/bytes.h"
 #include "record/dtls_client_hello.h"
 
 struct evp_mac_ctx_st;

@@ -8,8 +8,8 @@
 
 #include <optional>
 
+#include "base/bytes.h"
 #include "record/alert.h"
-#include "record/bytes.h"
 
 namespace mcbn {
 

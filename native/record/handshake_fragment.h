@@ -4,7 +4,7 @@
 
 #include <optional>
 
-#include "record/bytes.h"
+#include "base/bytes.h"
 
 namespace mcbn {
 

@@ -21,7 +21,7 @@
 
 #include <optional>
 
-#include "record/bytes.h"
+#include "base/bytes.h"
 #include "record/drop_reason.h"
 #include "record/dtls_client_hello.h"
 #include "record/dtls_record.h"

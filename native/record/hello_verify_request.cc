@@ -10,7 +10,8 @@ struct FixedWriter {
   size_t at = 0;
 
   FixedWriter& number(uint64_t value, unsigned width) {
-    while (width-- > 0) out[at++] = static_cast<uint8_t>(value >> (8 * width));
+    putBigEndian(out.data() + at, value, width);
+    at += width;
     return *this;
   }
 };

@@ -6,7 +6,7 @@
 // Memory: at most 9/8 of `maxLength`, taken when the first fragment comes.
 #pragma once
 
-#include "record/bytes.h"
+#include "base/bytes.h"
 
 namespace mcbn {
 

@@ -6,7 +6,7 @@
 #include <array>
 #include <optional>
 
-#include "record/bytes.h"
+#include "base/bytes.h"
 
 namespace mcbn {
 

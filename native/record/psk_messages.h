@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-#include "record/bytes.h"
+#include "base/bytes.h"
 
 namespace mcbn {
 

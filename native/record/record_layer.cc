@@ -87,7 +87,7 @@ DropReason RecordLayer::judge(const DtlsRecord& record) const {
 }
 
 std::optional<size_t> RecordLayer::open(const DtlsRecord& record, uint8_t* out) {
-  if (out != record.fragment.data()) {
+  if (out != record.fragment.data() && !record.fragment.empty()) {
     std::memcpy(out, record.fragment.data(), record.fragment.size());
   }
   IncomingRecord incoming{record, out};

@@ -12,10 +12,6 @@
 namespace mcbn {
 namespace {
 
-void put(uint8_t* out, uint64_t value, size_t bytes) {
-  for (size_t i = 0; i < bytes; ++i) out[i] = static_cast<uint8_t>(value >> (8 * (bytes - 1 - i)));
-}
-
 // Fetched once: every later use is a pointer. Never freed, like the provider it comes from.
 const EVP_CIPHER* cipherOf(const AeadSuite& suite) {
   static const EVP_CIPHER* const aes128gcm = EVP_CIPHER_fetch(nullptr, "AES-128-GCM", nullptr);
@@ -40,31 +36,25 @@ const EVP_CIPHER* cipherOf(const AeadSuite& suite) {
 // ---- which directions have a context -----------------------------------------------------------
 
 CipherContexts::~CipherContexts() {
-  while (oldest_) remove(*oldest_);
+  while (RecordProtection* const oldest = recency_.oldest()) remove(*oldest);
 }
 
 void CipherContexts::used(RecordProtection& direction) {
-  if (newest_ == &direction) return;
-  if (direction.newer_ || oldest_ == &direction) {  // in the list: take it out
-    (direction.older_ ? direction.older_->newer_ : oldest_) = direction.newer_;
-    if (direction.newer_) direction.newer_->older_ = direction.older_;
-  } else {
-    count_ += 1;
-  }
-  direction.newer_ = nullptr;
-  direction.older_ = newest_;
-  (newest_ ? newest_->newer_ : oldest_) = &direction;
-  newest_ = &direction;
-  while (count_ > capacity_) remove(*oldest_);
+  if (!recency_.contains(direction)) count_ += 1;
+  recency_.touch(direction);
+  while (count_ > capacity_) remove(*recency_.oldest());
 }
 
 void CipherContexts::remove(RecordProtection& direction) {
-  (direction.older_ ? direction.older_->newer_ : oldest_) = direction.newer_;
-  (direction.newer_ ? direction.newer_->older_ : newest_) = direction.older_;
-  direction.newer_ = direction.older_ = nullptr;
+  MCBN_ASSERT(recency_.contains(direction));
+  recency_.erase(direction);
   direction.context_.reset();
   direction.aes_.reset();
   count_ -= 1;
+}
+
+bool CipherContexts::contains(const RecordProtection& direction) const {
+  return recency_.contains(direction);
 }
 
 // ---- one direction -----------------------------------------------------------------------------
@@ -119,7 +109,7 @@ bool RecordProtection::makeContext(uint64_t number) {
       if (!id_.empty()) break;  // every record sets its whole nonce
       if (sealing) {
         // -1: the whole nonce, so that the counter begins at this record's number.
-        put(iv_.data() + suite_.fixed_iv, number, suite_.explicit_nonce);
+        putBigEndian(iv_.data() + suite_.fixed_iv, number, suite_.explicit_nonce);
         made = made && control(EVP_CTRL_GCM_SET_IV_FIXED, -1, iv_.data());
         next_nonce_ = number;
       } else {
@@ -140,17 +130,17 @@ bool RecordProtection::makeContext(uint64_t number) {
       break;
   }
   if (made) return true;
-  if (contexts_ && (newer_ || contexts_->oldest_ == this)) contexts_->remove(*this);
+  if (contexts_ && contexts_->contains(*this)) contexts_->remove(*this);
   context_.reset();
   return false;
 }
 
 bool RecordProtection::additionalData(uint8_t type, uint64_t number, size_t length) {
   uint8_t data[EVP_AEAD_TLS1_AAD_LEN];
-  put(data, number, 8);
+  putBigEndian(data, number, 8);
   data[8] = type;
-  put(data + 9, kDtls12, 2);
-  put(data + 11, length, 2);
+  putBigEndian(data + 9, kDtls12, 2);
+  putBigEndian(data + 11, length, 2);
   // Not EVP_CIPHER_CTX_ctrl(): that costs as much as a third of the encryption of a small record.
   const OSSL_PARAM parameters[] = {
       OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TLS1_AAD, data, sizeof data),
@@ -167,12 +157,12 @@ bool RecordProtection::together(std::span<const RecordPiece> pieces) const {
 void RecordProtection::writeHeader(const RecordPiece& piece) const {
   uint8_t* const record = piece.fragment - headerBytes();
   record[0] = id_.empty() ? piece.type : content_type::kTls12Cid;
-  put(record + 1, kDtls12, 2);
-  put(record + 3, piece.number, 8);
+  putBigEndian(record + 1, kDtls12, 2);
+  putBigEndian(record + 3, piece.number, 8);
   std::copy(id_.begin(), id_.end(), record + 11);
-  put(piece.fragment - 2, piece.length + overhead(), 2);
+  putBigEndian(piece.fragment - 2, piece.length + overhead(), 2);
   if (!id_.empty()) piece.fragment[suite_.explicit_nonce + piece.length] = piece.type;
-  put(piece.fragment, piece.number, suite_.explicit_nonce);
+  putBigEndian(piece.fragment, piece.number, suite_.explicit_nonce);
 }
 
 void RecordProtection::seal(std::span<RecordPiece> pieces) {

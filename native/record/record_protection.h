@@ -14,8 +14,7 @@
 // An EVP_CIPHER_CTX has 0.6 to 1.1 KB, the key in it 16 to 32 bytes. A direction that is not used
 // gives its contexts back (CipherContexts) and makes others when they are needed.
 //
-// Ownership   a RecordLayer owns its two directions; CipherContexts borrows those that have a
-//             context.
+// Ownership   a RecordLayer owns its two directions; CipherContexts borrows those with a context.
 // Thread      the session's.
 // Spec        RFC 6347 section 4.1.2.1 (additional data: epoch and sequence number, type, version,
 //             length), RFC 5246 section 6.2.3.3, RFC 9146
@@ -28,9 +27,10 @@
 #include <optional>
 #include <span>
 
-#include "psk/secret.h"
+#include "base/bytes.h"
+#include "base/recency.h"
+#include "base/secret.h"
 #include "record/aead_suite.h"
-#include "record/bytes.h"
 #include "record/dtls_record.h"
 
 namespace mcbn {
@@ -51,11 +51,11 @@ class CipherContexts {
   friend class RecordProtection;
   void used(RecordProtection& direction);
   void remove(RecordProtection& direction);
+  bool contains(const RecordProtection& direction) const;
 
   const size_t capacity_;
   size_t count_ = 0;
-  RecordProtection* newest_ = nullptr;
-  RecordProtection* oldest_ = nullptr;
+  RecencyList<RecordProtection> recency_;
 };
 
 // One record of those that are sealed or opened together.
@@ -107,6 +107,7 @@ class RecordProtection {
 
  private:
   friend class CipherContexts;
+  friend class RecencyList<RecordProtection>;
   struct FreeContext {
     void operator()(EVP_CIPHER_CTX* context) const;
   };
@@ -133,8 +134,8 @@ class RecordProtection {
   std::unique_ptr<EVP_CIPHER_CTX, FreeContext> aes_;  // of CcmBatch
   CipherContexts* contexts_;
   const Bytes id_;
-  RecordProtection* newer_ = nullptr;  // of contexts_
-  RecordProtection* older_ = nullptr;
+  RecordProtection* older = nullptr;  // of contexts_, a RecencyList
+  RecordProtection* newer = nullptr;
   uint64_t next_nonce_ = 0;  // GCM: what the context will write as its next explicit nonce
 };
 

@@ -26,7 +26,7 @@
 
 #include <optional>
 
-#include "record/bytes.h"
+#include "base/bytes.h"
 #include "record/message_assembler.h"
 
 namespace mcbn {

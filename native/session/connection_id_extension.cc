@@ -37,6 +37,8 @@ bool ConnectionIdExtension::attach(SSL* ssl) {
   return SSL_set_ex_data(ssl, extensionIndex(), this) == 1;
 }
 
+void ConnectionIdExtension::detach(SSL* ssl) { SSL_set_ex_data(ssl, extensionIndex(), nullptr); }
+
 ConnectionIdExtension* ConnectionIdExtension::of(const SSL* ssl) {
   return static_cast<ConnectionIdExtension*>(SSL_get_ex_data(ssl, extensionIndex()));
 }

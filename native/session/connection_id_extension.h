@@ -30,6 +30,8 @@ class ConnectionIdExtension {
 
   // Until then an SSL neither offers nor answers. False when OpenSSL has no memory.
   bool attach(SSL* ssl);
+  // Before this object ends, where the SSL does not.
+  static void detach(SSL* ssl);
 
   // Both sides have said what they want: known once the ServerHello was written or read.
   bool agreed() const { return agreed_; }

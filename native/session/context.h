@@ -1,12 +1,11 @@
 // context.h: the settings that all sessions of one server, or one client, share.
 //
 // Ownership   shared_ptr: every session keeps its Context alive, because SSL_new() keeps the
-// SSL_CTX
-//             but not this object.
+//             SSL_CTX but not this object.
 // Thread      immutable after create(), but for logging_, which is made once; SSL_new() on one
 //             SSL_CTX is safe from several threads.
 // Spec        RFC 4279, 5487, 5489, 6655, 7905 (suites); RFC 8446 section 4.2.11; RFC 9257
-// (advice).
+//             (advice).
 #pragma once
 
 #include <openssl/ssl.h>

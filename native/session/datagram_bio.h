@@ -6,7 +6,7 @@
 // one datagram to the sink.
 //
 // Ownership   the SSL owns the BIO, the BIO borrows the Wire, the session owns the Wire and
-// outlives both.
+//             outlives both.
 #pragma once
 
 #include <openssl/bio.h>

@@ -5,6 +5,8 @@
 
 #include <cstdio>
 
+#include "base/assert.h"
+
 namespace mcbn {
 namespace {
 
@@ -130,24 +132,28 @@ bool Handshake::useKey(Identity identity, PskEntry entry) {
   return SSL_set_ciphersuites(ssl_, names.c_str()) == 1;
 }
 
-std::optional<Failure> Handshake::checkProved() const {
-  // A PSK looks like a resumption to TLS 1.3; a server that passed the offer over and showed a
-  // certificate has proved nothing about the key.
-  const Protocol protocol = this->protocol();
-  if (protocol == Protocol::Tls13) {
-    if (SSL_session_reused(ssl_) == 1 && psk_.keyGiven()) return {};
-  } else if (psk_.keyGiven()) {
-    switch (SSL_CIPHER_get_kx_nid(SSL_get_current_cipher(ssl_))) {
-      case NID_kx_psk:
-      case NID_kx_dhe_psk:
-      case NID_kx_ecdhe_psk:
-        return {};
-    }
-  }
+std::variant<Proved, Failure> Handshake::prove() const {
+  MCBN_ASSERT(SSL_is_init_finished(ssl_));
+  if (keyUsed()) return Proved(opened());
   return Failure{.code = "MCBN_PSK_NOT_USED",
                  .message =
                      "the peer finished a handshake without proving the pre-shared key; "
                      "the connection was refused"};
+}
+
+bool Handshake::keyUsed() const {
+  if (!psk_.keyGiven()) return false;
+  // A PSK looks like a resumption to TLS 1.3; a server that passed the offer over and showed a
+  // certificate has proved nothing about the key.
+  if (protocol() == Protocol::Tls13) return SSL_session_reused(ssl_) == 1;
+  switch (SSL_CIPHER_get_kx_nid(SSL_get_current_cipher(ssl_))) {
+    case NID_kx_psk:
+    case NID_kx_dhe_psk:
+    case NID_kx_ecdhe_psk:
+      return true;
+    default:
+      return false;
+  }
 }
 
 Failure Handshake::explain() const {

@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "psk/negotiation.h"
@@ -29,6 +30,21 @@ struct Opened {
   std::string servername;
   Identity identity;
   bool extended_master_secret = false;
+};
+
+class Handshake;
+
+// The end of a good handshake: both sides have used the pre-shared key. Only the check of it,
+// Handshake::prove(), makes one, and a session that is open has one behind it.
+class Proved {
+ public:
+  const Opened& opened() const { return opened_; }
+
+ private:
+  friend class Handshake;
+  explicit Proved(Opened opened) : opened_(std::move(opened)) {}
+
+  Opened opened_;
 };
 
 class Handshake {
@@ -58,13 +74,12 @@ class Handshake {
   int alertReceived() const { return alert_received_; }
   int alertSent() const { return alert_sent_; }
 
-  // After SSL_do_handshake() returned 1: nothing, or why this connection must not be used.
-  std::optional<Failure> checkProved() const;
+  // After SSL_do_handshake() returned 1: the proof, or why this connection must not be used.
+  std::variant<Proved, Failure> prove() const;
   // After a fatal error of SSL_do_handshake().
   Failure explain() const;
   // The peer, or the path, ended the handshake.
   Failure explainPeerAlert(int alert) const;
-  Opened opened() const;
   // RFC 5705, RFC 8446 section 7.5. Fails on (D)TLS 1.2 without an extended master secret (RFC
   // 7627).
   bool exportKeyingMaterial(std::string_view label, std::optional<std::span<const uint8_t>> context,
@@ -75,6 +90,8 @@ class Handshake {
   static void onKeylog(const SSL* ssl, const char* line);
   static Handshake* of(const SSL* ssl);
   void followClientsGroups();
+  bool keyUsed() const;
+  Opened opened() const;
   Failure explainServer(const OpensslError& error) const;
   std::string explainUnknownIdentity() const;
   Failure explainClient(const OpensslError& error) const;

@@ -11,7 +11,7 @@
 
 #include <openssl/bio.h>
 
-#include "record/bytes.h"
+#include "base/bytes.h"
 
 namespace mcbn {
 

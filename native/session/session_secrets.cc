@@ -60,6 +60,13 @@ const AeadSuite* aeadSuiteOf(const SSL_CIPHER* cipher) {
   }
 }
 
+size_t shortestEncrypted(const SSL_CIPHER* cipher) {
+  // An IV, and two blocks with a MAC of 20 bytes: never more than a suite can make.
+  constexpr size_t kShortestCbc = 48;
+  const AeadSuite* const suite = aeadSuiteOf(cipher);
+  return suite ? suite->overhead() : kShortestCbc;
+}
+
 std::optional<ExporterSecrets> ExporterSecrets::of(const SSL* ssl) {
   const SSL_SESSION* const session = SSL_get_session(ssl);
   // Pending before ChangeCipherSpec, and for ever: nothing is renegotiated.
@@ -111,9 +118,7 @@ bool ExporterSecrets::exportKeyingMaterial(std::string_view label,
   Bytes seed = joined({clientRandom(), serverRandom()});
   if (context) {
     if (context->size() > 0xffff) return false;
-    seed.push_back(static_cast<uint8_t>(context->size() >> 8));
-    seed.push_back(static_cast<uint8_t>(context->size()));
-    seed.insert(seed.end(), context->begin(), context->end());
+    Writer(seed).u16(context->size()).bytes(*context);
   }
   return prf(label, seed, out);
 }

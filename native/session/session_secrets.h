@@ -11,14 +11,19 @@
 #include <optional>
 #include <string_view>
 
+#include "base/secret.h"
 #include "psk/psk.h"
-#include "psk/secret.h"
 #include "record/record_layer.h"
 
 namespace mcbn {
 
 // The suite as the record layer knows it; null for those that stay on OpenSSL's (CBC).
 const AeadSuite* aeadSuiteOf(const SSL_CIPHER* cipher);
+
+// Bytes that an encrypted fragment of the suite has at least. OpenSSL ends the session over a
+// shorter one (internal_error), which anybody can send who knows the addresses, instead of dropping
+// it as RFC 6347 section 4.1.2.7 asks.
+size_t shortestEncrypted(const SSL_CIPHER* cipher);
 
 class ExporterSecrets {
  public:

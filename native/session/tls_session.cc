@@ -208,10 +208,12 @@ void TlsSession::shakeHands() {
 }
 
 void TlsSession::becomeOpen() {
-  if (auto failure = handshake_.checkProved()) {
+  auto proved = handshake_.prove();
+  if (auto* const failure = std::get_if<Failure>(&proved)) {
     pipe_.overflow.clear();  // our Finished would tell this peer that we are content
     return fail(std::move(*failure));
   }
+  proved_ = std::get<Proved>(std::move(proved));
   handshake_.psk().wipeKey();
   screen_.reset();
   state_ = State::Open;

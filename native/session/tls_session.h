@@ -2,11 +2,10 @@
 //
 //   received bytes --receive()--> [ screen -> SSL ] --> plaintext, into the caller's buffer
 //   plaintext      --write()----> [ SSL ]           --> ciphertext, into the caller's buffer
-//   either                                          \-> takeCiphertext(), question(), opened(),
-//   failure()
+//   either                                      \-> takeCiphertext(), question(), opened(), failure()
 //
 // Every step runs OpenSSL as far as it goes and says by Ready bits what there is to take. It never
-// touches a socket, a clock or JavaScript. Whoever drives it takes everything before the next step.
+// touches a socket, a clock or JavaScript. The caller takes everything before the next step.
 //
 // The handshake waits for a key without waiting in OpenSSL: a TLS 1.3 server stops in the
 // client_hello callback; on TLS 1.2 the screen keeps back the record that would make OpenSSL ask.
@@ -21,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "base/assert.h"
 #include "record/stream_screen.h"
 #include "session/handshake.h"
 #include "session/memory_bio.h"
@@ -75,7 +75,11 @@ class TlsSession {
   Bytes takeCiphertext() { return std::move(pipe_.overflow); }
   std::vector<std::string> takeKeylog() { return std::move(keylog_); }
   const PskQuestion& question() const { return handshake_.psk().question(); }
-  Opened opened() const { return handshake_.opened(); }
+  // Once open.
+  const Opened& opened() const {
+    MCBN_ASSERT(proved_);
+    return proved_->opened();
+  }
   const Failure& failure() const { return failure_; }
   bool open() const { return state_ == State::Open; }
   bool exportKeyingMaterial(std::string_view label, std::optional<ByteView> context,
@@ -99,6 +103,7 @@ class TlsSession {
   MemoryPipe pipe_;  // before handshake_: the SSL's BIO borrows it
   Handshake handshake_;
   std::optional<StreamScreen> screen_;  // until the session is open
+  std::optional<Proved> proved_;        // from then on
   const bool ask_for_hint_;
   const bool keylog_wanted_;
   State state_ = State::Fresh;

@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "engine/recency.h"
+#include "base/recency.h"
 
 using namespace mcbn;
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "record/bytes.h"
+#include "base/bytes.h"
 #include "record/dtls_record.h"
 
 namespace mcbn::wire {

@@ -21,6 +21,17 @@ const INCLUDE_RULES: readonly IncludeRule[] = [
   },
 ]
 
+/** Which folders of native/ a folder may include: those below it, and none beside it. */
+const NATIVE_LAYERS: Readonly<Record<string, readonly string[]>> = {
+  base: [],
+  datagram: ['base'],
+  record: ['base'],
+  psk: ['base', 'record'],
+  session: ['base', 'record', 'psk'],
+  engine: ['base', 'datagram', 'record', 'psk', 'session'],
+  binding: ['psk', 'session', 'engine'],
+}
+
 interface ImportRule {
   readonly from: RegExp
   readonly never: RegExp
@@ -95,6 +106,37 @@ describe('structure/native', () => {
   }
 })
 
+describe('structure/native layers', () => {
+  const included = new Map(
+    [...new Set(cpp.map(folderOf))].map((folder) => [
+      folder,
+      cpp.filter((file) => folderOf(file) === folder).flatMap(neighboursOf),
+    ]),
+  )
+
+  it('knows every folder', () => {
+    expect([...included.keys()].filter((folder) => folder !== '').sort()).toEqual(
+      Object.keys(NATIVE_LAYERS).sort(),
+    )
+  })
+
+  for (const [folder, allowed] of Object.entries(NATIVE_LAYERS)) {
+    it(`native/${folder}/ includes ${allowed.join(', ') || 'nothing else'}, and each of them`, () => {
+      const others = (included.get(folder) ?? []).filter(({ target }) => target !== folder)
+      expect(others.filter(({ target }) => !allowed.includes(target))).toEqual([])
+      expect(allowed.filter((name) => !others.some(({ target }) => target === name))).toEqual([])
+    })
+  }
+
+  it('puts each folder above those it includes, so that none goes in a circle', () => {
+    const order = Object.keys(NATIVE_LAYERS)
+    const upwards = Object.entries(NATIVE_LAYERS).flatMap(([folder, allowed]) =>
+      allowed.filter((name) => order.indexOf(name) >= order.indexOf(folder)),
+    )
+    expect(upwards).toEqual([])
+  })
+})
+
 describe('structure/typescript', () => {
   for (const { from, never, why } of IMPORT_RULES) {
     it(`${from.source} never imports ${never.source}: ${why}`, () => {
@@ -136,6 +178,19 @@ function includesOf(file: string): string[] {
   return [...read(file).matchAll(/^\s*#\s*include\s*[<"]([^>"]+)[>"]/gm)].map(
     (match) => `${match[1]}`,
   )
+}
+
+/** The folder of native/ that a file is in; empty for addon.cc. */
+function folderOf(file: string): string {
+  return /^native\/([^/]+)\//.exec(file)?.[1] ?? ''
+}
+
+/** What a native file includes from folders of native/. */
+function neighboursOf(file: string): { file: string; target: string }[] {
+  return includesOf(file)
+    .map((name) => folderOf(`native/${name}`))
+    .filter((target) => existsSync(join(repositoryRoot, 'native', target)) && target !== '')
+    .map((target) => ({ file, target }))
 }
 
 /** Relative imports as paths from the root; `running` leaves out those of types, which are erased. */

@@ -1,7 +1,7 @@
 // bytes.h: views on bytes, and bounds-checked big-endian reading and writing.
 //
 // Everything that comes from the network is read through Reader: a length that lies makes a read
-// fail, never overrun. Views borrow: whoever keeps one keeps the bytes it points into.
+// fail, never overrun. A view borrows: its bytes must outlive it.
 #pragma once
 
 #include <cstddef>
@@ -9,11 +9,21 @@
 #include <span>
 #include <vector>
 
+#include "base/assert.h"
+
 namespace mcbn {
 
 using ByteView = std::span<const uint8_t>;
 using MutableBytes = std::span<uint8_t>;
 using Bytes = std::vector<uint8_t>;
+
+// The one place where a number becomes bytes: its lowest `width` bytes, most significant first.
+// Returns the end of what was written.
+constexpr uint8_t* putBigEndian(uint8_t* out, uint64_t value, size_t width) {
+  MCBN_ASSERT(width <= sizeof value);
+  for (size_t i = width; i > 0; --i) *out++ = static_cast<uint8_t>(value >> (8 * (i - 1)));
+  return out;
+}
 
 // Reads from the front of a view. Every read says whether it succeeded; a failed read consumes
 // nothing and leaves its output as it was.
@@ -26,6 +36,7 @@ class Reader {
   [[nodiscard]] constexpr bool u24(uint32_t& out) { return number<3>(out); }
   [[nodiscard]] constexpr bool u32(uint32_t& out) { return number<4>(out); }
   [[nodiscard]] constexpr bool u48(uint64_t& out) { return number<6>(out); }
+  [[nodiscard]] constexpr bool u64(uint64_t& out) { return number<8>(out); }
 
   [[nodiscard]] constexpr bool take(size_t count, ByteView& out) {
     if (count > rest_.size()) return false;
@@ -75,14 +86,16 @@ class Writer {
   Writer& u24(uint64_t value) { return number(value, 3); }
   Writer& u32(uint64_t value) { return number(value, 4); }
   Writer& u48(uint64_t value) { return number(value, 6); }
+  Writer& u64(uint64_t value) { return number(value, 8); }
   Writer& bytes(ByteView value) {
     out_.insert(out_.end(), value.begin(), value.end());
     return *this;
   }
 
  private:
-  Writer& number(uint64_t value, unsigned width) {
-    while (width-- > 0) out_.push_back(static_cast<uint8_t>(value >> (8 * width)));
+  Writer& number(uint64_t value, size_t width) {
+    out_.resize(out_.size() + width);
+    putBigEndian(out_.data() + out_.size() - width, value, width);
     return *this;
   }
 

@@ -5,7 +5,7 @@
 //             here before it ends.
 #pragma once
 
-#include <utility>
+#include "base/assert.h"
 
 namespace mcbn {
 
@@ -30,6 +30,7 @@ class RecencyList {
     item.older = item.newer = nullptr;
   }
 
+  bool empty() const { return !oldest_; }
   Item* oldest() const { return oldest_; }
 
  private:

@@ -1,11 +1,13 @@
 // deadlines.h: which of many things is due next.
+//
+// Ownership   none: things have numbers here.
 #pragma once
 
 #include <optional>
 #include <set>
 #include <unordered_map>
 
-#include "session/dtls_session.h"
+#include "base/time.h"
 
 namespace mcbn {
 
@@ -29,8 +31,8 @@ class Deadlines {
     }
     order_.emplace(at, key);
   }
-  // Only ever moves the deadline forward in time when it fires: whoever pops a key looks whether it
-  // is really due and calls this again. Saves moving the deadline with every datagram.
+  // Only moves a deadline to an earlier time. The caller of pop() looks whether the key is really
+  // due, and calls this again if it is not: so no datagram has to move a deadline.
   void atLatest(uint32_t key, Milliseconds at) {
     const auto found = at_.find(key);
     if (found == at_.end() || at < found->second) set(key, at);

@@ -1,10 +1,11 @@
-// address_bytes.h: a peer's address as record/ sees it: opaque bytes, nothing of sockets.
+// address_bytes.h: a peer's address as opaque bytes, with nothing of sockets: for those folders
+// that know none.
 #pragma once
 
 #include <algorithm>
 #include <array>
 
-#include "record/bytes.h"
+#include "base/bytes.h"
 
 namespace mcbn {
 

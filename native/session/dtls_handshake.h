@@ -1,0 +1,122 @@
+// dtls_handshake.h: a DTLS 1.2 association until both sides have proved the key.
+//
+//   records --receive()--> [ screen ] --> [ SSL ] --> datagrams to send
+//                              |held          `--> done(): takeResult() is what goes on
+//                              `--> question() --answer()-->
+//
+// Freed as a whole when it is done: OpenSSL's SSL, 47 to 120 KB, and all that stood in front of it.
+// Only the SSL itself goes on where OpenSSL keeps the records.
+//
+// Ownership   a DtlsSession owns its handshake; the handshake owns the SSL.
+// Thread      the session's.
+// Reentrancy  the step's sink is called while OpenSSL is on the stack.
+// Spec        RFC 6347 section 4.2 (handshake, retransmission), RFC 4279 (PSK suites), RFC 9146
+#pragma once
+
+#include <memory>
+#include <variant>
+#include <vector>
+
+#include "record/handshake_screen.h"
+#include "session/dtls_options.h"
+#include "session/handshake_outbox.h"
+#include "session/handshake_timers.h"
+#include "session/open_session.h"
+#include "session/openssl_session.h"
+
+namespace mcbn {
+
+// What is left of a handshake that was finished.
+struct HandshakeResult {
+  Proved proved;
+  size_t max_message;
+  // OpenSSL's SSL, where it keeps the records.
+  std::variant<OpenState, std::unique_ptr<DatagramSsl>> goes_on;
+  // Records for the open session that came before it.
+  std::vector<Bytes> early;
+};
+
+class DtlsHandshake {
+ public:
+  DtlsHandshake(std::shared_ptr<const Context> context, const DtlsOptions& options);
+  DtlsHandshake(const DtlsHandshake&) = delete;
+  DtlsHandshake& operator=(const DtlsHandshake&) = delete;
+
+  // Before accept() or connect(); see DtlsSession.
+  void useConnectionId(Bytes own);
+
+  // Server: takes the ClientHello off the front of `records`, whose cookie has been verified, and
+  // goes on with what follows it.
+  void accept(ByteView& records, SessionStep& step);
+  void connect(std::optional<std::pair<Identity, PskEntry>> key, SessionStep& step);
+  // Takes records off the front, until none is left or the handshake has ended.
+  void receive(ByteView& records, SessionStep& step);
+  void answer(uint32_t number, PskAnswer answer, std::optional<Failure> failure, SessionStep& step);
+  void expire(SessionStep& step);
+  // A client says that it gives up.
+  void cancel(SessionStep& step);
+
+  bool done() const { return result_ != nullptr; }
+  // Once, when it is done.
+  HandshakeResult takeResult();
+
+  Milliseconds deadline() const { return timers_.deadline(); }
+  bool awaitsFinished() const;
+  const Identity& identity() const { return handshake().psk().identity(); }
+  void setKeylog(bool on) { handshake().setKeylog(on); }
+
+ private:
+  static constexpr uint16_t kEpoch = 1;  // of everything that is encrypted
+
+  class Turn;  // around every call from outside
+  using Screen = std::variant<ServerScreen, ClientScreen>;
+
+  static unsigned onTimer(SSL* ssl, unsigned microseconds);
+
+  Handshake& handshake() const { return ssl_->handshake; }
+  SSL* ssl() const { return ssl_->handshake.ssl(); }
+  HandshakeScreen& screen();
+  bool over() const { return done() || step_->ended; }
+
+  void receiveAll(ByteView& records);
+  size_t shortestRecord();
+  void inspect(const DtlsRecord& record);
+  void noteAlert(const DtlsRecord& record);
+  void settleKey();
+  void releaseHeld();
+  void takeAll(const std::vector<Bytes>& kept);
+  void takeReframed(const DtlsRecord& record);
+  void retryEarly();
+  void keepEarly(const DtlsRecord& record);
+  void feed(const DtlsRecord& record);
+  void advance();
+  void finish();
+  std::optional<OpenState> openState();
+  void retransmit();
+  void suspectKey();
+  void sayGoodbye();
+  void fail(Failure failure);
+  void flushKeylog();
+
+  const DtlsOptions options_;
+  const Role role_;
+  std::unique_ptr<DatagramSsl> ssl_;
+  std::optional<Screen> screen_;
+  HandshakeIds ids_;
+  HandshakeOutbox outbox_;
+  HandshakeTimers timers_;
+  std::unique_ptr<HandshakeResult> result_;
+  SessionStep* step_ = nullptr;  // in progress
+
+  bool usable_ = false;  // OpenSSL had memory for it
+  bool heard_ = false;   // anything has come from the peer
+  int alert_hint_ = kNoAlert;
+  size_t shortest_record_ = 0;  // 0: not known yet
+  std::vector<Bytes> held_;
+  std::vector<Bytes> early_;  // encrypted, no Finished, and before the handshake's end
+  size_t early_bytes_ = 0;
+  std::optional<Failure> lookup_failure_;
+  uint64_t last_fed_ = 0;  // number of the last epoch-1 record that OpenSSL was given
+};
+
+}  // namespace mcbn

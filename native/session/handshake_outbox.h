@@ -1,0 +1,51 @@
+// handshake_outbox.h: what a handshake sends, on its way from OpenSSL to the sink.
+//
+//   SSL --datagram()--> [ counts, connection IDs ] --> sink; a server's last flight is kept
+//
+// Ownership   a DtlsHandshake has one; it borrows the HandshakeIds and the step in progress.
+// Thread      the session's.
+// Reentrancy  datagram() is called while OpenSSL is on the stack.
+// Spec        RFC 6347 sections 4.1 (numbers) and 4.2.4 (the last flight), RFC 9146 section 3
+#pragma once
+
+#include <vector>
+
+#include "session/handshake_ids.h"
+#include "session/session_sink.h"
+
+namespace mcbn {
+
+class HandshakeOutbox final : public DatagramSink {
+ public:
+  // `mtu`: bytes of UDP payload.
+  HandshakeOutbox(Role role, size_t mtu, HandshakeIds& ids) : role_(role), mtu_(mtu), ids_(ids) {}
+
+  // Around every call into OpenSSL; null: nothing is sent.
+  void use(SessionStep* step) { step_ = step; }
+
+  void datagram(ByteView bytes) override;
+  // In the clear.
+  void sendAlert(uint8_t level, uint8_t description);
+  // user_canceled and close_notify in one datagram, in the clear.
+  void sendGoodbye();
+
+  // The next free record number of epoch 1.
+  uint64_t nextEncrypted() const { return encrypted_sequence_; }
+  // What is sent from now on is another flight.
+  void beginFlight() { last_flight_.clear(); }
+  // A server's, as it was sent.
+  std::vector<Bytes> takeLastFlight() { return std::move(last_flight_); }
+
+ private:
+  void emit(ByteView bytes);
+
+  const Role role_;
+  const size_t mtu_;
+  HandshakeIds& ids_;
+  SessionStep* step_ = nullptr;
+  std::vector<Bytes> last_flight_;
+  uint64_t plaintext_sequence_ = 0;  // next free record number of epoch 0
+  uint64_t encrypted_sequence_ = 0;  // the same of epoch 1
+};
+
+}  // namespace mcbn

@@ -1,0 +1,177 @@
+#include "session/open_session.h"
+
+#include <cstring>
+#include <utility>
+
+#include "record/message_room.h"
+
+namespace mcbn {
+namespace {
+
+constexpr uint16_t kEpoch = 1;  // DTLS 1.2 has no other without renegotiation
+
+// JavaScript keeps messages for a while, so the memory for new ones is in no cache. It is fetched
+// while the record is decrypted elsewhere: a tenth of what a large message costs.
+void prefetch(const uint8_t* bytes, size_t length) {
+  constexpr size_t kCacheLine = 64;
+  for (size_t at = 0; at < length; at += kCacheLine) __builtin_prefetch(bytes + at, 1);
+}
+
+}  // namespace
+
+OpenSession::OpenSession(OpenState state, CipherContexts* ciphers)
+    : records_(*state.suite, kEpoch, std::move(state.keys), state.next_write, state.last_read,
+               ciphers, state.replay_window, std::move(state.ids)),
+      secrets_(std::move(state.secrets)),
+      identity_(std::move(state.identity)),
+      last_flight_(std::move(state.last_flight)),
+      round_trip_(state.round_trip),
+      return_routability_(state.return_routability) {
+  last_flight_.shrink_to_fit();
+}
+
+// ---- receiving ---------------------------------------------------------------------------------
+
+void OpenSession::receive(MutableBytes datagram, SessionStep& step) {
+  heard_newer_ = false;
+  for (ByteView records = datagram; !step.ended && !records.empty();) {
+    const auto record = nextRecord(records, records_.ownConnectionId().size());
+    if (!record) return step.drop(DropReason::Malformed);
+    take(*record, step);
+  }
+}
+
+void OpenSession::take(const DtlsRecord& record, SessionStep& step) {
+  uint8_t* const message = step.sink.reserveMessage(record.fragment.size());
+  prefetch(message, record.fragment.size());
+  // In the memory that receive() was lent.
+  auto* const place = const_cast<uint8_t*>(record.fragment.data());
+  const auto length = records_.open(record, place);
+  if (!length) {
+    step.drop(records_.dropReason());
+    if (records_.dropReason() == DropReason::BadMac) endIfExhausted(step);
+    return;
+  }
+  if (records_.newest()) heard_newer_ = true;
+  const ByteView content(place + records_.contentOffset(), *length);
+  switch (records_.contentType()) {
+    case content_type::kApplicationData:
+      if (content.empty() || content.size() > kMaxMessage) return;  // RFC 5246 section 6.2.1
+      step.stats.messages_received += 1;
+      std::memcpy(message, content.data(), content.size());
+      return step.sink.commitMessage(content.size());
+    case content_type::kHandshake:
+      // A Finished again: ours was lost. There is no new handshake inside this one.
+      if (!content.empty() && content[0] == handshake_type::kFinished) {
+        return repeatLastFlight(step);
+      }
+      return sendAlert(alert::kWarning, alert::kNoRenegotiation, step);
+    case content_type::kAlert:
+      return takeAlert(content, step);
+    case content_type::kReturnRoutabilityCheck:
+      return takePathMessage(content, step);
+    default:
+      return;
+  }
+}
+
+void OpenSession::takeAlert(ByteView content, SessionStep& step) {
+  if (content.size() != 2) return;
+  const uint8_t description = content[1];
+  if (description == alert::kCloseNotify) {
+    sendAlert(alert::kWarning, alert::kCloseNotify, step);  // RFC 5246 section 7.2.1
+    return step.end(std::nullopt);
+  }
+  if (content[0] != alert::kFatal) return;
+  step.end(Failure{.code = "MCBN_CONNECTION_LOST",
+                   .message = "the peer ended the session with the alert " + alertName(description),
+                   .alert = description});
+}
+
+void OpenSession::repeatLastFlight(SessionStep& step) {
+  if (last_flight_.empty()) return;
+  step.countRepeatedFlight();
+  for (const Bytes& sent : last_flight_) {
+    step.countDatagram(sent.size());
+    step.sink.datagram(sent);
+  }
+}
+
+// ---- return routability (RFC 9853) -------------------------------------------------------------
+
+void OpenSession::takePathMessage(ByteView content, SessionStep& step) {
+  const auto message = return_routability_ ? parsePathMessage(content) : std::nullopt;
+  if (!message) return;
+  if (message->type == PathMessageType::Response) return step.sink.pathResponse(message->cookie);
+  // A path_drop answers a challenge on an old path, which we never send.
+  if (message->type != PathMessageType::Challenge) return;
+  // RFC 9853 section 5.5: one answer, at once, to where the challenge came from.
+  const PathMessage answer{PathMessageType::Response, message->cookie};
+  const size_t size = sealInto(content_type::kReturnRoutabilityCheck, answer.bytes(), step);
+  if (size == 0) return;
+  step.countDatagram(size);
+  step.sink.commitReply(size);
+}
+
+bool OpenSession::challengePath(const PathCookie& cookie, SessionStep& step) {
+  if (!return_routability_) return false;
+  const PathMessage challenge{PathMessageType::Challenge, cookie};
+  const size_t size = sealInto(content_type::kReturnRoutabilityCheck, challenge.bytes(), step);
+  if (size == 0) return false;
+  step.countDatagram(size);
+  step.sink.commitDatagram(size);
+  return true;
+}
+
+// ---- sending -----------------------------------------------------------------------------------
+
+bool OpenSession::send(ByteView message, SessionStep& step) {
+  const size_t size = sealInto(content_type::kApplicationData, message, step);
+  if (size == 0) return false;
+  step.sink.commitDatagram(size);
+  countSent(size, step);
+  return true;
+}
+
+bool OpenSession::sendInPlace(MutableBytes message, SessionStep& step) {
+  if (records_.before() > kRoomBefore || records_.behind() > kRoomBehind) {
+    return send(message, step);
+  }
+  uint8_t* const record = message.data() - records_.before();
+  if (!records_.seal(content_type::kApplicationData, message, record)) return false;
+  const size_t size = records_.sealedSize(message.size());
+  step.sink.lendDatagram({record, size});
+  countSent(size, step);
+  return true;
+}
+
+// A record of ours where the sink wants the next datagram, to be committed; 0: none could be made.
+size_t OpenSession::sealInto(uint8_t type, ByteView content, SessionStep& step) {
+  const size_t size = records_.sealedSize(content.size());
+  return records_.seal(type, content, step.sink.reserveDatagram(size)) ? size : 0;
+}
+
+void OpenSession::sendAlert(uint8_t level, uint8_t description, SessionStep& step) {
+  const uint8_t content[] = {level, description};
+  const size_t size = sealInto(content_type::kAlert, content, step);
+  if (size == 0) return;
+  step.countDatagram(size);
+  step.sink.commitDatagram(size);
+}
+
+void OpenSession::countSent(size_t datagram, SessionStep& step) {
+  step.countDatagram(datagram);
+  step.stats.messages_sent += 1;
+  endIfExhausted(step);
+}
+
+void OpenSession::endIfExhausted(SessionStep& step) {
+  if (step.ended || !records_.exhausted()) return;
+  sendAlert(alert::kWarning, alert::kCloseNotify, step);
+  step.end(Failure{
+      .code = "MCBN_CONNECTION_LOST",
+      .message = "the session's keys have protected, or refused, as many records as is safe (RFC "
+                 "9147 section 4.5.3); connect again"});
+}
+
+}  // namespace mcbn

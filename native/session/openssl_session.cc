@@ -1,0 +1,110 @@
+#include "session/openssl_session.h"
+
+#include "record/dtls_record.h"
+#include "session/session_secrets.h"
+
+namespace mcbn {
+
+// What OpenSSL writes goes to the step in progress.
+class OpensslSession::Turn {
+ public:
+  Turn(OpensslSession& session, SessionStep& step) : session_(session) {
+    MCBN_ASSERT(!session_.step_);
+    session_.step_ = &step;
+  }
+  ~Turn() {
+    session_.step_ = nullptr;
+    session_.ssl_->wire.incoming = {};
+  }
+
+ private:
+  OpensslSession& session_;
+};
+
+OpensslSession::OpensslSession(std::unique_ptr<DatagramSsl> ssl) : ssl_(std::move(ssl)) {
+  MCBN_ASSERT(ssl_ && SSL_is_init_finished(ssl_->handshake.ssl()));
+  // The handshake's object ends; nothing waits for an answer any more.
+  DTLS_set_timer_cb(ssl_->handshake.ssl(), nullptr);
+  SSL_set_app_data(ssl_->handshake.ssl(), nullptr);
+  ssl_->handshake.psk().wipeKey();
+  ssl_->wire.outgoing = this;
+}
+
+void OpensslSession::receive(ByteView records, SessionStep& step) {
+  const Turn turn(*this, step);
+  while (!step.ended && !records.empty()) {
+    const auto record = nextRecord(records);
+    if (!record) return step.drop(DropReason::Malformed);
+    if (record->epoch > 0 && record->fragment.size() < shortestRecord()) {
+      step.drop(DropReason::Malformed);
+      continue;
+    }
+    const uint64_t before = step.stats.messages_received;
+    ssl_->wire.incoming = record->whole;
+    readMessages(step);
+    const bool silent = !step.ended && step.stats.messages_received == before;
+    if (silent && record->type == content_type::kApplicationData) {
+      step.drop(DropReason::Unreadable);
+    }
+  }
+}
+
+void OpensslSession::datagram(ByteView bytes) {
+  MCBN_ASSERT(step_);
+  step_->countDatagram(bytes.size());
+  step_->sink.datagram(bytes);
+}
+
+size_t OpensslSession::shortestRecord() {
+  if (shortest_record_ == 0) {
+    shortest_record_ = shortestEncrypted(SSL_get_current_cipher(ssl_->handshake.ssl()));
+  }
+  return shortest_record_;
+}
+
+// Delivers every message of the record that was offered.
+void OpensslSession::readMessages(SessionStep& step) {
+  SSL* const ssl = ssl_->handshake.ssl();
+  while (!step.ended) {
+    const int length = SSL_read(ssl, step.sink.reserveMessage(kMaxMessage), kMaxMessage);
+    if (length > 0) {
+      step.stats.messages_received += 1;
+      step.sink.commitMessage(static_cast<size_t>(length));
+      continue;
+    }
+    switch (SSL_get_error(ssl, length)) {
+      case SSL_ERROR_WANT_READ:
+      case SSL_ERROR_WANT_WRITE:
+        return;
+      case SSL_ERROR_ZERO_RETURN:
+        SSL_shutdown(ssl);  // answer close_notify with our own (RFC 5246 section 7.2.1)
+        return step.end(std::nullopt);
+      default: {
+        const OpensslError error = takeOpensslError();
+        const int alert = ssl_->handshake.alertReceived();
+        return step.end(
+            Failure{.code = alert != kNoAlert ? "MCBN_CONNECTION_LOST" : "MCBN_PROTOCOL_ERROR",
+                    .message = alert != kNoAlert
+                                   ? "the peer ended the session with the alert " + alertName(alert)
+                                   : "the session broke: " + error.text,
+                    .reason = error.text,
+                    .alert = alert});
+      }
+    }
+  }
+}
+
+bool OpensslSession::send(ByteView message, SessionStep& step) {
+  const Turn turn(*this, step);
+  SSL* const ssl = ssl_->handshake.ssl();
+  if (SSL_write(ssl, message.data(), static_cast<int>(message.size())) <= 0) return false;
+  step.stats.messages_sent += 1;
+  return true;
+}
+
+void OpensslSession::close(SessionStep& step) {
+  const Turn turn(*this, step);
+  SSL_shutdown(ssl_->handshake.ssl());
+}
+
+}  // namespace mcbn
