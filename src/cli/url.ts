@@ -57,7 +57,12 @@ export function formatHostPort(host: string | undefined, port: number | undefine
   return `${isIPv6(name) ? `[${name}]` : name}:${port ?? '?'}`
 }
 
+/** Characters of a URL that an error repeats. */
+const MOST_SHOWN = 100
+
 function wrong(text: string, expected: string): UsageError {
   // What stands before an @ may be a key that somebody took for a password: not repeated.
-  return new UsageError(`url "${text.replace(/\/\/.*@/, '//...@')}": ${expected}`)
+  const shown = text.replace(/\/\/.*@/s, '//...@')
+  const cut = shown.length > MOST_SHOWN ? `${shown.slice(0, MOST_SHOWN)}...` : shown
+  return new UsageError(`url "${cut}": ${expected}`)
 }
