@@ -12,6 +12,7 @@ import { blockedMeasurements } from './dtls-blocked.js'
 import { echoMeasurements } from './dtls-echo.js'
 import { handshakeMeasurements } from './dtls-handshakes.js'
 import { idleMeasurements } from './dtls-idle.js'
+import { sessionMeasurements } from './dtls-sessions.js'
 import { streamMeasurements } from './dtls-stream.js'
 import { Anchors, NOT_ASKED_FOR } from './lib/anchors.js'
 import { chart } from './lib/chart.js'
@@ -56,6 +57,7 @@ const measurements = [
   ...echoMeasurements(anchors),
   ...handshakeMeasurements(anchors),
   ...idleMeasurements(anchors),
+  ...sessionMeasurements(anchors),
   ...blockedMeasurements(),
   ...consentMeasurements(),
 ].filter(({ name }) => selected(name))

@@ -42,6 +42,8 @@ const CODES = {
   MCBN_MESSAGE_TOO_LARGE: 'usage',
   /** The socket or server is closed: open a new one. */
   MCBN_SOCKET_CLOSED: 'usage',
+  /** The message says why the sealed session cannot go on here; without it, connect anew. */
+  MCBN_SESSION_REFUSED: 'usage',
   /** Wait until the handshake is done; on (D)TLS 1.2 the peer must support RFC 7627. */
   MCBN_EXPORTER_UNAVAILABLE: 'usage',
   /** Correct the descriptor where the message says; all participants must have signed exactly it. */

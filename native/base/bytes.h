@@ -45,6 +45,19 @@ class Reader {
     return true;
   }
 
+  // A variable-length integer (RFC 9000 section 16): 1, 2, 4 or 8 bytes. No shortest form is asked
+  // for.
+  [[nodiscard]] constexpr bool variable(uint64_t& out) {
+    if (rest_.empty()) return false;
+    const size_t width = size_t{1} << (rest_[0] >> 6);
+    if (rest_.size() < width) return false;
+    uint64_t value = rest_[0] & 0x3f;
+    for (size_t i = 1; i < width; i++) value = value << 8 | rest_[i];
+    rest_ = rest_.subspan(width);
+    out = value;
+    return true;
+  }
+
   // A vector with a length of one or two bytes in front (RFC 8446 section 3.4).
   [[nodiscard]] constexpr bool vector8(ByteView& out) { return vector<1>(out); }
   [[nodiscard]] constexpr bool vector16(ByteView& out) { return vector<2>(out); }
@@ -87,6 +100,13 @@ class Writer {
   Writer& u32(uint64_t value) { return number(value, 4); }
   Writer& u48(uint64_t value) { return number(value, 6); }
   Writer& u64(uint64_t value) { return number(value, 8); }
+  // The shortest variable-length integer (RFC 9000 section 16) of a number below 2^62.
+  Writer& variable(uint64_t value) {
+    MCBN_ASSERT(value >> 62 == 0);
+    const unsigned power = value < 1 << 6 ? 0 : value < 1 << 14 ? 1 : value < 1 << 30 ? 2 : 3;
+    const size_t width = size_t{1} << power;
+    return number(value | uint64_t{power} << (8 * width - 2), width);
+  }
   Writer& bytes(ByteView value) {
     out_.insert(out_.end(), value.begin(), value.end());
     return *this;

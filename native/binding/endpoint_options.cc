@@ -64,8 +64,22 @@ std::optional<ServerOptions> serverOptions(const Napi::Object& given) {
   return options;
 }
 
-std::optional<ClientOptions> clientOptions(const Napi::Object& given) {
-  const auto remote = addressOf(given);
+SealFault takeSealed(ByteView sealed, ByteView key, const Identity& identity,
+                     const Context& context, std::optional<PortableSession>& session) {
+  auto opened = SessionSeal(key).unseal(sealed, context);
+  if (opened.fault != SealFault::None) return opened.fault;
+  if (!identity.empty() && opened.session->state.identity != identity) {
+    return SealFault::OtherIdentity;
+  }
+  if (!ImportedSessions::ofProcess().take(sealed)) return SealFault::UsedBefore;
+  session = std::move(opened.session);
+  return SealFault::None;
+}
+
+std::optional<ClientOptions> clientOptions(const Napi::Object& given,
+                                           std::optional<PortableSession> session) {
+  const bool its_own = session && stringOption(given, "address").empty();
+  const auto remote = its_own ? Address::fromBytes(session->peer.view()) : addressOf(given);
   const auto local = remote ? localOf(given, *remote) : std::nullopt;
   if (!local) return std::nullopt;
   ClientOptions options;
@@ -74,6 +88,8 @@ std::optional<ClientOptions> clientOptions(const Napi::Object& given) {
   options.udp = udpOptions(given);
   options.dtls = dtlsOptions(given);
   options.idle_timeout = millisecondsOf(given, "idleTimeout");
+  if (session) session->state.replay_window = options.dtls.replay_window;
+  options.session = std::move(session);
   if (given.Get("key").IsTypedArray()) {
     options.key.emplace(bytesOf(given.Get("identity")),
                         entryOf(given.Get("key"), given.Get("hash")));

@@ -13,6 +13,11 @@
 namespace mcbn {
 
 std::optional<ServerOptions> serverOptions(const Napi::Object& given);
-std::optional<ClientOptions> clientOptions(const Napi::Object& given);
+// `session`: to go on with instead of a handshake; its address counts where none is given.
+std::optional<ClientOptions> clientOptions(const Napi::Object& given,
+                                           std::optional<PortableSession> session);
+// Opens a client's sealed session for `identity` (empty: any), and uses it up.
+SealFault takeSealed(ByteView sealed, ByteView key, const Identity& identity,
+                     const Context& context, std::optional<PortableSession>& session);
 
 }  // namespace mcbn

@@ -65,6 +65,9 @@ Napi::Function IoThreadWrap::define(Napi::Env env) {
                       InstanceMethod<&IoThreadWrap::confirmAddress>("confirmAddress"),
                       InstanceMethod<&IoThreadWrap::setKeylog>("setKeylog"),
                       InstanceMethod<&IoThreadWrap::exportKeyingMaterial>("exportKeyingMaterial"),
+                      InstanceMethod<&IoThreadWrap::exportSession>("exportSession"),
+                      InstanceMethod<&IoThreadWrap::exportSessions>("exportSessions"),
+                      InstanceMethod<&IoThreadWrap::importSessions>("importSessions"),
                       InstanceMethod<&IoThreadWrap::endpointStats>("endpointStats"),
                       InstanceMethod<&IoThreadWrap::sessionStats>("sessionStats"),
                       InstanceMethod<&IoThreadWrap::ref>("ref"),
@@ -201,12 +204,23 @@ void IoThreadWrap::begin(const Napi::CallbackInfo& info) {
 
 Napi::Value IoThreadWrap::connect(const Napi::CallbackInfo& info) {
   const Napi::Object given = info[2].As<Napi::Object>();
-  auto options = clientOptions(given);
+  const auto context = ContextWrap::Unwrap(info[1].As<Napi::Object>())->context();
+  std::optional<PortableSession> session;
+  if (given.Get("sealed").IsTypedArray()) {
+    const ByteView sealed = viewOf(given.Get("sealed"));
+    const SealFault fault = takeSealed(sealed, viewOf(given.Get("sealingKey")),
+                                       bytesOf(given.Get("identity")), *context, session);
+    if (fault != SealFault::None) {
+      Napi::Object refused = Napi::Object::New(info.Env());
+      refused.Set("refused", nameOf(fault));
+      return refused;
+    }
+  }
+  auto options = clientOptions(given, std::move(session));
   if (!options) return openedSocket(info.Env(), {.code = EINVAL, .call = "connect"}, {});
   options->udp.slab = io().services().client_slab;
-  auto endpoint = std::make_unique<ClientEndpoint>(
-      numberOf(info[0]), io().services(),
-      ContextWrap::Unwrap(info[1].As<Napi::Object>())->context(), std::move(*options));
+  auto endpoint = std::make_unique<ClientEndpoint>(numberOf(info[0]), io().services(), context,
+                                                   std::move(*options));
   const SystemError error = endpoint->open();
   const Address bound = endpoint->localAddress();
   if (!error) {
@@ -224,11 +238,12 @@ Napi::Value IoThreadWrap::connect(const Napi::CallbackInfo& info) {
 
 void IoThreadWrap::closeEndpoint(const Napi::CallbackInfo& info) {
   const uint32_t id = numberOf(info[0]);
-  io().call([id](IoThread& self) {
+  const bool handover = info[1].IsBoolean() && info[1].As<Napi::Boolean>().Value();
+  io().call([id, handover](IoThread& self) {
     Endpoint* const endpoint = self.endpoint(id);
     if (!endpoint) return;
     self.sendEverything(*endpoint);
-    endpoint->closeAll();
+    endpoint->closeAll(handover ? Endpoint::Goodbye::No : Endpoint::Goodbye::Yes);
     endpoint->flush();
     self.remove(id);
   });

@@ -56,6 +56,9 @@ class IoThreadWrap : public Napi::ObjectWrap<IoThreadWrap> {
   void confirmAddress(const Napi::CallbackInfo& info);
   void setKeylog(const Napi::CallbackInfo& info);
   Napi::Value exportKeyingMaterial(const Napi::CallbackInfo& info);
+  Napi::Value exportSession(const Napi::CallbackInfo& info);
+  Napi::Value exportSessions(const Napi::CallbackInfo& info);
+  Napi::Value importSessions(const Napi::CallbackInfo& info);
   Napi::Value endpointStats(const Napi::CallbackInfo& info);
   Napi::Value sessionStats(const Napi::CallbackInfo& info);
   void ref(const Napi::CallbackInfo& info);

@@ -15,6 +15,8 @@ ByteView bytesOf(const Value& value) {
   return {reinterpret_cast<const uint8_t*>(&value), sizeof(value)};
 }
 
+constexpr size_t kMappedPrefix = 12;  // bytes in front of a mapped IPv4 address
+
 // "eth0" or "2". 0: there is none.
 uint32_t scopeOf(const std::string& zone) {
   uint32_t index = 0;
@@ -115,6 +117,55 @@ AddressBytes Address::bytes() const {
   AddressBytes out = hostBytes();
   const in_port_t port = htons(this->port());
   return *this && out.append(bytesOf(port)) ? out : AddressBytes();
+}
+
+std::optional<Address> Address::fromBytes(ByteView bytes) {
+  Reader in(bytes);
+  uint8_t kind = 0;
+  uint16_t port = 0;
+  uint32_t scope = 0;
+  ByteView host;
+  Address address;
+  if (!in.u8(kind)) return std::nullopt;
+  if (kind == 4) {
+    if (!in.take(sizeof(in_addr), host) || !in.u16(port) || !in.empty()) return std::nullopt;
+    address.storage_.ipv4.sin_family = AF_INET;
+    address.storage_.ipv4.sin_port = htons(port);
+    std::memcpy(&address.storage_.ipv4.sin_addr, host.data(), host.size());
+    return address;
+  }
+  if (kind != 6 || !in.take(sizeof(in6_addr), host) || !in.u32(scope) || !in.u16(port) ||
+      !in.empty()) {
+    return std::nullopt;
+  }
+  address.storage_.ipv6.sin6_family = AF_INET6;
+  address.storage_.ipv6.sin6_port = htons(port);
+  address.storage_.ipv6.sin6_scope_id = scope;
+  std::memcpy(&address.storage_.ipv6.sin6_addr, host.data(), host.size());
+  return address;
+}
+
+Address Address::unmapped() const {
+  if (!isIpv6() || !IN6_IS_ADDR_V4MAPPED(&storage_.ipv6.sin6_addr)) return *this;
+  Address address;
+  address.storage_.ipv4.sin_family = AF_INET;
+  address.storage_.ipv4.sin_port = storage_.ipv6.sin6_port;
+  std::memcpy(&address.storage_.ipv4.sin_addr, storage_.ipv6.sin6_addr.s6_addr + kMappedPrefix,
+              sizeof(in_addr));
+  return address;
+}
+
+std::optional<Address> Address::forFamily(sa_family_t family) const {
+  const Address plain = unmapped();
+  if (family == plain.family()) return plain;
+  if (family != AF_INET6 || !plain.isIpv4()) return std::nullopt;
+  Address mapped;
+  mapped.storage_.ipv6.sin6_family = AF_INET6;
+  mapped.storage_.ipv6.sin6_port = plain.storage_.ipv4.sin_port;
+  uint8_t* const bytes = mapped.storage_.ipv6.sin6_addr.s6_addr;
+  bytes[10] = bytes[11] = 0xff;
+  std::memcpy(bytes + kMappedPrefix, &plain.storage_.ipv4.sin_addr, sizeof(in_addr));
+  return mapped;
 }
 
 bool Address::operator==(const Address& other) const {

@@ -25,6 +25,13 @@ class Address {
   // From the kernel. nullopt: another family, or too short for its family.
   static std::optional<Address> from(const sockaddr* native, socklen_t length);
 
+  // The other way round from bytes(). nullopt: these are none.
+  static std::optional<Address> fromBytes(ByteView bytes);
+  // The same peer as an IPv4 address where it is one (RFC 4291 section 2.5.5.2).
+  Address unmapped() const;
+  // The same as a socket of the family takes it. nullopt: it cannot.
+  std::optional<Address> forFamily(sa_family_t family) const;
+
   sa_family_t family() const { return storage_.any.sa_family; }
   bool isIpv4() const { return family() == AF_INET; }
   bool isIpv6() const { return family() == AF_INET6; }

@@ -70,6 +70,18 @@ bool Admission::opened(Member& member, const std::string& host, Milliseconds now
   return true;
 }
 
+bool Admission::arrived(const std::string& host) {
+  const std::lock_guard lock(mutex_);
+  if (handshakes_ + sessions_ >= limits_.max_sessions) return false;
+  if (limits_.max_sessions_per_host != 0) {
+    size_t& count = sessions_by_host_[host];
+    if (count >= limits_.max_sessions_per_host) return false;
+    count += 1;
+  }
+  sessions_ += 1;
+  return true;
+}
+
 void Admission::handshakeEnded(const std::string& host) {
   const std::lock_guard lock(mutex_);
   handshakes_ -= 1;

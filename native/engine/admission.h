@@ -70,6 +70,8 @@ class Admission {
   // session: it is to end as a handshake that came to nothing. True may have cost `member` sessions
   // of its own: takeEvictions().
   bool opened(Member& member, const std::string& host, Milliseconds now);
+  // A session that came from elsewhere, open. False: there is no place for it.
+  bool arrived(const std::string& host);
   void handshakeEnded(const std::string& host);
   // An open session's peer has proved to have another address: it counts there, even beyond the
   // limit.

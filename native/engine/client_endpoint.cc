@@ -17,8 +17,11 @@ ClientEndpoint::ClientEndpoint(uint32_t id, IoServices& services,
     : Endpoint(id, services),
       idle_timeout_(options.idle_timeout),
       options_(std::make_unique<ClientOptions>(std::move(options))),
-      association_(kSession, options_->remote, std::move(context), options_->dtls,
-                   services.ciphers) {}
+      association_(options_->session
+                       ? Association(kSession, options_->remote,
+                                     std::move(options_->session->state), services.ciphers)
+                       : Association(kSession, options_->remote, std::move(context), options_->dtls,
+                                     services.ciphers)) {}
 
 SystemError ClientEndpoint::open() {
   const ClientOptions& options = *options_;
@@ -31,10 +34,13 @@ SystemError ClientEndpoint::open() {
 void ClientEndpoint::start(Milliseconds now) {
   enter(association_);
   association_.active = now;
-  stats_.handshakes_started += 1;
   stats_.sessions = 1;
+  if (!options_->session) stats_.handshakes_started += 1;
   if (const SystemError error = watch()) {
     unreachable(error);
+  } else if (options_->session) {
+    association_.opened = true;
+    association_.session.announce(options_->dtls.mtu, *this);
   } else {
     if (const auto length = options_->dtls.connection_id) {
       Bytes id(*length);
@@ -97,7 +103,10 @@ Association* ClientEndpoint::find(uint32_t session) {
   return session == kSession && !association_.ended ? &association_ : nullptr;
 }
 
-void ClientEndpoint::closeAll() { closeSession(kSession); }
+void ClientEndpoint::closeAll(Goodbye goodbye) {
+  if (goodbye == Goodbye::Yes) closeSession(kSession);
+  association_.ended = true;
+}
 
 void ClientEndpoint::leave() {
   if (association_.ended) stats_.sessions = 0;

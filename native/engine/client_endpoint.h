@@ -14,6 +14,8 @@ struct ClientOptions {
   UdpOptions udp;
   DtlsOptions dtls;
   Milliseconds idle_timeout = 0;  // 0: never
+  // Goes on with this one instead of a handshake.
+  std::optional<PortableSession> session;
   // Absent: JavaScript is asked once the server's hint is known.
   std::optional<std::pair<Identity, PskEntry>> key;
 };
@@ -32,7 +34,7 @@ class ClientEndpoint final : public Endpoint {
   void expire(Milliseconds now) override;
   Milliseconds deadline() const override;
   Association* find(uint32_t session) override;
-  void closeAll() override;
+  void closeAll(Goodbye goodbye) override;
 
  private:
   void leave() override;

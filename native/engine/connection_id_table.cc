@@ -26,6 +26,15 @@ bool ConnectionIdTable::assign(Association& association) {
   return false;
 }
 
+bool ConnectionIdTable::adopt(Association& association, ByteView id) {
+  MCBN_ASSERT(association.connection_id.empty());
+  if (id.empty() || id.size() != length_ || find(id)) return false;
+  if (first_byte_ && id[0] != *first_byte_) return false;
+  association.connection_id.assign(id.begin(), id.end());
+  associations_.insert(&association);
+  return true;
+}
+
 void ConnectionIdTable::release(Association& association) {
   if (association.connection_id.empty()) return;
   associations_.erase(&association);

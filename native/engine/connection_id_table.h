@@ -24,6 +24,9 @@ class ConnectionIdTable {
   size_t length() const { return length_; }
   // Gives the association an ID that no other has. False when none was found: short ones run out.
   bool assign(Association& association);
+  // The ID that a session had before it came here. False when it cannot be found by it: of another
+  // length, another thread's, or another session's.
+  bool adopt(Association& association, ByteView id);
   // Forgets it again.
   void release(Association& association);
   Association* find(ByteView id) const;

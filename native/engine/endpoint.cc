@@ -1,5 +1,6 @@
 #include "engine/endpoint.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace mcbn {
@@ -42,6 +43,23 @@ void Endpoint::closeSession(uint32_t session) {
   association->session.close(*this);
   association->ended = true;
   leave();
+}
+
+bool Endpoint::exportSession(uint32_t session, SessionSeal& seal, Milliseconds now, Bytes& out) {
+  Association* const association = find(session);
+  if (!association || association->ended || !association->session.portable()) return false;
+  enter(*association);
+  const Milliseconds silence = now - std::min(now, association->active);
+  // An address that is not confirmed may be a stranger's: the peer is heard again at its own.
+  const AddressBytes peer = association->confirmedAddress().unmapped().bytes();
+  const bool sealed = seal.seal({*association->session.takeState(), peer, silence}, out);
+  if (sealed) {
+    association->ended = true;
+  } else {
+    ended(Failure{.message = "OpenSSL could not seal the session"});
+  }
+  leave();
+  return sealed;
 }
 
 void Endpoint::touch(Association& association, Milliseconds now) {
@@ -187,6 +205,7 @@ void Endpoint::commitMessage(size_t length) {
 }
 
 void Endpoint::opened(const Opened& opened, size_t max_message) {
+  if (current_->opened) return reportOpened(opened, max_message);  // it came open
   if (!onOpened(*current_)) {
     current_->unplaced = true;
     return;
@@ -194,6 +213,10 @@ void Endpoint::opened(const Opened& opened, size_t max_message) {
   current_->opened = true;
   stats_.handshakes_completed += 1;
   services_.free_memory.handshakeEnded();
+  reportOpened(opened, max_message);
+}
+
+void Endpoint::reportOpened(const Opened& opened, size_t max_message) {
   const ByteView own = current_->session.ownConnectionId();
   const ByteView peers = current_->session.peerConnectionId();
   report(EventKind::Opened,

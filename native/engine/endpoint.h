@@ -22,6 +22,7 @@
 #include "engine/free_memory.h"
 #include "engine/peer_path.h"
 #include "session/dtls_session.h"
+#include "session/sealed_session.h"
 
 namespace mcbn {
 
@@ -78,6 +79,10 @@ struct Association {
               const DtlsOptions& options, CipherContexts& ciphers)
       : id(number), peer(remote), session(std::move(context), options, &ciphers) {}
 
+  // Of a session that came from elsewhere, open.
+  Association(uint32_t number, const Address& remote, OpenState state, CipherContexts& ciphers)
+      : id(number), peer(remote), session(std::move(state), &ciphers) {}
+
   bool hasConnectionId() const { return !connection_id.empty(); }
   // Where the peer was before it was heard from elsewhere.
   const Address& confirmedAddress() const { return path ? path->confirmed() : peer; }
@@ -106,8 +111,9 @@ class Endpoint : protected SessionSink {
   virtual void expire(Milliseconds now) = 0;
   virtual Milliseconds deadline() const = 0;
   virtual Association* find(uint32_t session) = 0;
-  // Says goodbye to every session; no events follow.
-  virtual void closeAll() = 0;
+  // Ends every session, with a goodbye unless they go on elsewhere; no events follow.
+  enum class Goodbye : bool { No, Yes };
+  virtual void closeAll(Goodbye goodbye = Goodbye::Yes) = 0;
 
   // `message` has room around it as frame.h says, and is needed until flush().
   void send(uint32_t session, MutableBytes message, Milliseconds now);
@@ -115,6 +121,10 @@ class Endpoint : protected SessionSink {
               Milliseconds now);
   // close_notify, then gone; no events follow.
   void closeSession(uint32_t session);
+
+  // Takes a session away and seals it. False: there is none, or it cannot go on elsewhere. Where
+  // sealing fails the session has ended all the same, and its event says so.
+  bool exportSession(uint32_t session, SessionSeal& seal, Milliseconds now, Bytes& out);
 
   // Gives the outbox to the system; what it does not take waits for the poller.
   void flush();
@@ -148,6 +158,8 @@ class Endpoint : protected SessionSink {
   virtual void onSendError(const SystemError&) {}
   void touch(Association& association, Milliseconds now);
   void receiveInto(Association& association, MutableBytes datagram, Milliseconds now);
+  // Tells JavaScript of an open session.
+  void reportOpened(const Opened& opened, size_t max_message);
   void post(const Address& to, ByteView datagram);
   // What was reserved by reserveDatagram() goes to `to`.
   void commitTo(const Address& to, size_t length);

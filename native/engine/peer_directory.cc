@@ -32,6 +32,15 @@ const PeerDirectory::Place* PeerDirectory::at(const Address& address) {
   return recent_place_ = &found->second;
 }
 
+bool PeerDirectory::adopt(Association& association) {
+  const ByteView id = association.session.ownConnectionId();
+  Place* const there = const_cast<Place*>(at(association.peer));
+  if (!id.empty() && !ids_.adopt(association, id)) return false;
+  if (id.empty() && there) return false;
+  if (!there) places_[association.peer].current = &association;
+  return true;
+}
+
 Association* PeerDirectory::enter(Association& association) {
   MCBN_ASSERT(!association.opened);
   Place& place = places_[association.peer];

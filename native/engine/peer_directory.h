@@ -35,6 +35,9 @@ class PeerDirectory {
   bool giveId(Association& association) { return ids_.assign(association); }
   void takeId(Association& association) { ids_.release(association); }
 
+  // A session that came from elsewhere is found by its ID from now on, or by its address where it
+  // has none. False: it cannot be.
+  bool adopt(Association& association);
   // A handshake begins at the association's address. Returns the unfinished one whose place it
   // takes, if there is one.
   Association* enter(Association& association);

@@ -371,8 +371,14 @@ void ServerEndpoint::drop(Association& association) {
   stats_.sessions = associations_.size();
 }
 
-void ServerEndpoint::closeAll() {
-  while (!associations_.empty()) closeSession(associations_.begin()->first);
+void ServerEndpoint::closeAll(Goodbye goodbye) {
+  while (!associations_.empty()) {
+    if (goodbye == Goodbye::Yes) {
+      closeSession(associations_.begin()->first);
+    } else {
+      drop(*associations_.begin()->second);
+    }
+  }
 }
 
 size_t ServerEndpoint::endSessionsOf(const Identity& identity, const Failure& failure) {

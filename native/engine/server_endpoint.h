@@ -39,6 +39,25 @@ struct ServerOptions {
   std::function<void()> evict_soon = [] {};
 };
 
+// What became of a sealed session.
+enum class ImportFault : uint8_t {
+  None,
+  Sealed,           // see SealFault
+  Elsewhere,        // its connection ID, or the lack of one, would not lead to this endpoint
+  Limit,            // maxSessions, maxSessionsPerHost
+  UnknownIdentity,  // its identity has no key, or was revoked
+  Ask,              // JavaScript may know the identity
+};
+
+struct ImportVerdict {
+  ImportFault fault = ImportFault::None;
+  SealFault seal = SealFault::None;
+  uint32_t session = 0;  // its number here
+  // Whom to ask about.
+  PskQuestion question = {};
+  Address peer = {};
+};
+
 class ServerEndpoint final : public Endpoint, private PeerMobility::Owner {
  public:
   ServerEndpoint(uint32_t id, IoServices& services, std::shared_ptr<const Context> context,
@@ -56,7 +75,12 @@ class ServerEndpoint final : public Endpoint, private PeerMobility::Owner {
   void expire(Milliseconds now) override;
   Milliseconds deadline() const override { return deadlines_.next(); }
   Association* find(uint32_t session) override;
-  void closeAll() override;
+  void closeAll(Goodbye goodbye) override;
+  // Numbers of sessions that exportSession() can take, so many at most.
+  std::vector<uint32_t> portableSessions(size_t most) const;
+  // Goes on with a session of another endpoint or process, if its identity has a key here. `vouched`:
+  // JavaScript has said so.
+  ImportVerdict importSession(SessionSeal& seal, ByteView sealed, bool vouched, Milliseconds now);
   // Ends the sessions of an identity with `failure`; how many there were.
   size_t endSessionsOf(const Identity& identity, const Failure& failure);
   void setKeylog(bool on);

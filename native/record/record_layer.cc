@@ -20,7 +20,7 @@ void RecordKeys::wipe() {
 }
 
 RecordLayer::RecordLayer(const AeadSuite& suite, uint16_t epoch, RecordKeys keys,
-                         uint64_t next_write, uint64_t last_read, CipherContexts* contexts,
+                         const RecordPosition& position, CipherContexts* contexts,
                          size_t replay_window, ConnectionIds ids)
     : suite_(suite),
       epoch_(epoch),
@@ -28,9 +28,11 @@ RecordLayer::RecordLayer(const AeadSuite& suite, uint16_t epoch, RecordKeys keys
              contexts, std::move(ids.peer)),
       read_(suite, RecordProtection::Direction::Open, std::move(keys.read_key), keys.read_iv,
             contexts, std::move(ids.own)),
-      next_write_(next_write),
+      next_write_(position.next_write),
+      blocks_(position.blocks),
+      forgeries_(position.forgeries),
       window_(replay_window) {
-  window_.mark(last_read);
+  window_.resume(position.newest_read, position.seen);
   keys.wipe();
 }
 

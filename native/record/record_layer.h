@@ -35,6 +35,15 @@ struct RecordKeys {
   void wipe();
 };
 
+// How far the records of an epoch have come: all that changes while a RecordLayer is in use.
+struct RecordPosition {
+  uint64_t next_write = 0;   // the first number of ours that was not used
+  uint64_t newest_read = 0;  // the highest number of the peer's that was authentic
+  uint64_t seen = 1;         // bit i: newest_read - i was seen
+  uint64_t blocks = 0;       // that our records have had
+  uint64_t forgeries = 0;    // records that were not authentic
+};
+
 // A record of a train.
 struct IncomingRecord {
   DtlsRecord record;
@@ -44,12 +53,21 @@ struct IncomingRecord {
 
 class RecordLayer {
  public:
-  // `next_write`: the first sequence number of the epoch that was not used. `last_read`: the number
-  // of the peer's record that ended the handshake; it counts as seen. `replay_window`: see
-  // ReplayWindow.
+  // From where the records of the epoch have come. `replay_window`: see ReplayWindow.
+  RecordLayer(const AeadSuite& suite, uint16_t epoch, RecordKeys keys,
+              const RecordPosition& position, CipherContexts* contexts,
+              size_t replay_window = ReplayWindow::kDefault, ConnectionIds ids = {});
+  // After a handshake. `last_read`: the number of the peer's record that ended it; it counts as
+  // seen.
   RecordLayer(const AeadSuite& suite, uint16_t epoch, RecordKeys keys, uint64_t next_write,
               uint64_t last_read, CipherContexts* contexts,
-              size_t replay_window = ReplayWindow::kDefault, ConnectionIds ids = {});
+              size_t replay_window = ReplayWindow::kDefault, ConnectionIds ids = {})
+      : RecordLayer(suite, epoch, std::move(keys), {next_write, last_read, 1, 0, 0}, contexts,
+                    replay_window, std::move(ids)) {}
+
+  RecordPosition position() const {
+    return {next_write_, window_.newest(), window_.newestSeen(), blocks_, forgeries_};
+  }
 
   size_t sealedSize(size_t length) const {
     return write_.headerBytes() + write_.overhead() + length;

@@ -42,6 +42,30 @@ class ReplayWindow {
     return ring_[sequence / kWord % words()] >> sequence % kWord & 1;
   }
 
+  // Of the newest 64, bit i: newest() - i was seen.
+  uint64_t newestSeen() const {
+    if (inlined()) return bits_ | ~uint64_t{0} << last_age_ << 1;
+    uint64_t bits = 0;
+    for (uint64_t age = 0; age < kWord && age <= newest_; ++age) {
+      bits |= uint64_t{seen(newest_ - age)} << age;
+    }
+    return bits;
+  }
+  // Goes on where another window was: what is older than its newest 64 counts as seen.
+  void resume(uint64_t newest, uint64_t seen) {
+    newest_ = newest & kNumber;
+    if (inlined()) {
+      bits_ = seen;
+      return;
+    }
+    std::fill_n(ring_, words(), ~uint64_t{0});
+    // Numbers that are still to come share a word with the newest.
+    for (uint64_t i = newest + 1; i % kWord != 0; ++i) clear(i);
+    for (uint64_t age = 0; age < kWord && age <= newest; ++age) {
+      if (!(seen >> age & 1)) clear(newest - age);
+    }
+  }
+
   // The highest that was marked.
   uint64_t newest() const { return newest_; }
 
@@ -68,6 +92,10 @@ class ReplayWindow {
   // The window's numbers lie in so many words at most, wherever it stands. At least one, which the
   // static analysis cannot see in the sum.
   size_t words() const { return std::max<size_t>(1, size_t{last_age_} / kWord + 2); }
+
+  void clear(uint64_t sequence) {
+    ring_[sequence / kWord % words()] &= ~(uint64_t{1} << sequence % kWord);
+  }
 
   void markInlined(uint64_t sequence) {
     if (sequence > newest_) {

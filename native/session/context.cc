@@ -88,6 +88,15 @@ Context::Created Context::create(ContextOptions options) {
 
 Context::~Context() { SSL_CTX_free(ctx_); }
 
+const SSL_CIPHER* Context::suiteOf(uint16_t number) const {
+  const STACK_OF(SSL_CIPHER)* const ciphers = SSL_CTX_get_ciphers(ctx_);
+  for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); ++i) {
+    const SSL_CIPHER* const cipher = sk_SSL_CIPHER_value(ciphers, i);
+    if (SSL_CIPHER_get_protocol_id(cipher) == number) return cipher;
+  }
+  return nullptr;
+}
+
 SSL* Context::newSsl(bool keylog) const {
   const Context* const logging = keylog ? this->logging() : nullptr;
   return SSL_new(logging ? logging->ctx_ : ctx_);

@@ -47,6 +47,9 @@ class Context {
   // The secrets of `ssl`, one of this context's, are logged from now on.
   void logKeys(SSL* ssl) const;
 
+  // A suite of its list, by the IANA's number; null: it is none of them.
+  const SSL_CIPHER* suiteOf(uint16_t number) const;
+
   Role role() const { return options_.role; }
   Transport transport() const { return options_.transport; }
   const ContextOptions& options() const { return options_; }

@@ -301,7 +301,7 @@ void DtlsHandshake::finish() {
   auto proved = handshake().prove();
   if (auto* const failure = std::get_if<Failure>(&proved)) return fail(std::move(*failure));
   size_t limit = std::min<size_t>(DTLS_get_data_mtu(ssl()), kMaxMessage);
-  std::optional<OpenState> open = openState();
+  std::optional<OpenState> open = openState(std::get<Proved>(proved));
   if (open) {
     const size_t id = open->ids.peer.size();
     const size_t longer = id == 0 ? 0 : id + 1;  // the ID, and the type inside
@@ -317,23 +317,25 @@ void DtlsHandshake::finish() {
 }
 
 // What the record layer goes on with; nullopt: OpenSSL keeps the records.
-std::optional<OpenState> DtlsHandshake::openState() {
+std::optional<OpenState> DtlsHandshake::openState(const Proved& proved) {
   if (options_.openssl_records) return std::nullopt;
-  const AeadSuite* const suite = aeadSuiteOf(SSL_get_current_cipher(ssl()));
+  const SSL_CIPHER* const cipher = SSL_get_current_cipher(ssl());
+  const AeadSuite* const suite = aeadSuiteOf(cipher);
   auto secrets = suite ? ExporterSecrets::of(ssl()) : std::nullopt;
   auto keys = secrets ? secrets->recordKeys(*suite, role_) : std::nullopt;
   if (!keys) return std::nullopt;
-  return OpenState{.suite = suite,
-                   .keys = std::move(*keys),
+  return OpenState{.cipher = cipher,
+                   .role = role_,
                    .secrets = std::move(*secrets),
-                   .next_write = outbox_.nextEncrypted(),
-                   .last_read = last_fed_,
-                   .replay_window = options_.replay_window,
+                   .position = {.next_write = outbox_.nextEncrypted(), .newest_read = last_fed_},
                    .ids = ids_.ids(),
                    .return_routability = ids_.returnRoutability(),
                    .identity = identity(),
+                   .names = {proved.opened().alpn, proved.opened().servername},
                    .round_trip = timers_.roundTrip(),
-                   .last_flight = outbox_.takeLastFlight()};
+                   .last_flight = outbox_.takeLastFlight(),
+                   .keys = std::move(*keys),
+                   .replay_window = options_.replay_window};
 }
 
 HandshakeResult DtlsHandshake::takeResult() {

@@ -91,7 +91,7 @@ class DtlsHandshake {
   void feed(const DtlsRecord& record);
   void advance();
   void finish();
-  std::optional<OpenState> openState();
+  std::optional<OpenState> openState(const Proved& proved);
   void retransmit();
   void suspectKey();
   void sayGoodbye();

@@ -14,6 +14,22 @@ DtlsSession::DtlsSession(std::shared_ptr<const Context> context, const DtlsOptio
                          CipherContexts* ciphers)
     : ciphers_(ciphers), phase_(std::make_unique<DtlsHandshake>(std::move(context), options)) {}
 
+DtlsSession::DtlsSession(OpenState state, CipherContexts* ciphers)
+    : state_(State::Open),
+      ciphers_(ciphers),
+      phase_(std::in_place_type<OpenSession>, std::move(state), ciphers) {}
+
+void DtlsSession::announce(size_t mtu, SessionSink& sink) {
+  MCBN_ASSERT(portable());
+  sink.opened(ours()->describe(), ours()->maxMessage(mtu));
+}
+
+std::optional<OpenState> DtlsSession::takeState() {
+  if (!portable()) return std::nullopt;
+  state_ = State::Ended;
+  return ours()->takeState();
+}
+
 DtlsHandshake* DtlsSession::shakingHands() {
   auto* const phase = std::get_if<ShakingHands>(&phase_);
   return phase && state_ == State::Handshaking ? phase->get() : nullptr;

@@ -29,6 +29,8 @@ class DtlsSession {
   // `ciphers` may be null: then cipher contexts stay as long as the session.
   DtlsSession(std::shared_ptr<const Context> context, const DtlsOptions& options,
               CipherContexts* ciphers = nullptr);
+  // Open from the beginning: announce() is the first call then.
+  DtlsSession(OpenState state, CipherContexts* ciphers);
   DtlsSession(const DtlsSession&) = delete;
   DtlsSession& operator=(const DtlsSession&) = delete;
 
@@ -41,6 +43,9 @@ class DtlsSession {
   // Client: sends the ClientHello; the key is given, or asked for when the server's hint is known.
   void connect(std::optional<std::pair<Identity, PskEntry>> key, Milliseconds now,
                SessionSink& sink);
+
+  // Tells opened(), of a session that was open from the beginning. `mtu`: bytes of UDP payload.
+  void announce(size_t mtu, SessionSink& sink);
 
   // Records are decrypted where they lie: of the datagram, rubbish is left.
   void receive(MutableBytes datagram, Milliseconds now, SessionSink& sink);
@@ -56,6 +61,12 @@ class DtlsSession {
   // Says close_notify if the session is open, and a client that it gives up its handshake; no
   // ended() follows.
   void close(SessionSink& sink);
+
+  // Whether takeState() gives anything: it is open, and its records are ours.
+  bool portable() const { return open() && ours(); }
+  // All that it is, to go on elsewhere; it has ended then, and sends nothing more. No ended()
+  // follows.
+  std::optional<OpenState> takeState();
 
   // When expire() wants to be called; kNever if not at all.
   Milliseconds deadline() const;

@@ -1,5 +1,6 @@
 #include "session/open_session.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -19,20 +20,55 @@ void prefetch(const uint8_t* bytes, size_t length) {
 
 }  // namespace
 
-OpenSession::OpenSession(OpenState state, CipherContexts* ciphers)
-    : records_(*state.suite, kEpoch, std::move(state.keys), state.next_write, state.last_read,
-               ciphers, state.replay_window, std::move(state.ids)),
+OpenSession::OpenSession(OpenState state, CipherContexts* contexts)
+    : cipher_(state.cipher),
+      records_(*aeadSuiteOf(state.cipher), kEpoch, std::move(state.keys), state.position, contexts,
+               state.replay_window, std::move(state.ids)),
       secrets_(std::move(state.secrets)),
       identity_(std::move(state.identity)),
       last_flight_(std::move(state.last_flight)),
       round_trip_(state.round_trip),
+      role_(state.role),
       return_routability_(state.return_routability) {
+  if (!state.names.empty()) names_ = std::make_unique<AgreedNames>(std::move(state.names));
   last_flight_.shrink_to_fit();
+}
+
+OpenState OpenSession::takeState() {
+  MCBN_ASSERT(!taken_);
+  taken_ = true;
+  return {.cipher = cipher_,
+          .role = role_,
+          .secrets = std::move(secrets_),
+          .position = records_.position(),
+          .ids = {records_.ownConnectionId(), records_.peerConnectionId()},
+          .return_routability = return_routability_,
+          .identity = std::move(identity_),
+          .names = names_ ? *names_ : AgreedNames(),
+          .round_trip = round_trip_,
+          // Its first message says that the peer has had it.
+          .last_flight = heard_message_ ? std::vector<Bytes>() : std::move(last_flight_)};
+}
+
+Opened OpenSession::describe() const {
+  return {.protocol = Protocol::Dtls12,
+          .cipher = SSL_CIPHER_get_name(cipher_),
+          .standard_cipher = SSL_CIPHER_standard_name(cipher_),
+          .alpn = names_ ? names_->alpn : std::string(),
+          .servername = names_ ? names_->servername : std::string(),
+          .identity = identity_,
+          .extended_master_secret = secrets_.extended()};
+}
+
+size_t OpenSession::maxMessage(size_t mtu) const {
+  const size_t around = records_.sealedSize(0);
+  return std::min(mtu - std::min(mtu, around), kMaxMessage);
 }
 
 // ---- receiving ---------------------------------------------------------------------------------
 
 void OpenSession::receive(MutableBytes datagram, SessionStep& step) {
+  MCBN_ASSERT(!taken_);
   heard_newer_ = false;
   for (ByteView records = datagram; !step.ended && !records.empty();) {
     const auto record = nextRecord(records, records_.ownConnectionId().size());
@@ -57,6 +93,7 @@ void OpenSession::take(const DtlsRecord& record, SessionStep& step) {
   switch (records_.contentType()) {
     case content_type::kApplicationData:
       if (content.empty() || content.size() > kMaxMessage) return;  // RFC 5246 section 6.2.1
+      heard_message_ = true;
       step.stats.messages_received += 1;
       std::memcpy(message, content.data(), content.size());
       return step.sink.commitMessage(content.size());
@@ -137,6 +174,7 @@ bool OpenSession::sendInPlace(MutableBytes message, SessionStep& step) {
   if (records_.before() > kRoomBefore || records_.behind() > kRoomBehind) {
     return send(message, step);
   }
+  MCBN_ASSERT(!taken_);
   uint8_t* const record = message.data() - records_.before();
   if (!records_.seal(content_type::kApplicationData, message, record)) return false;
   const size_t size = records_.sealedSize(message.size());
@@ -147,6 +185,7 @@ bool OpenSession::sendInPlace(MutableBytes message, SessionStep& step) {
 
 // A record of ours where the sink wants the next datagram, to be committed; 0: none could be made.
 size_t OpenSession::sealInto(uint8_t type, ByteView content, SessionStep& step) {
+  MCBN_ASSERT(!taken_);
   const size_t size = records_.sealedSize(content.size());
   return records_.seal(type, content, step.sink.reserveDatagram(size)) ? size : 0;
 }

@@ -12,6 +12,8 @@
 // Spec        RFC 6347 section 4.1, RFC 9146, RFC 9853 (return routability)
 #pragma once
 
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "record/record_layer.h"
@@ -20,25 +22,35 @@
 
 namespace mcbn {
 
-// All that an open session begins with. The handshake that proved the key makes one.
+// What was agreed on besides the keys; few sessions have any of it.
+struct AgreedNames {
+  std::string alpn, servername;
+
+  bool empty() const { return alpn.empty() && servername.empty(); }
+};
+
+// All that an open session is. A handshake that proved the key makes one, and so does a sealed
+// session that was opened (sealed_session.h).
 struct OpenState {
-  const AeadSuite* suite;
-  RecordKeys keys;
-  ExporterSecrets secrets;  // what the keys were derived from
-  uint64_t next_write;      // the first number of our records that was not used
-  uint64_t last_read;       // the number of the peer's record that ended the handshake
-  uint32_t replay_window;   // see DtlsOptions
+  const SSL_CIPHER* cipher;  // of a suite that the record layer knows
+  Role role;                 // ours
+  ExporterSecrets secrets;
+  RecordPosition position;
   ConnectionIds ids;
   bool return_routability;
   Identity identity;
+  AgreedNames names;
   Milliseconds round_trip;
-  std::vector<Bytes> last_flight;  // a server's, as it was sent
+  std::vector<Bytes> last_flight;  // a server's, as it was sent; while it may be asked for
+  // What the secrets give (recordKeys()). Empty in a state that was taken from a session.
+  RecordKeys keys = {};
+  uint32_t replay_window = ReplayWindow::kDefault;  // see DtlsOptions
 };
 
 class OpenSession {
  public:
-  // `ciphers` may be null: then cipher contexts stay as long as the session.
-  OpenSession(OpenState state, CipherContexts* ciphers);
+  // `contexts` may be null: then cipher contexts stay as long as the session.
+  OpenSession(OpenState state, CipherContexts* contexts);
   OpenSession(const OpenSession&) = delete;
   OpenSession& operator=(const OpenSession&) = delete;
 
@@ -50,6 +62,13 @@ class OpenSession {
   void close(SessionStep& step) { sendAlert(alert::kWarning, alert::kCloseNotify, step); }
   bool challengePath(const PathCookie& cookie, SessionStep& step);
   size_t pathMessageSize() const { return records_.sealedSize(PathMessage::kBytes); }
+
+  // All that it is, to go on elsewhere. This one must send and receive no more.
+  OpenState takeState();
+  // What opened() tells of it.
+  Opened describe() const;
+  // Bytes of the largest message that fits a datagram of `mtu` bytes.
+  size_t maxMessage(size_t mtu) const;
 
   const Identity& identity() const { return identity_; }
   ByteView ownConnectionId() const { return records_.ownConnectionId(); }
@@ -72,13 +91,18 @@ class OpenSession {
   void countSent(size_t datagram, SessionStep& step);
   void endIfExhausted(SessionStep& step);
 
+  const SSL_CIPHER* const cipher_;
   RecordLayer records_;
   ExporterSecrets secrets_;
   Identity identity_;
+  std::unique_ptr<const AgreedNames> names_;  // null: there are none
   std::vector<Bytes> last_flight_;
   Milliseconds round_trip_;
+  const Role role_;
   const bool return_routability_;
   bool heard_newer_ = false;
+  bool heard_message_ = false;
+  bool taken_ = false;  // takeState() was called
 };
 
 }  // namespace mcbn

@@ -37,6 +37,12 @@ class ExporterSecrets {
   ExporterSecrets(ExporterSecrets&&) = default;
   ExporterSecrets& operator=(ExporterSecrets&&) = default;
 
+  // Whether the master secret is bound to the whole handshake (RFC 7627).
+  bool extended() const { return extended_; }
+  // Master secret (48), client random (32), server random (32).
+  std::span<const uint8_t> bytes() const { return secret_.view(); }
+  static constexpr size_t kBytes = 48 + 2 * 32;
+
   std::optional<RecordKeys> recordKeys(const AeadSuite& suite, Role role) const;
   // False without an extended master secret: the value would not be bound to this handshake.
   bool exportKeyingMaterial(std::string_view label, std::optional<std::span<const uint8_t>> context,

@@ -6,7 +6,6 @@ import { askClientKey, type ClientKey, clientKey, isClientLookup } from '../keys
 import { clientContext } from '../native/context.js'
 import type { NativeContext } from '../native/contract.js'
 import type {
-  NativeBound,
   NativeConnectOptions,
   NativeEnding,
   NativeOpenedSession,
@@ -20,6 +19,7 @@ import {
   objectOption,
   servernameOption,
   stringOption,
+  typeName,
 } from '../options.js'
 import { refuseUnsendable } from '../psk/identity.js'
 import type { PskClientSource } from '../psk/types.js'
@@ -32,10 +32,16 @@ import {
   resolveDtlsOptions,
 } from './options.js'
 import { PRESET_PORTS } from './presets.js'
+import { type DtlsRefusal, sealingKeyOption, sessionRefused } from './session-transfer.js'
 import { DtlsSocket } from './socket.js'
 import type { SocketHome } from './socket-home.js'
 import { systemError } from './system-error.js'
-import { DTLS_CONNECT_OPTIONS, DTLS_SERVER_OPTIONS, type DtlsConnectOptions } from './types.js'
+import {
+  DTLS_CONNECT_OPTIONS,
+  DTLS_SERVER_OPTIONS,
+  type DtlsConnectOptions,
+  type DtlsSealedSession,
+} from './types.js'
 
 /** A client's endpoint has one session. */
 const SESSION = 1
@@ -59,13 +65,14 @@ export function connect(options: DtlsConnectOptions, onSecureConnect?: () => voi
   const resolved = resolveDtlsOptions(options, 'client')
   const target = targetOf(options)
   const { psk, signal } = options
+  const resumed = options.session === undefined ? undefined : resumedOption(options.session)
   const key = isClientLookup(psk) ? undefined : clientKey(psk)
   try {
     if (key) refuseUnsendable(key.identity, 'DTLSv1.2')
     const context = clientContext(resolved.context)
     const socket = new DtlsSocket()
     if (onSecureConnect) socket.once('secureConnect', onSecureConnect)
-    new Client(socket, { ...resolved, target, psk, key, context, signal })
+    new Client(socket, { ...resolved, target, psk, key, context, signal, resumed })
     if (DTLS_CLIENT_SOCKET.hasSubscribers) {
       DTLS_CLIENT_SOCKET.publish({ socket, host: target.host, port: target.port })
     }
@@ -92,9 +99,11 @@ interface ClientSettings extends Omit<ResolvedDtlsOptions, 'context'> {
   readonly key: ClientKey | undefined
   readonly context: NativeContext
   readonly signal: AbortSignal | undefined
+  readonly resumed: DtlsSealedSession | undefined
 }
 
 function targetOf(options: DtlsConnectOptions): Target {
+  const resumes = options.session !== undefined
   const { family, localAddress } = options
   if (localAddress !== undefined && isIP(localAddress) === 0) {
     throw new McbnError('MCBN_OPTION_RANGE', 'localAddress: expected an IP address')
@@ -104,14 +113,33 @@ function targetOf(options: DtlsConnectOptions): Target {
     throw new McbnError('MCBN_OPTION_RANGE', `family: expected 0, 4 or 6, got ${wanted}`)
   }
   return {
-    host: stringOption('host', options.host, 255) || 'localhost',
-    port: portOption('port', options.port ?? presetPort(options.preset), 1),
+    host: stringOption('host', options.host, 255) || (resumes ? '' : 'localhost'),
+    port:
+      resumes && options.host === undefined
+        ? 0
+        : portOption('port', options.port ?? presetPort(options.preset), 1),
     family: localAddress === undefined ? wanted : (isIP(localAddress) as 4 | 6),
     localAddress: localAddress ?? '',
     localPort: portOption('localPort', options.localPort ?? 0, 0),
     servername: servernameOption(options.servername) ?? '',
     lookup: functionOption('lookup', options.lookup) ?? dnsLookup,
   }
+}
+
+const SEALED_SESSION = { sealed: undefined, sealingKey: undefined } as const
+
+function resumedOption(value: unknown): DtlsSealedSession {
+  objectOption('session', value)
+  refuseUnknown('session', value, SEALED_SESSION)
+  const { sealed, sealingKey } = value as Partial<DtlsSealedSession>
+  if (!(sealed instanceof Uint8Array)) {
+    throw new McbnError(
+      'MCBN_OPTION_TYPE',
+      `session.sealed: expected a Uint8Array, got ${typeName(sealed)}`,
+    )
+  }
+  // Copies: the caller may wipe his before the connection is opened.
+  return { sealed: Buffer.from(sealed), sealingKey: Buffer.from(sealingKeyOption(sealingKey)) }
 }
 
 function presetPort(value: unknown): number | undefined {
@@ -157,7 +185,8 @@ class Client implements EndpointListener, SocketHome {
   #resolve(): void {
     if (this.#settings === undefined) return
     const { host, family, lookup } = this.#settings.target
-    if (isIP(host) !== 0) return this.#open(host)
+    // Empty: where the sealed session's peer is.
+    if (host === '' || isIP(host) !== 0) return this.#open(host)
     lookup(host, { family, all: true }, (error, found) => {
       if (error) return this.#fail(connectionFailed(`${host}: ${error.message}`, error))
       this.#addresses = typeof found === 'string' ? [found] : found.map(({ address }) => address)
@@ -183,7 +212,8 @@ class Client implements EndpointListener, SocketHome {
 
   #open(address: string): void {
     if (this.#settings === undefined) return
-    const { target, key, session, recvBufferSize, sendBufferSize, context } = this.#settings
+    const { target, key, session, recvBufferSize, sendBufferSize, context, resumed } =
+      this.#settings
     const options: NativeConnectOptions = {
       ...session,
       address,
@@ -197,8 +227,10 @@ class Client implements EndpointListener, SocketHome {
       recvBufferSize,
       sendBufferSize,
       ...key,
+      ...resumed,
     }
-    const bound: NativeBound = this.thread.native.connect(this.endpoint, context, options)
+    const bound = this.thread.native.connect(this.endpoint, context, options)
+    if ('refused' in bound) return this.#fail(sessionRefused(bound.refused as DtlsRefusal))
     if ('error' in bound && !this.#openNext()) {
       const error = systemError(bound.error, address, target.port)
       this.#fail(connectionFailed(error.message, error))
@@ -303,6 +335,7 @@ class Client implements EndpointListener, SocketHome {
 
   #forgetSettings(): void {
     this.#settings?.key?.key.fill(0)
+    this.#settings?.resumed?.sealingKey.fill(0)
     this.#settings = undefined
     this.#addresses = NO_ADDRESSES
   }

@@ -3,7 +3,8 @@
 export { connect } from './connect.js'
 export type { Datagram } from './datagram.js'
 export type { DtlsServerEvents, DtlsSocketEvents } from './events.js'
-export { createServer, DtlsServer, type ListenOptions } from './server.js'
+export { type CloseOptions, createServer, DtlsServer, type ListenOptions } from './server.js'
+export type { DtlsImport, DtlsRefusal, DtlsTransferOptions } from './session-transfer.js'
 export { DtlsSocket } from './socket.js'
 export type { DtlsDropReason, DtlsServerStats, DtlsSocketStats, DtlsUdpStats } from './stats.js'
 export type {
@@ -11,6 +12,7 @@ export type {
   DtlsConnectionId,
   DtlsConnectOptions,
   DtlsOptions,
+  DtlsSealedSession,
   DtlsServerOptions,
   RemoteInfo,
 } from './types.js'

@@ -82,11 +82,11 @@ export class IoThread {
     return this.#lastEndpoint
   }
 
-  /** Closes the endpoint's sessions and socket, after what was sent. */
-  closeEndpoint(endpoint: number): void {
+  /** Closes the endpoint's sessions (silently at a handover) and socket, after what was sent. */
+  closeEndpoint(endpoint: number, handover = false): void {
     this.flush()
     this.#endpoints.delete(endpoint)
-    this.native.closeEndpoint(endpoint)
+    this.native.closeEndpoint(endpoint, handover)
   }
 
   closeSession(endpoint: number, session: number): void {

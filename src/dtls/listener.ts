@@ -7,6 +7,7 @@ import type { NativeBound, NativeListenOptions } from '../native/dtls.js'
 import { loadAddon } from '../native/load.js'
 import type { ResolvedListenOptions } from './options.js'
 import { type EndpointOwner, ServerEndpoint } from './server-endpoint.js'
+import { type DtlsImport, exportedSessions, importSessions } from './session-transfer.js'
 import type { DtlsSocket } from './socket.js'
 import { type DtlsServerStats, sumStats } from './stats.js'
 import { systemError } from './system-error.js'
@@ -86,8 +87,19 @@ export class Listener<Peer> {
     for (const { thread } of this.#endpoints) thread.unref()
   }
 
-  close(): void {
-    for (const endpoint of this.#endpoints) endpoint.close()
+  exportSessions(sealingKey: Uint8Array): AsyncGenerator<Buffer, void, undefined> {
+    return exportedSessions(this.#endpoints, sealingKey)
+  }
+
+  importSessions(
+    sealed: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+    sealingKey: Uint8Array,
+  ): Promise<DtlsImport> {
+    return importSessions(this.#endpoints, sealed, sealingKey)
+  }
+
+  close(handover: boolean): void {
+    for (const endpoint of this.#endpoints) endpoint.close(handover)
   }
 }
 

@@ -9,9 +9,11 @@ import type {
   NativeRemote,
   NativeSessionQuestion,
   NativeSystemError,
+  NativeVerdict,
 } from '../native/dtls.js'
 import { toError } from '../native/failure.js'
 import { type EndpointListener, IoThread } from './io-thread.js'
+import type { DtlsRefusal } from './session-transfer.js'
 import { DtlsSocket } from './socket.js'
 import type { SocketHome } from './socket-home.js'
 import type { RemoteInfo } from './types.js'
@@ -33,6 +35,12 @@ interface Lookup<Peer> {
   error: McbnError | undefined
 }
 
+/** A session on its way out. */
+export interface Exported<Peer> {
+  readonly sealed: Buffer
+  readonly peer: Peer | undefined
+}
+
 /** The numbers of sessions are those of one endpoint: other endpoints have the same ones. */
 export class ServerEndpoint<Peer> implements EndpointListener {
   readonly thread = new IoThread()
@@ -43,6 +51,13 @@ export class ServerEndpoint<Peer> implements EndpointListener {
   readonly #home: SocketHome
   readonly #lookups = new Map<number, Lookup<Peer>>()
   readonly #batched = new Set<DtlsSocket<Peer>>()
+  /** Exported before JavaScript had heard that they are open. */
+  readonly #goneEarly = new Set<number>()
+  /** Imported, and not heard of yet. */
+  readonly #arriving = new Set<number>()
+  #onArrival: (() => void)[] = []
+  /** Lookups for sessions that may be imported. */
+  readonly #asked = new Set<() => void>()
   #closed = false
 
   constructor(owner: EndpointOwner<Peer>) {
@@ -67,16 +82,105 @@ export class ServerEndpoint<Peer> implements EndpointListener {
     }
   }
 
-  /** Ends lookups, sessions, socket and thread. */
-  close(): void {
+  /** Ends lookups, sessions (without a goodbye at a handover), socket and thread. */
+  close(handover = false): void {
     if (this.#closed) return
     this.#closed = true
     for (const { cancel } of this.#lookups.values()) cancel()
     this.#lookups.clear()
+    for (const giveUp of [...this.#asked]) giveUp()
     for (const socket of [...this.sockets.values()]) socket.destroy()
     this.sockets.clear()
-    this.thread.closeEndpoint(this.number)
+    this.#arriving.clear()
+    this.#tellArrival()
+    this.thread.closeEndpoint(this.number, handover)
     this.thread.native.stop()
+  }
+
+  // ---- sessions in and out ------------------------------------------------------------------------
+
+  /** Takes so many sessions away, at most; their sockets close without an error. */
+  exportSessions(sealingKey: Uint8Array, most: number): Exported<Peer>[] {
+    if (this.#closed) return []
+    this.thread.flush()
+    const found = this.thread.native.exportSessions(this.number, sealingKey, most)
+    const exported: Exported<Peer>[] = []
+    for (let at = 0; at < found.length; at += 2) {
+      const session = found[at] as number
+      const socket = this.sockets.get(session)
+      const peer = socket ? socket.peer : this.#lookups.get(session)?.peer
+      exported.push({ sealed: found[at + 1] as Buffer, peer })
+      if (socket) socket.onEnded(undefined)
+      else this.#goneEarly.add(session)
+    }
+    return exported
+  }
+
+  /** Goes on with sessions that nobody was given after all, with new sockets. */
+  restore(sealingKey: Uint8Array, sessions: readonly Exported<Peer>[]): void {
+    const verdicts = this.#import(
+      sealingKey,
+      sessions.map(({ sealed }) => sealed),
+      true,
+    )
+    for (const [at, verdict] of verdicts.entries()) this.#rememberPeer(verdict, sessions[at]?.peer)
+  }
+
+  /** The number of each session that was imported; why it was not; or a question, for importAsked(). */
+  importSessions(sealingKey: Uint8Array, sealed: readonly Uint8Array[]): readonly NativeVerdict[] {
+    return this.#import(sealingKey, sealed, false)
+  }
+
+  /** Asks the lookup whether the session's identity has a key, and imports it if so. */
+  importAsked(
+    sealingKey: Uint8Array,
+    sealed: Uint8Array,
+    question: NativeSessionQuestion,
+  ): Promise<number | DtlsRefusal> {
+    return new Promise((resolve) => {
+      let cancel: Cancel = () => {}
+      const giveUp = (): void => {
+        cancel()
+        resolve('elsewhere')
+      }
+      this.#asked.add(giveUp)
+      const { remoteAddress, remotePort } = question
+      cancel = this.#owner.keys.ask(question, { remoteAddress, remotePort }, (answer) => {
+        this.#asked.delete(giveUp)
+        if (!('key' in answer)) return resolve('unknownIdentity')
+        answer.key.fill(0)
+        const [verdict] = this.#import(sealingKey, [sealed], true)
+        this.#rememberPeer(verdict, answer.peer)
+        resolve(verdict as number | DtlsRefusal)
+      })
+    })
+  }
+
+  /** Resolves when there is a socket for every session that was imported. */
+  arrived(): Promise<void> {
+    if (this.#arriving.size === 0) return Promise.resolve()
+    return new Promise((resolve) => this.#onArrival.push(resolve))
+  }
+
+  #import(
+    sealingKey: Uint8Array,
+    sealed: readonly Uint8Array[],
+    vouched: boolean,
+  ): readonly NativeVerdict[] {
+    if (this.#closed) return sealed.map(() => 'elsewhere')
+    const verdicts = this.thread.native.importSessions(this.number, sealingKey, sealed, vouched)
+    for (const verdict of verdicts) if (typeof verdict === 'number') this.#arriving.add(verdict)
+    return verdicts
+  }
+
+  #rememberPeer(verdict: NativeVerdict | undefined, peer: Peer | undefined): void {
+    if (typeof verdict !== 'number' || peer === undefined) return
+    this.#lookups.set(verdict, { cancel: () => {}, peer, error: undefined })
+  }
+
+  #tellArrival(): void {
+    if (this.#arriving.size > 0) return
+    for (const resolve of this.#onArrival.splice(0)) resolve()
   }
 
   // ---- from the I/O thread ------------------------------------------------------------------------
@@ -107,6 +211,8 @@ export class ServerEndpoint<Peer> implements EndpointListener {
     if (this.#closed) return
     const lookup = this.#lookups.get(session)
     this.#lookups.delete(session)
+    if (this.#goneEarly.delete(session)) return
+    if (this.#arriving.delete(session)) this.#tellArrival()
     const socket = new DtlsSocket<Peer>()
     this.sockets.set(session, socket)
     socket.attach(this.#home, session)

@@ -8,7 +8,7 @@ import { serverContext } from '../keys/server-context.js'
 import type { ServerKeys } from '../keys/server-keys.js'
 import type { NativeContext } from '../native/contract.js'
 import { adviceFor, type OptionTable, refuseUnknown } from '../option-names.js'
-import { objectOption, stringOption } from '../options.js'
+import { booleanOption, objectOption, stringOption } from '../options.js'
 import type { PskEntry, PskKey } from '../psk/types.js'
 import type { DtlsServerEvents } from './events.js'
 import { Listener } from './listener.js'
@@ -21,12 +21,14 @@ import {
   resolveListenOptions,
 } from './options.js'
 import type { EndpointOwner } from './server-endpoint.js'
+import { type DtlsImport, type DtlsTransferOptions, sealingKeyOf } from './session-transfer.js'
 import type { DtlsSocket } from './socket.js'
 import { type DtlsServerStats, NO_SERVER_STATS } from './stats.js'
 import { systemError } from './system-error.js'
 import { DTLS_CONNECT_OPTIONS, DTLS_SERVER_OPTIONS, type DtlsServerOptions } from './types.js'
 
 const LISTEN_OPTIONS = { port: 0, host: undefined } as const satisfies OptionTable<ListenOptions>
+const CLOSE_OPTIONS = { handover: false } as const satisfies OptionTable<CloseOptions>
 const SERVER_ADVICE = {
   ...adviceFor(Object.keys(DTLS_CONNECT_OPTIONS), 'it is an option of dtls.connect'),
   ...adviceFor(Object.keys(LISTEN_OPTIONS), 'it belongs to listen()'),
@@ -38,6 +40,17 @@ export interface ListenOptions {
   readonly port?: number
   /** An address or a name. @defaultValue all addresses, IPv6 and IPv4 */
   readonly host?: string
+}
+
+/** How a server closes. */
+export interface CloseOptions {
+  /**
+   * Says no goodbye: the peers go on with the server that has imported their sessions. What was not
+   * exported is lost without a word.
+   *
+   * @defaultValue false
+   */
+  readonly handover?: boolean
 }
 
 /**
@@ -181,15 +194,52 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
     return this.#listening?.endSessionsOf(bytes) ?? 0
   }
 
+  /**
+   * Takes the open sessions away, each as sealed bytes (docs/SESSIONS.md), for another server, in this
+   * process or another, to go on with: `importSessions`. The socket of each closes without an error, and
+   * nothing is sent for it any more. Sessions that were not asked for, because the loop ended early, stay
+   * here, with new sockets. Handshakes and sessions on OpenSSL's records stay as well.
+   *
+   * @throws {McbnError} `MCBN_SOCKET_CLOSED` unless it listens; `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`.
+   */
+  exportSessions(options: DtlsTransferOptions): AsyncIterable<Buffer> {
+    const key = sealingKeyOf('exportSessions', options)
+    return this.#listener().exportSessions(key)
+  }
+
+  /**
+   * Goes on with sessions that a server exported. Each is announced by `secureConnection`; its identity must
+   * have a key here now (in `psk`, or the lookup's answer), from which `peer` comes. A session is refused
+   * when its bytes were altered, cut, made for something else, or imported by this process before.
+   *
+   * @returns when the last is settled, and the sockets of all are in `sessions`.
+   * @throws {McbnError} `MCBN_SOCKET_CLOSED` unless it listens; `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`.
+   */
+  async importSessions(
+    sealed: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+    options: DtlsTransferOptions,
+  ): Promise<DtlsImport> {
+    const key = sealingKeyOf('importSessions', options)
+    return this.#listener().importSessions(sealed, key)
+  }
+
+  #listener(): Listener<Peer> {
+    if (this.#listening) return this.#listening
+    throw new McbnError('MCBN_SOCKET_CLOSED', 'expected a server that listens; this one does not')
+  }
+
   /** Closes every session (close_notify) and the UDP socket. @returns resolves when all is closed. */
-  close(): Promise<void> {
+  close(options: CloseOptions = {}): Promise<void> {
+    objectOption('options', options)
+    refuseUnknown('close', options, CLOSE_OPTIONS)
+    const handover = booleanOption('handover', options.handover, CLOSE_OPTIONS.handover)
     if (this.#state === 'closed') return this.#closed
     void this.stats
     const listener = this.#listening
     this.#state = 'closed'
     this.#listening = undefined
     this.#forgetSecret()
-    listener?.close()
+    listener?.close(handover)
     process.nextTick(() => {
       if (DTLS_SERVER_CLOSE.hasSubscribers) DTLS_SERVER_CLOSE.publish({ server: this })
       this.emit('close')

@@ -1,12 +1,12 @@
 import { EventEmitter } from 'node:events'
-import { types } from 'node:util'
 import { Deferred } from '../deferred.js'
 import { publishClose, publishHandshakeError, publishOpen } from '../diagnostics.js'
 import { McbnError } from '../errors.js'
 import type { NativeOpenedSession, NativeRemote, NativeSessionFigures } from '../native/dtls.js'
-import { integerOption, stringOption, typeName } from '../options.js'
 import { checkedBytes, type Datagram } from './datagram.js'
+import { EarlyMessages } from './early-messages.js'
 import type { DtlsSocketEvents } from './events.js'
+import { checkedLabel, noKeyingMaterial } from './keying-material.js'
 import { Outgoing } from './outgoing.js'
 import {
   connectionIdOf,
@@ -15,17 +15,13 @@ import {
   type SessionFacts,
   sessionFacts,
 } from './session-facts.js'
+import { type DtlsTransferOptions, notPortable, sealingKeyOf } from './session-transfer.js'
 import type { SocketHome } from './socket-home.js'
 import { type DtlsSocketStats, offlineStats } from './stats.js'
 import type { DtlsCipher, DtlsConnectionId } from './types.js'
 
 /** Of a socket's early messages: there are none any more, a listener has come. */
 const DELIVERED = null
-/** Messages that came before anybody listened are kept, up to so many bytes. */
-const MAX_EARLY_BYTES = 1_048_576
-/** What a kept message costs besides its bytes. */
-const EARLY_MESSAGE_BYTES = 256
-const MAX_EXPORT_BYTES = 16_384
 
 /**
  * One DTLS 1.2 association (RFC 6347): a message is a datagram, kept whole, not repeated by the library,
@@ -49,8 +45,7 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   #facts: SessionFacts | undefined
   #peer: Peer | undefined
   #dropped = 0
-  #early: Buffer[] | typeof DELIVERED | undefined
-  #earlyBytes = 0
+  #early: EarlyMessages | typeof DELIVERED | undefined
   #batch: Buffer[] | undefined
   #lastFigures: NativeSessionFigures | undefined
   #opened: Deferred<this> | undefined
@@ -273,22 +268,9 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
    * extended master secret (RFC 7627), without which exporters cannot be trusted.
    */
   exportKeyingMaterial(length: number, label: string, context?: Uint8Array): Buffer {
-    integerOption('length', length, { min: 1, max: MAX_EXPORT_BYTES, unit: 'bytes' }, 0)
-    const name = stringOption('label', label === undefined ? null : label, 249) ?? ''
-    // Anything else would count as no context at all, and give other bytes than were asked for.
-    if (context !== undefined && !types.isUint8Array(context)) {
-      throw new McbnError(
-        'MCBN_OPTION_TYPE',
-        `context: expected a Uint8Array, got ${typeName(context)}`,
-      )
-    }
+    const name = checkedLabel(length, label, context)
     const home = this.#home
-    if (this.#state !== 'open' || !home) {
-      throw new McbnError(
-        'MCBN_EXPORTER_UNAVAILABLE',
-        `expected an open socket, it is ${this.#state}`,
-      )
-    }
+    if (this.#state !== 'open' || !home) throw noKeyingMaterial(this.#state)
     const { native } = home.thread
     const material = native.exportKeyingMaterial(
       home.endpoint,
@@ -298,10 +280,29 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
       context,
     )
     if (material) return material
-    throw new McbnError(
-      'MCBN_EXPORTER_UNAVAILABLE',
-      'the peer does not support the extended master secret (RFC 7627), so nothing can be exported safely',
-    )
+    throw noKeyingMaterial('open')
+  }
+
+  /**
+   * Takes the session away as sealed bytes (docs/SESSIONS.md), for `connect({ session })`, or a server's
+   * `importSessions`, in this process or another. The socket closes without an error and sends nothing more:
+   * a session has one owner.
+   *
+   * @throws {McbnError} `MCBN_SOCKET_CLOSED` unless open; `MCBN_SESSION_REFUSED` where OpenSSL has the
+   * records (suites without an AEAD, `records: 'openssl'`); `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`.
+   */
+  exportSession(options: DtlsTransferOptions): Buffer {
+    const key = sealingKeyOf('exportSession', options)
+    const home = this.#home
+    if (this.#state !== 'open' || !home) {
+      throw new McbnError('MCBN_SOCKET_CLOSED', `expected an open socket, it is ${this.#state}`)
+    }
+    this.#rememberStats()
+    home.thread.flush()
+    const sealed = home.thread.native.exportSession(home.endpoint, this.#session, key)
+    if (!sealed) throw notPortable()
+    this.onEnded(undefined)
+    return sealed
   }
 
   // ---- from its endpoint --------------------------------------------------------------------------
@@ -388,15 +389,8 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   }
 
   #keepEarly(message: Buffer): false {
-    const bytes = this.#earlyBytes + message.length + EARLY_MESSAGE_BYTES
-    if (bytes > MAX_EARLY_BYTES) {
-      this.#dropped += 1
-    } else {
-      this.#earlyBytes = bytes
-      // A copy: a slice would keep the whole batch that it came with, also other sessions' share.
-      if (this.#early) this.#early.push(Buffer.from(message))
-      else this.#early = [Buffer.from(message)]
-    }
+    this.#early ??= new EarlyMessages()
+    if (!this.#early.keep(message)) this.#dropped += 1
     return false
   }
 
@@ -405,8 +399,8 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     if (early === DELIVERED || !this.#listening) return
     this.#early = DELIVERED
     if (early === undefined) return
-    for (const message of early) this.emit('message', message)
-    if (this.listenerCount('messages') > 0) this.emit('messages', early)
+    for (const message of early.all) this.emit('message', message)
+    if (this.listenerCount('messages') > 0) this.emit('messages', early.all)
   }
 
   #rememberStats(): void {

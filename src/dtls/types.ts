@@ -223,6 +223,16 @@ export interface DtlsConnectOptions extends DtlsOptions {
   readonly priority?: number
   /** Not used: an endpoint of mcbn/discovery has it, and may be given as it is. */
   readonly weight?: number
+  /**
+   * Goes on with a session that `exportSession` sealed, without a handshake: the server notices nothing, where
+   * both sides use connection IDs or the client keeps its address and port (`localAddress`, `localPort`).
+   * Without `host` it goes to where the session's server is. `psk` names the same identity, or is a
+   * function, which is not called.
+   *
+   * @defaultValue none
+   * @throws {McbnError} as `error`: `MCBN_SESSION_REFUSED`, and the message says why.
+   */
+  readonly session?: DtlsSealedSession
 }
 
 /** Server and client: every option, and its default where it is a fixed value. */
@@ -271,12 +281,20 @@ export const DTLS_CONNECT_OPTIONS = {
   lookup: undefined,
   servername: undefined,
   signal: undefined,
+  session: undefined,
   priority: undefined,
   weight: undefined,
 } as const satisfies OptionTable<DtlsConnectOptions>
 
 /** The defaults of servers and clients; `undefined` where an option has no fixed one. */
 export const DTLS_DEFAULTS = { ...DTLS_SERVER_OPTIONS, ...DTLS_CONNECT_OPTIONS } as const
+
+/** What `exportSession` gave, and the key that opens it. */
+export interface DtlsSealedSession {
+  readonly sealed: Uint8Array
+  /** 32 bytes: the key that it was sealed with. */
+  readonly sealingKey: Uint8Array
+}
 
 /** What {@link DtlsSocket.getCipher} gives. */
 export interface DtlsCipher {

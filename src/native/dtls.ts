@@ -91,6 +91,9 @@ export interface NativeSystemError {
   readonly errno: number
 }
 
+/** A session that was imported (its number), why it was not, or whom to ask about its identity first. */
+export type NativeVerdict = number | string | NativeSessionQuestion
+
 export type NativeBound =
   | {
       readonly address: string
@@ -158,6 +161,9 @@ export interface NativeConnectOptions extends NativeUdpOptions, NativeDtlsOption
   readonly localPort: number
   /** Empty: none. */
   readonly servername: string
+  /** A sealed session to go on with, instead of a handshake; `address` is empty for its own. */
+  readonly sealed?: Uint8Array
+  readonly sealingKey?: Uint8Array
   /** Without them the session asks once the server's hint is known. */
   readonly identity?: Uint8Array
   readonly key?: Uint8Array
@@ -260,7 +266,12 @@ export interface NativeIoThread {
     admission: NativeAdmission,
   ): NativeBound
   begin(endpoint: number): void
-  connect(endpoint: number, context: NativeContext, options: NativeConnectOptions): NativeBound
+  /** `refused`: the sealed session cannot be taken, why in one word. */
+  connect(
+    endpoint: number,
+    context: NativeContext,
+    options: NativeConnectOptions,
+  ): NativeBound | { readonly refused: string }
   /** Memory for messages to send, a multiple of four bytes; its index counts from 0. */
   frame(bytes: number): Uint8Array
   /**
@@ -287,8 +298,8 @@ export interface NativeIoThread {
   ): void
   /** After what was submitted: close_notify. No event follows. */
   closeSession(endpoint: number, session: number): void
-  /** The same for all its sessions, then the socket; done when it returns. */
-  closeEndpoint(endpoint: number): void
+  /** The same for all its sessions, silently at a handover, then the socket; done when it returns. */
+  closeEndpoint(endpoint: number, handover?: boolean): void
   endSessionsOf(endpoint: number, identity: Uint8Array): number
   /** A server's: the peer is known to be there; without effect when it has moved on since. */
   confirmAddress(endpoint: number, session: number, address: string, port: number): void
@@ -300,6 +311,21 @@ export interface NativeIoThread {
     label: string,
     context: Uint8Array | undefined,
   ): Buffer | null
+  /** After what was submitted: takes the session away and seals it; null where it cannot go on elsewhere. */
+  exportSession(endpoint: number, session: number, sealingKey: Uint8Array): Buffer | null
+  /** The same for so many of a server's: [session, sealed, session, sealed, ...]. */
+  exportSessions(
+    endpoint: number,
+    sealingKey: Uint8Array,
+    most: number,
+  ): readonly (number | Buffer)[]
+  /** `vouched`: identities that the table does not know have a key all the same. */
+  importSessions(
+    endpoint: number,
+    sealingKey: Uint8Array,
+    sealed: readonly Uint8Array[],
+    vouched: boolean,
+  ): readonly NativeVerdict[]
   endpointStats(endpoint: number): NativeEndpointStats | null
   sessionStats(endpoint: number, session: number): NativeSessionStats | null
   /** Whether it keeps the process alive. It does not at first. */

@@ -1,0 +1,75 @@
+// How a ServerEndpoint goes on with sessions that were another's.
+#include <algorithm>
+#include <utility>
+
+#include "engine/server_endpoint.h"
+
+namespace mcbn {
+
+std::vector<uint32_t> ServerEndpoint::portableSessions(size_t most) const {
+  std::vector<uint32_t> found;
+  for (const auto& [id, association] : associations_) {
+    if (found.size() == most) break;
+    if (association->session.portable()) found.push_back(id);
+  }
+  return found;
+}
+
+ImportVerdict ServerEndpoint::importSession(SessionSeal& seal, ByteView sealed, bool vouched,
+                                            Milliseconds now) {
+  auto [fault, session] = seal.unseal(sealed, *context_);
+  if (!session) return {.fault = ImportFault::Sealed, .seal = fault};
+  OpenState& state = session->state;
+  const auto address = Address::fromBytes(session->peer.view());
+  const auto peer = address ? address->forFamily(localAddress().family()) : std::nullopt;
+  // Of another length the ID would not be found in a record; without one several sockets share the
+  // port, and only the system knows which of them the peer's datagrams go to.
+  const bool reachable = peer && peer->port() != 0 &&
+                         (state.ids.own.empty() ? options_.threads == 1
+                                                : state.ids.own.size() == directory_.idLength());
+  if (!reachable) return {.fault = ImportFault::Elsewhere};
+
+  const PskPolicy& policy = context_->options().psk;
+  PskEntry entry;
+  const auto found =
+      policy.table ? policy.table->find(state.identity, entry) : KeyTable::Found::Miss;
+  if (found == KeyTable::Found::Revoked) return {.fault = ImportFault::UnknownIdentity};
+  if (found == KeyTable::Found::Miss && !vouched) {
+    if (!policy.ask) return {.fault = ImportFault::UnknownIdentity};
+    return {.fault = ImportFault::Ask,
+            .question = {.protocol = Protocol::Dtls12,
+                         .identity = state.identity,
+                         .hint = {},
+                         .servername = state.names.servername},
+            .peer = *peer};
+  }
+  state.replay_window = options_.dtls.replay_window;
+  auto made =
+      std::make_unique<Association>(nextSession(), *peer, std::move(state), services_.ciphers);
+  Association& association = *made;
+  if (!admission_->arrived(hostKey(*peer))) return {.fault = ImportFault::Limit};
+  if (!directory_.adopt(association)) {
+    admission_->sessionEnded(hostKey(*peer), false);
+    return {.fault = ImportFault::Elsewhere};
+  }
+  if (!ImportedSessions::ofProcess().take(sealed)) {
+    directory_.leave(association);
+    admission_->sessionEnded(hostKey(*peer), false);
+    return {.fault = ImportFault::Sealed, .seal = SealFault::UsedBefore};
+  }
+  const uint32_t number = association.id;
+  association.opened = true;
+  association.active = now - std::min(now, session->silence);
+  associations_.emplace(association.id, std::move(made));
+  stats_.sessions = associations_.size();
+  enter(association);
+  association.session.announce(options_.dtls.mtu, *this);
+  if (admission_->evicts()) {
+    recency_.touch(association);
+    tellSilence();
+  }
+  leave();
+  return {.session = number};
+}
+
+}  // namespace mcbn

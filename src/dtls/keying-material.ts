@@ -1,0 +1,29 @@
+// What exportKeyingMaterial is asked for, and what it says when there is nothing to export.
+
+import { types } from 'node:util'
+import { McbnError } from '../errors.js'
+import { integerOption, stringOption, typeName } from '../options.js'
+
+const MAX_EXPORT_BYTES = 16_384
+
+/** @returns the label. @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`. */
+export function checkedLabel(length: unknown, label: unknown, context: unknown): string {
+  integerOption('length', length, { min: 1, max: MAX_EXPORT_BYTES, unit: 'bytes' }, 0)
+  // Anything else would count as no context at all, and give other bytes than were asked for.
+  if (context !== undefined && !types.isUint8Array(context)) {
+    throw new McbnError(
+      'MCBN_OPTION_TYPE',
+      `context: expected a Uint8Array, got ${typeName(context)}`,
+    )
+  }
+  return stringOption('label', label === undefined ? null : label, 249) ?? ''
+}
+
+export function noKeyingMaterial(state: 'opening' | 'open' | 'closed'): McbnError {
+  return new McbnError(
+    'MCBN_EXPORTER_UNAVAILABLE',
+    state === 'open'
+      ? 'the peer does not support the extended master secret (RFC 7627), so nothing can be exported safely'
+      : `expected an open socket, it is ${state}`,
+  )
+}

@@ -1,0 +1,188 @@
+// Open sessions on their way out of a server, and into one: sealed, a batch at a time.
+
+import { McbnError } from '../errors.js'
+import type { NativeSessionQuestion, NativeVerdict } from '../native/dtls.js'
+import { refuseUnknown } from '../option-names.js'
+import { objectOption, typeName } from '../options.js'
+import type { ServerEndpoint } from './server-endpoint.js'
+
+const SEALING_KEY_BYTES = 32
+/** Sessions that the I/O thread takes at a time: about two milliseconds in which it does nothing else. */
+const BATCH = 256
+const TRANSFER_OPTIONS = { sealingKey: undefined } as const
+
+/** With what sessions are sealed. */
+export interface DtlsTransferOptions {
+  /**
+   * The key that seals and opens sessions (AES-256-GCM): 32 random bytes. Its holder can read and forge
+   * everything that the sessions say: keep it as safe as the keys of all peers together. At most 2^32
+   * sessions should be sealed with one.
+   */
+  readonly sealingKey: Uint8Array
+}
+
+/** Why a sealed session was refused. */
+export type DtlsRefusal =
+  | 'forged'
+  | 'version'
+  | 'wrongRole'
+  | 'suite'
+  | 'malformed'
+  | 'usedBefore'
+  | 'otherIdentity'
+  | 'elsewhere'
+  | 'limit'
+  | 'unknownIdentity'
+
+/** What became of the sessions that a server was given. */
+export interface DtlsImport {
+  readonly imported: number
+  readonly refused: number
+  /**
+   * How many were refused for each reason: `forged` (altered, cut, or another key), `version`, `wrongRole`,
+   * `suite` (not of `ciphers`), `malformed`, `usedBefore` (imported by this process already), `elsewhere`
+   * (its connection ID or address would not lead here, or belongs to another session), `limit`
+   * (`maxSessions`, `maxSessionsPerHost`), `unknownIdentity` (no key, revoked, or the lookup failed).
+   */
+  readonly reasons: Readonly<Partial<Record<DtlsRefusal, number>>>
+}
+
+/** @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`, `MCBN_OPTION_UNKNOWN`. */
+export function sealingKeyOf(call: string, options: unknown): Uint8Array {
+  objectOption('options', options)
+  refuseUnknown(call, options, TRANSFER_OPTIONS)
+  return sealingKeyOption((options as Partial<DtlsTransferOptions>).sealingKey)
+}
+
+/** @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`. */
+export function sealingKeyOption(key: unknown): Uint8Array {
+  if (!(key instanceof Uint8Array)) {
+    throw new McbnError(
+      'MCBN_OPTION_TYPE',
+      `sealingKey: expected a Uint8Array, got ${typeName(key)}`,
+    )
+  }
+  if (key.length !== SEALING_KEY_BYTES) {
+    throw new McbnError(
+      'MCBN_OPTION_RANGE',
+      `sealingKey: expected ${SEALING_KEY_BYTES} bytes, got ${key.length}`,
+    )
+  }
+  return key
+}
+
+const REFUSALS: Readonly<Record<DtlsRefusal, string>> = {
+  forged: 'it was altered, cut, or sealed with another key',
+  version: 'it was made by another version of mcbn, which seals sessions in another format',
+  wrongRole: 'it is the other side’s: a server’s for a client, or a client’s for a server',
+  suite: 'its cipher suite is not one of `ciphers`',
+  malformed: 'it holds what no session is',
+  usedBefore: 'this process has imported it already; a session has one owner',
+  otherIdentity: 'it belongs to another identity than `psk` names',
+  elsewhere: 'what its peer sends would not come here',
+  limit: 'there is no place for it (maxSessions, maxSessionsPerHost)',
+  unknownIdentity: 'its identity has no key here',
+}
+
+export function notPortable(): McbnError {
+  return new McbnError(
+    'MCBN_SESSION_REFUSED',
+    "expected a session whose records are mcbn's: OpenSSL has this one's (its suite has no AEAD, or " +
+      "records: 'openssl'), or it has just ended",
+  )
+}
+
+export function sessionRefused(refusal: DtlsRefusal): McbnError {
+  return new McbnError('MCBN_SESSION_REFUSED', `the sealed session: ${REFUSALS[refusal]}`)
+}
+
+/** Takes the open sessions of the endpoints away, one after the other. */
+export async function* exportedSessions<Peer>(
+  endpoints: readonly ServerEndpoint<Peer>[],
+  sealingKey: Uint8Array,
+): AsyncGenerator<Buffer, void, undefined> {
+  for (const endpoint of endpoints) {
+    for (;;) {
+      const batch = endpoint.exportSessions(sealingKey, BATCH)
+      if (batch.length === 0) break
+      let taken = 0
+      try {
+        for (const { sealed } of batch) {
+          taken += 1
+          yield sealed
+        }
+      } finally {
+        // The caller stopped early: what it was not given goes on here, with new sockets.
+        if (taken < batch.length) endpoint.restore(sealingKey, batch.slice(taken))
+      }
+    }
+  }
+}
+
+/** Opens sealed sessions and has the endpoints go on with them. */
+export async function importSessions<Peer>(
+  endpoints: readonly ServerEndpoint<Peer>[],
+  sealed: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  sealingKey: Uint8Array,
+): Promise<DtlsImport> {
+  const reasons: Partial<Record<DtlsRefusal, number>> = {}
+  let imported = 0
+  let refused = 0
+  const settle = async (batch: readonly Uint8Array[]): Promise<void> => {
+    const verdicts = await importBatch(endpoints, sealingKey, batch)
+    for (const verdict of verdicts) {
+      if (typeof verdict === 'number') {
+        imported += 1
+      } else {
+        refused += 1
+        reasons[verdict] = (reasons[verdict] ?? 0) + 1
+      }
+    }
+  }
+  let batch: Uint8Array[] = []
+  for await (const each of sealed) {
+    if (!(each instanceof Uint8Array)) {
+      throw new McbnError(
+        'MCBN_OPTION_TYPE',
+        `importSessions: expected sessions as Uint8Arrays, got ${typeName(each)}`,
+      )
+    }
+    batch.push(each)
+    if (batch.length < BATCH) continue
+    await settle(batch)
+    batch = []
+  }
+  await settle(batch)
+  return { imported, refused, reasons }
+}
+
+/** Each goes to the endpoint that its connection ID leads to: the first that does not say `elsewhere`. */
+async function importBatch<Peer>(
+  endpoints: readonly ServerEndpoint<Peer>[],
+  sealingKey: Uint8Array,
+  batch: readonly Uint8Array[],
+): Promise<(number | DtlsRefusal)[]> {
+  const results: (number | DtlsRefusal)[] = batch.map(() => 'elsewhere')
+  for (const endpoint of endpoints) {
+    const left = [...results.keys()].filter((index) => results[index] === 'elsewhere')
+    if (left.length === 0) break
+    const sealed = left.map((index) => batch[index] as Uint8Array)
+    const verdicts = endpoint.importSessions(sealingKey, sealed)
+    const settled = await Promise.all(
+      verdicts.map((verdict, at) =>
+        isQuestion(verdict)
+          ? endpoint.importAsked(sealingKey, sealed[at] as Uint8Array, verdict)
+          : (verdict as number | DtlsRefusal),
+      ),
+    )
+    for (const [at, index] of left.entries()) {
+      results[index] = settled[at] as number | DtlsRefusal
+    }
+    await endpoint.arrived()
+  }
+  return results
+}
+
+function isQuestion(verdict: NativeVerdict): verdict is NativeSessionQuestion {
+  return typeof verdict === 'object'
+}
