@@ -5,8 +5,22 @@ const source = fileURLToPath(new URL('./src/', import.meta.url))
 
 // Sanitizers make everything several times slower; they say so instead of editing every timeout.
 const slowdown = Number(process.env['MCBN_TEST_SLOWDOWN'] ?? 1)
-// What runs in CI shares its machine with strangers; a test that hangs is found there all the same.
-const patience = (process.env['CI'] === 'true' ? 60_000 : 20_000) * slowdown
+// A test that hangs is found all the same; one on a busy machine is not.
+const patience = 60_000 * slowdown
+
+/** TypeScript alone: neither the addon nor what belongs to a process (signals, descriptors, children). */
+const plain = [
+  'test/errors.test.ts',
+  'test/docs/**/*.test.ts',
+  'test/psk/**/*.test.ts',
+  'test/structure/**/*.test.ts',
+  'test/consent/*.test.ts',
+  'test/consent/{attestation,base64url,canonical,ceremony,descriptor,keys,participant,policy}/**/*.test.ts',
+  'test/consent/{release,shares}/**/*.test.ts',
+]
+
+/** What runs the command, or the package, as users do: from dist/. */
+const compiled = ['test/{cli,package}/**/*.test.ts', 'test/interop/{cli,key-text,tshark}.test.ts']
 
 export default defineConfig({
   resolve: {
@@ -17,16 +31,38 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ['test/**/*.test.ts'],
     environment: 'node',
-    // .ci/run allows a second attempt and names whatever needed it; nobody else does.
-    retry: Number(process.env['MCBN_TEST_RETRY'] ?? 0),
     setupFiles: process.env['MCBN_SANITIZED'] ? ['test/support/sanitized.ts'] : [],
-    // One process a file: the addon keeps state per process, and a crash names its file.
-    pool: 'forks',
-    poolOptions: { forks: { minForks: 1, maxForks: 2 } },
+    poolOptions: {
+      // One process a file: the addon keeps state per process, and a crash names its file.
+      forks: { minForks: 1, maxForks: 2 },
+      // One thread for all of them: loading the same modules anew takes longer than their tests.
+      threads: { minThreads: 1, maxThreads: 1, isolate: false },
+    },
     testTimeout: patience,
     hookTimeout: patience,
     teardownTimeout: 5_000 * slowdown,
+    projects: [
+      { extends: true, test: { name: 'plain', include: plain, pool: 'threads' } },
+      {
+        extends: true,
+        // dist/ is made anew when src/ has changed; who tests the sources does not wait for it.
+        test: {
+          name: 'compiled',
+          include: compiled,
+          pool: 'forks',
+          globalSetup: ['test/support/compiled.ts'],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'process',
+          include: ['test/**/*.test.ts'],
+          exclude: [...plain, ...compiled],
+          pool: 'forks',
+        },
+      },
+    ],
   },
 })

@@ -39,8 +39,9 @@ if (built.status !== 0) {
 
 /** Loads it in a child process: a binary for another libc may end the process instead of failing. */
 function prebuiltLoads() {
-  const load = "require('node-gyp-build')(process.argv[1])"
-  return spawnSync(process.execPath, ['-e', load, root], { cwd: root }).status === 0
+  const loader = join(root, 'dist', 'native', 'load.js')
+  const load = 'import(process.argv[1]).then(({ loadAddon }) => loadAddon())'
+  return spawnSync(process.execPath, ['-e', load, loader], { cwd: root }).status === 0
 }
 
 /** Ours in a checkout; npm's own copy, which npm puts on the PATH, in a user's project. */

@@ -2,11 +2,12 @@
 //
 // Loaded on first use, not on import: mcbn/psk works without it.
 
-import { createRequire } from 'node:module'
-import { fileURLToPath } from 'node:url'
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { McbnError } from '../errors.js'
 import type { NativeContext, NativeContextOptions, NativeKeyTable } from './contract.js'
 import type { NativeAdmissionConstructor, NativeIoThreadConstructor } from './dtls.js'
+import { findAddon, libc, type NotFound, platformOf, VARIABLE } from './find.js'
 import type { NativeTlsSessionConstructor } from './tls.js'
 
 /** What native/addon.cc exports. */
@@ -27,18 +28,14 @@ export interface Runtime {
   readonly versions: Readonly<Record<string, string | undefined>>
 }
 
-const require = createRequire(import.meta.url)
-
-/** Two levels up, both from src/native/ and from dist/native/. */
-const PACKAGE_ROOT = fileURLToPath(new URL('../../', import.meta.url))
-
 let loaded: NativeAddon | undefined
 
 /**
  * The addon, loaded once for each thread.
  *
- * Looked for in `build/Release`, then in `prebuilds/`; the environment variable `MCBN_PREBUILD`
- * names another folder to look in (node-gyp-build's rule; the sanitizer runs use it).
+ * Looked for in the package's `build/Release`, then in its `prebuilds/`; in a bundle or a single executable
+ * application also in a folder `prebuilds` beside that. The environment variable `MCBN_ADDON` names another
+ * file, and then nothing else is looked at. It is read now, not when the module was loaded.
  *
  * @throws {McbnError} `MCBN_ADDON_UNAVAILABLE` when this is not Node.js with OpenSSL 3 on Linux or
  * macOS, or when no binary for it is found or loads; the loader's own error is the `cause`.
@@ -46,10 +43,17 @@ let loaded: NativeAddon | undefined
 export function loadAddon(): NativeAddon {
   if (loaded) return loaded
   const obstacle = obstacleIn(process)
-  if (obstacle) throw new McbnError('MCBN_ADDON_UNAVAILABLE', obstacle)
-  const nodeGypBuild = require('node-gyp-build') as NodeGypBuild
-  const path = found(() => nodeGypBuild.resolve(PACKAGE_ROOT))
-  loaded = opened(path, () => require(path) as NativeAddon)
+  if (obstacle) throw unavailable(obstacle)
+  const file = findAddon()
+  if (typeof file !== 'string') throw unavailable(whyNotFound(file))
+  // Not require(): bundles and single executable applications have none that loads a file.
+  const module: { exports: unknown } = { exports: {} }
+  try {
+    process.dlopen(module, file)
+  } catch (cause) {
+    throw unavailable(whyNotLoaded(file, cause), cause)
+  }
+  loaded = module.exports as NativeAddon
   return loaded
 }
 
@@ -81,34 +85,55 @@ export function obstacleIn(runtime: Runtime): string | undefined {
   return undefined
 }
 
-interface NodeGypBuild {
-  resolve(folder: string): string
+function unavailable(message: string, cause?: unknown): McbnError {
+  return new McbnError('MCBN_ADDON_UNAVAILABLE', message, cause === undefined ? {} : { cause })
 }
 
-function found(resolve: () => string): string {
-  try {
-    return resolve()
-  } catch (cause) {
-    throw new McbnError(
-      'MCBN_ADDON_UNAVAILABLE',
-      `no compiled addon for ${here()} in ${PACKAGE_ROOT}: run "npm rebuild mcbn" ` +
-        '("npm run build:native" in a checkout), which needs a C++20 compiler, make and python3',
-      { cause },
-    )
+function whyNotFound({ looked, hidden }: NotFound): string {
+  if (hidden !== undefined) {
+    return `the permission model hides ${hidden}: start Node.js with --allow-addons and --allow-fs-read for the addon's file`
   }
+  const [first] = looked
+  return (
+    `no compiled addon for ${here()}, looked for ${looked.join(', ') || 'nothing'}: ` +
+    (first !== undefined && isInstalled(first)
+      ? 'run "npm rebuild mcbn" ("npm run build:native" in a checkout), which needs a C++20 compiler, make and python3'
+      : `put the package's folder prebuilds beside the bundle, or name the file by ${VARIABLE} (docs/INSTALL.md)`)
+  )
 }
 
-function opened(path: string, load: () => NativeAddon): NativeAddon {
-  try {
-    return load()
-  } catch (cause) {
-    throw new McbnError(
-      'MCBN_ADDON_UNAVAILABLE',
-      `the addon ${path} does not load in ${here()} with OpenSSL ${process.versions.openssl}: ` +
-        `${cause instanceof Error ? cause.message : String(cause)}; run "npm rebuild mcbn" with this Node.js`,
-      { cause },
-    )
+/** Whether the package lies there, and no bundle has taken its code elsewhere. */
+function isInstalled(candidate: string): boolean {
+  return existsSync(join(dirname(candidate), '..', '..', 'binding.gyp'))
+}
+
+function whyNotLoaded(file: string, cause: unknown): string {
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+  if (code === 'ERR_DLOPEN_DISABLED') {
+    return `this process may load no addons: start Node.js with --allow-addons, or without --no-addons`
   }
+  if (code === 'ERR_ACCESS_DENIED') {
+    return `the permission model forbids ${file}: start Node.js with --allow-addons and --allow-fs-read=${file}`
+  }
+  const said = cause instanceof Error ? cause.message : String(cause)
+  if (!existsSync(file)) {
+    return `the addon ${file} is not there: ${VARIABLE} has to name the file of a compiled addon`
+  }
+  const platform = platformOf(file)
+  const found = `the addon ${file} does not load in ${here()} with OpenSSL ${process.versions.openssl}: `
+  if (platform === undefined) return `${found}it is no compiled addon (${said}); ${remedy(file)}`
+  const own =
+    process.platform === 'linux'
+      ? `linux-${process.arch}, ${libc()}`
+      : `${process.platform}-${process.arch}`
+  if (platform !== own) return `${found}it is for ${platform}, this is ${own}; ${remedy(file)}`
+  return `${found}${said}; ${remedy(file)}`
+}
+
+function remedy(file: string): string {
+  return process.env[VARIABLE]
+    ? `let ${VARIABLE} name the file in prebuilds for this platform`
+    : `run "npm rebuild mcbn" with this Node.js, or put the file for it in the place of ${file}`
 }
 
 function here(): string {

@@ -2,7 +2,7 @@
 
 import { expect } from 'vitest'
 import { commandFile } from '../support/paths.js'
-import { type Child, type ChildOptions, run, start, typescript } from '../support/process.js'
+import { type Child, type ChildOptions, run, start } from '../support/process.js'
 
 /** 32 bytes, as somebody would type them. */
 export const KEY = '2c6f63f8c0f53a565db041b91c0a95add8913fc102670589db3982228dbfed90'
@@ -17,12 +17,12 @@ export async function mcbn(
   args: readonly string[],
   options: ChildOptions & { readonly input?: string | Uint8Array } = {},
 ): Promise<Finished> {
-  return await run(process.execPath, typescript(commandFile, ...args), quiet(options))
+  return await run(process.execPath, [commandFile, ...args], quiet(options))
 }
 
 /** Starts `mcbn` and leaves it running; the test's end stops it. */
 export function startMcbn(args: readonly string[], options: ChildOptions = {}): Child {
-  return start(process.execPath, typescript(commandFile, ...args), quiet(options))
+  return start(process.execPath, [commandFile, ...args], quiet(options))
 }
 
 /** Starts `mcbn listen` and waits until it says where. */

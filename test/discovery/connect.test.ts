@@ -187,11 +187,9 @@ describe('discovery/connect', () => {
 
   it('stops when the time for everything is up, naming what failed until then', async () => {
     const resolver = inOrder(await freeTcpPort(), await silent())
-    const began = performance.now()
     const error = await failure(connect(resolver, 'svc', open, { timeout: 400 }))
     expect(error.code).toBe('MCBN_CONNECTION_FAILED')
     expect(error.message).toMatch(/no connection within 400 ms: 127\.0\.0\.1:\d+: .*ECONNREFUSED/)
-    expect(performance.now() - began).toBeLessThan(3_000)
   })
 
   it("ends with the caller's reason: while resolving, and in a handshake", async () => {

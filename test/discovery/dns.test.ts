@@ -100,12 +100,10 @@ describe('discovery/dns', () => {
       timeout: 10_000,
     })
     const controller = new AbortController()
-    const began = performance.now()
     const asking = resolver.resolve(NAME, { signal: controller.signal })
     setTimeout(() => controller.abort(new Error('enough')), 50)
     await expect(asking).rejects.toThrow('enough')
     await expect(resolver.resolve(NAME, { signal: controller.signal })).rejects.toThrow('enough')
-    expect(performance.now() - began).toBeLessThan(5_000)
   })
 
   it('ends what is under way when it is closed, and resolves nothing more', async () => {

@@ -187,9 +187,10 @@ describe('dtls/connection ID: the handshake', () => {
   it('names a wrong key on both sides, as without IDs', async () => {
     const { port, failures } = await serve({ psk: { [identity]: freshKey() }, connectionId: true })
     const settings = { port, psk: { identity, key: freshKey() }, connectionId: 4 }
-    const started = performance.now()
-    expect(await failureOf(dial(settings))).toMatchObject({ code: 'MCBN_PSK_MISMATCH' })
-    expect(performance.now() - started).toBeLessThan(3_000)
+    expect(await failureOf(dial(settings))).toMatchObject({
+      code: 'MCBN_PSK_MISMATCH',
+      alert: 'decrypt_error',
+    })
     await waitFor('the server’s error', () => failures.length === 1)
     expect(failures[0]).toMatchObject({ code: 'MCBN_PSK_MISMATCH' })
   })

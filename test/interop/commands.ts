@@ -2,7 +2,7 @@
 
 import { commandFile } from '../support/paths.js'
 import { freeTcpPort, freeUdpPort } from '../support/ports.js'
-import { type Child, run, start, startTypescript, typescript } from '../support/process.js'
+import { type Child, run, start } from '../support/process.js'
 import { FROM_MCBN, IDENTITY, KEY, LOOPBACK } from './support.js'
 
 export const PSK = ['--psk', `${IDENTITY}:${KEY}`] as const
@@ -12,13 +12,13 @@ export async function listen(
   url: string,
   ...args: readonly string[]
 ): Promise<{ readonly server: Child; readonly port: number }> {
-  const server = startTypescript(commandFile, ['listen', url, ...args], quiet)
+  const server = start(process.execPath, [commandFile, 'listen', url, ...args], quiet)
   const [, port] = await server.output(/^listening on \S+:(\d+)$/m)
   return { server, port: Number(port) }
 }
 
 export function connect(url: string, ...args: readonly string[]) {
-  return run(process.execPath, typescript(commandFile, 'connect', url, ...args), {
+  return run(process.execPath, [commandFile, 'connect', url, ...args], {
     ...quiet,
     input: `${FROM_MCBN}\n`,
   })

@@ -2,10 +2,7 @@
 // in both roles. Counted, never delivered, never fatal.
 
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import type { DtlsSocket } from '../../src/dtls/index.js'
 import { dialOpen, serve } from '../dtls/support.js'
 import { expectUndamaged } from '../lossy/account.js'
@@ -20,13 +17,10 @@ describe.each(PEER_LIBRARIES)('interop/damaged records: $name', (library) => {
   describe.skipIf(!canCompile(library))(`on ${library.package}`, () => {
     const settings = library.mtu === undefined ? {} : { mtu: library.mtu }
     const suites = KINDS.flatMap((kind) => library.suites.find((suite) => kind.test(suite)) ?? [])
-    let folder = ''
     let program = ''
     beforeAll(async () => {
-      folder = mkdtempSync(join(tmpdir(), 'mcbn-peer-'))
-      program = await compilePeer(library, folder)
+      program = await compilePeer(library)
     }, 180_000)
-    afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
     it.each(suites)('of a client with %s', async (suite) => {
       const psk = { [IDENTITY]: credential.key }

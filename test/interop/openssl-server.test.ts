@@ -200,10 +200,8 @@ describeWithPeers(['openssl'], 'interop/openssl: an mcbn client against s_server
 
     it('names a wrong key', async () => {
       const { port } = await serve(args, WRONG_KEY)
-      const began = performance.now()
+      // DTLS gets no answer at all. At its deadline of ten seconds the code would be another.
       expect(await refusedBy(transport, port)).toMatchObject({ code: 'MCBN_PSK_MISMATCH' })
-      // DTLS gets no answer at all, and must not wait for its deadline of ten seconds.
-      expect(performance.now() - began).toBeLessThan(8_000)
     })
 
     it('says goodbye with close_notify', async () => {

@@ -1,7 +1,8 @@
 // Peers that echo datagrams as they came, in both roles: programs of our own, each on a library of somebody
 // else (peers/echo.h, pion/main.go), compiled where that library is installed.
 
-import { existsSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { repositoryRoot } from '../support/paths.js'
@@ -88,6 +89,12 @@ export const PEER_LIBRARIES: readonly PeerLibrary[] = [
   },
 ]
 
+export function peerLibrary(name: string): PeerLibrary {
+  const found = PEER_LIBRARIES.find((library) => library.name === name)
+  if (found === undefined) throw new Error(`expected the name of a peer library, got ${name}`)
+  return found
+}
+
 /** Whether the peer can be compiled; says loudly when it cannot. */
 export function canCompile(peer: PeerLibrary): boolean {
   if (findProgram(peer.compiler) !== undefined && existsSync(peer.needs)) return true
@@ -97,28 +104,42 @@ export function canCompile(peer: PeerLibrary): boolean {
   return false
 }
 
-/** Compiles a peer's program into a folder. */
-export async function compilePeer(peer: PeerLibrary, folder: string): Promise<string> {
+/**
+ * Compiles a peer's program into build/peers/, unless it is there from these sources: several files and
+ * every release of Node are tested against it, and Go takes half a minute at first.
+ */
+export async function compilePeer(peer: PeerLibrary): Promise<string> {
+  const go = peer.compiler === 'go'
+  const sources = join(repositoryRoot, 'test', 'interop', go ? 'pion' : 'peers')
+  const files = (go ? ['main.go'] : [`${peer.name}.c`, 'echo.c', 'echo.h']).map((file) =>
+    join(sources, file),
+  )
+  const hash = createHash('sha256').update(peer.libraries.join(' '))
+  for (const file of files) hash.update(readFileSync(file))
+  const folder = join(repositoryRoot, 'build', 'peers', hash.digest('hex').slice(0, 16))
   const program = join(folder, peer.name)
-  const sources = join(repositoryRoot, 'test', 'interop', peer.compiler === 'go' ? 'pion' : 'peers')
-  const built =
-    peer.compiler === 'go'
-      ? // Debian's package is a source tree for Go's old layout, GOPATH.
-        await run('go', ['build', '-o', program, join(sources, 'main.go')], {
-          foreign: true,
-          lifetime: 170_000,
-          env: { GO111MODULE: 'off', GOPATH: '/usr/share/gocode', GOFLAGS: '-buildvcs=false' },
-        })
-      : await run(
-          'cc',
-          [
-            ...['-std=gnu11', '-O1', '-o', program],
-            ...[`${peer.name}.c`, 'echo.c'].map((file) => join(sources, file)),
-            ...peer.libraries,
-          ],
-          { foreign: true },
-        )
+  if (existsSync(program)) return program
+  mkdirSync(folder, { recursive: true })
+  const made = `${program}.${process.pid}`
+  const built = go
+    ? // Debian's package is a source tree for Go's old layout, GOPATH.
+      await run('go', ['build', '-o', made, ...files], {
+        foreign: true,
+        lifetime: 170_000,
+        env: { GO111MODULE: 'off', GOPATH: '/usr/share/gocode', GOFLAGS: '-buildvcs=false' },
+      })
+    : await run(
+        'cc',
+        [
+          ...['-std=gnu11', '-O1', '-o', made],
+          ...files.filter((file) => file.endsWith('.c')),
+          ...peer.libraries,
+        ],
+        { foreign: true },
+      )
   expect(built.exit.code, built.report()).toBe(0)
+  // In one step: another test file may be about to run it.
+  renameSync(made, program)
   return program
 }
 

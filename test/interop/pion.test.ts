@@ -1,12 +1,8 @@
 // pion/dtls v2 (Go), in both directions, with required extended master secret (RFC 7627).
 
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { repositoryRoot } from '../support/paths.js'
-import { requirePeer } from '../support/peers.js'
-import { type Child, run, start } from '../support/process.js'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { type Child, start } from '../support/process.js'
+import { canCompile, compilePeer, peerLibrary } from './peers.js'
 import {
   connectTo,
   expectEcho,
@@ -22,34 +18,14 @@ import {
 
 const SUITES = ['PSK-AES128-GCM-SHA256', 'PSK-AES128-CCM8', 'PSK-AES128-CCM'] as const
 
-/** Go alone is not enough: the library comes as a package of its own. */
-function requirePion(): boolean {
-  if (!requirePeer('go')) return false
-  if (existsSync('/usr/share/gocode/src/github.com/pion/dtls/v2')) return true
-  const message = 'golang-github-pion-dtls.v2-dev is not installed'
-  if (process.env['CI'] === 'true') throw new Error(`${message}; CI tests against all peers`)
-  console.warn(`\n!!! SKIPPED: ${message}; see CONTRIBUTING.md\n`)
-  return false
-}
+const library = peerLibrary('pion')
 
-describe.skipIf(!requirePion())('interop/pion', () => {
-  let folder = ''
+describe.skipIf(!canCompile(library))('interop/pion', () => {
   let program = ''
 
-  // Debian's package is a source tree for Go's old layout, GOPATH.
   beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'mcbn-pion-'))
-    program = join(folder, 'pion')
-    const source = join(repositoryRoot, 'test', 'interop', 'pion', 'main.go')
-    const build = await run('go', ['build', '-o', program, source], {
-      foreign: true,
-      lifetime: 170_000,
-      env: { GO111MODULE: 'off', GOPATH: '/usr/share/gocode', GOFLAGS: '-buildvcs=false' },
-    })
-    expect(build.exit.code, build.report()).toBe(0)
+    program = await compilePeer(library)
   }, 180_000)
-
-  afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
   function pion(...args: readonly string[]): Child {
     return start(program, args, { foreign: true })

@@ -2,10 +2,7 @@
 // hundred messages of all sizes, which the peer sends back; then close_notify from either side.
 
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import type { DtlsSocket } from '../../src/dtls/index.js'
 import { dialOpen, serve } from '../dtls/support.js'
 import { seeded, seededBytes } from '../support/random.js'
@@ -48,13 +45,10 @@ function casesOf(suites: readonly string[]): Case[] {
 describe.each(PEER_LIBRARIES)('interop/records: $name', (library) => {
   describe.skipIf(!canCompile(library))(`on ${library.package}`, () => {
     const settings = library.mtu === undefined ? {} : { mtu: library.mtu }
-    let folder = ''
     let program = ''
     beforeAll(async () => {
-      folder = mkdtempSync(join(tmpdir(), 'mcbn-peer-'))
-      program = await compilePeer(library, folder)
+      program = await compilePeer(library)
     }, 180_000)
-    afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
     it.each(casesOf(library.suites))(
       'a client gets all from an mcbn server and back: $suite, records $records, $closer closes',

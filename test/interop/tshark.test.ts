@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { commandFile, temporaryFolder } from '../support/paths.js'
 import { requirePeer } from '../support/peers.js'
-import { run, start, typescript } from '../support/process.js'
+import { run, start } from '../support/process.js'
 import { waitFor } from '../support/wait.js'
 import {
   connectTo,
@@ -138,7 +138,7 @@ describe.skipIf(!mayCapture())('interop/tshark', () => {
     const flags = how === '--keylog' ? [how, keyLog] : []
     const url = `${transport}://${LOOPBACK}:${server.port}`
     const args = ['connect', url, '--psk', `${IDENTITY}:${KEY}`, ...flags]
-    const command = await run(process.execPath, typescript(commandFile, ...args), {
+    const command = await run(process.execPath, [commandFile, ...args], {
       input: secret,
       env: { SSLKEYLOGFILE: how === 'SSLKEYLOGFILE' ? keyLog : undefined },
     })

@@ -136,13 +136,15 @@ describe('lossy/dtls', () => {
       },
     })
     const options = { port: proxy.port, retransmitTimeout: 60, handshakeTimeout: 1_500 }
+    const began = performance.now()
     const socket = dial({ ...options, psk: { identity, key: freshKey() } })
     await socket.closed
-    // 0, 60, 180, 420, 900: the next would be at 1,860
-    expect(times.length).toBeGreaterThanOrEqual(4)
+    // At 0, 60, 180, 420 and 900 ms, never before; a busy machine may be later, and then there are fewer.
+    expect(times.length).toBeGreaterThanOrEqual(2)
     expect(times.length).toBeLessThanOrEqual(5)
-    const pauses = times.slice(1).map((time, index) => time - (times[index] as number))
-    for (const [index, pause] of pauses.entries()) expect(pause).toBeGreaterThan(55 * 2 ** index)
+    for (const [index, time] of times.entries()) {
+      expect(time - began).toBeGreaterThan(60 * (2 ** index - 1) - 1)
+    }
   })
 
   it.each(seeds.slice(0, 4))(

@@ -1,8 +1,10 @@
 // src/native/load.ts: a process that cannot have the addon is told so in one sentence.
 
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { build } from 'esbuild'
 import { describe, expect, it } from 'vitest'
+import { findAddon } from '../../src/native/find.js'
 import { loadAddon, obstacleIn, type Runtime } from '../../src/native/load.js'
 import { repositoryRoot, temporaryFolder } from '../support/paths.js'
 import { run, typescript } from '../support/process.js'
@@ -77,21 +79,37 @@ describe('native/load', () => {
     expect(child.stdout).toMatch(says)
   })
 
-  it('says what to run when no binary is there', async () => {
-    const child = await attempt({ MCBN_PREBUILD: temporaryFolder() })
+  it('says what to put where when no binary is there: a bundle that lies alone', async () => {
+    const folder = temporaryFolder()
+    await bundle(
+      join(repositoryRoot, 'src/native/load.ts'),
+      join(folder, 'deep', 'down', 'load.mjs'),
+    )
+    const child = await attempt({}, '{}', join(folder, 'deep', 'down', 'load.mjs'))
     expect(child.stdout, child.report()).toMatch(
-      /MCBN_ADDON_UNAVAILABLE no compiled addon for .*npm rebuild mcbn/,
+      /MCBN_ADDON_UNAVAILABLE no compiled addon for .*put the package's folder prebuilds beside .*MCBN_ADDON/,
     )
   })
 
-  it("names the file that does not load, and keeps the loader's words as cause", async () => {
-    const folder = temporaryFolder()
-    const file = join(folder, 'build', 'Release', 'mcbn.node')
-    mkdirSync(join(folder, 'build', 'Release'), { recursive: true })
-    writeFileSync(file, 'this is no shared object')
-    const child = await attempt({ MCBN_PREBUILD: folder })
-    expect(child.stdout, child.report()).toContain(`the addon ${file} does not load`)
-    expect(child.stdout).toMatch(/cause: ERR_DLOPEN_FAILED\n$/)
+  it.each<[string, () => string | Uint8Array, RegExp]>([
+    ['no binary', () => 'this is no shared object', /it is no compiled addon/],
+    ['one for another processor', () => ownBinary({ machine: 243 }), /it is for linux-riscv64, /],
+    ['one for macOS', () => machO(0x0100000c), /it is for darwin-arm64, this is linux-/],
+    ['one cut short', () => ownBinary({}).subarray(0, 60), /does not load/],
+  ])('names the file that does not load, and what it is: %s', async (_, bytes, says) => {
+    const file = join(temporaryFolder(), 'mcbn.node')
+    writeFileSync(file, bytes())
+    const child = await attempt({ MCBN_ADDON: file })
+    expect(child.stdout, child.report()).toContain(`MCBN_ADDON_UNAVAILABLE the addon ${file}`)
+    expect(child.stdout).toMatch(says)
+    expect(child.stdout).toMatch(/; let MCBN_ADDON name the file .* cause: ERR_DLOPEN_FAILED\n$/)
+  })
+
+  it('looks for no other file when one is named', async () => {
+    const child = await attempt({ MCBN_ADDON: join(temporaryFolder(), 'mcbn.node') })
+    expect(child.stdout, child.report()).toMatch(
+      /MCBN_ADDON_UNAVAILABLE .* is not there: MCBN_ADDON/,
+    )
   })
 
   it('leaves mcbn/psk working where the addon cannot load', async () => {
@@ -100,16 +118,20 @@ describe('native/load', () => {
       import { derivePsk } from '${repositoryRoot}src/psk/index.ts'
       const shares = [randomBytes(32), randomBytes(32)]
       console.log(derivePsk(shares, { scheme: 'sha256-concat' }).length)`
-    const child = await evaluate(program, { MCBN_PREBUILD: temporaryFolder() })
+    const child = await evaluate(program, { MCBN_ADDON: '/nowhere/mcbn.node' })
     expect(child.stdout, child.report()).toBe('32\n')
   })
 })
 
 /** Loads in a child whose process.versions were changed; prints kind, code, message and cause. */
-async function attempt(env: Record<string, string>, versions = '{}') {
+async function attempt(
+  env: Record<string, string>,
+  versions = '{}',
+  loader = `${repositoryRoot}src/native/load.ts`,
+) {
   return await evaluate(
     `Object.defineProperty(process, 'versions', { value: { ...process.versions, ...${versions} } })
-     const { loadAddon } = await import('${repositoryRoot}src/native/load.ts')
+     const { loadAddon } = await import('${loader}')
      try {
        loadAddon()
        console.log('loaded')
@@ -124,4 +146,23 @@ async function evaluate(program: string, env: Record<string, string>) {
   const file = join(temporaryFolder(), 'program.mts')
   writeFileSync(file, program)
   return await run(process.execPath, typescript(file), { env })
+}
+
+/** This platform's addon, for another processor by its header. */
+function ownBinary({ machine }: { readonly machine?: number }): Buffer {
+  const bytes = readFileSync(findAddon() as string)
+  if (machine !== undefined) bytes.writeUInt16LE(machine, 18)
+  return bytes
+}
+
+/** Enough of a header to tell whose it is. */
+function machO(cpu: number): Buffer {
+  const bytes = Buffer.alloc(4_096)
+  bytes.writeUInt32LE(0xfeedfacf, 0)
+  bytes.writeUInt32LE(cpu, 4)
+  return bytes
+}
+
+async function bundle(entry: string, outfile: string): Promise<void> {
+  await build({ entryPoints: [entry], outfile, bundle: true, platform: 'node', format: 'esm' })
 }

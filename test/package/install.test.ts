@@ -21,7 +21,7 @@ import { run } from '../support/process.js'
 
 const require = createRequire(import.meta.url)
 /** Nothing may lead the installed package to this repository's binaries. */
-const plain = { MCBN_PREBUILD: undefined }
+const plain = { MCBN_ADDON: undefined }
 /** Empty at first: what this machine has fetched before must not help. */
 let cache: string
 const published = [
@@ -185,7 +185,7 @@ function stage(folder: string): string {
   if (prebuilds) {
     cpSync(prebuilds, join(folder, 'prebuilds'), { recursive: true })
   } else {
-    // Not the sanitized one that MCBN_PREBUILD may name: users never get that.
+    // Not the sanitized one that MCBN_ADDON may name: users never get that.
     const binary = join(repositoryRoot, 'build', 'Release', 'mcbn.node')
     mkdirSync(join(folder, 'prebuilds', tuple), { recursive: true })
     cpSync(binary, join(folder, 'prebuilds', tuple, 'mcbn.node'))

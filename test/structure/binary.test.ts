@@ -1,15 +1,11 @@
 // The binary that users get: OpenSSL comes from the running node, never from a library of its own.
 
 import { execFileSync } from 'node:child_process'
-import { createRequire } from 'node:module'
 import { describe, expect, it } from 'vitest'
-import { repositoryRoot } from '../support/paths.js'
+import { findAddon } from '../../src/native/find.js'
 import { findProgram } from '../support/peers.js'
 
-const nodeGypBuild = createRequire(import.meta.url)('node-gyp-build') as {
-  resolve(folder: string): string
-}
-const binary = nodeGypBuild.resolve(repositoryRoot)
+const binary = findAddon() as string
 
 // binutils come with every compiler; macOS has another format and other tools.
 describe.skipIf(process.platform !== 'linux' || !findProgram('readelf'))('structure/binary', () => {

@@ -7,8 +7,8 @@ import { onTestFinished } from 'vitest'
 /** The folder of package.json. */
 export const repositoryRoot = fileURLToPath(new URL('../../', import.meta.url))
 
-/** The command's source: `startTypescript(commandFile, ['listen', ...])`. */
-export const commandFile = join(repositoryRoot, 'src', 'cli', 'main.ts')
+/** The command `mcbn` as users run it: compiled, by `compiled.ts` before the first test. */
+export const commandFile = join(repositoryRoot, 'dist', 'cli', 'main.js')
 
 /** A new folder outside the tree, removed when the running test ends. */
 export function temporaryFolder(): string {

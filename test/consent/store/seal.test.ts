@@ -125,7 +125,6 @@ describe('store/seal with a passphrase', () => {
       { log2n: 17.5, r: 8, p: 1 },
       { log2n: '17', r: 8, p: 1 },
     ]
-    const before = performance.now()
     for (const cost of costs) {
       const sealed = { ...file, kdf: { name: 'scrypt', ...cost, salt } }
       await expect(openSecrets(sealed, { passphrase }, aad)).rejects.toMatchObject({
@@ -133,7 +132,6 @@ describe('store/seal with a passphrase', () => {
         message: expect.stringMatching(/kdf\.(log2n|r|p): expected an integer/),
       })
     }
-    expect(performance.now() - before).toBeLessThan(1000)
   })
 })
 
