@@ -64,6 +64,7 @@ bool Admission::opened(Member& member, const std::string& host, Milliseconds now
     victim->evictions_ += 1;
     if (victim != &member) victim->evict_();
   }
+  MCBN_ASSERT(handshakes_ > 0);
   handshakes_ -= 1;
   countDown(handshakes_by_host_, host);
   sessions_ += 1;
@@ -84,6 +85,7 @@ bool Admission::arrived(const std::string& host) {
 
 void Admission::handshakeEnded(const std::string& host) {
   const std::lock_guard lock(mutex_);
+  MCBN_ASSERT(handshakes_ > 0);
   handshakes_ -= 1;
   countDown(handshakes_by_host_, host);
   if (limits_.max_sessions_per_host != 0) countDown(sessions_by_host_, host);
@@ -91,6 +93,7 @@ void Admission::handshakeEnded(const std::string& host) {
 
 void Admission::sessionEnded(const std::string& host, bool displaced) {
   const std::lock_guard lock(mutex_);
+  MCBN_ASSERT(displaced || sessions_ > 0);
   if (!displaced) sessions_ -= 1;
   if (limits_.max_sessions_per_host != 0) countDown(sessions_by_host_, host);
 }

@@ -19,7 +19,11 @@ class Arena {
     if (size_ + count > capacity_) grow(size_ + count);
     return bytes_.get() + size_;
   }
-  void commit(size_t count) { size_ += count; }
+  // Of what was reserved.
+  void commit(size_t count) {
+    MCBN_ASSERT(size_ + count <= capacity_);
+    size_ += count;
+  }
   void append(ByteView bytes) {
     if (bytes.empty()) return;
     std::memcpy(reserve(bytes.size()), bytes.data(), bytes.size());
@@ -30,7 +34,10 @@ class Arena {
   size_t size() const { return size_; }
   size_t capacity() const { return capacity_; }
   const uint8_t* data() const { return bytes_.get(); }
-  ByteView view(size_t offset, size_t length) const { return {bytes_.get() + offset, length}; }
+  ByteView view(size_t offset, size_t length) const {
+    MCBN_ASSERT(offset + length <= size_);
+    return {bytes_.get() + offset, length};
+  }
   // Gives the bytes away; the arena is empty then.
   std::unique_ptr<uint8_t[]> release() {
     size_ = capacity_ = 0;

@@ -19,7 +19,9 @@ class ConnectionIdTable {
  public:
   // Of `length` bytes, at most kMaxOwnConnectionIdBytes; 0: there are none.
   ConnectionIdTable(size_t length, std::optional<uint8_t> first_byte)
-      : length_(length), first_byte_(first_byte) {}
+      : length_(length), first_byte_(first_byte) {
+    MCBN_ASSERT(length <= kMaxOwnConnectionIdBytes);
+  }
 
   size_t length() const { return length_; }
   // Gives the association an ID that no other has. False when none was found: short ones run out.

@@ -12,6 +12,7 @@ void EventBatch::add(EventKind kind, uint32_t endpoint, uint32_t session, EventD
 }
 
 void EventBatch::append(EventBatch& later, SlabPool& pool) {
+  MCBN_ASSERT(messages.fits(later.messages.size()));
   const auto message_offset = static_cast<uint32_t>(messages.size());
   const auto detail_offset = static_cast<uint32_t>(details.size());
   for (EventRow row : later.rows) {
@@ -39,6 +40,7 @@ void EventBatch::clear() {
 
 uint8_t* EventQueue::reserveMessage(size_t capacity) {
   if (!filling_.messages.fits(capacity)) publish();
+  MCBN_ASSERT(filling_.messages.fits(capacity));
   return filling_.messages.reserve(*pool_);
 }
 

@@ -84,11 +84,17 @@ class MessageBytes {
     if (!slab_) slab_ = pool.take();
     return slab_.get() + size_;
   }
-  void commit(size_t count) { size_ += count; }
+  void commit(size_t count) {
+    MCBN_ASSERT(slab_ && fits(count));
+    size_ += count;
+  }
   bool fits(size_t count) const { return size_ + count <= kSlabBytes; }
 
   size_t size() const { return size_; }
-  ByteView view(size_t offset, size_t length) const { return {slab_.get() + offset, length}; }
+  ByteView view(size_t offset, size_t length) const {
+    MCBN_ASSERT(offset + length <= size_);
+    return {slab_.get() + offset, length};
+  }
   // Empty then, but keeps its slab.
   void clear() { size_ = 0; }
   // Gives the slab away.

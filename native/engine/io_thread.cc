@@ -178,6 +178,7 @@ void IoThread::run() {
 
 // While JavaScript's thread attends.
 void IoThread::rest(std::unique_lock<std::mutex>& engine) {
+  MCBN_ASSERT(engine.owns_lock() && attendance_.attended());
   const uint64_t visits = attendance_.visits();
   attendance_.keepVigil(engine);
   if (!attendance_.attended() || stopping_) return;

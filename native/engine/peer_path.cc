@@ -19,6 +19,7 @@ void PeerPath::beginCheck(Milliseconds now, Milliseconds round_trip) {
 }
 
 std::optional<PathCookie> PeerPath::nextChallenge(Milliseconds now) {
+  MCBN_ASSERT(due(now));
   if (!check_ || check_->challenges == kChallenges) return std::nullopt;
   check_->challenges += 1;
   check_->next = now + check_->interval;

@@ -66,6 +66,7 @@ bool Negotiation::install(SSL_CTX* context, Role role, Transport transport) {
 // ---- the key is settled before OpenSSL asks ----------------------------------------------------
 
 bool Negotiation::resolve(Identity identity, Protocol protocol) {
+  MCBN_ASSERT(role_ == Role::Server);
   if (state_ != State::None) return !asking();  // a retransmission asks nobody twice
   identity_ = std::move(identity);
   offered_ = true;
@@ -79,12 +80,14 @@ bool Negotiation::resolve(Identity identity, Protocol protocol) {
 }
 
 void Negotiation::use(Identity identity, PskEntry entry) {
+  MCBN_ASSERT(role_ == Role::Client);
   identity_ = std::move(identity);
   entry_ = std::move(entry);
   state_ = State::Known;
 }
 
 void Negotiation::askForHint(std::optional<std::string> hint, Protocol protocol) {
+  MCBN_ASSERT(role_ == Role::Client && state_ == State::None);
   question_.hint = std::move(hint);
   question_.identity.reset();
   ask(protocol);

@@ -25,7 +25,7 @@ size_t longestFragment(uint8_t type) {
 }  // namespace
 
 size_t StreamScreen::pass(ByteView buffered) {
-  size_t inspected = withheld_;
+  size_t inspected = withheld_, passed = 0;
   while (state_ == State::Screening && inspected < buffered.size()) {
     Reader reader(buffered.subspan(inspected));
     if (!isTls(reader.rest())) {
@@ -43,10 +43,11 @@ size_t StreamScreen::pass(ByteView buffered) {
     if (!reader.take(length, fragment)) break;
     if (!inspectRecord(type, fragment)) break;
     inspected += kTlsRecordHeaderBytes + length;
+    if (!gathering_) passed = inspected;
   }
   if (state_ == State::Transparent) return buffered.size();
-  withheld_ = gathering_ ? inspected : 0;
-  return inspected - withheld_;
+  withheld_ = inspected - passed;
+  return passed;
 }
 
 void StreamScreen::release() {

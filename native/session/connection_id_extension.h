@@ -35,8 +35,11 @@ class ConnectionIdExtension {
 
   // Both sides have said what they want: known once the ServerHello was written or read.
   bool agreed() const { return agreed_; }
-  // Meaningful once agreed.
-  const ConnectionIds& ids() const { return ids_; }
+  // Once agreed.
+  const ConnectionIds& ids() const {
+    MCBN_ASSERT(agreed_);
+    return ids_;
+  }
   bool returnRoutability() const { return agreed_ && check_agreed_; }
   // The server agreed to IDs with a suite that cannot have them here.
   bool refused() const { return refused_; }

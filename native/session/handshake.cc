@@ -121,6 +121,7 @@ bool Handshake::setServername(const std::string& name) {
 }
 
 bool Handshake::useKey(Identity identity, PskEntry entry) {
+  MCBN_ASSERT(role() == Role::Client);
   const PskHash hash = entry.hash;
   psk_.use(std::move(identity), std::move(entry));
   if (!context_->speaks13()) return true;

@@ -88,6 +88,7 @@ std::optional<ExporterSecrets> ExporterSecrets::of(const SSL* ssl) {
 // RFC 5246 section 6.3: client key, server key, client IV, server IV; the randoms in the other
 // order than for the master secret.
 std::optional<RecordKeys> ExporterSecrets::recordKeys(const AeadSuite& suite, Role role) const {
+  MCBN_ASSERT(secret_.size() == kBytes);
   std::array<uint8_t, 2 * (kMaxAeadKeyBytes + kNonceBytes)> block;
   const std::span<uint8_t> wanted = std::span(block).first(2 * (suite.key + suite.fixed_iv));
   std::optional<RecordKeys> keys;

@@ -220,6 +220,28 @@ describe('dtls/handover of a server', () => {
     for (const socket of sockets) await roundTrip(socket)
   })
 
+  it('sends what was taken before it exports, and loses no message of a stream it cuts', async () => {
+    const key = freshKey()
+    const { server: first, port } = await serve({ psk: { [identity]: key } }, (socket) => {
+      for (let count = 0; count < 100; count += 1) socket.send(`first ${count}`)
+    })
+    const client = dial({ port, psk: { identity, key } })
+    const heard: string[] = []
+    client.on('message', (message) => heard.push(message.toString()))
+    await expect.poll(() => [...first.sessions].length).toBe(1)
+    const [socket] = [...first.sessions] as [DtlsSocket]
+    for (let count = 0; count < 50; count += 1) socket.send(`second ${count}`)
+    const sealed = await exported(first)
+    await first.close({ handover: true })
+    const second = createServer({ psk: { [identity]: key } }, (next) => next.send('third'))
+    await listen(second, LOOPBACK, port)
+    await second.importSessions(sealed, { sealingKey })
+    await expect.poll(() => heard.at(-1)).toBe('third')
+    expect(heard).toHaveLength(151)
+    expect(new Set(heard).size).toBe(151)
+    expect(client.stats.recordsDropped).toBe(0)
+  })
+
   it('leaves sessions on OpenSSL’s records where they are', async () => {
     const key = freshKey()
     const { server, port } = await echo({ psk: { [identity]: key }, records: 'openssl' })

@@ -39,16 +39,6 @@ PairOptions optionsOf(const char* ciphers, const Ids& ids) {
           .server_id = ids.server};
 }
 
-void exchangeMessages(DtlsPair& pair) {
-  pair.at_client.messages.clear();
-  pair.at_server.messages.clear();
-  REQUIRE(pair.client->send(kHello, steadyNow(), pair.at_client));
-  REQUIRE(pair.server->send(kHello, steadyNow(), pair.at_server));
-  while (pair.carryOne(steadyNow(), [](Bytes&) { return true; })) continue;
-  CHECK(pair.at_server.messages == kOnlyHello);
-  CHECK(pair.at_client.messages == kOnlyHello);
-}
-
 // Encrypted records of one direction: all have the ID agreed on, and where two have the same number
 // or the same explicit nonce, and so the same nonce, they are the same record.
 size_t checkSent(const RecordingSink& sink, const Bytes& id, bool explicit_nonce) {

@@ -194,4 +194,17 @@ class DtlsPair {
   PairOptions options_;
 };
 
+// A message each way, in an open pair.
+inline void exchangeMessages(DtlsPair& pair) {
+  const Bytes hello{'h', 'e', 'l', 'l', 'o'};
+  const Milliseconds now = steadyNow();
+  pair.at_client.messages.clear();
+  pair.at_server.messages.clear();
+  REQUIRE(pair.client->send(hello, now, pair.at_client));
+  REQUIRE(pair.server->send(hello, now, pair.at_server));
+  while (pair.carryOne(now, [](Bytes&) { return true; })) continue;
+  CHECK(pair.at_server.messages == std::vector<Bytes>{hello});
+  CHECK(pair.at_client.messages == std::vector<Bytes>{hello});
+}
+
 }  // namespace mcbn

@@ -14,19 +14,6 @@ namespace {
 
 const Bytes kHello = wire::text("hello");
 
-void exchangeMessages(DtlsPair& pair) {
-  const Milliseconds now = steadyNow();
-  pair.at_client.messages.clear();
-  pair.at_server.messages.clear();
-  REQUIRE(pair.client->send(kHello, now, pair.at_client));
-  REQUIRE(pair.server->send(kHello, now, pair.at_server));
-  while (pair.carryOne(now, [](Bytes&) { return true; })) continue;
-  REQUIRE(pair.at_server.messages.size() == 1);
-  REQUIRE(pair.at_client.messages.size() == 1);
-  CHECK(pair.at_server.messages[0] == kHello);
-  CHECK(pair.at_client.messages[0] == kHello);
-}
-
 PskAnswer answerWith(uint8_t key, const char* identity = "") {
   PskAnswer answer;
   answer.entry = PskEntry{testKey(key)};

@@ -58,17 +58,6 @@ std::unique_ptr<DtlsSession> revived(ByteView sealed, const Context& context) {
   return std::make_unique<DtlsSession>(std::move(opened.session->state), nullptr);
 }
 
-void exchange(DtlsPair& pair) {
-  const Milliseconds now = steadyNow();
-  pair.at_client.messages.clear();
-  pair.at_server.messages.clear();
-  REQUIRE(pair.client->send(kHello, now, pair.at_client));
-  REQUIRE(pair.server->send(kHello, now, pair.at_server));
-  while (pair.carryOne(now, [](Bytes&) { return true; })) continue;
-  CHECK(pair.at_server.messages == std::vector<Bytes>{kHello});
-  CHECK(pair.at_client.messages == std::vector<Bytes>{kHello});
-}
-
 std::unique_ptr<DtlsPair> openPair(const PairOptions& options = {}) {
   auto pair = std::make_unique<DtlsPair>(options);
   pair->connect(steadyNow());
@@ -134,7 +123,7 @@ TEST_CASE("sealed session: both sides go on elsewhere, with every AEAD suite, in
       PairOptions options{.ciphers = suite};
       if (with_ids) options.client_id = options.server_id = Bytes(8, 7);
       const auto pair = openPair(options);
-      exchange(*pair);
+      exchangeMessages(*pair);
       const Bytes server = sealedOf(*pair->server), client = sealedOf(*pair->client);
       CHECK(server.size() <= 200);
       CHECK(client.size() <= 200);
@@ -146,7 +135,7 @@ TEST_CASE("sealed session: both sides go on elsewhere, with every AEAD suite, in
       CHECK(before == after);
       CHECK(pair->server->identity() == "Client1");
       CHECK(pair->server->returnRoutability() == with_ids);
-      exchange(*pair);
+      exchangeMessages(*pair);
       for (const RecordingSink* sink : {&pair->at_client, &pair->at_server}) {
         CHECK_FALSE(anyNumberTwice(sink->sent, with_ids ? 8 : 0));
       }
@@ -156,7 +145,7 @@ TEST_CASE("sealed session: both sides go on elsewhere, with every AEAD suite, in
 
 TEST_CASE("sealed session: what was agreed on is told again") {
   const auto pair = openPair({.ciphers = "PSK-AES128-CCM8"});
-  exchange(*pair);
+  exchangeMessages(*pair);
   const Opened was = pair->at_server.opens.at(0);
   const size_t largest = pair->at_server.largest;
   pair->server = revived(sealedOf(*pair->server), *pair->server_context);
@@ -172,7 +161,7 @@ TEST_CASE("sealed session: what was agreed on is told again") {
 
 TEST_CASE("sealed session: the owner that gave it away sends nothing more") {
   const auto pair = openPair();
-  exchange(*pair);
+  exchangeMessages(*pair);
   sealedOf(*pair->server);
   const size_t sent = pair->at_server.sent.size();
   CHECK(pair->server->state() == DtlsSession::State::Ended);
@@ -182,7 +171,7 @@ TEST_CASE("sealed session: the owner that gave it away sends nothing more") {
   REQUIRE(pair->client->send(kHello, steadyNow(), pair->at_client));
   while (pair->carryOne(steadyNow(), [](Bytes&) { return true; })) continue;
   CHECK(pair->at_server.sent.size() == sent);
-  CHECK(pair->at_server.messages.size() == 1);  // of exchange()
+  CHECK(pair->at_server.messages.size() == 1);  // of exchangeMessages()
   CHECK_FALSE(pair->server->takeState());
 }
 
@@ -236,7 +225,7 @@ TEST_CASE(
 
 TEST_CASE("sealed session: another key, role, suite or version is refused by its name") {
   const auto pair = openPair({.ciphers = "PSK-AES128-CCM8"});
-  exchange(*pair);
+  exchangeMessages(*pair);
   const Bytes server = sealedOf(*pair->server), client = sealedOf(*pair->client);
   CHECK(faultOf(server, *pair->server_context, Bytes(32, 0x5f)) == SealFault::Forged);
   CHECK(faultOf(server, *contextFor(Role::Client)) == SealFault::WrongRole);
@@ -296,7 +285,7 @@ TEST_CASE("sealed session: records of OpenSSL, and handshakes, stay where they a
   const auto cbc = openPair({.ciphers = "PSK-AES128-CBC-SHA256"});
   CHECK_FALSE(cbc->server->portable());
   CHECK_FALSE(cbc->server->takeState());
-  exchange(*cbc);
+  exchangeMessages(*cbc);
   DtlsPair shaking;
   shaking.connect(steadyNow());
   CHECK_FALSE(shaking.client->portable());
@@ -333,8 +322,8 @@ TEST_CASE("sealed session: has the bytes that docs/SESSIONS.md names, in that or
   options.client_id = Bytes{1, 2, 3};
   options.server_id = Bytes(8, 9);
   const auto pair = openPair(options);
-  exchange(*pair);
-  exchange(*pair);
+  exchangeMessages(*pair);
+  exchangeMessages(*pair);
   const Bytes sealed = sealedOf(*pair->server, 5'000);
   CHECK(sealed[0] == 1);
   const Bytes state = stateIn(sealed);
