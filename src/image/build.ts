@@ -12,6 +12,7 @@ import { type ImageLock, type Platform, readImageLock } from './lock.js'
 import { type Addon, addonFor, ownEntries, PACKAGE_ROOT } from './own.js'
 import { debianMirrors } from './sources.js'
 import { ContentStore, type ContentStoreOptions } from './store.js'
+import type { Entry } from './tree.js'
 
 export interface BuildImageOptions extends ContentStoreOptions {
   readonly role: ImageRole
@@ -65,16 +66,10 @@ export async function buildImage(options: BuildImageOptions): Promise<BuiltImage
   const addon = app?.bringsMcbn === true ? undefined : await addonFor(platform, options.addon)
   const version = await ownVersion()
   const layers: Layer[] = []
-  const add = async (title: string, entries: Awaited<ReturnType<typeof baseEntries>>) => {
+  const add = async (title: string, entries: readonly Entry[]) => {
     if (entries.length > 0) layers.push(await packLayer(title, entries, created, store))
   }
-  const mirrors = await debianMirrors(options.debianMirrors)
-  await add('libraries of Debian', await baseEntries(lock.debian[platform], mirrors, store))
-  const { node } = lock
-  await add(
-    `Node.js ${node[platform].version}`,
-    await nodeEntries(lock, platform, store, PACKAGE_ROOT),
-  )
+  layers.push(...(await foundation(lock, platform, created, store, options.debianMirrors)))
   if (addon !== undefined) {
     await add(`mcbn ${version}`, await ownEntries(addon, lock, platform, store))
   }
@@ -102,6 +97,32 @@ export async function buildImage(options: BuildImageOptions): Promise<BuiltImage
     layers,
     materials: { version, lock, app, addon },
   }
+}
+
+/** By what they are made of: all images of a process have these in common, and they are the bulk. */
+const foundations = new Map<string, readonly Layer[]>()
+
+async function foundation(
+  lock: ImageLock,
+  platform: Platform,
+  created: number,
+  store: ContentStore,
+  givenMirrors: readonly string[] | undefined,
+): Promise<readonly Layer[]> {
+  const debian = lock.debian[platform]
+  const node = lock.node[platform]
+  const key = JSON.stringify([debian, node, created])
+  const known = foundations.get(key)
+  if (known !== undefined) return known
+  const mirrors = await debianMirrors(givenMirrors)
+  const base = await baseEntries(debian, mirrors, store)
+  const runtime = await nodeEntries(lock, platform, store, PACKAGE_ROOT)
+  const layers = [
+    await packLayer('libraries of Debian', base, created, store),
+    await packLayer(`Node.js ${node.version}`, runtime, created, store),
+  ]
+  foundations.set(key, layers)
+  return layers
 }
 
 /** Canonical JSON (RFC 8785): one value has one digest. */

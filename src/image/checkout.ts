@@ -5,7 +5,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { McbnError } from '../errors.js'
@@ -54,7 +54,7 @@ async function keyOf(root: string, version: string): Promise<string> {
   const hash = createHash('sha256').update(`typescript ${version}\n`)
   const sources = (await readdir(join(root, 'src'), { recursive: true, withFileTypes: true }))
     .filter((one) => one.isFile())
-    .map((one) => join(one.parentPath ?? one.path, one.name).slice(root.length + 1))
+    .map((one) => relative(root, join(one.parentPath ?? one.path, one.name)))
   for (const name of ['tsconfig.json', 'tsconfig.build.json', 'package.json', ...sources.sort()]) {
     const body = await readFile(join(root, name))
     hash.update(`${name} ${body.length}\n`).update(body)

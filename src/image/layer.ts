@@ -7,6 +7,7 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { gunzipSync } from 'node:zlib'
 import { Gzip } from 'fflate'
 import { packTar, unpackTar } from 'modern-tar'
@@ -128,12 +129,14 @@ export async function unpackEntries(
   return entries
 }
 
-export function compress(bytes: Uint8Array): Uint8Array {
+export async function compress(bytes: Uint8Array): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   // mtime 0: gzip's header has a time too (RFC 1952 section 2.3).
   const gzip = new Gzip({ level: LEVEL, mtime: 0 }, (chunk) => chunks.push(chunk))
   for (let at = 0; at === 0 || at < bytes.length; at += CHUNK_BYTES) {
     gzip.push(bytes.subarray(at, at + CHUNK_BYTES), at + CHUNK_BYTES >= bytes.length)
+    // Node's binary takes seconds, in which a program has other things to do.
+    await setImmediate()
   }
   return Buffer.concat(chunks)
 }

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { McbnError } from '../errors.js'
 import { compiledSource } from './checkout.js'
@@ -110,6 +110,6 @@ export async function filesBelow(folder: string): Promise<string[]> {
   const found = await readdir(folder, { recursive: true, withFileTypes: true })
   return found
     .filter((one) => one.isFile())
-    .map((one) => join(one.parentPath ?? one.path, one.name).slice(folder.length + 1))
+    .map((one) => relative(folder, join(one.parentPath ?? one.path, one.name)))
     .map((name) => name.replaceAll('\\', '/'))
 }

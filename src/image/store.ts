@@ -70,12 +70,12 @@ export class ContentStore {
   /** What follows from other bytes and takes long to make; kept only if `holds`. */
   async derived(
     name: string,
-    make: () => Uint8Array,
+    make: () => Promise<Uint8Array>,
     holds: (bytes: Uint8Array) => boolean,
   ): Promise<Uint8Array> {
     const found = await this.#read(name)
     if (found !== undefined && holds(found)) return found
-    const made = make()
+    const made = await make()
     await this.#write(name, made)
     return made
   }

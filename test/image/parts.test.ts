@@ -7,6 +7,7 @@ import { mockFulcio, mockRekor } from '@sigstore/mock'
 import { describe, expect, it } from 'vitest'
 import { appEntries, appPackageEntries, readApp } from '../../src/image/app.js'
 import { compareImages } from '../../src/image/compare.js'
+import { imageConfig } from '../../src/image/config.js'
 import { unpackDeb } from '../../src/image/deb.js'
 import { packEntries, packLayer, unpackEntries } from '../../src/image/layer.js'
 import type { FoundImage } from '../../src/image/layout.js'
@@ -18,6 +19,7 @@ import { debianArchive, npmTarballs } from '../../src/image/sources.js'
 import { ContentStore } from '../../src/image/store.js'
 import { completed, directory, type Entry, file, symlink } from '../../src/image/tree.js'
 import { unpackImage } from '../../src/image/unpack.js'
+import { expectFailure, mcbn } from '../cli/command.js'
 import { repositoryRoot, temporaryFolder } from '../support/paths.js'
 
 const INVALID = { code: 'MCBN_IMAGE_INVALID' }
@@ -56,6 +58,9 @@ describe('image/layer', () => {
       [entries, [...entries].reverse()].map((given) => packLayer('a', given, 1e9, offline())),
     )
     expect(one?.digest).toBe(other?.digest)
+    expect((await packLayer('a', [file('a', '')], 1, offline())).digest).not.toBe(
+      (await packLayer('a', [file('a', '')], 2, offline())).digest,
+    )
     // What fflate makes of it, and nothing else: a change here changes every digest.
     expect(one?.digest).toBe(PINNED)
     const unpacked = await unpackEntries(await packEntries(completed(entries), 1e9), 'tar')
@@ -158,6 +163,16 @@ describe('image/packages', () => {
     const locked = productionPackages(read('package-lock.json').packages, 'linux/amd64')
     const expected = locked.map(({ folder, ...one }) => [folder, one])
     expect(packages, 'run node scripts/image-lock.mjs').toEqual(Object.fromEntries(expected))
+  })
+})
+
+describe('cli/image', () => {
+  it('takes no other time than seconds, and says so', async () => {
+    const made = await mcbn(['image', 'build', 'server', '--out', 'x', '--offline'], {
+      cwd: temporaryFolder(),
+      env: { SOURCE_DATE_EPOCH: 'yesterday' },
+    })
+    expectFailure(made, 2, /\$SOURCE_DATE_EPOCH: expected seconds since 1970, got yesterday/)
   })
 })
 
@@ -271,6 +286,88 @@ describe('image/compare', () => {
   })
 })
 
+describe('image/config', () => {
+  it('is what the Dockerfile says of its server', () => {
+    const { config } = imageConfig({
+      role: 'server',
+      platform: 'linux/amd64',
+      app: undefined,
+      version: packageVersion(),
+      created: 0,
+      layers: [],
+    })
+    expect(dockerfileStage('server')).toEqual({
+      User: config.User,
+      Env: config.Env,
+      Entrypoint: config.Entrypoint,
+      Cmd: config.Cmd,
+      ExposedPorts: Object.keys(config.ExposedPorts ?? {}),
+      WorkingDir: config.WorkingDir,
+      StopSignal: config.StopSignal,
+      Labels: config.Labels,
+    })
+  })
+
+  it('reports nothing to the operator and takes nothing else from him, whatever the program', () => {
+    const settings = {
+      expose: [],
+      env: {},
+      allowEnvOverride: [],
+      args: [],
+      nodeArgs: ['--no-addons'],
+    }
+    const app = {
+      name: 'a',
+      version: '1',
+      main: 'm.js',
+      folder: '',
+      settings,
+      packages: [],
+      bringsMcbn: true,
+    }
+    const { config } = imageConfig({
+      role: 'client',
+      platform: 'linux/arm64',
+      app,
+      version: '1',
+      created: 0,
+      layers: [],
+    })
+    expect(config.Entrypoint).toEqual(['/usr/bin/node', '--no-addons', '/app/m.js'])
+    expect(config.Labels).toMatchObject({
+      'tee.launch_policy.allow_env_override': '',
+      'tee.launch_policy.log_redirect': 'never',
+    })
+    expect(Object.keys(config.Labels)).not.toContain('tee.launch_policy.allow_mount_destinations')
+  })
+})
+
+/** What a stage of the Dockerfile says about its image. */
+function dockerfileStage(name: string) {
+  const text = readFileSync(join(repositoryRoot, 'Dockerfile'), 'utf8')
+  const [, stage = ''] =
+    new RegExp(`^FROM scratch AS ${name}$([\\s\\S]*?)(?=^FROM )`, 'm').exec(text) ?? []
+  const all = (word: string) =>
+    [...stage.matchAll(new RegExp(`^${word} (.+)$`, 'gm'))].map(([, rest]) => `${rest}`)
+  const pairs = (word: string) =>
+    all(word).map((text) => text.replaceAll('"', '').split(/=(.*)/s).slice(0, 2))
+  return {
+    User: all('USER')[0],
+    Env: pairs('ENV').map((pair) => pair.join('=')),
+    Entrypoint: JSON.parse(`${all('ENTRYPOINT')[0]}`),
+    Cmd: JSON.parse(`${all('CMD')[0]}`),
+    ExposedPorts: all('EXPOSE'),
+    WorkingDir: all('WORKDIR')[0],
+    StopSignal: all('STOPSIGNAL')[0],
+    Labels: Object.fromEntries(pairs('LABEL')),
+  }
+}
+
+function packageVersion(): string {
+  const { version } = JSON.parse(readFileSync(join(repositoryRoot, 'package.json'), 'utf8'))
+  return `${version}`
+}
+
 describe('image/sign', () => {
   const statement = {
     _type: 'https://in-toto.io/Statement/v1',
@@ -278,14 +375,17 @@ describe('image/sign', () => {
   } as unknown as Statement
 
   it.each(['ed25519', 'ec', 'rsa'] as const)('signs with a key in a file: %s', async (type) => {
-    const make = (): { privateKey: string; publicKey: string } => {
-      const encoding = {
-        privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-        publicKeyEncoding: { type: 'spki', format: 'pem' },
-      } as const
-      if (type === 'ed25519') return generateKeyPairSync(type, encoding)
-      if (type === 'ec') return generateKeyPairSync(type, { namedCurve: 'P-256', ...encoding })
-      return generateKeyPairSync(type, { modulusLength: 2048, ...encoding })
+    const make = () => {
+      const pair =
+        type === 'ed25519'
+          ? generateKeyPairSync(type)
+          : type === 'ec'
+            ? generateKeyPairSync(type, { namedCurve: 'P-256' })
+            : generateKeyPairSync(type, { modulusLength: 2048 })
+      return {
+        privateKey: `${pair.privateKey.export({ type: 'pkcs8', format: 'pem' })}`,
+        publicKey: `${pair.publicKey.export({ type: 'spki', format: 'pem' })}`,
+      }
     }
     const { privateKey, publicKey } = make()
     const bundle = JSON.stringify(await signStatement(statement, { key: privateKey }))

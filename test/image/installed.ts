@@ -1,0 +1,20 @@
+// The package as npm would install it, made of what is here: another path, compiled source, no tsx.
+
+import { cpSync, mkdirSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { compiledSource } from '../../src/image/checkout.js'
+import { repositoryRoot } from '../support/paths.js'
+
+/** @returns the command, to be run by node. */
+export async function installedCommand(folder: string): Promise<string> {
+  const installed = join(folder, 'node_modules', 'mcbn')
+  mkdirSync(join(installed, 'build', 'Release'), { recursive: true })
+  for (const name of ['package.json', 'LICENSE', 'image.lock', 'docs/policy.schema.json']) {
+    cpSync(join(repositoryRoot, name), join(installed, name))
+  }
+  const addon = 'build/Release/mcbn.node'
+  symlinkSync(join(repositoryRoot, addon), join(installed, addon))
+  cpSync(await compiledSource(repositoryRoot), join(installed, 'dist'), { recursive: true })
+  symlinkSync(join(repositoryRoot, 'node_modules'), join(installed, 'node_modules'))
+  return join(installed, 'dist', 'cli', 'main.js')
+}
