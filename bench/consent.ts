@@ -35,7 +35,7 @@ async function prepared(poster: Poster, count: number): Promise<PreparedEvidence
     const request = await platform.request()
     const { c } = await poster.post('/v1/request', request)
     const token = await platform.token(request, String(c))
-    batch.push({ c: String(c), evidence: { kind: 'local', token } })
+    batch.push({ c: String(c), request, evidence: { kind: 'local', token } })
   })
   return batch
 }

@@ -33,6 +33,7 @@ const OTHER_IMAGE = `sha256:${'5e'.repeat(32)}`
 /** What a workload posts to get its share. */
 export interface PreparedEvidence {
   readonly c: string
+  readonly request: ReleaseRequest
   readonly evidence: { readonly kind: 'local'; readonly token: string }
 }
 

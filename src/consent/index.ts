@@ -102,7 +102,7 @@ export type {
   ParticipantOptions,
 } from './participant/options.js'
 export { PARTICIPANT_LIMITS } from './participant/options.js'
-export type { MessageContext, ParticipantEvents } from './participant/participant.js'
+export type { ParticipantEvents } from './participant/participant.js'
 export { createParticipant, Participant } from './participant/participant.js'
 export type { StoredParticipantOptions } from './participant/stored.js'
 export { participantOfStore, withdrawStored } from './participant/stored.js'
@@ -129,6 +129,7 @@ export { checkPolicyAgainst, parsePolicy } from './policy/parse.js'
 export { POLICY_SCHEMA } from './policy/schema.js'
 export type { Policy, PolicyRole, PolicyWindow } from './policy/types.js'
 export type {
+  LeaseReturn,
   RefusalCode,
   Refused,
   Release,
@@ -143,6 +144,7 @@ export type { NonceInput } from './release/nonce.js'
 export { audience, releaseNonce } from './release/nonce.js'
 export {
   MESSAGE_MAX_BYTES,
+  parseLeaseReturn,
   parseRefused,
   parseRelease,
   parseReleaseChallenge,
@@ -208,6 +210,7 @@ export type {
   ParticipantResolver,
   Progress,
   ProgressState,
+  Redundancy,
   RetryOptions,
   WorkloadAudit,
   WorkloadLease,

@@ -72,7 +72,7 @@ async function play(url: string, workload: LocalWorkload = workloadOf('client'))
   if (typeof challenge['c'] !== 'string') return challenge
   const { c } = challenge
   const token = await tokenFor(alice, request, c, Date.now(), workload)
-  return await post(`${url}/v1/evidence`, { c, evidence: { kind: 'local', token } })
+  return await post(`${url}/v1/evidence`, { c, request, evidence: { kind: 'local', token } })
 }
 
 async function stop(child: Child): Promise<void> {

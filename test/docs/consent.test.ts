@@ -45,7 +45,8 @@ const raw = (bytes: Buffer) => Uint8Array.from(bytes).buffer as ArrayBuffer
 
 const request = parseReleaseRequest(json('request'))
 const { c } = parseReleaseChallenge(json('challenge'))
-const { evidence } = parseReleaseEvidence(json('evidence'))
+const shown = parseReleaseEvidence(json('evidence'))
+const { evidence } = shown
 const release = parseRelease(json('release'))
 const label = 'bob'
 const round = { dh: verified.hash, role: request.role, label, c: base64url(c) }
@@ -53,7 +54,8 @@ const round = { dh: verified.hash, role: request.role, label, c: base64url(c) }
 describe('docs/consent', () => {
   it('has a request, a challenge and evidence that belong together', () => {
     expect(base64url(request.dh)).toEqual(verified.hash)
-    expect(json('evidence').c).toBe(c)
+    expect(shown.c).toBe(c)
+    expect(shown.request).toEqual(request)
     const nonce = spec.nonce(round, base64url(request.r), request.suite, base64url(request.pk))
     expect(page).toContain(`here \`${nonce}\``)
   })
@@ -89,7 +91,7 @@ describe('docs/consent', () => {
     const { signature: ofRefusal, ...said } = refused
     const what = spec.sha256(
       spec.lp('mcbn/1 refused'),
-      ...[request, json('evidence')].map((message) =>
+      ...[request, { c, evidence }].map((message) =>
         spec.sha256(spec.utf8(spec.canonical(message))),
       ),
     )

@@ -3,20 +3,14 @@
 
 import { fromBase64url } from '../../consent/base/base64url.js'
 import type { ParticipantOptions } from '../../consent/participant/options.js'
-import { type MessageContext, Participant } from '../../consent/participant/participant.js'
+import { Participant } from '../../consent/participant/participant.js'
 import { sealedRelease } from '../../consent/participant/sealed-release.js'
-import type {
-  Refused,
-  Release,
-  ReleaseChallenge,
-  ReleaseRequest,
-} from '../../consent/release/messages.js'
-import { parseReleaseEvidence, parseReleaseRequest } from '../../consent/release/parse.js'
+import type { Refused, Release } from '../../consent/release/messages.js'
+import { parseReleaseEvidence } from '../../consent/release/parse.js'
 
 export class DamagedParticipant extends Participant {
   readonly #keys: ParticipantOptions['keys']
   readonly #share: Buffer
-  readonly #asked = new Map<string, ReleaseRequest>()
 
   constructor(options: ParticipantOptions) {
     super(options)
@@ -26,28 +20,22 @@ export class DamagedParticipant extends Participant {
     this.#share.writeUInt8(this.#share.readUInt8(7) ^ 0x10, 7)
   }
 
-  override request(message: unknown, context?: MessageContext): ReleaseChallenge | Refused {
-    const answer = super.request(message, context)
-    if ('c' in answer) this.#asked.set(answer.c, parseReleaseRequest(message))
-    return answer
-  }
-
   override async evidence(message: unknown): Promise<Release | Refused> {
     const answer = await super.evidence(message)
     if ('code' in answer) return answer
-    const request = this.#asked.get(answer.c)
+    const { request, evidence } = parseReleaseEvidence(message)
     const c = fromBase64url(answer.c, 32)
-    if (request === undefined || c === undefined) return answer
-    this.#asked.delete(answer.c)
-    return await sealedRelease({
+    if (c === undefined) return answer
+    const { release } = sealedRelease({
       share: this.#share,
       keys: this.#keys,
       label: this.label,
       dh: this.descriptor.hash,
       c,
       request,
-      token: parseReleaseEvidence(message).evidence.token,
+      token: evidence.token,
       header: answer.header,
     })
+    return release
   }
 }

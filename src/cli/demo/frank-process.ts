@@ -81,7 +81,7 @@ answerCalls<FrankCalls>({
 /** Asks for a challenge as the workload did, and answers it with what he has recorded. */
 async function answered(front: Front, request: Exchange, evidence: Exchange): Promise<Exchange> {
   const { got } = await front.send('/v1/request', request.sent)
-  return await front.send('/v1/evidence', { ...evidence.sent, c: got['c'] })
+  return await front.send('/v1/evidence', { ...evidence.sent, request: request.sent, c: got['c'] })
 }
 
 /** The latest evidence that a share was released for, and the request before it. */

@@ -23,6 +23,7 @@ export async function keysOfNetwork(
       label,
       role: options.role,
       instance: Buffer.alloc(16, 1).toString('base64url'),
+      renews: undefined,
       attester: options.attester,
       urls: [new URL(addresses[label] ?? '')],
       signal: AbortSignal.timeout(5_000),

@@ -8,12 +8,14 @@ import { refused } from './refuse.js'
 /** RSA keys that verify RS256, by key id. */
 export type KeySet = ReadonlyMap<string, CryptoKey>
 
-/** A set with more keys, or an answer with more bytes, is not an issuer's. */
+/** Further keys of a set are not looked at; an answer with more bytes is not an issuer's. */
 const MOST_KEYS = 64
 const MOST_BYTES = 262_144
 /** Moduli of 2048 bits (RFC 7518 section 3.3) to 8192, which verify in a tenth of a millisecond. */
 const MODULUS_BYTES = { min: 256, max: 1024 } as const
 const MOST_EXPONENT_BYTES = 4
+/** Milliseconds that evidence under a key that is known waits for fresh ones. */
+const STALE_WAIT = 500
 
 /** Says what is wrong with a key set; callers turn it into an error of their own. */
 export class NotAKeySet extends Error {
@@ -21,65 +23,73 @@ export class NotAKeySet extends Error {
 }
 
 /**
- * Reads a key set. Keys of other types and uses are passed over (RFC 7517 section 5); what has to be right
- * is that at least one RSA key remains, that no key id stands for two keys, and that no key is private.
+ * Reads a key set. What cannot be used is passed over (RFC 7517 section 5): other types and uses, members that
+ * are missing or out of range, entries that are no keys, what is there twice. Refused is what is dangerous:
+ * a private key, whose set nobody may trust any more, and nothing that could be used. A key id that stands for
+ * two keys stands for none.
  *
  * @throws {NotAKeySet}
  */
 export async function readKeySet(value: unknown): Promise<KeySet> {
   const list = isObject(value) ? own(value, 'keys') : undefined
   if (!Array.isArray(list)) throw new NotAKeySet('expected an object with the list "keys"')
-  if (list.length > MOST_KEYS) {
-    throw new NotAKeySet(`expected at most ${MOST_KEYS} keys, got ${list.length}`)
+  const found = new Map<string, RsaJwk>()
+  const ambiguous = new Set<string>()
+  for (const [at, item] of list.entries()) {
+    if (!isObject(item)) continue
+    if (Object.hasOwn(item, 'd') || Object.hasOwn(item, 'k')) {
+      throw new NotAKeySet(`keys[${at}]: expected a public key, got a private one: it is burnt`)
+    }
+    const key = rsaJwkOf(item)
+    if (key === undefined) continue
+    const before = found.get(key.kid)
+    if (before !== undefined && (before.n !== key.n || before.e !== key.e)) ambiguous.add(key.kid)
+    if (before !== undefined || found.size < MOST_KEYS) found.set(key.kid, before ?? key)
   }
   const keys = new Map<string, CryptoKey>()
-  for (const [at, item] of list.entries()) {
-    const where = `keys[${at}]`
-    if (!isObject(item)) throw new NotAKeySet(`${where}: expected an object`)
-    if (Object.hasOwn(item, 'd') || Object.hasOwn(item, 'k')) {
-      throw new NotAKeySet(`${where}: expected a public key, got a private one: it is burnt`)
-    }
-    const key = await readKey(item, where)
-    if (key === undefined) continue
-    if (keys.has(key.id)) throw new NotAKeySet(`${where}: expected every kid once`)
-    keys.set(key.id, key.key)
+  for (const { kid, n, e } of found.values()) {
+    const key = ambiguous.has(kid) ? undefined : await imported(n, e)
+    if (key !== undefined) keys.set(kid, key)
   }
   if (keys.size === 0) throw new NotAKeySet('expected at least one RSA key for RS256')
   return keys
 }
 
-async function readKey(
-  item: JsonObject,
-  where: string,
-): Promise<{ readonly id: string; readonly key: CryptoKey } | undefined> {
+interface RsaJwk {
+  readonly kid: string
+  readonly n: string
+  readonly e: string
+}
+
+/** An RSA key that may verify RS256; `undefined` for everything else. */
+function rsaJwkOf(item: JsonObject): RsaJwk | undefined {
   const use = own(item, 'use')
   const alg = own(item, 'alg')
-  if (own(item, 'kty') !== 'RSA') return undefined
+  const kid = own(item, 'kid')
+  const n = integer(own(item, 'n'), MODULUS_BYTES.min, MODULUS_BYTES.max)
+  const e = integer(own(item, 'e'), 1, MOST_EXPONENT_BYTES)
+  if (own(item, 'kty') !== 'RSA' || n === undefined || e === undefined) return undefined
   if ((use !== undefined && use !== 'sig') || (alg !== undefined && alg !== 'RS256')) {
     return undefined
   }
-  const id = own(item, 'kid')
-  if (typeof id !== 'string' || id.length < 1 || id.length > 256) {
-    throw new NotAKeySet(`${where}.kid: expected 1 to 256 characters`)
-  }
-  const n = integer(item, 'n', where, MODULUS_BYTES.min, MODULUS_BYTES.max)
-  const e = integer(item, 'e', where, 1, MOST_EXPONENT_BYTES)
+  if (typeof kid !== 'string' || kid.length < 1 || kid.length > 256) return undefined
+  return { kid, n, e }
+}
+
+async function imported(n: string, e: string): Promise<CryptoKey | undefined> {
   try {
     const key = await importJWK({ kty: 'RSA', n, e, alg: 'RS256' }, 'RS256')
-    if (key instanceof Uint8Array) throw new NotAKeySet(`${where}: expected an RSA key`)
-    return { id, key }
+    return key instanceof Uint8Array ? undefined : key
   } catch {
-    throw new NotAKeySet(`${where}: expected an RSA key`)
+    return undefined
   }
 }
 
-function integer(item: JsonObject, name: string, where: string, min: number, max: number): string {
-  const value = own(item, name)
-  const bytes = typeof value === 'string' ? Buffer.from(value, 'base64url').length : 0
-  if (typeof value !== 'string' || bytes < min || bytes > max) {
-    throw new NotAKeySet(`${where}.${name}: expected ${min} to ${max} bytes in base64url`)
-  }
-  return value
+/** Base64url of so many bytes. */
+function integer(value: unknown, min: number, max: number): string | undefined {
+  if (typeof value !== 'string') return undefined
+  const bytes = Buffer.from(value, 'base64url').length
+  return bytes < min || bytes > max ? undefined : value
 }
 
 /** How a fetched key set is kept; all resolved. Durations in milliseconds. */
@@ -104,20 +114,26 @@ export class RemoteKeys {
   #attemptedAt = Number.NEGATIVE_INFINITY
   #failure: unknown
   #running: Promise<void> | undefined
+  /** The fetch that runs takes longer than anybody waits who has a key. */
+  #slow = false
 
   constructor(options: RemoteKeysOptions) {
     this.#options = options
   }
 
   /**
-   * @throws {McbnError} `MCBN_EVIDENCE_REFUSED`: no such key; with a `cause` where there may be one, but no
-   * keys are to be had, or they were asked for too short a time ago.
+   * @throws {McbnError} `MCBN_EVIDENCE_REFUSED`: no such key; with a `cause` where there may be one, but the
+   * keys could not be fetched, or they were asked for too short a time ago.
    */
   async key(id: string): Promise<CryptoKey> {
     const { cacheMaxAge, staleMaxAge, cooldown } = this.#options
-    const asked = this.#age() > cacheMaxAge || !this.#keys?.has(id) ? await this.#refresh() : true
+    const known = this.#keys?.has(id) === true && this.#age() <= staleMaxAge
+    let asked = true
+    // A key that is known is used while the address takes its time; one that is not has to be waited for.
+    if (!known) asked = await this.#refresh()
+    else if (this.#age() > cacheMaxAge) await this.#soon(this.#refresh())
     if (this.#keys === undefined || this.#age() > staleMaxAge) {
-      throw refused('keys', `the issuer's keys are not to be had now; retry in ${cooldown} ms`, {
+      throw refused('keys', `the issuer's keys cannot be fetched now; retry in ${cooldown} ms`, {
         cause: this.#failure,
       })
     }
@@ -126,6 +142,20 @@ export class RemoteKeys {
     // Somebody's junk may have used up this cooldown, and the issuer may have rolled its keys since.
     const unknown = asked ? {} : { cause: new Error(`asked less than ${cooldown} ms ago`) }
     throw refused('header kid', "expected one of the issuer's keys", unknown)
+  }
+
+  /** Waits a moment, and not at all while an address is known to hang. */
+  async #soon(refresh: Promise<unknown>): Promise<void> {
+    if (this.#slow) return
+    let cancel = (): void => undefined
+    const late = new Promise<void>((resolve) => {
+      cancel = this.#options.clock.after(STALE_WAIT, () => {
+        this.#slow = this.#running !== undefined
+        resolve()
+      })
+    })
+    await Promise.race([refresh, late])
+    cancel()
   }
 
   #age(): number {
@@ -140,6 +170,7 @@ export class RemoteKeys {
       this.#attemptedAt = now
       this.#running = this.#fetch(now).finally(() => {
         this.#running = undefined
+        this.#slow = false
       })
     }
     await this.#running

@@ -54,6 +54,8 @@ const FIELDS = {
   releasedAt: 'integer',
   expiresAt: 'integer',
   leaseSeconds: 'integer',
+  renewalHash: 'text',
+  returnHash: 'text',
   renewals: 'integer',
   kind: 'text',
   issuer: 'text',

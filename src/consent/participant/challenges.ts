@@ -1,130 +1,135 @@
-// Open challenges: at most so many, each good once and for one request. A challenge costs this
-// participant random bytes and a place in this table; everything that costs more comes after it.
+// Challenges that need no memory: what the participant has to know again stands in the challenge itself, under
+// a MAC that only it can make. A flood of requests thus takes processor time and nothing else, and pushes
+// out nobody. Only answered challenges are remembered, so that none is good twice.
+//
+//   c = milliseconds (6 bytes) || random (10) || HMAC-SHA256(key, lp(title) || those 16 || canonical request) (16)
+//
+// To workloads it is 32 random bytes. The MAC covers the request, which comes back with the evidence: an answer
+// for another request than the one that was asked is no answer.
 
-import { randomBytes } from 'node:crypto'
-import { toBase64url } from '../base/base64url.js'
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { lengthPrefixed } from '../../psk/encoding.js'
+import { fromBase64url } from '../base/base64url.js'
+import { canonicalBytes } from '../base/canonical.js'
 import type { Clock } from '../base/clock.js'
+import { Stopwatch } from '../base/stopwatch.js'
 import { toUnixSeconds, type UnixSeconds } from '../base/time.js'
+import type { ReleaseRequest } from '../release/messages.js'
 
-export interface ChallengeTableOptions {
+export interface ChallengesOptions {
   readonly clock: Clock
-  /** Most challenges open at once. */
-  readonly capacity: number
   /** Seconds until an unanswered challenge is worth nothing. */
   readonly seconds: number
+  /** Most answered challenges remembered whose evidence came to nothing. */
+  readonly answered: number
+  /** 32 bytes; the same for all that answer for one participant. @defaultValue random: for this process alone */
+  readonly key?: Uint8Array
 }
 
-/** A challenge and the request that it was given for. */
-export interface OpenChallenge<Request> {
-  /** 32 random bytes. */
-  readonly c: Buffer
-  /** Rounded down: never later than what the monotonic clock enforces. */
-  readonly expires: UnixSeconds
-  readonly request: Request
-}
-
-interface Entry<Request> extends OpenChallenge<Request> {
-  readonly key: string
-  readonly source: string
-  readonly deadline: number
-}
-
+const TITLE = lengthPrefixed('mcbn/1 challenge')
 const CHALLENGE_BYTES = 32
+const TIME_BYTES = 6
+const STAMP_BYTES = 16
 
-/** The table. `Request` is what the answer has to be about; it comes back with the answer. */
-export class ChallengeTable<Request> {
+/** The challenges of one participant. */
+export class Challenges {
+  readonly #stopwatch: Stopwatch
   readonly #clock: Clock
-  readonly #capacity: number
-  readonly #milliseconds: number
-  /** All live for the same time, so the order of insertion is the order of expiry. */
-  readonly #entries = new Map<string, Entry<Request>>()
-  /** The same entries by who asked, oldest first. */
-  readonly #sources = new Map<string, Set<Entry<Request>>>()
+  readonly #lifetime: number
+  readonly #key: Uint8Array
+  readonly #most: number
+  /**
+   * Being judged, or answered by a release: forgetting one early could release twice. By when it may be
+   * forgotten (monotonic), in that order. Bounded by what is judged at once and by real releases.
+   */
+  readonly #taken = new Map<string, number>()
+  /** Answered by what came to nothing: one that is forgotten early costs another look at bad evidence. */
+  readonly #spent = new Map<string, number>()
 
-  constructor({ clock, capacity, seconds }: ChallengeTableOptions) {
+  constructor({ clock, seconds, answered, key = randomBytes(32) }: ChallengesOptions) {
     this.#clock = clock
-    this.#capacity = capacity
-    this.#milliseconds = seconds * 1000
+    this.#stopwatch = new Stopwatch(clock)
+    this.#lifetime = seconds * 1000
+    this.#most = answered
+    this.#key = key
   }
 
-  /** Open challenges, expired ones not counted. */
-  get size(): number {
-    this.#expire()
-    return this.#entries.size
+  /** Answered challenges that are remembered. */
+  get remembered(): number {
+    this.#forget()
+    return this.#taken.size + this.#spent.size
+  }
+
+  /** Makes a challenge for a request; keeps nothing. */
+  issue(request: ReleaseRequest): { readonly c: Buffer; readonly expires: UnixSeconds } {
+    const now = Math.floor(this.#stopwatch.now().date)
+    const c = Buffer.alloc(CHALLENGE_BYTES)
+    c.writeUIntBE(now, 0, TIME_BYTES)
+    randomBytes(STAMP_BYTES - TIME_BYTES).copy(c, TIME_BYTES)
+    this.#mac(c.subarray(0, STAMP_BYTES), request).copy(c, STAMP_BYTES)
+    // Rounded down: never later than what is enforced.
+    return { c, expires: toUnixSeconds(now + this.#lifetime) }
+  }
+
+  /** Whether {@link take} would take it. Spends nothing. */
+  has(c: string, request: ReleaseRequest): boolean {
+    this.#forget()
+    return this.#isLive(c, request) && !this.#taken.has(c) && !this.#spent.has(c)
   }
 
   /**
-   * Opens a challenge. When the table is full, whoever holds most places gives its oldest to a source
-   * that would still hold fewer: a flood from one address displaces only itself.
+   * Spends a challenge in the same step: no answer is judged twice.
    *
-   * @param source - who asks, as the transport sees it.
-   * @returns `undefined` when the table is full and `source` has its fair share: busy.
+   * @returns the challenge, 32 bytes; `undefined` when it was never given for this request, has expired or was
+   * answered already. End it with {@link settle}.
    */
-  open(request: Request, source: string): OpenChallenge<Request> | undefined {
-    this.#expire()
-    if (this.#entries.size >= this.#capacity && !this.#displaceFor(source)) return undefined
-    const c = randomBytes(CHALLENGE_BYTES)
-    const entry: Entry<Request> = {
-      c,
-      key: toBase64url(c),
-      expires: toUnixSeconds(this.#clock.wall() + this.#milliseconds),
-      deadline: this.#clock.monotonic() + this.#milliseconds,
-      request,
-      source,
+  take(c: string, request: ReleaseRequest): Buffer | undefined {
+    if (!this.has(c, request)) return undefined
+    this.#taken.set(c, this.#clock.monotonic() + this.#lifetime)
+    return fromBase64url(c, CHALLENGE_BYTES)
+  }
+
+  /** @param released - whether a share left. */
+  settle(c: string, released: boolean): void {
+    const until = this.#taken.get(c)
+    if (until === undefined || released) return
+    this.#taken.delete(c)
+    this.#spent.set(c, until)
+    for (const oldest of this.#spent.keys()) {
+      if (this.#spent.size <= this.#most) break
+      this.#spent.delete(oldest)
     }
-    this.#entries.set(entry.key, entry)
-    const own = this.#sources.get(source)
-    if (own === undefined) this.#sources.set(source, new Set([entry]))
-    else own.add(entry)
-    return entry
-  }
-
-  /** Whether {@link take} would give something. Spends nothing. */
-  has(c: string): boolean {
-    this.#expire()
-    return this.#entries.has(c)
-  }
-
-  /** Gives the challenge out and forgets it in the same step: no answer is judged twice. */
-  take(c: string): OpenChallenge<Request> | undefined {
-    this.#expire()
-    const entry = this.#entries.get(c)
-    if (entry !== undefined) this.#remove(entry)
-    return entry
   }
 
   clear(): void {
-    this.#entries.clear()
-    this.#sources.clear()
+    this.#taken.clear()
+    this.#spent.clear()
   }
 
-  #expire(): void {
+  #isLive(text: string, request: ReleaseRequest): boolean {
+    const c = fromBase64url(text, CHALLENGE_BYTES)
+    if (c === undefined) return false
+    const stamp = c.subarray(0, STAMP_BYTES)
+    if (!timingSafeEqual(c.subarray(STAMP_BYTES), this.#mac(stamp, request))) return false
+    const age = this.#stopwatch.now().date - c.readUIntBE(0, TIME_BYTES)
+    return age >= 0 && age < this.#lifetime
+  }
+
+  #mac(stamp: Uint8Array, request: ReleaseRequest): Buffer {
+    const mac = createHmac('sha256', this.#key).update(TITLE).update(stamp)
+    return mac
+      .update(canonicalBytes(request))
+      .digest()
+      .subarray(0, CHALLENGE_BYTES - STAMP_BYTES)
+  }
+
+  #forget(): void {
     const now = this.#clock.monotonic()
-    for (const entry of this.#entries.values()) {
-      if (entry.deadline > now) return
-      this.#remove(entry)
+    for (const table of [this.#taken, this.#spent]) {
+      for (const [c, until] of table) {
+        if (until > now) break
+        table.delete(c)
+      }
     }
-  }
-
-  /** Looks at every source, but only while the table is full, and there are fewer than places. */
-  #displaceFor(source: string): boolean {
-    let greediest: Set<Entry<Request>> | undefined
-    for (const held of this.#sources.values()) {
-      if (greediest === undefined || held.size > greediest.size) greediest = held
-    }
-    const own = this.#sources.get(source)?.size ?? 0
-    if (greediest === undefined || greediest.size <= own + 1) return false
-    for (const oldest of greediest) {
-      this.#remove(oldest)
-      return true
-    }
-    return false
-  }
-
-  #remove(entry: Entry<Request>): void {
-    this.#entries.delete(entry.key)
-    const own = this.#sources.get(entry.source)
-    own?.delete(entry)
-    if (own?.size === 0) this.#sources.delete(entry.source)
   }
 }

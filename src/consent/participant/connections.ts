@@ -1,44 +1,78 @@
-// Who is on the other end of a socket, for holding floods against it; and how many sockets it may have.
+// How many sockets there may be, in all and of one source. Where there are too many, the one that has done
+// nothing for longest makes room: whoever shares an address with a flood still gets an answer.
 
-import type { Server } from 'node:http'
-import { isIPv6, type Socket } from 'node:net'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { sourceOf, type TrustedProxies } from './sources.js'
 
-/**
- * The source that a remote address stands for. IPv6: the network of 64 bits, since whoever has one
- * address there has all of them (RFC 6177).
- */
-export function sourceOf(address: string | undefined): string {
-  if (address === undefined) return 'unknown'
-  const mapped = /^::ffff:(\d{1,3}(?:\.\d{1,3}){3})$/i.exec(address)
-  if (mapped?.[1] !== undefined) return mapped[1]
-  if (!isIPv6(address)) return address
-  const [head = '', tail] = address.replace(/%.*$/, '').toLowerCase().split('::')
-  const before = head === '' ? [] : head.split(':')
-  const after = tail === undefined || tail === '' ? [] : tail.split(':')
-  const missing = tail === undefined ? 0 : Math.max(0, 8 - before.length - after.length)
-  const groups = [...before, ...new Array<string>(missing).fill('0'), ...after]
-  return `${groups
-    .slice(0, 4)
-    .map((group) => group.replace(/^0+(?=.)/, ''))
-    .join(':')}::/64`
+export interface ConnectionLimits {
+  /** In all. */
+  readonly most: number
+  /** Of one source; proxies of the list are no source. */
+  readonly mostOfSource: number
+  readonly proxies: TrustedProxies
 }
 
-/** Bounds a server's connections, in all and by source; whoever comes beyond is hung up on. */
-export function limitConnections(server: Server, most: number, mostOfSource: number): void {
-  server.maxConnections = most
-  const counts = new Map<string, number>()
+interface Connection {
+  readonly socket: Socket
+  readonly source: string
+  /** The latest exchange on it. */
+  exchange?: { readonly request: IncomingMessage; readonly response: ServerResponse }
+}
+
+/** Above the limit for the moment in which one that makes room is still closing. */
+const CLOSING = 64
+
+/** Bounds a server's connections. */
+export function limitConnections(server: Server, limits: ConnectionLimits): void {
+  const { most, mostOfSource, proxies } = limits
+  server.maxConnections = most + CLOSING
+  /** By source, each the oldest first. */
+  const sources = new Map<string, Map<Socket, Connection>>()
+  let count = 0
+
+  const greediest = (): Map<Socket, Connection> | undefined => {
+    let found: Map<Socket, Connection> | undefined
+    for (const held of sources.values()) if (held.size > (found?.size ?? 0)) found = held
+    return found
+  }
+  const remove = (source: string, socket: Socket): void => {
+    const held = sources.get(source)
+    if (!held?.delete(socket)) return
+    count -= 1
+    if (held.size === 0) sources.delete(source)
+  }
+
   server.on('connection', (socket: Socket) => {
-    const source = sourceOf(socket.remoteAddress)
-    const count = (counts.get(source) ?? 0) + 1
-    if (count > mostOfSource) {
+    const address = socket.remoteAddress
+    const source = sourceOf(address).own
+    const held = sources.get(source) ?? new Map<Socket, Connection>()
+    const full = !proxies.includes(address) && held.size >= mostOfSource
+    if ((full || count >= most) && !makeRoom(full ? held : greediest(), remove)) {
       socket.destroy()
       return
     }
-    counts.set(source, count)
-    socket.once('close', () => {
-      const left = (counts.get(source) ?? 1) - 1
-      if (left > 0) counts.set(source, left)
-      else counts.delete(source)
-    })
+    sources.set(source, held.set(socket, { socket, source }))
+    count += 1
+    socket.once('close', () => remove(source, socket))
   })
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    const connection = sources.get(sourceOf(request.socket.remoteAddress).own)?.get(request.socket)
+    if (connection !== undefined) connection.exchange = { request, response }
+  })
+}
+
+/** Ends the oldest connection on which no answer is being made. @returns whether there was one. */
+function makeRoom(
+  held: Map<Socket, Connection> | undefined,
+  remove: (source: string, socket: Socket) => void,
+): boolean {
+  for (const { socket, source, exchange } of held?.values() ?? []) {
+    // Who sends slowly, or nothing, has no claim; who has asked is owed an answer.
+    if (exchange?.request.complete && !exchange.response.writableEnded) continue
+    remove(source, socket)
+    socket.destroy()
+    return true
+  }
+  return false
 }

@@ -1,34 +1,70 @@
-// How much costly work goes on at once. RSA verification and sealing run on the thread pool; what
-// waits for them is memory that a stranger fills, so the queue has an end.
+// How much costly work goes on at once. RSA verification runs on the thread pool; what waits for it is memory
+// that a stranger fills, so the queue has an end. Instances that hold a lease have a queue of their own, which
+// comes first, and places that nobody else takes: a flood must not keep them from renewing.
 
-/** Lets `active` tasks run at once and `waiting` more stand in line. */
+export interface GateOptions {
+  /** Tasks at once, besides the places that are kept. */
+  readonly active: number
+  /** Tasks that wait, in each of the two queues. */
+  readonly waiting: number
+}
+
+/** Places beside the others, one for so many, that are kept for who holds a lease. */
+const OTHERS_FOR_ONE_KEPT = 4
+
 export class Gate {
   readonly #active: number
+  readonly #forAnybody: number
   readonly #waiting: number
-  readonly #queue: (() => void)[] = []
+  readonly #queues: { readonly [first in 'first' | 'others']: (() => void)[] } = {
+    first: [],
+    others: [],
+  }
   #running = 0
 
-  constructor({ active, waiting }: { readonly active: number; readonly waiting: number }) {
-    this.#active = active
+  constructor({ active, waiting }: GateOptions) {
+    this.#forAnybody = active
+    this.#active = active + Math.ceil(active / OTHERS_FOR_ONE_KEPT)
     this.#waiting = waiting
   }
 
-  /** Whether {@link run} would refuse. */
-  get full(): boolean {
-    return this.#running >= this.#active && this.#queue.length >= this.#waiting
+  /** Whether {@link run} would refuse. @param first - for an instance that holds a lease. */
+  isFull(first: boolean): boolean {
+    return this.#running >= this.#most(first) && this.#queue(first).length >= this.#waiting
   }
 
-  /** Runs a task in its turn. Ask {@link full} first, in the same tick: this queues whatever it gets. */
-  async run<Result>(task: () => Promise<Result>): Promise<Result> {
-    // A turn is handed over, never given up in between: `#running` counts it all the while.
-    if (this.#running >= this.#active) await new Promise<void>((turn) => this.#queue.push(turn))
-    else this.#running += 1
+  /** Runs a task in its turn. Ask {@link isFull} first, in the same tick: this queues whatever it gets. */
+  async run<Result>(first: boolean, task: () => Promise<Result>): Promise<Result> {
+    if (this.#running >= this.#most(first)) {
+      // The turn is counted by who gives it: nobody can get between.
+      await new Promise<void>((turn) => this.#queue(first).push(turn))
+    } else {
+      this.#running += 1
+    }
     try {
       return await task()
     } finally {
-      const next = this.#queue.shift()
-      if (next === undefined) this.#running -= 1
-      else next()
+      this.#running -= 1
+      this.#next()
     }
+  }
+
+  #next(): void {
+    for (const first of [true, false]) {
+      if (this.#running >= this.#most(first)) continue
+      const turn = this.#queue(first).shift()
+      if (turn === undefined) continue
+      this.#running += 1
+      turn()
+      return
+    }
+  }
+
+  #most(first: boolean): number {
+    return first ? this.#active : this.#forAnybody
+  }
+
+  #queue(first: boolean): (() => void)[] {
+    return first ? this.#queues.first : this.#queues.others
   }
 }

@@ -2,6 +2,7 @@
 //
 //   POST /v1/request     ReleaseRequest  -> 200 ReleaseChallenge | 403, 503 Refused
 //   POST /v1/evidence    ReleaseEvidence -> 200 Release | 403, 503 Refused
+//   POST /v1/return      LeaseReturn -> 200 {returned}
 //   GET  /v1/status      -> 200 who this is, and for which descriptor
 //   GET  /v1/withdrawal  -> 200 Withdrawal | 404
 //
@@ -20,12 +21,13 @@ import { createAdaptorServer } from '@hono/node-server'
 import { getConnInfo } from '@hono/node-server/conninfo'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
-import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
 import { McbnError } from '../../errors.js'
 import type { Refused } from '../release/messages.js'
 import { MESSAGE_MAX_BYTES, readMessage } from '../release/parse.js'
-import { limitConnections, sourceOf } from './connections.js'
+import { type BudgetName, Budgets } from './budgets.js'
+import { limitConnections } from './connections.js'
 import type { Participant } from './participant.js'
+import { type Source, sourceOf, TrustedProxies } from './sources.js'
 
 export interface ServeParticipantOptions {
   /** @defaultValue '127.0.0.1' */
@@ -34,8 +36,17 @@ export interface ServeParticipantOptions {
   readonly port?: number
   /** Adds routes, e.g. a page for the person behind the participant; not below `/v1/`. */
   readonly web?: (app: Hono, participant: Participant) => void
-  /** Requests a second that one source may send, over ten seconds. @defaultValue 100 */
+  /**
+   * Requests a second that one source may send, over ten seconds; half as much evidence, a fifth of each of the
+   * rest, counted apart. A source is an IPv4 address or an IPv6 network of 64 bits; one of 48 bits may send four
+   * times as much. Instances that renew a lease are not held to it. @defaultValue 100
+   */
   readonly requestsPerSecond?: number
+  /**
+   * Addresses and networks (`10.0.0.0/8`) of the proxies whose `Forwarded` (RFC 7239) or `X-Forwarded-For` is
+   * believed. Without it all that comes through a proxy is one source. @defaultValue none
+   */
+  readonly trustedProxies?: readonly string[]
   /** Most connections at once; one source may have a quarter of them. @defaultValue 512 */
   readonly connections?: number
   /** Milliseconds for the head of a request; twice that for all of it. @defaultValue 10_000 */
@@ -62,8 +73,6 @@ export interface ParticipantServer {
   close(): Promise<void>
 }
 
-/** Seconds over which requests are counted. */
-const RATE_WINDOW_SECONDS = 10
 /** Milliseconds that a socket may be silent: more than the web page's stream of events ever is. */
 const IDLE_MS = 60_000
 /** Milliseconds that answers have when the server closes. */
@@ -79,7 +88,8 @@ export async function serveParticipant(
   options: ServeParticipantOptions = {},
 ): Promise<ParticipantServer> {
   const { host, port, connections, requestTimeout, requestsPerSecond } = resolve(options)
-  const app = participantApp(participant, requestsPerSecond, options.web)
+  const proxies = new TrustedProxies(options.trustedProxies)
+  const app = participantApp(participant, requestsPerSecond, options.web, proxies)
   const server = createAdaptorServer({
     fetch: app.fetch,
     // Others in this process may use fetch() as Node made it.
@@ -93,7 +103,8 @@ export async function serveParticipant(
     },
   }) as Server
   server.setTimeout(IDLE_MS)
-  limitConnections(server, connections, Math.max(1, Math.floor(connections / 4)))
+  const mostOfSource = Math.max(1, Math.floor(connections / 4))
+  limitConnections(server, { most: connections, mostOfSource, proxies })
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     answerUnreadable(error, socket)
   })
@@ -115,6 +126,7 @@ export function participantApp(
   participant: Participant,
   requestsPerSecond: number = HTTP_DEFAULTS.requestsPerSecond,
   web?: ServeParticipantOptions['web'],
+  proxies: TrustedProxies = new TrustedProxies(),
 ): Hono {
   const app = new Hono()
   app.onError((_error, context) =>
@@ -127,19 +139,36 @@ export function participantApp(
     context.header('Retry-After', String(retryAfter))
     return context.json({ label: participant.label, code: 'busy', retryAfter }, 429)
   }
+  const budgets = new Budgets(requestsPerSecond)
+  const source = (context: Context): Source => sourceIn(context, proxies)
+  const within =
+    (name: BudgetName, except: (path: string) => boolean = () => false): MiddlewareHandler =>
+    async (context, next) => {
+      if (except(context.req.path)) return await next()
+      const retryAfter = await budgets.spend(name, source(context))
+      return retryAfter === undefined ? await next() : busy(context, retryAfter)
+    }
   // The page has a count of its own: a flood of the protocol must not lock its owner out.
-  app.use('/v1/*', rateLimit(requestsPerSecond, busy))
-  app.use(rateLimit(requestsPerSecond, busy, (path) => path.startsWith('/v1/')))
+  app.use(within('page', (path) => path.startsWith('/v1/')))
+  app.use('/v1/status', within('status'))
+  app.use('/v1/withdrawal', within('withdrawal'))
 
+  /** @param proves - whether the message is of an instance that holds a lease: no budget stops those. */
   const message = (
-    handle: (message: unknown, source: string) => object | Promise<object>,
+    name: BudgetName,
+    proves: (message: unknown) => boolean,
+    handle: (message: unknown) => object | Promise<object>,
   ): [MiddlewareHandler, MiddlewareHandler, (context: Context) => Promise<Response>] => [
     jsonOnly,
     smallOnly,
     async (context) => {
       try {
         const body = readMessage(new Uint8Array(await context.req.arrayBuffer()))
-        const reply = await handle(body, source(context))
+        if (!proves(body)) {
+          const retryAfter = await budgets.spend(name, source(context))
+          if (retryAfter !== undefined) return busy(context, retryAfter)
+        }
+        const reply = await handle(body)
         return 'code' in reply ? refusal(context, reply as Refused) : context.json(reply)
       } catch (error) {
         if (!(error instanceof McbnError) || error.code !== 'MCBN_RELEASE_INVALID') throw error
@@ -147,8 +176,10 @@ export function participantApp(
       }
     },
   ]
-  app.post('/v1/request', ...message((body, from) => participant.request(body, { source: from })))
-  app.post('/v1/evidence', ...message((body) => participant.evidence(body)))
+  const ofHolder = (body: unknown) => participant.isOfHolder(body)
+  app.post('/v1/request', ...message('request', ofHolder, (body) => participant.request(body)))
+  app.post('/v1/evidence', ...message('evidence', ofHolder, (body) => participant.evidence(body)))
+  app.post('/v1/return', ...message('return', ofHolder, (body) => participant.giveBack(body)))
   app.get('/v1/status', (context) => {
     // Counters are for the participant's own people.
     const { counters: _, ...known } = participant.status()
@@ -172,6 +203,7 @@ export function participantApp(
 const METHODS = [
   ['/v1/request', 'POST'],
   ['/v1/evidence', 'POST'],
+  ['/v1/return', 'POST'],
   ['/v1/status', 'GET, HEAD'],
   ['/v1/withdrawal', 'GET, HEAD'],
 ] as const
@@ -215,29 +247,11 @@ const smallOnly: MiddlewareHandler = async (context, next) => {
   return Number(length) > MESSAGE_MAX_BYTES ? tooLarge(context) : await next()
 }
 
-function rateLimit(
-  perSecond: number,
-  busy: (context: Context, retryAfter: number) => Response,
-  except: (path: string) => boolean = () => false,
-): MiddlewareHandler {
-  const limiter = new RateLimiterMemory({
-    points: perSecond * RATE_WINDOW_SECONDS,
-    duration: RATE_WINDOW_SECONDS,
-  })
-  return async (context, next) => {
-    if (except(context.req.path)) return await next()
-    try {
-      await limiter.consume(source(context))
-    } catch (limit) {
-      if (!(limit instanceof RateLimiterRes)) throw limit
-      return busy(context, Math.max(1, Math.ceil(limit.msBeforeNext / 1000)))
-    }
-    return await next()
-  }
-}
-
-function source(context: Context): string {
-  return sourceOf(getConnInfo(context).remote.address)
+function sourceIn(context: Context, proxies: TrustedProxies): Source {
+  const { address } = getConnInfo(context).remote
+  const forwarded = context.req.header('forwarded')
+  const xForwardedFor = context.req.header('x-forwarded-for')
+  return sourceOf(proxies.clientOf(address, { forwarded, xForwardedFor }))
 }
 
 /** What never became a request: too slow, too long a head, no HTTP. */

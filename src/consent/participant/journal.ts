@@ -21,6 +21,7 @@ export class Journal {
     challenges: 0,
     released: 0,
     renewed: 0,
+    returned: 0,
     malformed: 0,
     evidenceRefused: 0,
   }

@@ -6,7 +6,14 @@ import type { Clock } from '../base/clock.js'
 import { fromUnixSeconds } from '../base/time.js'
 import type { Role } from '../descriptor/types.js'
 import type { ReleaseHeader } from '../release/messages.js'
-import { instanceKey, type Lease, outlasting } from '../store/lease.js'
+import {
+  instanceKey,
+  type Lease,
+  type LeaseRelease,
+  MOST_RELEASES,
+  outlasting,
+  without,
+} from '../store/lease.js'
 
 /** A place that is held while a release is being made; end it with exactly one of the two. */
 export interface Reservation {
@@ -27,10 +34,15 @@ interface Place {
   deadline: number
 }
 
+/** Hashes by instance from which on those of ended releases are looked for: two for each that is told apart. */
+const MOST_INDEXED = 2 * MOST_RELEASES + 64
+
 /** Leases of one participant. */
 export class LeaseTable {
   readonly #clock: Clock
   readonly #places = new Map<string, Place>()
+  /** Instances by the hashes of their releases, those that are over among them for a while. */
+  readonly #index = new Map<string, string>()
 
   /** @param leases - still running from before a restart, the oldest first: they go on counting. */
   constructor(clock: Clock, leases: Iterable<Lease> = []) {
@@ -41,6 +53,7 @@ export class LeaseTable {
       this.#places.set(key, { role: lease.role, making: 0, lease, deadline: this.#deadline(lease) })
     }
     this.#expire()
+    this.#indexAll()
   }
 
   /**
@@ -66,6 +79,7 @@ export class LeaseTable {
         const renewals = place.lease === undefined ? 0 : place.lease.renewals + 1
         place.lease = outlasting({ ...lease, renewals }, place.lease)
         place.deadline = this.#deadline(place.lease)
+        this.#indexed(key, lease.releases)
         end()
         return place.lease
       },
@@ -84,8 +98,46 @@ export class LeaseTable {
       .sort((left, right) => right.releasedAt - left.releasedAt)
   }
 
+  /** The lease that has a release with one of these hashes. */
+  find(role: Role, about: keyof Omit<LeaseRelease, 'expiresAt'>, hash: string): Lease | undefined {
+    this.#expire()
+    const lease = this.#places.get(this.#index.get(hash) ?? '')?.lease
+    if (lease?.role !== role) return undefined
+    return lease.releases?.some((release) => release[about] === hash) ? lease : undefined
+  }
+
+  /**
+   * The workload has no share any more from these releases. The place is free once none is left, but for a
+   * release that is being made right now.
+   */
+  giveBack(lease: Lease, returnHashes: readonly string[]): void {
+    const key = instanceKey(lease.role, lease)
+    const place = key === undefined ? undefined : this.#places.get(key)
+    if (place?.lease === undefined) return
+    place.lease = without(place.lease, returnHashes)
+    if (place.lease !== undefined) place.deadline = this.#deadline(place.lease)
+    this.#expire()
+  }
+
   clear(): void {
     this.#places.clear()
+    this.#index.clear()
+  }
+
+  #indexed(key: string, releases: readonly LeaseRelease[] = []): void {
+    for (const { renewalHash, returnHash } of releases) {
+      this.#index.set(renewalHash, key).set(returnHash, key)
+    }
+    if (this.#index.size > MOST_INDEXED * (this.#places.size + 1)) this.#indexAll()
+  }
+
+  #indexAll(): void {
+    this.#index.clear()
+    for (const [key, { lease }] of this.#places) {
+      for (const { renewalHash, returnHash } of lease?.releases ?? []) {
+        this.#index.set(renewalHash, key).set(returnHash, key)
+      }
+    }
   }
 
   #newPlace(key: string, role: Role, most: number): Place | undefined {
@@ -123,7 +175,9 @@ export function leaseOf(
   role: Role,
   facts: AttestedFacts,
   { releaseId, issuedAt, notAfter }: ReleaseHeader,
+  hashes?: Omit<LeaseRelease, 'expiresAt'>,
 ): Omit<Lease, 'renewals'> {
+  const expiresAt = fromUnixSeconds(notAfter)
   return {
     releaseId,
     role,
@@ -132,6 +186,7 @@ export function leaseOf(
     imageDigest: facts.imageDigest ?? '',
     project: facts.project ?? '',
     releasedAt: fromUnixSeconds(issuedAt),
-    expiresAt: fromUnixSeconds(notAfter),
+    expiresAt,
+    ...(hashes && { releases: [{ expiresAt, ...hashes }] }),
   }
 }

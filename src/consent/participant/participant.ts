@@ -12,9 +12,9 @@ import { EventEmitter } from 'node:events'
 import { inspect } from 'node:util'
 import { McbnError } from '../../errors.js'
 import type { Evidence } from '../attestation/types.js'
-import { fromBase64url, toBase64url } from '../base/base64url.js'
+import { toBase64url } from '../base/base64url.js'
 import { type Clock, systemClock } from '../base/clock.js'
-import { isX25519PublicKey, KEY_BYTES, type ParticipantKeys } from '../base/keys.js'
+import type { ParticipantKeys } from '../base/keys.js'
 import { fromUnixSeconds, toUnixSeconds } from '../base/time.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import { parsePolicy } from '../policy/parse.js'
@@ -28,14 +28,15 @@ import type {
   ReleaseRequest,
   Withdrawal,
 } from '../release/messages.js'
-import { parseReleaseEvidence, parseReleaseRequest } from '../release/parse.js'
+import { parseLeaseReturn, parseReleaseEvidence } from '../release/parse.js'
 import { signWithdrawal } from '../release/sign.js'
 import type { Lease } from '../store/lease.js'
 import type { Decision } from '../store/state.js'
 import { memoryState } from '../store/state.js'
-import { ChallengeTable, type OpenChallenge } from './challenges.js'
+import { Challenges } from './challenges.js'
 import { checkParticipant } from './check.js'
 import { Gate } from './gate.js'
+import { Holders } from './holders.js'
 import { factsForAudit, Journal } from './journal.js'
 import { Judge } from './judge.js'
 import { LeaseTable, leaseOf } from './leases.js'
@@ -45,8 +46,8 @@ import {
   resolveLimits,
   verifiersOf,
 } from './options.js'
-import { noSuchChallenge, Refusals } from './refusals.js'
-import { sealedRelease } from './sealed-release.js'
+import { noSuchChallenge, Refusals, readRequest, TakenBack } from './refusals.js'
+import { type SealedRelease, sealedRelease } from './sealed-release.js'
 import { BUSY_RETRY_SECONDS, type Objection, outsideValidity, unable } from './terms.js'
 import type { ParticipantStatus, PendingRequest, RefusedRequest } from './types.js'
 import { Will } from './will.js'
@@ -62,12 +63,6 @@ export interface ParticipantEvents {
   withdrawn: [withdrawal: Withdrawal]
   /** Any of the above, or the end: what status(), pending() or leases() say may be different now. */
   changed: []
-}
-
-/** How a message came in. */
-export interface MessageContext {
-  /** Who sent it, as the transport sees it: floods are held against it. @defaultValue 'local' */
-  readonly source?: string
 }
 
 /**
@@ -91,8 +86,9 @@ export class Participant extends EventEmitter<ParticipantEvents> {
   readonly #limits: Required<ParticipantLimits>
   readonly #will: Will
   readonly #journal: Journal
-  readonly #challenges: ChallengeTable<ReleaseRequest>
+  readonly #challenges: Challenges
   readonly #leases: LeaseTable
+  readonly #holders: Holders
   readonly #judge: Judge
   readonly #refusals: Refusals
   readonly #gate: Gate
@@ -121,12 +117,13 @@ export class Participant extends EventEmitter<ParticipantEvents> {
       pending: this.#limits.pending,
     })
     this.#journal = new Journal(this.#clock, options.audit, this.#limits.refusalsPerMinute)
-    this.#challenges = new ChallengeTable({
+    this.#challenges = new Challenges({
       clock: this.#clock,
-      capacity: this.#limits.challenges,
       seconds: this.#limits.challengeSeconds,
+      answered: this.#limits.challenges,
     })
     this.#leases = new LeaseTable(this.#clock, options.leases)
+    this.#holders = new Holders(this.#leases, this.#journal)
     this.#judge = new Judge({
       descriptor,
       label,
@@ -166,15 +163,14 @@ export class Participant extends EventEmitter<ParticipantEvents> {
    * @param message - anything; parsed field by field.
    * @throws {McbnError} `MCBN_RELEASE_INVALID` when it cannot be read. Says which field, for the asker.
    */
-  request(message: unknown, { source = 'local' }: MessageContext = {}): ReleaseChallenge | Refused {
+  request(message: unknown): ReleaseChallenge | Refused {
     this.#journal.count('requests')
     const request = this.#read(() => readRequest(message))
     const objection = this.#stranger(request) ?? this.#standing()
     if (objection !== undefined) return this.#refusals.early(request, objection, this.#keys)
-    const challenge = this.#challenges.open(request, source)
-    if (challenge === undefined) return this.#refusals.busy()
+    const { c, expires } = this.#challenges.issue(request)
     this.#journal.count('challenges')
-    return { c: toBase64url(challenge.c), expires: challenge.expires }
+    return { c: toBase64url(c), expires }
   }
 
   /**
@@ -186,12 +182,42 @@ export class Participant extends EventEmitter<ParticipantEvents> {
    */
   async evidence(message: unknown): Promise<Release | Refused> {
     const shown = this.#read(() => parseReleaseEvidence(message))
-    const { c } = shown
-    if (!this.#challenges.has(c)) this.#read(noSuchChallenge)
+    const { c, request } = shown
+    if (!this.#challenges.has(c, request)) this.#read(noSuchChallenge)
+    const renewing = this.#holders.renews(request)
     // Before the challenge is spent: who comes back in a moment needs no new evidence for it.
-    if (this.#gate.full) return this.#refusals.busy()
-    const challenge = this.#challenges.take(c) as OpenChallenge<ReleaseRequest>
-    return await this.#gate.run(() => this.#answer(challenge, shown))
+    if (this.#gate.isFull(renewing)) return this.#refusals.busy()
+    const challenge = this.#challenges.take(c, request) as Buffer
+    let released = false
+    try {
+      const answer = await this.#gate.run(renewing, () => this.#answer(challenge, shown))
+      released = !('code' in answer)
+      return answer
+    } finally {
+      this.#challenges.settle(c, released)
+    }
+  }
+
+  /**
+   * A workload is done with its share: the place is free at once, and not only when the lease is over. What is
+   * not known, or was given back already, counts for nothing.
+   *
+   * @param message - anything; parsed field by field.
+   * @returns how many of the releases told were out.
+   * @throws {McbnError} `MCBN_RELEASE_INVALID` when it cannot be read.
+   */
+  async giveBack(message: unknown): Promise<{ readonly returned: number }> {
+    const returned = await this.#holders.giveBack(this.#read(() => parseLeaseReturn(message)))
+    if (returned > 0) queueMicrotask(() => this.emit('changed'))
+    return { returned }
+  }
+
+  /**
+   * Whether a message proves that it comes from an instance that holds a lease. Cheap, and to be asked before
+   * any budget. Never throws.
+   */
+  isOfHolder(message: unknown): boolean {
+    return this.#holders.sent(message)
   }
 
   status(): ParticipantStatus {
@@ -294,11 +320,8 @@ export class Participant extends EventEmitter<ParticipantEvents> {
     return `Participant ${inspect({ label, network, epoch, withdrawn: this.#stopped() })}`
   }
 
-  async #answer(
-    { c, request }: OpenChallenge<ReleaseRequest>,
-    shown: ReleaseEvidence,
-  ): Promise<Release | Refused> {
-    const { evidence } = shown
+  async #answer(c: Buffer, shown: ReleaseEvidence): Promise<Release | Refused> {
+    const { request, evidence } = shown
     const facts = await this.#judge.verify(c, request, evidence)
     if ('code' in facts) {
       if (facts.unproven) this.#journal.count('evidenceRefused')
@@ -308,14 +331,17 @@ export class Participant extends EventEmitter<ParticipantEvents> {
     if ('code' in consent) return this.#refusals.late(request, shown, consent, this.#keys, facts)
     const { reservation, header } = consent
     try {
-      const release = await this.#seal(c, request, evidence, header)
-      const lease = leaseOf(request.role, facts, header)
+      const { release, hashes } = this.#seal(c, request, evidence, header)
+      const lease = leaseOf(request.role, facts, header, hashes)
       const type = reservation.renews === undefined ? 'released' : 'renewed'
       // First the line, then the share: what has left must never be missing from the audit.
       const { leaseSeconds } = header
       const { tokenHash } = release
       const renewals = (reservation.renews?.renewals ?? -1) + 1
-      const line = { ...factsForAudit(facts), ...lease, renewals, leaseSeconds, tokenHash }
+      const { releases: _, ...terms } = lease
+      const line = {
+        ...{ ...factsForAudit(facts), ...terms, ...hashes, renewals, leaseSeconds, tokenHash },
+      }
       await this.#journal.write({ type, ...line })
       // Withdrawn, closed or refused while something was awaited: the line stays, the share does not leave.
       const objection = this.#standing() ?? this.#judge.approval(request.role, facts)
@@ -330,17 +356,17 @@ export class Participant extends EventEmitter<ParticipantEvents> {
     }
   }
 
-  async #seal(
+  #seal(
     c: Buffer,
     request: ReleaseRequest,
     { token }: Evidence,
     header: ReleaseHeader,
-  ): Promise<Release> {
+  ): SealedRelease {
     const share = this.#share
     const keys = this.#keys
     if (share === undefined || keys === undefined) throw new McbnError('MCBN_INTERNAL', 'stopped')
     const { label } = this
-    return await sealedRelease({ share, keys, label, dh: this.#dh, c, request, token, header })
+    return sealedRelease({ share, keys, label, dh: this.#dh, c, request, token, header })
   }
 
   #asked(pending: PendingRequest): void {
@@ -414,23 +440,4 @@ export class Participant extends EventEmitter<ParticipantEvents> {
     queueMicrotask(() => this.emit(name, ...(values as never)))
     queueMicrotask(() => this.emit('changed'))
   }
-}
-
-/** Consent that ended between two awaits. */
-class TakenBack extends Error {
-  readonly objection: Objection
-
-  constructor(objection: Objection) {
-    super()
-    this.objection = objection
-  }
-}
-
-function readRequest(message: unknown): ReleaseRequest {
-  const request = parseReleaseRequest(message)
-  if (isX25519PublicKey(fromBase64url(request.pk, KEY_BYTES) as Buffer)) return request
-  throw new McbnError(
-    'MCBN_RELEASE_INVALID',
-    'request.pk: expected an X25519 public key (canonical, not of low order), got other bytes',
-  )
 }

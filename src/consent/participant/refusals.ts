@@ -3,10 +3,11 @@
 
 import { McbnError } from '../../errors.js'
 import type { AttestedFacts } from '../attestation/types.js'
+import { fromBase64url } from '../base/base64url.js'
 import type { Clock } from '../base/clock.js'
-import type { ParticipantKeys } from '../base/keys.js'
+import { isX25519PublicKey, KEY_BYTES, type ParticipantKeys } from '../base/keys.js'
 import type { Refused, ReleaseEvidence, ReleaseRequest } from '../release/messages.js'
-import { LEASE_MAX_SECONDS } from '../release/parse.js'
+import { LEASE_MAX_SECONDS, parseReleaseRequest } from '../release/parse.js'
 import { refusedHash, signRefusal } from '../release/sign.js'
 import type { Journal } from './journal.js'
 import { BUSY_RETRY_SECONDS, type Objection } from './terms.js'
@@ -77,5 +78,25 @@ export function noSuchChallenge(): never {
   throw new McbnError(
     'MCBN_RELEASE_INVALID',
     'evidence.c: expected an open challenge, got one that was never given, has expired or was answered already; send a new request',
+  )
+}
+
+/** Consent that ended between two awaits. */
+export class TakenBack extends Error {
+  readonly objection: Objection
+
+  constructor(objection: Objection) {
+    super()
+    this.objection = objection
+  }
+}
+
+/** @throws {McbnError} `MCBN_RELEASE_INVALID`, for a key too that nobody may seal to. */
+export function readRequest(message: unknown): ReleaseRequest {
+  const request = parseReleaseRequest(message)
+  if (isX25519PublicKey(fromBase64url(request.pk, KEY_BYTES) as Buffer)) return request
+  throw new McbnError(
+    'MCBN_RELEASE_INVALID',
+    'request.pk: expected an X25519 public key (canonical, not of low order), got other bytes',
   )
 }

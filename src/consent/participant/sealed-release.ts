@@ -6,6 +6,7 @@ import type { ParticipantKeys } from '../base/keys.js'
 import type { Release, ReleaseHeader, ReleaseRequest } from '../release/messages.js'
 import { sealForLease, tokenHash } from '../release/seal.js'
 import { signRelease } from '../release/sign.js'
+import { type LeaseRelease, proofHash } from '../store/lease.js'
 
 export interface SealedReleaseInput {
   /** 32 bytes; borrowed. Whoever wipes it meanwhile must not send what comes of this. */
@@ -22,12 +23,26 @@ export interface SealedReleaseInput {
   readonly header: ReleaseHeader
 }
 
+/** A release, and what is kept of it to know its workload again. */
+export interface SealedRelease {
+  readonly release: Release
+  readonly hashes: Omit<LeaseRelease, 'expiresAt'>
+}
+
 /** Seals and signs. */
-export async function sealedRelease(input: SealedReleaseInput): Promise<Release> {
+export function sealedRelease(input: SealedReleaseInput): SealedRelease {
   const { share, keys, label, dh, c, request, token, header } = input
   const { role, pk } = request
-  const { enc, ciphertext } = sealForLease({ share, pk, dh, role, label, c, token, header })
-  return signRelease(
+  const { enc, ciphertext, lease } = sealForLease({
+    ...{ share, pk, dh, role, label, c, token, header },
+  })
+  const hashes = {
+    renewalHash: proofHash(lease.renewal),
+    returnHash: proofHash(lease.giveBack),
+  }
+  lease.renewal.fill(0)
+  lease.giveBack.fill(0)
+  const release = signRelease(
     {
       label,
       dh: toBase64url(dh),
@@ -40,4 +55,5 @@ export async function sealedRelease(input: SealedReleaseInput): Promise<Release>
     },
     keys.ed25519,
   )
+  return { release, hashes }
 }

@@ -51,6 +51,8 @@ export interface ParticipantCounters {
   readonly released: number
   /** Of `released`: to instances that had a lease already. */
   readonly renewed: number
+  /** Workloads that gave their lease back. */
+  readonly returned: number
   /** Refusals, by code. */
   readonly refused: Readonly<Record<string, number>>
   /** Messages that could not be read, or answered no open challenge. */

@@ -21,6 +21,11 @@ export interface ReleaseRequest {
   readonly r: string
   /** The workload's own name for this process: 16 random bytes. For display; caps count by attested facts. */
   readonly instance: string
+  /**
+   * Proves that a lease is renewed: what HPKE's exporter gave with the release before, 32 bytes, see
+   * `LeaseSecrets`. Such requests come first where strangers ask too much. Absent without a lease.
+   */
+  readonly renews?: string
 }
 
 /** Participant to workload. Good once, for this request. */
@@ -34,6 +39,8 @@ export interface ReleaseChallenge {
 /** Workload to participant: the challenge it answers, and the evidence whose nonce binds everything. */
 export interface ReleaseEvidence {
   readonly c: string
+  /** As it was sent: the participant has kept nothing, and the challenge is good for this one only. */
+  readonly request: ReleaseRequest
   readonly evidence: Evidence
 }
 
@@ -83,6 +90,18 @@ export interface Refused {
    * canonical form of the fields above. Absent with `busy`, which has to be cheap.
    */
   readonly signature?: string
+}
+
+/** Workload to participant: it is done with its share. Sent once keys are wiped and sockets closed. */
+export interface LeaseReturn {
+  readonly v: 'mcbn/1'
+  readonly dh: string
+  readonly role: Role
+  /**
+   * Of each release that it had and that is not over: what HPKE's exporter gave with it, 32 bytes, see
+   * `LeaseSecrets`. 1 to 64.
+   */
+  readonly proofs: readonly string[]
 }
 
 /** A participant's signed word that it takes part no longer. */

@@ -7,6 +7,7 @@ import { KEY_BYTES, SIGNATURE_BYTES } from '../base/keys.js'
 import { readJson, Untrusted } from '../base/untrusted.js'
 import { ROLES } from '../descriptor/types.js'
 import {
+  type LeaseReturn,
   REFUSAL_CODES,
   type Refused,
   type Release,
@@ -41,15 +42,14 @@ export function readMessage(source: string | Uint8Array): unknown {
 
 /** @throws {McbnError} `MCBN_RELEASE_INVALID` naming the field. */
 export function parseReleaseRequest(source: unknown): ReleaseRequest {
-  const { v, dh, role, pk, suite, r, instance } = message(source, 'request').fields([
-    'v',
-    'dh',
-    'role',
-    'pk',
-    'suite',
-    'r',
-    'instance',
-  ])
+  return requestOf(message(source, 'request'))
+}
+
+function requestOf(source: Untrusted): ReleaseRequest {
+  const { v, dh, role, pk, suite, r, instance, renews } = source.fields(
+    ['v', 'dh', 'role', 'pk', 'suite', 'r', 'instance'],
+    ['renews'],
+  )
   return {
     v: v.oneOf(['mcbn/1']),
     dh: dh.base64url(32),
@@ -58,6 +58,7 @@ export function parseReleaseRequest(source: unknown): ReleaseRequest {
     suite: suite.oneOf([SUITE]),
     r: r.base64url(32),
     instance: instance.base64url(16),
+    ...(renews && { renews: renews.base64url(32) }),
   }
 }
 
@@ -69,8 +70,12 @@ export function parseReleaseChallenge(source: unknown): ReleaseChallenge {
 
 /** @throws {McbnError} `MCBN_RELEASE_INVALID` naming the field; never showing the token. */
 export function parseReleaseEvidence(source: unknown): ReleaseEvidence {
-  const { c, evidence } = message(source, 'evidence').fields(['c', 'evidence'])
-  return { c: c.base64url(32), evidence: parseEvidence(evidence) }
+  const fields = message(source, 'evidence').fields(['c', 'request', 'evidence'])
+  return {
+    c: fields.c.base64url(32),
+    request: requestOf(fields.request),
+    evidence: parseEvidence(fields.evidence),
+  }
 }
 
 /** @throws {McbnError} `MCBN_RELEASE_INVALID` naming the field. */
@@ -114,6 +119,20 @@ export function parseRefused(source: unknown): Refused {
     code,
     ...(fields.retryAfter && { retryAfter: fields.retryAfter.integer(0, LEASE_MAX_SECONDS) }),
     ...(fields.signature && { signature: fields.signature.base64url(SIGNATURE_BYTES) }),
+  }
+}
+
+/** Most releases of one lease that can be out at once; older ones of a workload are over. */
+export const RETURN_MAX_PROOFS = 64
+
+/** @throws {McbnError} `MCBN_RELEASE_INVALID` naming the field. */
+export function parseLeaseReturn(source: unknown): LeaseReturn {
+  const fields = message(source, 'return').fields(['v', 'dh', 'role', 'proofs'])
+  return {
+    v: fields.v.oneOf(['mcbn/1']),
+    dh: fields.dh.base64url(32),
+    role: fields.role.oneOf(ROLES),
+    proofs: fields.proofs.list(1, RETURN_MAX_PROOFS).map((proof) => proof.base64url(32)),
   }
 }
 

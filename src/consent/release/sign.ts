@@ -36,13 +36,17 @@ export interface RefusalContext {
  * What a refusal answers, every bit of it: whoever altered a request or evidence on the way gets a refusal of
  * that, which is none of what the workload has sent.
  *
- * SHA-256(lp("mcbn/1 refused") || SHA-256(canonical request) [|| SHA-256(canonical evidence message)])
+ * SHA-256(lp("mcbn/1 refused") || SHA-256(canonical request) [|| SHA-256(canonical {c, evidence})])
  *
  * @param evidence - absent: refused before there was any.
  */
-export function refusedHash(request: ReleaseRequest, evidence?: ReleaseEvidence): Buffer {
+export function refusedHash(
+  request: ReleaseRequest,
+  evidence?: Pick<ReleaseEvidence, 'c' | 'evidence'>,
+): Buffer {
   const hash = createHash('sha256').update(lengthPrefixed('mcbn/1 refused'))
-  for (const message of [request, ...(evidence === undefined ? [] : [evidence])]) {
+  const shown = evidence === undefined ? [] : [{ c: evidence.c, evidence: evidence.evidence }]
+  for (const message of [request, ...shown]) {
     hash.update(createHash('sha256').update(canonicalBytes(message)).digest())
   }
   return hash.digest()

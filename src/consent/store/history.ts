@@ -3,7 +3,7 @@
 import type { AuditLine } from '../audit/log.js'
 import { ROLES } from '../descriptor/types.js'
 import type { Lease } from './lease.js'
-import { instanceKey, outlasting } from './lease.js'
+import { instanceKey, outlasting, without } from './lease.js'
 
 export class History {
   readonly #leases = new Map<string, Lease>()
@@ -13,11 +13,24 @@ export class History {
   hear(line: AuditLine): void {
     if (line.event === 'withdrawn') this.#withdrawn = true
     if (line.event === 'epoch-installed') this.beginEpoch()
+    if (line.event === 'lease-ended') this.#returned(line)
     if (line.event !== 'released' && line.event !== 'renewed') return
     const lease = leaseOf(line)
     const key = lease && instanceKey(lease.role, lease)
     if (lease === undefined || key === undefined) return
     this.#leases.set(key, outlasting(lease, this.#leases.get(key)))
+  }
+
+  #returned(line: AuditLine): void {
+    const role = ROLES.find((known) => known === line['role'])
+    const text = (name: string) => (typeof line[name] === 'string' ? line[name] : '')
+    const name = { issuer: text('issuer'), project: text('project'), instance: text('instance') }
+    const key = role && instanceKey(role, name)
+    const lease = key === undefined ? undefined : this.#leases.get(key)
+    if (key === undefined || lease === undefined) return
+    const left = without(lease, [text('returnHash')])
+    if (left === undefined) this.#leases.delete(key)
+    else this.#leases.set(key, left)
   }
 
   /** Everything so far was about another epoch. */
@@ -44,6 +57,8 @@ function leaseOf(line: AuditLine): Lease | undefined {
   // Lines of earlier builds have it as `issuedAt`; their leases count all the same.
   const releasedAt = integer('releasedAt') ?? integer('issuedAt')
   const expiresAt = integer('expiresAt')
+  const renewalHash = text('renewalHash')
+  const returnHash = text('returnHash')
   if (role === undefined || releasedAt === undefined || expiresAt === undefined) return undefined
   return {
     releaseId: text('releaseId'),
@@ -55,5 +70,7 @@ function leaseOf(line: AuditLine): Lease | undefined {
     releasedAt,
     expiresAt,
     renewals: integer('renewals') ?? 0,
+    ...(renewalHash !== '' &&
+      returnHash !== '' && { releases: [{ expiresAt, renewalHash, returnHash }] }),
   }
 }

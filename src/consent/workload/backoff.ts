@@ -37,6 +37,13 @@ export function backoff(retry: Required<RetryOptions>, failures: number): number
   return whole * (1 - retry.jitter * chance())
 }
 
+/** Milliseconds between two requests to a participant whose policy says no: one to two minutes. */
+export function slowly(): number {
+  return SLOW * (1 + chance())
+}
+
+const SLOW = 60_000
+
 /**
  * When to renew a lease: from half of it on, spread over a tenth, so that the workloads that one event
  * started do not ask all at once for ever.

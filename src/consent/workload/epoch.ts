@@ -4,6 +4,7 @@
 import { McbnError } from '../../errors.js'
 import { rethrowLater } from '../../shield.js'
 import type { AuditEntry } from '../audit/events.js'
+import type { Stopwatch } from '../base/stopwatch.js'
 import { fromUnixSeconds } from '../base/time.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import type { NetworkProtocol } from '../descriptor/types.js'
@@ -13,18 +14,19 @@ import { InsufficientConsentError } from './insufficient.js'
 import { type Grant, type HeldLease, Leases } from './leases.js'
 import { Member, type MemberHost } from './member.js'
 import type { JoinSettings } from './options.js'
+import { giveBack, LeaseProofs } from './returning.js'
 import type { Released, RoundResult } from './round.js'
 import { askForShare } from './round.js'
 import { timeLimit } from './sleep.js'
 import type { TrackedSockets } from './sockets.js'
-import type { Stopwatch } from './stopwatch.js'
-import type { EndReason, Progress, WorkloadLease } from './types.js'
+import type { EndReason, Progress, Redundancy, WorkloadLease } from './types.js'
 
 /** What an epoch tells its owner. */
 export interface EpochListener {
   onProgress(progress: Progress): void
   onRenewed(lease: WorkloadLease): void
   onWithdrawn(label: string, epoch: number): void
+  onRedundancy(redundancy: Redundancy, epoch: Epoch): void
   onBlamed(error: McbnError, epoch: number): void
   /** Keys are wiped and sockets destroyed. Called once, and only after a successful join. */
   onEnded(epoch: Epoch, reason: EndReason): void
@@ -42,6 +44,7 @@ export class Epoch implements MemberHost {
   readonly #leases: Leases
   readonly #members: readonly Member[]
   readonly #abort = new AbortController()
+  readonly #proofs = new LeaseProofs()
   /** Checked shares, until there are enough of them. */
   readonly #shares = new Map<string, Buffer>()
   /** Why leases that there were are gone. */
@@ -52,6 +55,9 @@ export class Epoch implements MemberHost {
   #cancelLook: (() => void) | undefined
   #settleJoin: { resolve(): void; reject(error: unknown): void } | undefined
   #reason: EndReason | undefined
+  /** Live leases, as last told. */
+  #told = 0
+  #returned: Promise<void> = Promise.resolve()
 
   constructor(
     verified: VerifiedDescriptor,
@@ -86,6 +92,11 @@ export class Epoch implements MemberHost {
 
   get live(): boolean {
     return this.#state === 'live'
+  }
+
+  /** Resolves once the participants know that the epoch has ended, or two seconds after it has. */
+  get returned(): Promise<void> {
+    return this.#returned
   }
 
   /** Why it ended; undefined while it has not. */
@@ -141,6 +152,7 @@ export class Epoch implements MemberHost {
     if (this.#state !== 'joining') return
     this.#state = 'ended'
     this.#release()
+    this.#giveBack()
     this.#settleJoin?.reject(error)
   }
 
@@ -201,6 +213,7 @@ export class Epoch implements MemberHost {
         label,
         role,
         instance,
+        renews: this.#proofs.renewal(label),
         attester,
         urls: await urlsOf(label, limit.signal),
         signal: limit.signal,
@@ -212,7 +225,10 @@ export class Epoch implements MemberHost {
     }
   }
 
-  accept(label: string, { share, header, sentAt }: Released): HeldLease | undefined {
+  accept(
+    label: string,
+    { share, lease: secrets, header, sentAt }: Released,
+  ): HeldLease | undefined {
     const { notAfter } = this.verified.descriptor.validity
     const lease = this.#leases.grant({
       label,
@@ -228,6 +244,7 @@ export class Epoch implements MemberHost {
       this.#shares.set(label, share)
     }
     if (lease === undefined) return undefined
+    this.#proofs.add(label, secrets, fromUnixSeconds(header.notAfter))
     this.#missing.delete(label)
     const { releaseId, leaseSeconds } = header
     this.#audit(lease.renewals > 0 ? 'renewed' : 'released', { label, releaseId, leaseSeconds })
@@ -235,7 +252,20 @@ export class Epoch implements MemberHost {
     this.#look()
     if (this.#state === 'joining') this.#deriveIfEnough(label)
     else if (lease.renewals > 0) this.#listener.onRenewed(this.#shown(lease))
+    this.#tellRedundancy()
     return lease
+  }
+
+  /** How many agree, how many have to, how many there are. */
+  get redundancy(): Redundancy {
+    return { have: this.#leases.count, need: this.need, of: this.#members.length }
+  }
+
+  #tellRedundancy(): void {
+    const { redundancy } = this
+    if (this.#state !== 'live' || redundancy.have === this.#told) return
+    this.#told = redundancy.have
+    this.#listener.onRedundancy(redundancy, this)
   }
 
   onGone(member: Member): void {
@@ -244,12 +274,20 @@ export class Epoch implements MemberHost {
     this.#gone.add(label)
     if (gone === 'withdrawn') this.#onWithdrawn(label)
     if (gone === 'blamed' && error) this.#onBlamed(label, error)
-    const possible = this.#members.filter((other) => other.gone === undefined)
-    if (this.#state === 'joining' && possible.length < this.need) {
-      const all = this.verified.descriptor.mode === 'n-of-n'
-      this.#fail(all && gone === 'blamed' ? error : this.#insufficient('early'))
-    }
+    const all = this.verified.descriptor.mode === 'n-of-n'
+    this.#failIfHopeless(all && gone === 'blamed' ? error : undefined)
     this.check()
+  }
+
+  onDeclined(): void {
+    this.#failIfHopeless()
+  }
+
+  /** Joining waits for nobody who could only make up for somebody that is not coming. */
+  #failIfHopeless(error?: McbnError): void {
+    const possible = this.#members.filter(({ gone, declined }) => gone === undefined && !declined)
+    if (this.#state !== 'joining' || possible.length >= this.need) return
+    this.#fail(error ?? this.#insufficient('early'))
   }
 
   onAttesterFailed(error: McbnError): void {
@@ -274,6 +312,7 @@ export class Epoch implements MemberHost {
       this.#forgetShare(label)
     }
     if (this.#state === 'live' && this.#leases.count < this.need) this.#endFor(this.#missing)
+    this.#tellRedundancy()
     return this.joining || this.live
   }
 
@@ -344,6 +383,7 @@ export class Epoch implements MemberHost {
     this.#release()
     this.#audit('ended', { reason: reason.code, details: reason.labels })
     this.sockets.destroyAll(endedError(reason))
+    this.#giveBack()
     this.#listener.onEnded(this, reason)
   }
 
@@ -355,6 +395,13 @@ export class Epoch implements MemberHost {
     this.#wipeShares()
     this.#keys?.wipe()
     this.#leases.clear()
+  }
+
+  /** Last, when there is nothing any more that could be used. */
+  #giveBack(): void {
+    const { role, urlsOf } = this.#settings
+    const proofs = this.#proofs.take(this.clock.wall())
+    this.#returned = giveBack({ verified: this.verified, role, proofs, urlsOf })
   }
 
   #look(): void {

@@ -24,6 +24,7 @@ export type {
   ParticipantResolver,
   Progress,
   ProgressState,
+  Redundancy,
   WorkloadAudit,
   WorkloadLease,
 } from './types.js'

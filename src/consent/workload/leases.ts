@@ -4,8 +4,8 @@
 // it, makes it longer. It ends by whichever clock says so first, see Stopwatch, and by the dates that the
 // participant and the descriptor set.
 
+import type { Moment, Stopwatch } from '../base/stopwatch.js'
 import type { ElapsedMilliseconds, UnixMilliseconds } from '../base/time.js'
-import type { Moment, Stopwatch } from './stopwatch.js'
 
 /** What a lease is made of. */
 export interface Grant {

@@ -4,7 +4,7 @@ import { McbnError } from '../../errors.js'
 import type { Clock } from '../base/clock.js'
 import type { Refused } from '../release/messages.js'
 import type { RetryOptions } from './backoff.js'
-import { backoff, renewalDelay } from './backoff.js'
+import { backoff, renewalDelay, slowly } from './backoff.js'
 import type { Grant, HeldLease } from './leases.js'
 import type { Released, RoundResult } from './round.js'
 import { sleep } from './sleep.js'
@@ -29,6 +29,8 @@ export interface MemberHost {
   accept(label: string, released: Released): HeldLease | undefined
   /** The member is not asked any more. */
   onGone(member: Member): void
+  /** A member's policy says no. */
+  onDeclined(): void
   /** Nobody can be asked: this machine gives no evidence. */
   onAttesterFailed(error: McbnError): void
   onProgress(progress: Omit<Progress, 'epoch'>): void
@@ -40,6 +42,10 @@ const MOST_ATTESTER_FAILURES = 3
 const LEAST_TIMEOUT = 1_000
 /** Least milliseconds between a release and the next request. */
 const LEAST_WAIT = 250
+/** Anybody on the way can say `busy` without a signature: that costs half a minute at most. */
+const LONGEST_UNSIGNED_WAIT = 30_000
+/** Milliseconds, until a lease has told: what a policy means that says nothing. */
+const DEFAULT_LEASE = 600_000
 
 export class Member {
   readonly label: string
@@ -49,7 +55,11 @@ export class Member {
   /** Why the last attempt came to nothing, if it was no refusal. */
   error: McbnError | undefined
   /** Set once it is not asked any more. */
-  gone: 'refused' | 'withdrawn' | 'blamed' | undefined
+  gone: 'withdrawn' | 'blamed' | undefined
+  /** Its policy says no, and it has said nothing of another time. Asked again slowly: policies change. */
+  declined = false
+  /** Milliseconds that its latest lease lasts: as long as a signed answer may have it wait. */
+  #leaseLasts = DEFAULT_LEASE
   #failures = 0
   #attesterFailures = 0
 
@@ -108,6 +118,8 @@ export class Member {
     }
     if (this.gone !== undefined) return undefined
     this.#failures = 0
+    this.declined = false
+    this.#leaseLasts = lease.lasts
     this.refused = undefined
     this.error = undefined
     const leaseFor = this.#host.remaining(lease)
@@ -124,16 +136,18 @@ export class Member {
     this.error = undefined
     const lease = this.#host.lease(label)
     // What was granted stays granted until it ends, except when the participant takes its word back.
-    const worthAsking =
-      code === 'busy' || code === 'manual' || retryAfter !== undefined || lease !== undefined
-    if (code === 'withdrawn' || !worthAsking) {
-      this.gone = code === 'withdrawn' ? 'withdrawn' : 'refused'
+    if (code === 'withdrawn') {
+      this.gone = 'withdrawn'
       this.#host.onProgress({ label, state: 'refused', code })
       return undefined
     }
-    const retryIn = this.#retryIn((retryAfter ?? 0) * 1_000)
+    this.declined = code === 'policy' && retryAfter === undefined && lease === undefined
+    const most = refused.signature === undefined ? LONGEST_UNSIGNED_WAIT : this.#leaseLasts
+    const asked = Math.min((retryAfter ?? 0) * 1_000, most)
+    const retryIn = this.declined ? slowly() : this.#retryIn(asked)
     this.#host.onProgress({ label, state: 'refused', code, retryIn })
-    return retryIn
+    if (this.declined) this.#host.onDeclined()
+    return this.#host.signal.aborted ? undefined : retryIn
   }
 
   #onError(thrown: unknown): number | undefined {

@@ -9,6 +9,7 @@ import { McbnError } from '../../errors.js'
 import { integerOption, objectOption } from '../../options.js'
 import { shielded } from '../../shield.js'
 import type { TlsServer } from '../../tls/index.js'
+import { Stopwatch } from '../base/stopwatch.js'
 import { type VerifiedDescriptor, verifySignedDescriptor } from '../descriptor/signed.js'
 import type { Role, SignedDescriptor } from '../descriptor/types.js'
 import { endedError } from './ending.js'
@@ -16,9 +17,8 @@ import { Epoch, type EpochListener } from './epoch.js'
 import { NetworkDtls, NetworkTls } from './openers.js'
 import { type JoinSettings, pinnedDescriptor } from './options.js'
 import { TrackedSockets } from './sockets.js'
-import { Stopwatch } from './stopwatch.js'
 import { demandSuccessor } from './successor.js'
-import type { EndReason, NetworkEvents, WorkloadLease } from './types.js'
+import type { EndReason, NetworkEvents, Redundancy, WorkloadLease } from './types.js'
 
 export interface AdvanceOptions {
   /**
@@ -40,7 +40,7 @@ export interface AdvanceOptions {
 export const ADVANCE_DEFAULTS = { overlap: 10_000 } as const
 
 /**
- * A network joined by `join`. Emits `progress`, `renewed`, `withdrawn`, `blamed`, `advanced` and, last,
+ * A network joined by `join`. Emits `progress`, `renewed`, `redundancy`, `withdrawn`, `blamed`, `advanced` and, last,
  * `ended`: then its sockets and servers are closed and its keys wiped.
  */
 export class Network extends EventEmitter<NetworkEvents> {
@@ -75,6 +75,9 @@ export class Network extends EventEmitter<NetworkEvents> {
         shielded(() => this.emit('progress', progress))
       },
       onRenewed: (lease) => shielded(() => this.emit('renewed', lease)),
+      onRedundancy: (redundancy, epoch) => {
+        if (epoch === this.#epoch) shielded(() => this.emit('redundancy', redundancy))
+      },
       onWithdrawn: (label) => shielded(() => this.emit('withdrawn', label)),
       onBlamed: (error) => shielded(() => this.emit('blamed', error)),
       onEnded: (epoch, reason) => this.#onEpochEnded(epoch, reason),
@@ -133,6 +136,11 @@ export class Network extends EventEmitter<NetworkEvents> {
     return this.#epoch.leases
   }
 
+  /** How many participants agree, and how many have to; of the epoch in use. */
+  get redundancy(): Redundancy {
+    return this.#epoch.redundancy
+  }
+
   /** Open sockets of the network. */
   get connections(): number {
     return this.#epoch.sockets.size + (this.#before?.sockets.size ?? 0)
@@ -189,10 +197,14 @@ export class Network extends EventEmitter<NetworkEvents> {
 
   /** Ends the network from this side. @returns resolves when servers and sockets are closed. */
   async close(): Promise<void> {
+    const epochs = [this.#next, this.#before, this.#epoch]
     this.#next?.close()
     this.#before?.close()
     this.#epoch.close()
-    await Promise.all([...this.#servers].map(closed))
+    await Promise.all([
+      ...[...this.#servers].map(closed),
+      ...epochs.map((epoch) => epoch?.returned),
+    ])
   }
 
   /** As `close`. */

@@ -19,7 +19,12 @@ import type {
 import { SUITE } from '../release/messages.js'
 import { audience, releaseNonce } from '../release/nonce.js'
 import { parseRefused, parseRelease, parseReleaseChallenge } from '../release/parse.js'
-import { generateReceiver, type Receiver } from '../release/seal.js'
+import {
+  generateReceiver,
+  type LeaseSecrets,
+  type OpenedShare,
+  type Receiver,
+} from '../release/seal.js'
 import { refusedHash, verifyRefusal, verifyRelease } from '../release/sign.js'
 import { checkReleasedShare } from '../shares/check.js'
 import { InvalidShareError } from '../shares/problem.js'
@@ -33,6 +38,8 @@ export interface RoundCall {
   /** The workload's name for this process, base64url of 16 bytes. */
   readonly instance: string
   readonly attester: Attester
+  /** The secret of the release before, while there is a lease. */
+  readonly renews: Buffer | undefined
   /** Where the participant may be, in the order to be tried. */
   readonly urls: readonly URL[]
   /** Ends the round early. */
@@ -45,6 +52,8 @@ export interface RoundCall {
 /** A share that is what the participant committed to. Whoever gets it owns and wipes it. */
 export interface Released {
   readonly share: Buffer
+  /** What it has in common with the participant. */
+  readonly lease: LeaseSecrets
   readonly header: ReleaseHeader
   readonly sentAt: ElapsedMilliseconds
 }
@@ -67,6 +76,7 @@ export async function askForShare(call: RoundCall): Promise<RoundResult> {
     suite: SUITE,
     r: toBase64url(randomBytes(32)),
     instance,
+    ...(call.renews && { renews: toBase64url(call.renews) }),
   }
   const opening = await firstAnswer(call, request)
   if (isRefusal(opening.body)) return { refused: refusalOf(call, opening.body, request) }
@@ -77,14 +87,14 @@ export async function askForShare(call: RoundCall): Promise<RoundResult> {
     audience: audience(verified.descriptor.network, label),
     nonce: releaseNonce({ ...request, label, c }),
   })
-  const shown = { c, evidence: { kind, token } }
+  const shown = { c, request, evidence: { kind, token } }
   const answer = await postJson(opening.url, 'v1/evidence', shown, call.signal)
   if (isRefusal(answer.body)) return { refused: refusalOf(call, answer.body, request, shown) }
   demandSuccess(label, answer)
   const release = parseRelease(answer.body)
   verifyRelease(release, verified, { label, role, c, token })
-  const share = await openedShare(call, receiver, release, token)
-  return { released: { share, header: release.header, sentAt: opening.sentAt } }
+  const { share, lease } = openedShare(call, receiver, release, token)
+  return { released: { share, lease, header: release.header, sentAt: opening.sentAt } }
 }
 
 /** Tries the addresses in turn until one answers. */
@@ -152,16 +162,16 @@ async function evidenceFor(
 }
 
 /** From here on the participant is to blame: it signed this for our challenge, key and evidence. */
-async function openedShare(
+function openedShare(
   { verified, label, role }: RoundCall,
   receiver: Receiver,
   release: Release,
   token: string,
-): Promise<Buffer> {
+): OpenedShare {
   const { c, header, enc, ciphertext } = release
-  let share: Buffer
+  let opened: OpenedShare
   try {
-    share = await receiver.open({
+    opened = receiver.openLease({
       dh: verified.hash,
       role,
       label,
@@ -177,10 +187,10 @@ async function openedShare(
     throw new InvalidShareError(label, 'malformed', detail)
   }
   try {
-    checkReleasedShare(verified, label, share)
-    return share
+    checkReleasedShare(verified, label, opened.share)
+    return opened
   } catch (error) {
-    share.fill(0)
+    opened.share.fill(0)
     throw error
   }
 }

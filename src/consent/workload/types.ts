@@ -103,6 +103,16 @@ export interface WorkloadLease {
   readonly renewals: number
 }
 
+/** How much of the consent may be lost before the network ends. */
+export interface Redundancy {
+  /** Live leases. */
+  readonly have: number
+  /** Leases without which the network ends: t. */
+  readonly need: number
+  /** Participants: n. */
+  readonly of: number
+}
+
 /** Why a network or an epoch of it ended. */
 export interface EndReason {
   /**
@@ -122,6 +132,11 @@ export interface NetworkEvents {
   progress: [progress: Progress]
   /** A lease was renewed. */
   renewed: [lease: WorkloadLease]
+  /**
+   * Another number of participants agrees than before. At `have === need` the next one that is lost ends
+   * the network: tell somebody.
+   */
+  redundancy: [redundancy: Redundancy]
   /** A participant takes part no longer: signed, so it is their word. */
   withdrawn: [label: string]
   /** A participant signed a bad share: `error.participant`. */

@@ -13,7 +13,10 @@ describe('attack 2: swaps pk', () => {
     const { c } = challenged(participant.request(swapped))
     // The workload answers for the key that it has sent itself.
     const token = await tokenFor(participant, request, c, clock.wall(), workloadOf('client'))
-    const answer = await participant.evidence({ c, evidence: { kind: 'local', token } })
+    const evidence = { kind: 'local', token }
+    // Frank has to show the request that the challenge is for.
+    await expect(participant.evidence({ c, request, evidence })).rejects.toThrow(/open challenge/)
+    const answer = await participant.evidence({ c, request: swapped, evidence })
     expect(refused(answer).code).toBe('policy')
     expect(JSON.stringify(audit.of('refused'))).toMatch(/nonce/)
     expect(audit.of('released')).toEqual([])
@@ -26,9 +29,11 @@ describe('attack 2: swaps pk', () => {
       const { participant, clock } = setup()
       const { request } = await ask('client')
       const other = (await ask('server')).request
-      const { c } = challenged(participant.request({ ...request, [field]: other[field] }))
+      const changed = { ...request, [field]: other[field] }
+      const { c } = challenged(participant.request(changed))
       const token = await tokenFor(participant, request, c, clock.wall(), workloadOf('client'))
-      const answer = await participant.evidence({ c, evidence: { kind: 'local', token } })
+      const evidence = { kind: 'local', token }
+      const answer = await participant.evidence({ c, request: changed, evidence })
       // `instance` is for display: nothing is decided by it, so nothing is gained by changing it.
       if (field === 'instance') expect('code' in answer).toBe(false)
       else expect(refused(answer).code).toBe('policy')

@@ -20,9 +20,9 @@ const unknown = expect.objectContaining({
 describe('attack 3: replays', () => {
   it('a challenge that was answered already', async () => {
     const alice = setup()
-    const { c, token, answer } = await round(alice, 'client')
+    const { c, request, token, answer } = await round(alice, 'client')
     released(answer)
-    const again = { c, evidence: { kind: 'local', token } }
+    const again = { c, request, evidence: { kind: 'local', token } }
     await expect(alice.participant.evidence(again)).rejects.toThrow(unknown)
     expect(alice.audit.of('released')).toHaveLength(1)
   })
@@ -32,9 +32,9 @@ describe('attack 3: replays', () => {
     const { request } = await ask('client')
     const { c } = challenged(participant.request(request))
     const bad = { kind: 'local', token: 'not.a.token' }
-    expect(refused(await participant.evidence({ c, evidence: bad })).code).toBe('policy')
+    expect(refused(await participant.evidence({ c, request, evidence: bad })).code).toBe('policy')
     const token = await tokenFor(participant, request, c, clock.wall(), workloadOf('client'))
-    const good = { c, evidence: { kind: 'local', token } }
+    const good = { c, request, evidence: { kind: 'local', token } }
     await expect(participant.evidence(good)).rejects.toThrow(unknown)
   })
 
@@ -43,7 +43,7 @@ describe('attack 3: replays', () => {
     const { request } = await ask('client')
     const { c } = challenged(participant.request(request))
     const token = await tokenFor(participant, request, c, clock.wall(), workloadOf('client'))
-    const message = { c, evidence: { kind: 'local', token } }
+    const message = { c, request, evidence: { kind: 'local', token } }
     const answers = await Promise.allSettled(
       Array.from({ length: 20 }, () => participant.evidence(message)),
     )
@@ -55,7 +55,11 @@ describe('attack 3: replays', () => {
     const alice = setup()
     const { request, token } = await round(alice, 'client')
     const { c } = challenged(alice.participant.request(request))
-    const answer = await alice.participant.evidence({ c, evidence: { kind: 'local', token } })
+    const answer = await alice.participant.evidence({
+      c,
+      request,
+      evidence: { kind: 'local', token },
+    })
     expect(refused(answer).code).toBe('policy')
     expect(JSON.stringify(alice.audit.of('refused'))).toMatch(/nonce/)
   })
@@ -65,7 +69,7 @@ describe('attack 3: replays', () => {
     const { request } = await ask('client')
     const { c } = challenged(participant.request(request))
     const token = await tokenFor(participant, request, c, clock.wall(), workloadOf('client'))
-    const message = { c, evidence: { kind: 'local', token } }
+    const message = { c, request, evidence: { kind: 'local', token } }
     await expect(setup().participant.evidence(message)).rejects.toThrow(unknown)
     clock.pass(60_000)
     await expect(participant.evidence(message)).rejects.toThrow(unknown)
@@ -77,7 +81,7 @@ describe('attack 3: replays', () => {
     const { c } = challenged(participant.request(request))
     const early = clock.wall() - 3_600_000
     const token = await tokenFor(participant, request, c, early, workloadOf('client'))
-    const answer = await participant.evidence({ c, evidence: { kind: 'local', token } })
+    const answer = await participant.evidence({ c, request, evidence: { kind: 'local', token } })
     expect(refused(answer).code).toBe('policy')
   })
 })

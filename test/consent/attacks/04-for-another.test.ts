@@ -22,11 +22,11 @@ describe("attack 4: shows Bob's token to Alice", () => {
     const toBob = challenged(bob.participant.request(request))
     const token = await tokenFor(bob.participant, request, toBob.c, now, workload)
     const evidence = { kind: 'local', token }
-    const answer = await alice.participant.evidence({ c: toAlice.c, evidence })
+    const answer = await alice.participant.evidence({ c: toAlice.c, request, evidence })
     expect(refused(answer).code).toBe('policy')
     expect(JSON.stringify(alice.audit.of('refused'))).toMatch(/aud/)
     // And it is good where it belongs: what was refused is the mix-up, nothing else.
-    released(await bob.participant.evidence({ c: toBob.c, evidence }))
+    released(await bob.participant.evidence({ c: toBob.c, request, evidence }))
   })
 
   it("nor does Alice's challenge, passed on as Bob's, get anything", async () => {
@@ -43,7 +43,9 @@ describe("attack 4: shows Bob's token to Alice", () => {
       workloadOf('client'),
     )
     const evidence = { kind: 'local', token }
-    expect(refused(await alice.participant.evidence({ c, evidence })).code).toBe('policy')
-    await expect(bob.participant.evidence({ c, evidence })).rejects.toThrow(/open challenge/)
+    expect(refused(await alice.participant.evidence({ c, request, evidence })).code).toBe('policy')
+    await expect(bob.participant.evidence({ c, request, evidence })).rejects.toThrow(
+      /open challenge/,
+    )
   })
 })

@@ -43,8 +43,9 @@ describe('attack 32: more instances of one role than the cap', () => {
     const { participant, clock, audit } = setup({ verifiers: [verifier], policy })
     const answers = []
     for (let at = 0; at < 8; at += 1) {
-      const { c } = challenged(participant.request((await ask('client')).request))
-      answers.push(participant.evidence({ c, evidence: { kind: 'local', token: 'held' } }))
+      const { request } = await ask('client')
+      const { c } = challenged(participant.request(request))
+      answers.push(participant.evidence({ c, request, evidence: { kind: 'local', token: 'held' } }))
     }
     verifier.release()
     const given = (await Promise.all(answers)).filter((answer) => !('code' in answer))
@@ -75,8 +76,9 @@ describe('attack 32: more instances of one role than the cap', () => {
       factsOf('client', clock.wall(), { instance: undefined }),
     )
     const { participant, clock } = setup({ verifiers: [verifier] })
-    const { c } = challenged(participant.request((await ask('client')).request))
-    const answer = participant.evidence({ c, evidence: { kind: 'local', token: 'held' } })
+    const { request } = await ask('client')
+    const { c } = challenged(participant.request(request))
+    const answer = participant.evidence({ c, request, evidence: { kind: 'local', token: 'held' } })
     verifier.release()
     expect(refused(await answer).code).toBe('policy')
   })

@@ -83,7 +83,7 @@ describe('attestation/gcp-oidc', () => {
       if (request.url === '/jwks') answer.writeHead(302, { location: '/other' }).end()
       else json(firstSet)(request, answer)
     }
-    await expectRefused(make(), byFirst, /keys are not to be had/)
+    await expectRefused(make(), byFirst, /keys cannot be fetched/)
     expect(asked).toBe(1)
   })
 
@@ -149,7 +149,7 @@ describe('attestation/gcp-oidc', () => {
     await verify(verifier, byFirst)
     expect(asked).toBe(2)
     time = 3_600_001
-    await expectRefused(verifier, byFirst, /keys are not to be had/)
+    await expectRefused(verifier, byFirst, /keys cannot be fetched/)
     respond = json(firstSet)
     time += 30_000
     await verify(verifier, byFirst)
@@ -163,25 +163,59 @@ describe('attestation/gcp-oidc', () => {
 
   it('gives up on a slow address after its timeout', async () => {
     respond = (_, answer) => answer.writeHead(200).write('{"keys":')
-    await expectRefused(make({ timeout: 60 }), byFirst, /keys are not to be had/)
+    await expectRefused(make({ timeout: 60 }), byFirst, /keys cannot be fetched/)
     const deaf = make({ timeout: 60, fetch: () => new Promise(() => undefined) })
-    await expectRefused(deaf, byFirst, /keys are not to be had/)
+    await expectRefused(deaf, byFirst, /keys cannot be fetched/)
+  })
+
+  it('uses the keys it has while a fresh fetch hangs, and waits for it once only', async () => {
+    const timers: (() => void)[] = []
+    const waiting: Clock = {
+      ...clock,
+      after(_, callback) {
+        timers.push(callback)
+        return () => undefined
+      },
+    }
+    const verifier = make({ clock: waiting, cooldown: 0 })
+    await verify(verifier, byFirst)
+    let hanging: ServerResponse | undefined
+    respond = (_, answer) => {
+      hanging = answer
+    }
+    time = 600_001
+    const hung = verify(verifier, byFirst)
+    await expect.poll(() => asked).toBe(2)
+    expect(timers).toHaveLength(1)
+    timers[0]?.()
+    await hung
+    await verify(verifier, byFirst)
+    expect(timers).toHaveLength(1)
+    hanging?.end('{}')
   })
 
   const jwk = rsaJwk(first, 'first')
   const sets: readonly [string, unknown, RegExp | undefined][] = [
     ['with keys of other types beside', { keys: [{ kty: 'EC', kid: 'first' }, jwk] }, undefined],
     ['with keys of other uses beside', { keys: [{ ...jwk, use: 'enc' }, jwk] }, undefined],
-    ['that is a list', [jwk], /keys are not/],
-    ['without RSA keys', { keys: [{ kty: 'EC', kid: 'first' }] }, /keys are not/],
-    ['with a key id twice', { keys: [jwk, rsaJwk(second, 'first')] }, /keys are not/],
-    ['with a private key', { keys: [{ ...jwk, d: 'AQAB' }] }, /keys are not/],
-    ['with a short modulus', { keys: [{ ...jwk, n: 'AQAB' }] }, /keys are not/],
-    ['with a huge modulus', { keys: [{ ...jwk, n: 'A'.repeat(1_400) }] }, /keys are not/],
-    ['with a huge exponent', { keys: [{ ...jwk, e: 'A'.repeat(340) }] }, /keys are not/],
-    ['with 65 keys', { keys: Array(65).fill(jwk) }, /keys are not/],
-    ['of more than 256 KiB', { keys: [jwk], more: 'x'.repeat(262_144) }, /keys are not/],
-    ['that is text', 'keys', /keys are not/],
+    ['with entries that are no keys beside', { keys: [null, 7, 'x', [], {}, jwk] }, undefined],
+    ['with a key without a name beside', { keys: [{ ...jwk, kid: undefined }, jwk] }, undefined],
+    [
+      'with a key of an odd size beside',
+      { keys: [{ ...jwk, kid: 'x', n: 'AQAB' }, jwk] },
+      undefined,
+    ],
+    ['with the same key twice', { keys: [jwk, jwk] }, undefined],
+    ['with 65 entries', { keys: Array(65).fill(jwk) }, undefined],
+    ['that is a list', [jwk], /keys cannot/],
+    ['without RSA keys', { keys: [{ kty: 'EC', kid: 'first' }] }, /keys cannot/],
+    ['with a key id for two keys', { keys: [jwk, rsaJwk(second, 'first')] }, /keys cannot/],
+    ['with a private key', { keys: [{ ...jwk, d: 'AQAB' }] }, /keys cannot/],
+    ['with a short modulus', { keys: [{ ...jwk, n: 'AQAB' }] }, /keys cannot/],
+    ['with a huge modulus', { keys: [{ ...jwk, n: 'A'.repeat(1_400) }] }, /keys cannot/],
+    ['with a huge exponent', { keys: [{ ...jwk, e: 'A'.repeat(340) }] }, /keys cannot/],
+    ['of more than 256 KiB', { keys: [jwk], more: 'x'.repeat(262_144) }, /keys cannot/],
+    ['that is text', 'keys', /keys cannot/],
   ]
   for (const [name, set, message] of sets) {
     it(`${message === undefined ? 'reads' : 'refuses'} a key set ${name}`, async () => {

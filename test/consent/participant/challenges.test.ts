@@ -1,85 +1,90 @@
 import { describe, expect, it } from 'vitest'
 import { toBase64url } from '../../../src/consent/base/base64url.js'
-import { ChallengeTable } from '../../../src/consent/participant/challenges.js'
-import { TestClock } from './fixture.js'
+import { Challenges } from '../../../src/consent/participant/challenges.js'
+import type { ReleaseRequest } from '../../../src/consent/release/messages.js'
+import { ask, TestClock } from './fixture.js'
 
-function table(capacity: number, seconds = 60) {
+const { request } = await ask('client')
+const { request: other } = await ask('client')
+
+function fresh(answered = 8, seconds = 60, key?: Buffer) {
   const clock = new TestClock()
-  return { clock, challenges: new ChallengeTable<string>({ clock, capacity, seconds }) }
-}
-
-function opened(challenges: ChallengeTable<string>, request: string, source = 'a'): string {
-  const challenge = challenges.open(request, source)
-  if (challenge === undefined) throw new Error(`${request} of ${source} got no challenge`)
-  return toBase64url(challenge.c)
+  const challenges = new Challenges({ clock, answered, seconds, ...(key && { key }) })
+  const issued = (about: ReleaseRequest = request) => toBase64url(challenges.issue(about).c)
+  return { clock, challenges, issued }
 }
 
 describe('participant/challenges', () => {
-  it('gives 32 fresh bytes and takes them once', () => {
-    const { challenges } = table(8)
-    const c = opened(challenges, 'one')
+  it('gives 32 fresh bytes, keeps nothing, and takes them once', () => {
+    const { challenges, issued } = fresh()
+    const c = issued()
     expect(c).toMatch(/^[A-Za-z0-9_-]{43}$/)
-    expect(opened(challenges, 'two')).not.toBe(c)
-    expect(challenges.take(c)?.request).toBe('one')
-    expect(challenges.take(c)).toBeUndefined()
-    expect(challenges.size).toBe(1)
+    expect(issued()).not.toBe(c)
+    expect(challenges.remembered).toBe(0)
+    expect(toBase64url(challenges.take(c, request) ?? Buffer.alloc(0))).toBe(c)
+    expect(challenges.take(c, request)).toBeUndefined()
+    expect(challenges.remembered).toBe(1)
   })
 
-  it('expires them by the clock that nobody can set', () => {
-    const { clock, challenges } = table(8, 60)
-    const c = opened(challenges, 'one')
+  it('is good for the request that it was given for, and for no other', () => {
+    const { challenges, issued } = fresh()
+    const c = issued()
+    for (const [name, value] of Object.entries(other)) {
+      if (request[name as keyof ReleaseRequest] === value) continue
+      expect(challenges.has(c, { ...request, [name]: value })).toBe(false)
+    }
+    expect(challenges.has(c, { ...request, renews: other.r })).toBe(false)
+    expect(challenges.has(c, request)).toBe(true)
+  })
+
+  it('is good with no bit turned, and under no other key', () => {
+    const { challenges, issued } = fresh()
+    const bytes = Buffer.from(issued(), 'base64url')
+    for (let bit = 0; bit < 256; bit += 1) {
+      const turned = Buffer.from(bytes)
+      turned.writeUInt8((turned[bit >> 3] as number) ^ (1 << (bit & 7)), bit >> 3)
+      expect(challenges.has(toBase64url(turned), request)).toBe(false)
+    }
+    expect(fresh().challenges.has(toBase64url(bytes), request)).toBe(false)
+  })
+
+  it('is good at all who have the key', () => {
+    const key = Buffer.alloc(32, 7)
+    const c = fresh(8, 60, key).issued()
+    expect(fresh(8, 60, key).challenges.has(c, request)).toBe(true)
+  })
+
+  it('expires by the clock that nobody can set back', () => {
+    const { clock, challenges, issued } = fresh()
+    const c = issued()
     clock.now -= 3_600_000
     clock.pass(59_999)
-    expect(challenges.has(c)).toBe(true)
+    expect(challenges.has(c, request)).toBe(true)
     clock.pass(1)
-    expect(challenges.has(c)).toBe(false)
-    expect(challenges.take(c)).toBeUndefined()
-    expect(challenges.size).toBe(0)
+    expect(challenges.has(c, request)).toBe(false)
+    expect(challenges.take(c, request)).toBeUndefined()
   })
 
   it('says when, and never later than it holds', () => {
-    const { clock, challenges } = table(8, 60)
+    const { clock, challenges } = fresh()
     clock.now += 999
-    const challenge = challenges.open('one', 'a')
-    expect(challenge?.expires).toBe(Math.floor((clock.now + 60_000) / 1000))
+    expect(challenges.issue(request).expires).toBe(Math.floor((clock.now + 60_000) / 1000))
   })
 
-  it('lets one source fill it when nobody else asks, and is busy for that one then', () => {
-    const { challenges } = table(8)
-    for (let at = 0; at < 8; at += 1) opened(challenges, `${at}`, 'flood')
-    expect(challenges.open('more', 'flood')).toBeUndefined()
-    expect(challenges.size).toBe(8)
-  })
-
-  it('gives newcomers a place out of the share of whoever floods, the oldest first', () => {
-    const { challenges } = table(8)
-    const flood = Array.from({ length: 8 }, (_, at) => opened(challenges, `${at}`, 'flood'))
-    const honest = opened(challenges, 'honest', 'b')
-    expect(challenges.size).toBe(8)
-    expect(challenges.has(flood[0] ?? '')).toBe(false)
-    expect(challenges.has(flood[1] ?? '')).toBe(true)
-    for (let at = 0; at < 100; at += 1) challenges.open(`${at}`, 'flood')
-    expect(challenges.take(honest)?.request).toBe('honest')
-  })
-
-  it('shares evenly, and lets nobody push out who holds as few', () => {
-    const { challenges } = table(4)
-    for (const source of ['a', 'b', 'c', 'd']) opened(challenges, source, source)
-    expect(challenges.open('e', 'e')).toBeUndefined()
-    const two = table(4).challenges
-    for (let at = 0; at < 4; at += 1) opened(two, `${at}`, 'a')
-    opened(two, 'x', 'b')
-    opened(two, 'y', 'b')
-    expect(two.open('z', 'b')).toBeUndefined()
-  })
-
-  it('makes room when the old ones expire', () => {
-    const { clock, challenges } = table(2, 10)
-    opened(challenges, '1', 'a')
-    opened(challenges, '2', 'b')
-    expect(challenges.open('3', 'c')).toBeUndefined()
-    clock.pass(10_000)
-    expect(challenges.open('3', 'c')).toBeDefined()
-    expect(challenges.size).toBe(1)
+  it('remembers all that released, and so many that came to nothing, until they are over', () => {
+    const { clock, challenges, issued } = fresh(2)
+    const answered = (released: boolean) => {
+      const c = issued()
+      challenges.take(c, request)
+      challenges.settle(c, released)
+      return c
+    }
+    const real = Array.from({ length: 5 }, () => answered(true))
+    const [oldest = '', ...junk] = Array.from({ length: 3 }, () => answered(false))
+    expect(challenges.remembered).toBe(7)
+    expect(challenges.has(oldest, request)).toBe(true)
+    for (const c of [...real, ...junk]) expect(challenges.has(c, request)).toBe(false)
+    clock.pass(60_000)
+    expect(challenges.remembered).toBe(0)
   })
 })

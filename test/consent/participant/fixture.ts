@@ -216,7 +216,11 @@ export async function round(
   const asking = await ask(role, { dh: participant.descriptor.hash.toString('base64url') })
   const { c } = challenged(participant.request(asking.request))
   const token = await tokenFor(participant, asking.request, c, clock.wall(), workload)
-  const answer = await participant.evidence({ c, evidence: { kind: 'local', token } })
+  const answer = await participant.evidence({
+    c,
+    request: asking.request,
+    evidence: { kind: 'local', token },
+  })
   return { ...asking, c, token, answer }
 }
 

@@ -4,11 +4,11 @@ import { connect, type Socket } from 'node:net'
 import type { Hono } from 'hono'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { systemClock } from '../../../src/consent/base/clock.js'
-import { sourceOf } from '../../../src/consent/participant/connections.js'
 import {
   type ServeParticipantOptions,
   serveParticipant,
 } from '../../../src/consent/participant/http.js'
+import { sourceOf } from '../../../src/consent/participant/sources.js'
 import { parseRelease, parseWithdrawal } from '../../../src/consent/release/parse.js'
 import { verifyRelease, verifyWithdrawal } from '../../../src/consent/release/sign.js'
 import { ask, network, setup, tokenFor, workloadOf } from './fixture.js'
@@ -82,6 +82,7 @@ describe('participant/http', () => {
     const token = await tokenFor(participant, request, c, Date.now(), workloadOf('client'))
     const answer = await post(`${server.url}/v1/evidence`, {
       c,
+      request,
       evidence: { kind: 'local', token },
     })
     expect(answer.status).toBe(200)
@@ -183,7 +184,7 @@ describe('participant/http', () => {
   )
 
   it('tells who asks too often to wait, as a participant that is busy', async () => {
-    const { server } = await serve({ requestsPerSecond: 1 })
+    const { server } = await serve({ requestsPerSecond: 5 })
     const answers = await Promise.all(
       Array.from({ length: 12 }, () => send(`${server.url}/v1/status`, 'GET')),
     )
@@ -309,6 +310,6 @@ describe('participant/connections', () => {
     ['fe80::1%eth0', 'fe80:0:0:0::/64'],
     [undefined, 'unknown'],
   ])('counts %s as %s', (address, source) => {
-    expect(sourceOf(address)).toBe(source)
+    expect(sourceOf(address).own).toBe(source)
   })
 })

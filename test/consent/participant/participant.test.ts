@@ -115,12 +115,15 @@ describe('participant/release', () => {
     const limits = { verifying: 2, waiting: 1 }
     const { participant, clock, audit } = setup({ verifiers: [verifier], limits })
     const challenges = await Promise.all(
-      Array.from({ length: 4 }, async () =>
-        challenged(participant.request((await ask('client')).request)),
-      ),
+      Array.from({ length: 4 }, async () => {
+        const { request } = await ask('client')
+        return { request, c: challenged(participant.request(request)).c }
+      }),
     )
     const evidence = { kind: 'local', token: 'held' }
-    const [one, two, three, four] = challenges.map(({ c }) => participant.evidence({ c, evidence }))
+    const [one, two, three, four] = challenges.map((asked) =>
+      participant.evidence({ ...asked, evidence }),
+    )
     expect(await four).toMatchObject({ code: 'busy' })
     expect(verifier.waiting).toBe(2)
     verifier.release()
@@ -128,7 +131,7 @@ describe('participant/release', () => {
     expect(verifier.waiting).toBe(1)
     verifier.release()
     expect(await three).toMatchObject({ label: 'alice', role: 'client' })
-    const again = participant.evidence({ c: challenges[3]?.c, evidence })
+    const again = participant.evidence({ ...challenges[3], evidence })
     await new Promise(setImmediate)
     verifier.release()
     released(await again)
@@ -143,9 +146,10 @@ describe('participant/release', () => {
       )
     }
     for (let at = 0; at < 20; at += 1) {
-      const { c } = challenged(participant.request((await ask('client')).request))
+      const { request } = await ask('client')
+      const { c } = challenged(participant.request(request))
       const evidence = { kind: 'local', token: 'not.a.token' }
-      expect(await participant.evidence({ c, evidence })).toMatchObject({ code: 'policy' })
+      expect(await participant.evidence({ c, request, evidence })).toMatchObject({ code: 'policy' })
     }
     expect(audit.lines.map(({ type }) => type)).toEqual(['started', ...Array(5).fill('refused')])
     clock.pass(60_000)
@@ -208,7 +212,7 @@ describe('participant/refusal', () => {
     const { c } = challenged(participant.request(request))
     const token = await tokenFor(participant, request, c, clock.wall(), workloadOf('client'))
     const evidence = { kind: 'gcp-cs-oidc', token }
-    expect(await participant.evidence({ c, evidence })).toMatchObject({ code: 'policy' })
+    expect(await participant.evidence({ c, request, evidence })).toMatchObject({ code: 'policy' })
   })
 })
 
@@ -241,8 +245,9 @@ describe('participant/itself', () => {
   it('sends no share of zeros when it is closed while sealing', async () => {
     const verifier = new HeldVerifier(() => factsOf('client', clock.wall()))
     const { participant, clock } = setup({ verifiers: [verifier] })
-    const { c } = challenged(participant.request((await ask('client')).request))
-    const answer = participant.evidence({ c, evidence: { kind: 'local', token: 'held' } })
+    const { request } = await ask('client')
+    const { c } = challenged(participant.request(request))
+    const answer = participant.evidence({ c, request, evidence: { kind: 'local', token: 'held' } })
     verifier.release()
     await Promise.resolve()
     await participant.close()

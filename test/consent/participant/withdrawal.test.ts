@@ -52,8 +52,9 @@ describe('participant/withdrawal', () => {
   it('holds back a release that is being made', async () => {
     const verifier = new HeldVerifier(() => factsOf('client', clock.wall()))
     const { participant, clock } = setup({ verifiers: [verifier] })
-    const { c } = challenged(participant.request((await ask('client')).request))
-    const answer = participant.evidence({ c, evidence: { kind: 'local', token: 'held' } })
+    const { request } = await ask('client')
+    const { c } = challenged(participant.request(request))
+    const answer = participant.evidence({ c, request, evidence: { kind: 'local', token: 'held' } })
     await participant.withdraw()
     verifier.release()
     expect(refused(await answer).code).toBe('withdrawn')

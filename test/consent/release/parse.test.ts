@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import {
   MESSAGE_MAX_BYTES,
+  parseLeaseReturn,
   parseRefused,
   parseRelease,
   parseReleaseChallenge,
@@ -13,23 +14,29 @@ import {
 
 const b64 = (length: number) => Buffer.alloc(length, 0xa5).toString('base64url')
 
+const REQUEST = {
+  v: 'mcbn/1',
+  dh: b64(32),
+  role: 'client',
+  pk: b64(32),
+  suite: '0020-0001-0002',
+  r: b64(32),
+  instance: b64(16),
+} as const
+
 const MESSAGES = {
   request: {
     parse: parseReleaseRequest,
-    value: {
-      v: 'mcbn/1',
-      dh: b64(32),
-      role: 'client',
-      pk: b64(32),
-      suite: '0020-0001-0002',
-      r: b64(32),
-      instance: b64(16),
-    },
+    value: REQUEST,
   },
   challenge: { parse: parseReleaseChallenge, value: { c: b64(32), expires: 1_767_225_600 } },
   evidence: {
     parse: parseReleaseEvidence,
-    value: { c: b64(32), evidence: { kind: 'gcp-cs-oidc', token: 'aa.bb.c-_' } },
+    value: {
+      c: b64(32),
+      request: { ...REQUEST, renews: b64(32) },
+      evidence: { kind: 'gcp-cs-oidc', token: 'aa.bb.c-_' },
+    },
   },
   release: {
     parse: parseRelease,
@@ -98,7 +105,7 @@ describe.each(Object.keys(MESSAGES) as Name[])('consent/release: parses %s', (na
 
   it('and refuses a field that is missing', () => {
     for (const path of paths(value)) {
-      if (path === 'retryAfter') continue
+      if (path === 'retryAfter' || path === 'request.renews') continue
       expect(() => parse(altered(name, path, undefined))).toThrow(invalid(path))
     }
   })
@@ -201,5 +208,26 @@ describe('consent/release: parsing', () => {
     expect(() => readMessage('{')).toThrow(invalid('expected JSON'))
     expect(() => readMessage(Buffer.from([0xff]))).toThrow(invalid('expected JSON in UTF-8'))
     expect(() => readMessage(`${'['.repeat(50_000)}`)).toThrow(invalid('expected JSON'))
+  })
+})
+
+describe('consent/release: parses a return', () => {
+  const good = { v: 'mcbn/1', dh: b64(32), role: 'client', proofs: [b64(32)] }
+
+  it('of 1 to 64 proofs, and refuses everything else', () => {
+    expect(parseLeaseReturn(good)).toEqual(good)
+    const wrong = [
+      { ...good, v: 'mcbn/2' },
+      { ...good, dh: b64(31) },
+      { ...good, role: 'participant' },
+      { ...good, more: 1 },
+      ...[undefined, [], {}, [b64(31)], [1], Array(65).fill(b64(32))].map((proofs) => ({
+        ...good,
+        proofs,
+      })),
+    ]
+    for (const message of [...wrong, null, 'x']) {
+      expect(() => parseLeaseReturn(message)).toThrow(invalid('return'))
+    }
   })
 })

@@ -39,7 +39,7 @@ describe('review/keys that are not to be had', () => {
         iss: GCP_CS_ISSUER,
       })
       return refused(
-        await alice.participant.evidence({ c, evidence: { kind: GCP_CS_OIDC, token } }),
+        await alice.participant.evidence({ c, request, evidence: { kind: GCP_CS_OIDC, token } }),
       )
     }
     expect(await shown()).toMatchObject({ code: 'busy', retryAfter: 2 })

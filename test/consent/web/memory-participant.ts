@@ -108,6 +108,7 @@ export class MemoryParticipant implements ParticipantView {
         requests: 31,
         challenges: 30,
         released: 4,
+        returned: 0,
         renewed: 3,
         refused: { policy: 2, manual: 7 },
         malformed: 1,

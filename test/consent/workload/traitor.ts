@@ -36,7 +36,7 @@ export function turnTraitor(
       request = message
     } else {
       token = message.evidence.token
-      request = requests.get(message.c)
+      request = message.request
     }
     return message
   }

@@ -216,6 +216,7 @@ await fails('a request of nonsense', () => alice.request({ v: 'mcbn/1', dh: 'x' 
 await fails('evidence of nonsense', () =>
   alice.evidence({
     c: randomBytes(32).toString('base64url'),
+    request: { v: 'mcbn/1' },
     evidence: { kind: 'local', token: 'x' },
   }),
 )

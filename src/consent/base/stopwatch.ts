@@ -2,7 +2,7 @@
 // may stand still while the machine is paused; an operator can do one after the other. So the greater
 // advance counts between every two looks, not only from begin to end.
 
-import type { Clock } from '../base/clock.js'
+import type { Clock } from './clock.js'
 
 /**
  * Milliseconds from which on a look is kept. Looks in between change nothing, or the rounding of two

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import { Stopwatch } from '../../../src/consent/base/stopwatch.js'
 import { backoff, RETRY_DEFAULTS, renewalDelay } from '../../../src/consent/workload/backoff.js'
 import { Leases } from '../../../src/consent/workload/leases.js'
-import { Stopwatch } from '../../../src/consent/workload/stopwatch.js'
-import { FakeClock } from './fake-clock.js'
+import { FakeClock } from '../workload/fake-clock.js'
 
 describe('consent/stopwatch', () => {
   it('counts what the clock says that went further, between every two looks', () => {

@@ -1,0 +1,128 @@
+// Who a request is from, for holding floods against it: an address, or the network that one customer has. Where
+// proxies are named, the address that they tell; of what anybody else tells, nothing is believed.
+
+import { BlockList, isIP, isIPv6 } from 'node:net'
+import { McbnError } from '../../errors.js'
+
+/** What a request is counted by, the smallest first. */
+export interface Source {
+  /** The IPv4 address, or the IPv6 network of 64 bits: who has one address there has all (RFC 6177). */
+  readonly own: string
+  /** IPv6 only: the network of 48 bits that a site commonly gets (RFC 6177). */
+  readonly site?: string
+}
+
+const UNKNOWN: Source = { own: 'unknown' }
+
+/** The source that a remote address stands for. */
+export function sourceOf(address: string | undefined): Source {
+  if (address === undefined) return UNKNOWN
+  const mapped = /^::ffff:(\d{1,3}(?:\.\d{1,3}){3})$/i.exec(address)
+  if (mapped?.[1] !== undefined) return { own: mapped[1] }
+  if (!isIPv6(address)) return { own: address }
+  const groups = groupsOf(address)
+  return {
+    own: `${groups.slice(0, 4).join(':')}::/64`,
+    site: `${groups.slice(0, 3).join(':')}::/48`,
+  }
+}
+
+/** The eight groups, without leading zeros; a dotted end counts as it is, since only the first four matter. */
+function groupsOf(address: string): string[] {
+  const [head = '', tail] = address.replace(/%.*$/, '').toLowerCase().split('::')
+  const before = head === '' ? [] : head.split(':')
+  const after = tail === undefined || tail === '' ? [] : tail.split(':')
+  const dotted = address.includes('.') ? 1 : 0
+  const missing = tail === undefined ? 0 : Math.max(0, 8 - before.length - after.length - dotted)
+  const groups = [...before, ...new Array<string>(missing).fill('0'), ...after]
+  return groups.map((group) => group.replace(/^0+(?=.)/, ''))
+}
+
+/** The headers in which proxies tell for whom they ask. */
+export interface ForwardingHeaders {
+  /** RFC 7239. */
+  readonly forwarded?: string | undefined
+  readonly xForwardedFor?: string | undefined
+}
+
+/** More entries than this are not looked at: the list is as long as a stranger makes it. */
+const MOST_HOPS = 16
+const MOST_HEADER = 4_096
+
+/** The proxies that are believed, by an explicit list. */
+export class TrustedProxies {
+  readonly #list = new BlockList()
+  readonly #some: boolean
+
+  /**
+   * @param entries - addresses or networks, `10.0.0.7`, `10.0.0.0/8`, `fd00::/8`.
+   * @throws {McbnError} `MCBN_OPTION_RANGE` naming the entry.
+   */
+  constructor(entries: readonly string[] = []) {
+    for (const [at, entry] of entries.entries()) this.#add(entry, `trustedProxies[${at}]`)
+    this.#some = entries.length > 0
+  }
+
+  includes(address: string | undefined): boolean {
+    if (!this.#some || address === undefined) return false
+    const plain = plainAddress(address)
+    const family = plain === undefined ? 0 : isIP(plain)
+    return family !== 0 && this.#list.check(plain as string, family === 6 ? 'ipv6' : 'ipv4')
+  }
+
+  /**
+   * The address of who asks. The hops are read from the nearest on; the first that is no proxy of the list is
+   * it, since everything beyond is what that one has said.
+   *
+   * @param remote - the address of the connection.
+   */
+  clientOf(remote: string | undefined, headers: ForwardingHeaders): string | undefined {
+    if (!this.includes(remote)) return remote
+    const hops = hopsOf(headers)
+    let client = remote
+    for (const hop of hops.slice(-MOST_HOPS).reverse()) {
+      const address = plainAddress(hop)
+      // "unknown" and hidden names (RFC 7239 section 6) tell no more than the proxy that wrote them.
+      if (address === undefined) return client
+      client = address
+      if (!this.includes(address)) return client
+    }
+    return client
+  }
+
+  #add(entry: unknown, where: string): void {
+    const [address = '', prefix, ...more] = String(entry).split('/')
+    const family = isIP(address)
+    const bits = family === 6 ? 128 : 32
+    const length = prefix === undefined ? bits : /^\d{1,3}$/.test(prefix) ? Number(prefix) : -1
+    if (family === 0 || more.length > 0 || length < 0 || length > bits) {
+      throw new McbnError(
+        'MCBN_OPTION_RANGE',
+        `${where}: expected an IP address or a network such as 10.0.0.0/8, got ${JSON.stringify(entry)}`,
+      )
+    }
+    this.#list.addSubnet(address, length, family === 6 ? 'ipv6' : 'ipv4')
+  }
+}
+
+/** RFC 7239 where there is such a header, else the older one; the nearest hop last. */
+function hopsOf({ forwarded, xForwardedFor }: ForwardingHeaders): string[] {
+  const header = forwarded ?? xForwardedFor ?? ''
+  // From the end: that is what the nearest proxies have written.
+  const entries = header.slice(-MOST_HEADER).split(',')
+  if (forwarded === undefined) return entries.map((entry) => entry.trim()).filter(Boolean)
+  return entries.map((entry) => {
+    const match = /(?:^|;)\s*for=(?:"([^"]*)"|([^;\s]*))/i.exec(entry)
+    return match?.[1] ?? match?.[2] ?? 'unknown'
+  })
+}
+
+/** An address without brackets, port and zone; IPv4 where it is mapped. */
+function plainAddress(text: string): string | undefined {
+  const [, bracketed] = /^\[([^\]]+)\](?::\d+)?$/.exec(text) ?? []
+  const [, dotted] = /^(\d{1,3}(?:\.\d{1,3}){3})(?::\d+)?$/.exec(text) ?? []
+  const address = (bracketed ?? dotted ?? text).replace(/%.*$/, '')
+  const [, mapped] = /^::ffff:(\d{1,3}(?:\.\d{1,3}){3})$/i.exec(address) ?? []
+  const plain = mapped ?? address
+  return isIP(plain) === 0 ? undefined : plain
+}
