@@ -23,24 +23,43 @@ async function listening(): Promise<dtls.DtlsServer> {
   return server
 }
 
-async function transferred(anchors: Anchors): Promise<{ out: number; in: number; bytes: number }> {
+interface Transfer {
+  readonly out: Sample
+  readonly in: Sample
+}
+
+async function transferred(anchors: Anchors): Promise<Transfer> {
   await using first = await listening()
   await using second = await listening()
   await using load = anchors.run('dtls_load', 'fill', CCM8, first.address()?.port ?? 0, SESSIONS)
   const held = await load.value('held', FILL_SECONDS)
   const sealingKey = randomBytes(32)
   const sealed: Buffer[] = []
-  const began = performance.now()
+  const exporting = new Stopwatch()
   for await (const each of first.exportSessions({ sealingKey })) sealed.push(each)
-  const between = performance.now()
+  const out = exporting.sample(sealed.length)
+  const importing = new Stopwatch()
   const { imported } = await second.importSessions(sealed, { sealingKey })
-  const ended = performance.now()
   if (imported !== held || imported !== sealed.length) {
     throw new Error(`${held} sessions, ${sealed.length} exported, ${imported} imported`)
   }
   const bytes = sealed.reduce((sum, { length }) => sum + length, 0)
-  const each = (milliseconds: number): number => (imported / milliseconds) * 1_000
-  return { out: each(between - began), in: each(ended - between), bytes: bytes / imported }
+  const facts = { 'bytes each': Math.round(bytes / imported) }
+  return { out: { ...out, facts }, in: importing.sample(imported) }
+}
+
+/** Time, and processor time of all threads. */
+class Stopwatch {
+  readonly #began = performance.now()
+  readonly #cpu = process.cpuUsage()
+
+  sample(sessions: number): Sample {
+    const { user, system } = process.cpuUsage(this.#cpu)
+    return {
+      value: (sessions / (performance.now() - this.#began)) * 1_000,
+      costs: { server: (user + system) / sessions },
+    }
+  }
 }
 
 export function sessionMeasurements(anchors: Anchors): Measurement[] {
@@ -59,11 +78,10 @@ export function sessionMeasurements(anchors: Anchors): Measurement[] {
   })
   return [
     measurement('sessions-export', `open sessions exported, of ${count}`, async () => {
-      const { out, bytes } = await transferred(anchors)
-      return { value: out, facts: { 'bytes each': Math.round(bytes) } }
+      return (await transferred(anchors)).out
     }),
     measurement('sessions-import', `sealed sessions imported, of ${count}`, async () => {
-      return { value: (await transferred(anchors)).in }
+      return (await transferred(anchors)).in
     }),
   ]
 }

@@ -22,6 +22,8 @@ enum Flag : uint8_t {
 
 constexpr size_t kHeaderBytes = 1 + SessionSeal::kNonceBytes;
 constexpr size_t kMaxFlightDatagrams = 64;
+// RFC 6347 section 4.2.4: twice the MSL of TCP. Then no peer asks for a last flight any more.
+constexpr Milliseconds kFlightWanted = 240'000;
 
 // All of the newest 64 numbers, those below 0 left out.
 uint64_t allUpTo(uint64_t newest) {
@@ -50,11 +52,11 @@ void write(Bytes& bytes, const PortableSession& session) {
   const RecordPosition& position = state.position;
   const bool contiguous =
       (position.seen & allUpTo(position.newest_read)) == allUpTo(position.newest_read);
-  const unsigned flags = (state.role == Role::Server ? kServer : 0) |
-                         (state.secrets.extended() ? kExtended : 0) |
-                         (state.return_routability ? kCheck : 0) | (state.ids.used() ? kIds : 0) |
-                         (state.names.empty() ? 0 : kNames) |
-                         (state.last_flight.empty() ? 0 : kFlight) | (contiguous ? kContiguous : 0);
+  const bool flight = !state.last_flight.empty() && silence < kFlightWanted;
+  const unsigned flags =
+      (state.role == Role::Server ? kServer : 0) | (state.secrets.extended() ? kExtended : 0) |
+      (state.return_routability ? kCheck : 0) | (state.ids.used() ? kIds : 0) |
+      (state.names.empty() ? 0 : kNames) | (flight ? kFlight : 0) | (contiguous ? kContiguous : 0);
   Writer out(bytes);
   out.u8(flags).u16(SSL_CIPHER_get_protocol_id(state.cipher)).bytes(state.secrets.bytes());
   out.variable(position.next_write).variable(position.newest_read);
@@ -71,7 +73,7 @@ void write(Bytes& bytes, const PortableSession& session) {
     writeText(out, state.names.alpn);
     writeText(out, state.names.servername);
   }
-  if (state.last_flight.empty()) return;
+  if (!flight) return;
   out.variable(state.last_flight.size());
   for (const Bytes& datagram : state.last_flight) out.variable(datagram.size()).bytes(datagram);
 }

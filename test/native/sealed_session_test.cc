@@ -272,6 +272,16 @@ TEST_CASE("sealed session: the last flight goes along while the peer may ask for
   CHECK(opened.session->state.last_flight.back() == flight);
 }
 
+TEST_CASE("sealed session: after 240 s nobody asks for the last flight (RFC 6347 section 4.2.4)") {
+  for (const Milliseconds silence : {239'999, 240'000}) {
+    const auto pair = openPair();
+    const Bytes sealed = sealedOf(*pair->server, silence);
+    const auto opened = SessionSeal(kKey).unseal(sealed, *pair->server_context);
+    REQUIRE(opened.session);
+    CHECK(opened.session->state.last_flight.empty() == (silence == 240'000));
+  }
+}
+
 TEST_CASE("sealed session: silence is kept to the second, the address to the byte") {
   const auto pair = openPair();
   const auto opened =
