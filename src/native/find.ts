@@ -21,7 +21,7 @@ export function findAddon(): string | NotFound {
   if (named) return resolve(named)
   const looked: string[] = []
   for (const file of candidates()) {
-    if (existsSync(file)) return file
+    if (isThere(file)) return file
     looked.push(file)
   }
   const hidden = looked.find((file) => !mayRead(file))
@@ -70,6 +70,11 @@ export function libc(): 'glibc' | 'musl' {
   Object.assign(report, { excludeNetwork: true })
   const { header } = report.getReport() as { header: { glibcVersionRuntime?: string } }
   return header.glibcVersionRuntime === undefined ? 'musl' : 'glibc'
+}
+
+/** Under the permission model of Node 20 even asking for a hidden file throws. */
+export function isThere(file: string): boolean {
+  return mayRead(file) && existsSync(file)
 }
 
 function mayRead(file: string): boolean {

@@ -2,12 +2,11 @@
 //
 // Loaded on first use, not on import: mcbn/psk works without it.
 
-import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { McbnError } from '../errors.js'
 import type { NativeContext, NativeContextOptions, NativeKeyTable } from './contract.js'
 import type { NativeAdmissionConstructor, NativeIoThreadConstructor } from './dtls.js'
-import { findAddon, libc, type NotFound, platformOf, VARIABLE } from './find.js'
+import { findAddon, isThere, libc, type NotFound, platformOf, VARIABLE } from './find.js'
 import type { NativeTlsSessionConstructor } from './tls.js'
 
 /** What native/addon.cc exports. */
@@ -104,7 +103,7 @@ function whyNotFound({ looked, hidden }: NotFound): string {
 
 /** Whether the package lies there, and no bundle has taken its code elsewhere. */
 function isInstalled(candidate: string): boolean {
-  return existsSync(join(dirname(candidate), '..', '..', 'binding.gyp'))
+  return isThere(join(dirname(candidate), '..', '..', 'binding.gyp'))
 }
 
 function whyNotLoaded(file: string, cause: unknown): string {
@@ -116,7 +115,7 @@ function whyNotLoaded(file: string, cause: unknown): string {
     return `the permission model forbids ${file}: start Node.js with --allow-addons and --allow-fs-read=${file}`
   }
   const said = cause instanceof Error ? cause.message : String(cause)
-  if (!existsSync(file)) {
+  if (!isThere(file)) {
     return `the addon ${file} is not there: ${VARIABLE} has to name the file of a compiled addon`
   }
   const platform = platformOf(file)

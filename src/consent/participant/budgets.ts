@@ -1,7 +1,7 @@
 // How often one source may ask, counted apart for each thing that can be asked: a flood of one uses up no other.
 
-import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
 import type { Seconds } from '../base/time.js'
+import { RateLimiterMemory, RateLimiterRes } from './rate-limiter.js'
 import type { Source } from './sources.js'
 
 /** What is counted apart. */

@@ -2,6 +2,8 @@
 // copies them. A fixed list: no path that a browser sends is ever looked up on disk.
 
 import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 const SCRIPT = 'text/javascript; charset=utf-8'
 
@@ -25,10 +27,12 @@ export interface Asset {
 
 /** By file name. */
 export function loadAssets(): ReadonlyMap<string, Asset> {
+  // Not new URL(name, import.meta.url): webpack would take it for a request to bundle the page.
+  const page = join(dirname(fileURLToPath(import.meta.url)), 'page')
   return new Map(
     Object.entries(FILES).map(([name, type]) => [
       name,
-      { type, body: readFileSync(new URL(`./page/${name}`, import.meta.url), 'utf8') },
+      { type, body: readFileSync(join(page, name), 'utf8') },
     ]),
   )
 }

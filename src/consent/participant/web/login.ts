@@ -3,9 +3,9 @@
 // histories and screenshots.
 
 import { timingSafeEqual } from 'node:crypto'
-import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
 import type { Clock } from '../../base/clock.js'
 import type { Seconds } from '../../base/time.js'
+import { RateLimiterMemory, RateLimiterRes } from '../rate-limiter.js'
 import { hash, randomText } from './sessions.js'
 
 /** Wrong tokens before everybody has to wait. */
