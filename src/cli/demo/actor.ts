@@ -48,7 +48,8 @@ export class Actor<Calls extends CallTypes<Calls>> {
     const output = openSync(this.#log, 'a', 0o600)
     this.#child = fork(
       fileURLToPath(new URL(`./${program}-process${extension}`, import.meta.url)),
-      [root],
+      // Its name last: what a machine is started with is part of what is measured.
+      [root, name],
       {
         serialization: 'json',
         stdio: ['ignore', output, output, 'ipc'],

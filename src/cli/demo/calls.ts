@@ -1,18 +1,25 @@
 // What the demonstration can ask each of its processes over the IPC channel. None of it is a secret: shares
 // and keys never leave the process that has them, not even towards the demonstration.
 
-import type { LocalWorkload } from '../../consent/attestation/local/claims.js'
 import type { UnixSeconds } from '../../consent/base/time.js'
 import type { PlanParticipant } from '../../consent/ceremony/plan.js'
 import type { DescriptorMode, Role, SignedDescriptor } from '../../consent/descriptor/types.js'
 import type { Call, Nothing } from '../answering.js'
-import type { Label } from './cast.js'
+import type { Label, MachineName } from './cast.js'
 
 /** The vendor of the machines: its keys sign what runs on them. */
 export interface VendorCalls {
   readonly open: Call<Nothing, Trust>
   /** Puts a machine's launcher socket in place, or measures the machine again. */
-  readonly measure: Call<{ readonly socketPath: string; readonly workload: LocalWorkload }, Nothing>
+  readonly measure: Call<
+    {
+      readonly socketPath: string
+      readonly machine: MachineName
+      readonly pid: number
+      readonly descriptorHash: string
+    },
+    Nothing
+  >
 }
 
 /** Whose tokens are believed: public. */
@@ -31,6 +38,8 @@ export interface ParticipantCalls {
       readonly epoch: number
       readonly mode: DescriptorMode
       readonly t: number
+      /** What may run, as its author told everybody. */
+      readonly images: Readonly<Record<Role, string>>
     },
     { readonly plan: string; readonly hash: string }
   >

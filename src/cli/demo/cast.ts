@@ -25,14 +25,6 @@ export const PATIENCE_MS = 1_500
 /** Milliseconds for joining where everybody will agree, on a busy machine. */
 export const JOIN_MS = 10_000
 
-/** What the descriptor allows for each role. */
-export const IMAGES: Readonly<Record<Role, string>> = {
-  client: `sha256:${'c1'.repeat(32)}`,
-  server: `sha256:${'5e'.repeat(32)}`,
-}
-/** What the stranger runs. */
-export const OTHER_IMAGE = `sha256:${'bad0'.repeat(16)}`
-
 export const ROLE_OF: Readonly<Record<MachineName, Role>> = {
   server: 'server',
   client: 'client',
@@ -40,14 +32,18 @@ export const ROLE_OF: Readonly<Record<MachineName, Role>> = {
 }
 
 /** What the hardware vendor's tokens say about a machine. */
-export function measured(machine: MachineName, descriptorHash: string): LocalWorkload {
+export function described(
+  machine: MachineName,
+  imageDigest: string,
+  descriptorHash: string,
+): LocalWorkload {
   const numbers: Readonly<Record<MachineName, string>> = {
     server: '1001',
     client: '1002',
     stranger: '1003',
   }
   return {
-    imageDigest: machine === 'stranger' ? OTHER_IMAGE : IMAGES[ROLE_OF[machine]],
+    imageDigest,
     env: { MCBN_DESCRIPTOR_HASH: descriptorHash },
     instance: numbers[machine],
     instanceName: machine,

@@ -22,7 +22,7 @@ import { storePaths } from '../../consent/store/reading.js'
 import { createStore, type Store } from '../../consent/store/store.js'
 import { answerCalls, type Call } from '../answering.js'
 import type { ParticipantCalls } from './calls.js'
-import { IMAGES, LEASE_SECONDS, NETWORK } from './cast.js'
+import { LEASE_SECONDS, NETWORK } from './cast.js'
 import { DamagedParticipant } from './damaged.js'
 import { searchFolder } from './search.js'
 
@@ -46,7 +46,7 @@ answerCalls<ParticipantCalls>({
     secrets.push(seeds.ed25519, seeds.x25519)
     return { label, ...opened.publicKeys }
   },
-  plan({ cards, epoch, mode, t }) {
+  plan({ cards, epoch, mode, t, images }) {
     const now = Math.floor(Date.now() / 1000)
     const plan = createPlan({
       network: NETWORK,
@@ -55,8 +55,8 @@ answerCalls<ParticipantCalls>({
       t,
       participants: cards,
       roles: {
-        client: { id: 'client.demo', images: [IMAGES.client] },
-        server: { id: 'server.demo', images: [IMAGES.server] },
+        client: { id: 'client.demo', images: [images.client] },
+        server: { id: 'server.demo', images: [images.server] },
       },
       validity: { notBefore: now - 60, notAfter: now + 86_400 },
     })

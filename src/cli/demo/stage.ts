@@ -15,7 +15,8 @@ import type {
   Trust,
   VendorCalls,
 } from './calls.js'
-import { type Label, MACHINES, type MachineName, measured, PARTICIPANTS, ROLE_OF } from './cast.js'
+import { type Label, MACHINES, type MachineName, PARTICIPANTS, ROLE_OF } from './cast.js'
+import { authoredDigests } from './images.js'
 import { StepFailed } from './steps.js'
 
 export type ParticipantActor = Actor<ParticipantCalls>
@@ -49,6 +50,7 @@ export class Stage {
   #stopped = false
   #trust: Trust | undefined
   #cards: readonly PlanParticipant[] = []
+  #images: Readonly<Record<MachineName, string>> | undefined
   epoch: Epoch | undefined
   /** Frank's addresses of the server. */
   doors: Ports | undefined
@@ -99,11 +101,14 @@ export class Stage {
       participants: this.#startAll<Label, ParticipantCalls>(PARTICIPANTS, 'participant'),
       machines: this.#startAll<MachineName, MachineCalls>(MACHINES, 'machine'),
     }
-    const [trust] = await Promise.all([
+    const [trust, images] = await Promise.all([
       this.vendor.call('open', {}),
+      // While the others start.
+      authoredDigests(),
       this.frank.call('open', { dir: join(root, 'frank') }),
     ])
     this.#trust = trust
+    this.#images = images
   }
 
   /** How many processes there are, this one apart. */
@@ -125,6 +130,7 @@ export class Stage {
       epoch: number,
       mode,
       t,
+      images: { server: this.images.server, client: this.images.client },
     })
     const { url } = await this.frank.call('board', { plan })
     const results = await this.forAll((_label, actor) =>
@@ -199,6 +205,12 @@ export class Stage {
     return this.#trust
   }
 
+  /** Digests of what the machines run. */
+  get images(): Readonly<Record<MachineName, string>> {
+    if (this.#images === undefined) throw new StepFailed('expected images, got none yet')
+    return this.#images
+  }
+
   get #players(): Cast {
     if (this.#cast === undefined) throw new StepFailed('expected processes, got none yet')
     return this.#cast
@@ -215,7 +227,12 @@ export class Stage {
     mkdirSync(dir, { recursive: true, mode: 0o700 })
     const [participants] = await Promise.all([
       this.carry(name, direct),
-      this.vendor.call('measure', { socketPath, workload: measured(name, hash) }),
+      this.vendor.call('measure', {
+        socketPath,
+        machine: name,
+        pid: this.machine(name).pid,
+        descriptorHash: hash,
+      }),
     ])
     await this.machine(name).call('deploy', {
       role: ROLE_OF[name],

@@ -1,6 +1,6 @@
 // Steps 5 to 7: what Frank tries, and what comes of it.
 
-import { JOIN_MS, nameOf, OTHER_IMAGE, PARTICIPANTS, PATIENCE_MS } from './cast.js'
+import { JOIN_MS, nameOf, PARTICIPANTS, PATIENCE_MS } from './cast.js'
 import {
   expectEqual,
   expectInsufficient,
@@ -26,7 +26,7 @@ async function tryWrongImage(stage: Stage): Promise<Finding> {
   const label = PARTICIPANTS.find((each) => refused.includes(`${each}: policy`))
   if (label === undefined) throw new StepFailed(`refused: expected policy, got ${refused.join()}`)
   const { details } = await stage.participant(label).call('refusal', {})
-  expectMatch('reason', details.join('; '), new RegExp(OTHER_IMAGE))
+  expectMatch('reason', details.join('; '), new RegExp(stage.images.stranger))
   return {
     detail: `${nameOf(label)} refuses it by policy; it is told no more than that, and has no share`,
     also: [`in ${nameOf(label)}'s own log: ${shortened(details.join('; '))}`],

@@ -7,7 +7,8 @@ import { createLocalIssuer, type LocalIssuer } from '../../consent/attestation/l
 import { serveLauncher } from '../../consent/attestation/local/launcher.js'
 import { answerCalls } from '../answering.js'
 import type { VendorCalls } from './calls.js'
-import { ISSUER } from './cast.js'
+import { described, ISSUER } from './cast.js'
+import { measuredDigest } from './images.js'
 
 let issuer: LocalIssuer | undefined
 /** By socket. */
@@ -21,7 +22,8 @@ answerCalls<VendorCalls>(
       issuer = await createLocalIssuer({ issuer: ISSUER })
       return { issuer: issuer.issuer, jwks: issuer.jwks() }
     },
-    async measure({ socketPath, workload }) {
+    async measure({ socketPath, machine, pid, descriptorHash }) {
+      const workload = described(machine, await measuredDigest(pid, machine), descriptorHash)
       const known = workloads.has(socketPath)
       workloads.set(socketPath, workload)
       if (known || issuer === undefined) return {}
