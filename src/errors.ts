@@ -88,7 +88,7 @@ const CODES = {
   MCBN_LOOKUP_TIMEOUT: 'lookup',
   /** Nobody answered in time: check address and firewall; on DTLS 1.2 also suspect the key. */
   MCBN_HANDSHAKE_TIMEOUT: 'transport',
-  /** The established session was silent for so long: connect again. */
+  /** Nothing failed: the socket closes without an `error`, and its `closeReason` is `idle`. Connect again when there is something to say. */
   MCBN_IDLE_TIMEOUT: 'transport',
   /** No connection came about (refused, unreachable, name not found): see `cause`, then retry. */
   MCBN_CONNECTION_FAILED: 'transport',

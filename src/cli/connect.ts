@@ -11,6 +11,7 @@ import {
   versionRange,
 } from './connection.js'
 import { Conversation } from './conversation.js'
+import { tellStats } from './datagram-flags.js'
 import { Diagnostics } from './diagnostics.js'
 import { dial } from './dial.js'
 import { exitCodeOf, type Finish } from './exit.js'
@@ -92,7 +93,7 @@ async function connect(
     const { signal } = more
     const servername = flags.servername ?? more.servername
     const options = {
-      ...sharedOptions(flags),
+      ...sharedOptions(flags, target),
       ...(servername !== undefined && { servername }),
       ...(signal !== undefined && { signal }),
     }
@@ -103,7 +104,11 @@ async function connect(
         url: shown,
         ...facts,
       })
-      conversation = new Conversation(link, diagnostics, finish)
+      for (const sentence of keys.warnings) diagnostics.warning(sentence)
+      conversation = new Conversation(link, diagnostics, (code) => {
+        if (link.figures !== undefined) tellStats(flags, link.figures, diagnostics)
+        finish(code)
+      })
     })
   })
   for (const key of keys.keys.values()) key.fill(0)

@@ -3,6 +3,13 @@
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { type Command, Option } from 'commander'
 import type { KeyProtocol } from '../psk/derive.js'
+import {
+  addDatagramFlags,
+  type DatagramFlags,
+  datagramOptions,
+  integerArgument,
+  LONGEST_MS,
+} from './datagram-flags.js'
 import { UsageError } from './exit.js'
 import type { Target } from './url.js'
 
@@ -10,51 +17,53 @@ import type { Target } from './url.js'
 const TLS_VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const
 type TlsVersion = (typeof TLS_VERSIONS)[number]
 
-/** Milliseconds until an unfinished handshake is given up. */
-export const HANDSHAKE_TIMEOUT_MS = 10_000
-/** The longest delay that a timer can have, in milliseconds (about 24.8 days). */
-const LONGEST_MS = 2_147_483_647
-
 /** As commander hands them over. */
-export interface ConnectionFlags {
+export interface ConnectionFlags extends DatagramFlags {
   readonly ciphers?: string
   readonly keylog?: string
   readonly minVersion?: TlsVersion
   readonly maxVersion?: TlsVersion
-  readonly handshakeTimeout: number
+  readonly handshakeTimeout?: number
   readonly alpn?: readonly string[]
   readonly json?: boolean
   readonly verbose?: boolean
 }
 
 export function addConnectionFlags(command: Command): Command {
-  return command
+  command
     .option('--ciphers <list>', 'cipher suites as an OpenSSL list, e.g. PSK-AES128-CCM8')
     .addOption(versionOption('--min-version <version>', 'oldest version to speak'))
     .addOption(versionOption('--max-version <version>', 'newest version to speak'))
     .addOption(
-      new Option('--handshake-timeout <ms>', 'milliseconds to wait for a handshake; 0 = for ever')
-        .argParser(parseMilliseconds)
-        .default(HANDSHAKE_TIMEOUT_MS),
+      new Option(
+        '--handshake-timeout <ms>',
+        'milliseconds to wait for a handshake; 0 = for ever (default: 10000, or the preset has one)',
+      ).argParser(integerArgument('--handshake-timeout', 'milliseconds', 0, LONGEST_MS)),
     )
     .addOption(
       new Option('--alpn <names>', 'application protocols (RFC 7301), e.g. h2,http/1.1').argParser(
         parseNames,
       ),
     )
+  return addDatagramFlags(command)
     .option('--keylog <file>', 'append the secrets for Wireshark to FILE (default: $SSLKEYLOGFILE)')
     .option('--json', 'tell events as JSON, one object a line')
     .option('--verbose', 'tell connections and failing peers, one line each on stderr')
 }
 
-/** The libraries' options that both protocols share, checked here as far as the libraries do not. */
-export function sharedOptions(flags: ConnectionFlags) {
+/** The libraries' options, but for keys and versions, checked here as far as the libraries do not. */
+export function sharedOptions(flags: ConnectionFlags, target: Target) {
+  const { handshakeTimeout } = flags
   return {
-    handshakeTimeout: flags.handshakeTimeout,
+    ...datagramOptions(flags, target),
+    ...(handshakeTimeout !== undefined && { handshakeTimeout }),
     ...(flags.ciphers !== undefined && { ciphers: flags.ciphers }),
     ...(flags.alpn !== undefined && { ALPNProtocols: [...flags.alpn] }),
   }
 }
+
+/** What {@link sharedOptions} hands to the libraries. */
+export type LibraryOptions = ReturnType<typeof sharedOptions>
 
 /** The versions that a connection may speak; absent ends are the library's to choose. */
 export interface VersionRange {
@@ -156,14 +165,6 @@ export class KeyLog {
 
 function versionOption(name: string, description: string): Option {
   return new Option(name, `${description} (tls:// only)`).choices(TLS_VERSIONS)
-}
-
-function parseMilliseconds(text: string): number {
-  const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN
-  if (value <= LONGEST_MS) return value
-  throw new UsageError(
-    `--handshake-timeout: expected milliseconds from 0 to ${LONGEST_MS}, got "${text}"`,
-  )
 }
 
 function parseNames(text: string): readonly string[] {

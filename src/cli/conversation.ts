@@ -82,7 +82,10 @@ export class Conversation {
         'the peer closed without close_notify: the end of what it sent may be missing',
       )
     }
-    this.#diagnostics.event('closed', 'the peer closed the connection', { by: 'peer' })
+    const [by, sentence] = this.#link.idle
+      ? ['idle', 'the connection was idle for --idle-timeout, and is closed']
+      : ['peer', 'the peer closed the connection']
+    this.#diagnostics.event('closed', sentence, { by })
     void this.#end(EXIT.ok)
   }
 

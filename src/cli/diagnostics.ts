@@ -2,7 +2,7 @@
 // object a line. Data never goes here, and nothing here ever goes to stdout.
 
 import picocolors from 'picocolors'
-import { errorFields, errorLine, errorText, oneLine } from './exit.js'
+import { errorFields, errorLine, errorText, Interrupted, oneLine } from './exit.js'
 
 /** Lines that may come at once, and how many more each second: a flood of bad peers cannot fill a disk. */
 const LINES_AT_ONCE = 20
@@ -40,7 +40,13 @@ export class Diagnostics {
   event(name: string, sentence: string, fields: EventFields = {}): void {
     if (!this.#mayWrite()) return
     if (this.json) this.#object({ event: name, ...fields })
-    else if (this.#verbose) this.#line(this.#colors.dim(oneLine(sentence)))
+    else if (this.#verbose) this.#line(this.#colors.dim(`${now()} ${oneLine(sentence)}`))
+  }
+
+  /** Something that an option asked for; always told. */
+  asked(name: string, sentence: string, fields: EventFields): void {
+    if (this.json) this.#object({ event: name, ...fields })
+    else this.#line(`mcbn: ${name}: ${oneLine(sentence)}`)
   }
 
   /** A peer failed; the command goes on. Told like an event: strangers must not flood the log. */
@@ -48,7 +54,8 @@ export class Diagnostics {
     if (!this.#mayWrite()) return
     if (this.json) this.#object({ event: 'peer-error', peer, ...errorFields(error) })
     else if (this.#verbose) {
-      this.#line(`${this.#colors.yellow(`${oneLine(peer)}:`)} ${errorText(error)}`)
+      const from = this.#colors.yellow(`${oneLine(peer)}:`)
+      this.#line(`${this.#colors.dim(now())} ${from} ${errorText(error)}`)
     }
   }
 
@@ -60,6 +67,7 @@ export class Diagnostics {
 
   /** The command fails: its one line. */
   failure(error: unknown, command?: string): void {
+    if (error instanceof Interrupted) return
     if (this.json) this.#object({ event: 'error', ...errorFields(error) })
     else this.#line(this.#colors.red(errorLine(error, command)))
   }
@@ -67,10 +75,10 @@ export class Diagnostics {
   /** A token bucket; what it held back is counted and told with the next line that passes. */
   #mayWrite(): boolean {
     if (!this.json && !this.#verbose) return false
-    const now = performance.now()
-    const earned = ((now - this.#countedAt) / 1000) * LINES_PER_SECOND
+    const at = performance.now()
+    const earned = ((at - this.#countedAt) / 1000) * LINES_PER_SECOND
     this.#allowance = Math.min(LINES_AT_ONCE, this.#allowance + earned)
-    this.#countedAt = now
+    this.#countedAt = at
     if (this.#allowance < 1) {
       this.#suppressed += 1
       return false
@@ -86,12 +94,17 @@ export class Diagnostics {
   }
 
   #object(fields: Readonly<Record<string, unknown>>): void {
-    this.#line(JSON.stringify(fields))
+    this.#line(JSON.stringify({ time: now(), ...fields }))
   }
 
   #line(text: string): void {
     process.stderr.write(`${text}\n`)
   }
+}
+
+/** The wall clock as RFC 3339 has it, in UTC, to the millisecond. */
+function now(): string {
+  return new Date().toISOString()
 }
 
 /** Colour only on a terminal, and not where NO_COLOR (no-color.org) or TERM=dumb asks for none. */

@@ -5,7 +5,7 @@ import type { DtlsSocket } from '../dtls/index.js'
 import { McbnError } from '../errors.js'
 import type { PskCredential } from '../psk/types.js'
 import type { TlsSocket } from '../tls/index.js'
-import type { KeyLog, VersionRange } from './connection.js'
+import type { KeyLog, LibraryOptions, VersionRange } from './connection.js'
 import { DtlsLink } from './dtls-link.js'
 import type { Link } from './link.js'
 import { TlsLink } from './tls-link.js'
@@ -17,10 +17,7 @@ export interface DialOptions {
   /** tls:// only. */
   readonly versions: VersionRange
   /** Passed on to the library as they are. */
-  readonly options: {
-    readonly handshakeTimeout: number
-    readonly ciphers?: string
-    readonly ALPNProtocols?: string[]
+  readonly options: LibraryOptions & {
     readonly servername?: string
     readonly signal?: AbortSignal
   }

@@ -41,6 +41,14 @@ export class DtlsLink implements Link {
     return this.#socket.maxDatagramSize
   }
 
+  get idle(): boolean {
+    return this.#socket.closeReason === 'idle'
+  }
+
+  get figures(): object {
+    return this.#socket.stats
+  }
+
   get unsent(): boolean {
     return this.#full
   }

@@ -17,6 +17,13 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 /** Ends the process with its exit code, once all output has left it. The first call counts. */
 export type Finish = (code: number) => void
 
+/** The person at the terminal has interrupted a question. Nothing is left to say. */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted'
+  /** What shells report for a program that SIGINT ended. */
+  readonly exitCode = 130
+}
+
 /** A wrong command line. The message names the option or argument and what it takes. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
@@ -52,13 +59,33 @@ function adviceFor(error: McbnError): string | undefined {
     error.code === 'MCBN_HANDSHAKE_FAILED' &&
     error.cause instanceof Error &&
     !/\balert\b/.test(error.cause.message)
-  if (!refusedHere) return ADVICE[error.code]
-  return 'compare --ciphers and --min-version/--max-version with what the other side speaks'
+  if (refusedHere)
+    return 'compare --ciphers and --min-version/--max-version with what the other side speaks'
+  // Only where the network says so: a file that cannot be fetched, or a name, is another matter.
+  if (error.code === 'MCBN_CONNECTION_FAILED' && !reachedNobody(error.cause)) return undefined
+  return ADVICE[error.code]
 }
 
-/** Which exit code an error stands for: the caller's mistakes are 2, the world's are 1. */
-export function exitCodeOf(error: unknown): ExitCode {
+/** Whether the system said that there is no server at that address, or no such name. */
+function reachedNobody(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && NOBODY.has(String(cause.code))
+}
+
+const NOBODY: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'ETIMEDOUT',
+  'EAI_AGAIN',
+])
+
+/** Which exit code an error stands for: the caller's mistakes are 2, the world's are 1, Ctrl-C at a question is 130. */
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof Interrupted) return error.exitCode
   if (error instanceof UsageError) return EXIT.usage
+  // The command line was right; the file is missing, or the system keeps it.
+  if (fileProblem(error) !== undefined) return EXIT.failure
   return error instanceof McbnError && error.kind === 'usage' ? EXIT.usage : EXIT.failure
 }
 
@@ -76,7 +103,9 @@ export function errorText(error: unknown, command?: string): string {
   const help = `see mcbn ${command === undefined ? '' : `${command} `}--help`
   if (error instanceof UsageError) return `${oneLine(error.message)}; ${help}`
   if (error instanceof McbnError) {
-    const advice = adviceFor(error) ?? (error.kind === 'usage' ? help : undefined)
+    const problem = fileProblem(error)
+    const otherwise = problem ?? (error.kind === 'usage' ? help : undefined)
+    const advice = adviceFor(error) ?? otherwise
     const text = `${oneLine(error.message)} (${error.code})`
     return advice === undefined ? text : `${text}; ${advice}`
   }
@@ -91,7 +120,7 @@ export function errorText(error: unknown, command?: string): string {
 export function errorFields(error: unknown): Record<string, unknown> {
   if (error instanceof McbnError) {
     const { code, kind, message, alert, participant, line } = error
-    const advice = adviceFor(error)
+    const advice = adviceFor(error) ?? fileProblem(error)
     return { code, kind, message, alert, participant, line, advice }
   }
   if (error instanceof UsageError) return { code: 'USAGE', kind: 'usage', message: error.message }
@@ -119,6 +148,22 @@ function systemErrorText(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('syscall' in error)) return undefined
   const advice = 'code' in error ? SYSTEM_ADVICE[String(error.code)] : undefined
   return advice === undefined ? oneLine(error.message) : `${oneLine(error.message)}; ${advice}`
+}
+
+/** What to do about a file that the system did not give, or did not take; undefined for other errors. */
+function fileProblem(error: unknown): string | undefined {
+  if (!(error instanceof McbnError) || error.kind !== 'usage') return undefined
+  const { cause } = error
+  if (!(cause instanceof Error) || !('syscall' in cause) || !('code' in cause)) return undefined
+  return FILE_ADVICE[String(cause.code)] ?? 'check the file'
+}
+
+const FILE_ADVICE: Readonly<Record<string, string>> = {
+  ENOENT: 'check the path: there is no such file or folder',
+  EACCES: 'ask for the permission, or run it as the owner of the file',
+  EISDIR: 'name a file, not a folder',
+  EEXIST: 'name another file, or remove the one that is there',
+  ENOSPC: 'make room on the disk',
 }
 
 const SYSTEM_ADVICE: Readonly<Record<string, string>> = {

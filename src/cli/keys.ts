@@ -14,6 +14,7 @@ import {
 import { IDENTITY_MAX_BYTES_TLS13, identityBytes } from '../psk/identity.js'
 import { parseKeyText } from '../psk/key.js'
 import type { PskCredential } from '../psk/types.js'
+import { exposureOf } from './secret-file.js'
 import {
   ARGUMENTS_ARE_VISIBLE,
   addShareFlags,
@@ -32,6 +33,8 @@ export interface CommandKeys {
    * be limited to this version.
    */
   readonly protocol?: KeyProtocol
+  /** Files that others can read, a sentence each; said once the connection stands. */
+  readonly warnings: readonly string[]
 }
 
 /**
@@ -49,6 +52,9 @@ interface KeyFlags extends ShareFlags {
   readonly pskFileFormat?: PskFileFormat
   readonly identity?: string
 }
+
+/** What a key on this command line can be for: `kcv` is no secret, and `dtls13` is not spoken. */
+const CONNECTION_PROTOCOLS = ['tls13', 'tls12', 'dtls12'] as const satisfies readonly KeyProtocol[]
 
 /** Adds the options that name keys. */
 export function addKeyOptions(command: Command): KeyReader {
@@ -70,7 +76,10 @@ export function addKeyOptions(command: Command): KeyReader {
       ).choices(PSK_FILE_FORMATS),
     )
     .option('--identity <name>', 'identity of the key made from shares, or the one to connect with')
-  addShareFlags(command).addHelpText('after', `\n${ARGUMENTS_ARE_VISIBLE}`)
+  addShareFlags(command, { protocols: CONNECTION_PROTOCOLS }).addHelpText(
+    'after',
+    `\n${ARGUMENTS_ARE_VISIBLE}`,
+  )
   return (defaultProtocol) => readKeys(command.opts<KeyFlags>(), defaultProtocol)
 }
 
@@ -99,7 +108,6 @@ async function readKeys(flags: KeyFlags, defaultProtocol: KeyProtocol): Promise<
       '--psk-file-format: expected with --psk-file, got none',
     )
   }
-  if (flags.protocol === 'kcv') throw checkValueAsKey()
   const derived = await deriveFromShares(flags, {}, defaultProtocol)
   if (derived !== undefined) {
     add('--share', derivedIdentity(identity), derived.key)
@@ -114,6 +122,7 @@ async function readKeys(flags: KeyFlags, defaultProtocol: KeyProtocol): Promise<
   }
   return {
     keys,
+    warnings: await exposedFiles(flags),
     ...(identity !== undefined && { identity }),
     ...(derived?.protocol !== undefined && { protocol: derived.protocol }),
   }
@@ -135,6 +144,15 @@ export function chooseCredential({ keys, identity }: CommandKeys): PskCredential
       ? `keys: expected one identity to connect with, got ${keys.size}; choose with --identity`
       : '--identity: expected one of the identities given with a key, got another',
   )
+}
+
+async function exposedFiles({ pskFile, share, shareFile }: KeyFlags): Promise<string[]> {
+  const shares = (share ?? shareFile ?? []).filter(({ source }) => source === 'file')
+  const found = await Promise.all([
+    ...(pskFile === undefined ? [] : [exposureOf(pskFile, '--psk-file')]),
+    ...shares.map(({ value }) => exposureOf(value, '--share-file')),
+  ])
+  return found.filter((sentence) => sentence !== undefined)
 }
 
 function parsePskArgument(text: string, option: string): { identity: string; key: Buffer } {
@@ -165,12 +183,4 @@ function derivedIdentity(identity: string | undefined): string {
   }
   identityBytes(identity, '--identity', IDENTITY_MAX_BYTES_TLS13)
   return identity
-}
-
-/** The check value is logged and compared in the open: a connection keyed with it has no secret. */
-function checkValueAsKey(): McbnError {
-  return new McbnError(
-    'MCBN_OPTION_CONFLICT',
-    '--protocol: expected tls13, tls12 or dtls12 for a connection, got kcv, which is no secret',
-  )
 }

@@ -31,6 +31,10 @@ export interface Link {
   readonly facts: LinkFacts
   /** Largest datagram in bytes; undefined on a stream. */
   readonly maxDatagramSize: number | undefined
+  /** Whether the connection ended because neither side had anything to say for `--idle-timeout`. */
+  readonly idle: boolean
+  /** What a DTLS connection has counted; undefined on a stream. */
+  readonly figures: object | undefined
   /** Whether something sent is still waiting here. */
   readonly unsent: boolean
   /** Whether the peer's stream ended without close_notify, so that its end may be missing. */

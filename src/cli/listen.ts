@@ -10,6 +10,7 @@ import {
   sharedOptions,
   versionRange,
 } from './connection.js'
+import { tellStats } from './datagram-flags.js'
 import { Diagnostics } from './diagnostics.js'
 import { EXIT, exitCodeOf, type Finish, UsageError } from './exit.js'
 import { addKeyOptions, type KeyReader } from './keys.js'
@@ -73,10 +74,12 @@ async function listen(
     throw new UsageError('--http: HTTP needs a stream; expected a tls:// url, got dtls://')
   }
   const range = versionRange(flags, target)
-  const { keys, protocol } = await readKeys(keyProtocolFor(target, range))
+  const { keys, protocol, warnings } = await readKeys(keyProtocolFor(target, range))
 
   const end = async (): Promise<void> => {
+    const figures = listener?.figures?.()
     await atMost(CLOSE_MS, Promise.resolve(listener?.close()))
+    if (figures !== undefined) tellStats(flags, figures, diagnostics)
     finish(EXIT.ok)
   }
   const service = serviceFor(flags, target.protocol === 'dtls', diagnostics, () => void end())
@@ -87,7 +90,7 @@ async function listen(
     psk: keys,
     versions: limitToKey(range, protocol, target),
     options: {
-      ...sharedOptions(flags),
+      ...sharedOptions(flags, target),
       ...(flags.hint !== undefined && { pskIdentityHint: flags.hint }),
     },
     keyLog: KeyLog.open(flags),
@@ -95,5 +98,6 @@ async function listen(
     diagnostics,
   } satisfies ListenOptions)
   for (const key of keys.values()) key.fill(0)
+  for (const sentence of warnings) diagnostics.warning(sentence)
   announce(target, listener, diagnostics)
 }

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import type { DtlsServer, DtlsSocket } from '../dtls/index.js'
 import type { TlsServer, TlsSocket } from '../tls/index.js'
-import type { KeyLog, VersionRange } from './connection.js'
+import type { KeyLog, LibraryOptions, VersionRange } from './connection.js'
 import type { Diagnostics } from './diagnostics.js'
 import { atMost, factsOf, factsText, GOODBYE_MS } from './link.js'
 import type { Service } from './services.js'
@@ -23,17 +23,14 @@ export interface ListenOptions extends ServeOptions {
   /** tls:// only. */
   readonly versions: VersionRange
   /** Passed on to the library as they are. */
-  readonly options: {
-    readonly handshakeTimeout: number
-    readonly ciphers?: string
-    readonly ALPNProtocols?: string[]
-    readonly pskIdentityHint?: string
-  }
+  readonly options: LibraryOptions & { readonly pskIdentityHint?: string }
 }
 
 export interface Listener {
   readonly address: string
   readonly port: number
+  /** What a DTLS server has counted. */
+  figures?(): object
   /** Takes no more peers and says goodbye to those that are there. */
   close(): Promise<void>
 }
@@ -111,6 +108,7 @@ export async function serveDtls(
   server.on('error', (error) => diagnostics.peerFailed(error, 'socket'))
   return {
     ...placeOf(server.address()),
+    figures: () => server.stats,
     close: async () => server.close(),
   }
 }

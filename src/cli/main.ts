@@ -3,7 +3,8 @@
 
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
-import { EXIT, errorLine, exitCodeOf, type Finish, UsageError } from './exit.js'
+import { EXIT, errorLine, exitCodeOf, type Finish, Interrupted, UsageError } from './exit.js'
+import { fitHelp, helpColumns } from './help.js'
 
 let finishing = false
 
@@ -55,14 +56,24 @@ try {
   }
   for (const command of withParts(program)) {
     // Errors are ours to print, as one line; help and version go to stdout as they are.
+    const columns = helpColumns(process.stdout)
     command
+      // Broken once, here: commander would break what is broken in the sources a second time.
+      .description(command.description().replaceAll('\n', ' '))
       .exitOverride()
-      .configureOutput({ outputError: () => undefined, writeErr: () => undefined })
+      .configureOutput({
+        getOutHelpWidth: () => columns,
+        writeOut: (text) => process.stdout.write(fitHelp(text, columns)),
+        outputError: () => undefined,
+        writeErr: () => undefined,
+      })
   }
   await program.parseAsync()
 } catch (error) {
   if (error instanceof CommanderError && error.exitCode === 0) {
     finish(EXIT.ok)
+  } else if (error instanceof Interrupted) {
+    finish(error.exitCode)
   } else {
     const shown = error instanceof CommanderError ? new UsageError(withoutValues(error)) : error
     process.stderr.write(`${errorLine(shown, typedCommand().name)}\n`)

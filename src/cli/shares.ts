@@ -18,6 +18,8 @@ import { decodeHex } from '../psk/hex.js'
 export interface ShareOptionsSetup {
   /** One `--share` may be followed by several values: only for commands without arguments. */
   readonly variadic?: boolean
+  /** What --protocol takes. */
+  readonly protocols?: readonly KeyProtocol[]
   /** `--share-file -` reads standard input: only for commands that do not need it otherwise. */
   readonly stdin?: boolean
 }
@@ -88,8 +90,8 @@ export function addShareFlags(command: Command, setup: ShareOptionsSetup = {}): 
     .option('--network <name>', 'mcbn/1: name of the network')
     .option('--epoch <number>', 'mcbn/1: epoch of the shares, 0 to 4294967295')
     .addOption(
-      new Option('--protocol <name>', 'mcbn/1: what the key is for; kcv is a check value').choices(
-        KEY_PROTOCOLS,
+      new Option('--protocol <name>', 'mcbn/1: what the key is for').choices(
+        setup.protocols ?? KEY_PROTOCOLS,
       ),
     )
 }

@@ -13,6 +13,8 @@ import {
 export class TlsLink implements Link {
   readonly facts: LinkFacts
   readonly maxDatagramSize = undefined
+  readonly figures = undefined
+  readonly idle = false
   readonly #socket: TlsSocket
   readonly #over: Promise<void>
   #peerEnded = false

@@ -153,6 +153,7 @@ class Client implements EndpointListener, SocketHome {
   readonly endpoint: number
   readonly highWaterMark: number
   readonly channels = DTLS_CLIENT
+  local: SocketHome['local']
   readonly #socket: DtlsSocket
   readonly #signal: AbortSignal | undefined
   /** Until the session is open. */
@@ -235,6 +236,7 @@ class Client implements EndpointListener, SocketHome {
       const error = systemError(bound.error, address, target.port)
       this.#fail(connectionFailed(error.message, error))
     }
+    if ('address' in bound) this.local = { address: bound.address, port: bound.port }
   }
 
   #fail(error: McbnError): void {

@@ -9,6 +9,7 @@ export { DtlsSocket } from './socket.js'
 export type { DtlsDropReason, DtlsServerStats, DtlsSocketStats, DtlsUdpStats } from './stats.js'
 export type {
   DtlsCipher,
+  DtlsCloseReason,
   DtlsConnectionId,
   DtlsConnectOptions,
   DtlsOptions,

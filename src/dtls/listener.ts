@@ -141,6 +141,8 @@ function bindAll<Peer>(
       const next = bind(address, port)
       if ('error' in next) throw systemError(next.error, address, port)
     }
+    const local = { address: first.address, port }
+    for (const endpoint of endpoints) endpoint.bound(local)
     const { family } = first
     return { address: { address: first.address, family, port }, endpoints }
   } catch (error) {

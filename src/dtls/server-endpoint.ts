@@ -82,6 +82,11 @@ export class ServerEndpoint<Peer> implements EndpointListener {
     }
   }
 
+  /** The UDP socket is bound. */
+  bound(local: { readonly address: string; readonly port: number }): void {
+    this.#home.local = local
+  }
+
   /** Ends lookups, sessions (without a goodbye at a handover), socket and thread. */
   close(handover = false): void {
     if (this.#closed) return
@@ -110,7 +115,7 @@ export class ServerEndpoint<Peer> implements EndpointListener {
       const socket = this.sockets.get(session)
       const peer = socket ? socket.peer : this.#lookups.get(session)?.peer
       exported.push({ sealed: found[at + 1] as Buffer, peer })
-      if (socket) socket.onEnded(undefined)
+      if (socket) socket.onEnded(undefined, 'exported')
       else this.#goneEarly.add(session)
     }
     return exported

@@ -11,6 +11,8 @@ export interface SocketHome {
   readonly endpoint: number
   readonly highWaterMark: number
   readonly channels: SessionChannels
+  /** Where the UDP socket is bound, once it is. */
+  local?: { readonly address: string; readonly port: number } | undefined
   /** The session is over, by now or from this side; its number is not heard of again. */
   release(session: number, ended: boolean): void
   /** Takes an error that has no listener on the socket; false: it is to be thrown. */

@@ -6,19 +6,15 @@ import type { NativeOpenedSession, NativeRemote, NativeSessionFigures } from '..
 import { checkedBytes, type Datagram } from './datagram.js'
 import { EarlyMessages } from './early-messages.js'
 import type { DtlsSocketEvents } from './events.js'
+import { isIdle } from './idle.js'
 import { checkedLabel, noKeyingMaterial } from './keying-material.js'
 import { Outgoing } from './outgoing.js'
-import {
-  connectionIdOf,
-  familyOf,
-  remoteInfo,
-  type SessionFacts,
-  sessionFacts,
-} from './session-facts.js'
+import type { SessionFacts } from './session-facts.js'
+import { connectionIdOf, familyOf, remoteInfo, sessionFacts } from './session-facts.js'
 import { type DtlsTransferOptions, notPortable, sealingKeyOf } from './session-transfer.js'
 import type { SocketHome } from './socket-home.js'
 import { type DtlsSocketStats, offlineStats } from './stats.js'
-import type { DtlsCipher, DtlsConnectionId } from './types.js'
+import type { DtlsCipher, DtlsCloseReason, DtlsConnectionId } from './types.js'
 
 /** Of a socket's early messages: there are none any more, a listener has come. */
 const DELIVERED = null
@@ -52,6 +48,7 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   #closed: Deferred | undefined
   /** `close` has been emitted. */
   #gone = false
+  #closeReason: DtlsCloseReason | undefined
   #failure: Error | undefined
 
   /** @internal */
@@ -124,10 +121,24 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     return this.#facts?.remotePort
   }
 
+  /** Where datagrams come in; `0.0.0.0` or `::` on a server that has all addresses. Undefined until bound. */
+  get localAddress(): string | undefined {
+    return this.#home?.local?.address
+  }
+
+  /** The UDP port of this side; undefined until bound. */
+  get localPort(): number | undefined {
+    return this.#home?.local?.port
+  }
+
+  /** Why the session is over; undefined while it is not. */
+  get closeReason(): DtlsCloseReason | undefined {
+    return this.#closeReason
+  }
+
   /** Undefined before the session is open. */
   get remoteFamily(): 'IPv4' | 'IPv6' | undefined {
-    if (!this.#facts) return undefined
-    return familyOf(this.#facts.remoteAddress)
+    return this.#facts && familyOf(this.#facts.remoteAddress)
   }
 
   /** Always true, as on a tls.TLSSocket. */
@@ -239,7 +250,7 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   destroy(error?: Error): this {
     if (this.#state === 'closed') return this
     this.#rememberStats()
-    this.#end(error)
+    this.#end(error, error ? 'failed' : 'local')
     this.#home?.release(this.#session, false)
     return this
   }
@@ -271,15 +282,9 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     const name = checkedLabel(length, label, context)
     const home = this.#home
     if (this.#state !== 'open' || !home) throw noKeyingMaterial(this.#state)
-    const { native } = home.thread
-    const material = native.exportKeyingMaterial(
-      home.endpoint,
-      this.#session,
-      length,
-      name,
-      context,
-    )
-    if (material) return material
+    const { endpoint, thread } = home
+    const made = thread.native.exportKeyingMaterial(endpoint, this.#session, length, name, context)
+    if (made) return made
     throw noKeyingMaterial('open')
   }
 
@@ -301,7 +306,7 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     home.thread.flush()
     const sealed = home.thread.native.exportSession(home.endpoint, this.#session, key)
     if (!sealed) throw notPortable()
-    this.onEnded(undefined)
+    this.onEnded(undefined, 'exported')
     return sealed
   }
 
@@ -363,12 +368,14 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   }
 
   /** @internal The I/O thread has ended the session already. */
-  onEnded(error: Error | undefined): void {
+  onEnded(error: Error | undefined, reason?: DtlsCloseReason): void {
     if (this.#state === 'closed') return
     try {
       this.onBatchEnd()
     } finally {
-      this.#end(error)
+      // Nothing failed where nobody had anything to say: only the reason tells.
+      if (isIdle(error)) this.#end(undefined, 'idle')
+      else this.#end(error, reason ?? (error ? 'failed' : 'peer'))
       this.#home?.release(this.#session, true)
     }
   }
@@ -407,8 +414,9 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     if (this.#state === 'open') void this.stats
   }
 
-  #end(error: Error | undefined): void {
+  #end(error: Error | undefined, reason: DtlsCloseReason): void {
     const before = this.#state
+    this.#closeReason = reason
     this.#state = 'closed'
     this.#failure = error
     this.#outgoing?.stop()

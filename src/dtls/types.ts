@@ -53,8 +53,8 @@ export interface DtlsOptions {
    */
   readonly retransmitTimeout?: number
   /**
-   * Milliseconds without a message in either direction after which a session ends with
-   * `MCBN_IDLE_TIMEOUT`; `0` never. A peer that vanished says no goodbye; a stranger's datagrams do not
+   * Milliseconds without a message in either direction after which a session closes, with the
+   * `closeReason` `idle` and no error; `0` never. A peer that vanished says no goodbye; a stranger's datagrams do not
    * count.
    *
    * @defaultValue 0
@@ -153,8 +153,8 @@ export interface DtlsServerOptions<Peer = undefined> extends DtlsOptions {
   readonly maxSessions?: number
   /**
    * Milliseconds (by default half an hour) in which a session has neither sent nor received a message, before a new one may take its
-   * place when `maxSessions` are there: the one that was silent longest ends, with close_notify and
-   * `MCBN_IDLE_TIMEOUT`. `0` never: newcomers wait until a session ends. A peer that vanished says no
+   * place when `maxSessions` are there: the one that was silent longest closes, with close_notify and the
+   * `closeReason` `idle`. `0` never: newcomers wait until a session ends. A peer that vanished says no
    * goodbye, so without this and `idleTimeout` a server fills up with sessions that nobody has any more.
    *
    * @defaultValue 1_800_000
@@ -304,6 +304,13 @@ export interface DtlsCipher {
   readonly standardName: string
   readonly version: 'DTLSv1.2'
 }
+
+/**
+ * Why a session is over: `local` this side closed it; `peer` the peer said goodbye; `idle` nobody had
+ * anything to say for `idleTimeout`, or a newcomer took the place of the session silent longest; `exported`
+ * it goes on elsewhere; `failed` the event `error` told why.
+ */
+export type DtlsCloseReason = 'local' | 'peer' | 'idle' | 'exported' | 'failed'
 
 /** The connection IDs of a session (RFC 9146); at least one of them is not empty. */
 export interface DtlsConnectionId {

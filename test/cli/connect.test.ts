@@ -273,7 +273,7 @@ describe('cli/connect', () => {
         psk: { raw: key, text: Buffer.from(KEY, 'latin1'), 'with:colon': key },
       })
       const file = join(temporaryFolder(), 'keys.txt')
-      writeFileSync(file, `other:${OTHER_KEY}\nwith:colon:hex:${KEY}\n`)
+      writeFileSync(file, `other:${OTHER_KEY}\nwith:colon:hex:${KEY}\n`, { mode: 0o600 })
       for (const [args, identity] of [
         [['--psk', `raw:hex:${KEY}`], 'raw'],
         [['--psk', `text:ascii:${KEY}`], 'text'],

@@ -74,7 +74,6 @@ describe('cli/keys refusals', () => {
     ['an epoch in words', [...LABELLED, ...MCBN, '--epoch', 'three'], /^--epoch/],
     ['an epoch of 33 bits', [...LABELLED, ...MCBN, '--epoch', '4294967296'], /^epoch/],
     ['a network for sha256-concat', [...CONCAT, '--network', 'n'], /^--network: expected only/],
-    ['the check value as a key', [...LABELLED, ...MCBN, '--protocol', 'kcv'], /no secret/],
     ['standard input, which is the peer’s', ['--share-file', '-'], /belongs to the connection/],
     ['one share alone', ['--scheme', 'hmac-chain', '--share', ALICE], /at least 2/],
     ['an upper-case share', [...CONCAT, '--share', ALICE.toUpperCase()], /participant 3.*lower/],

@@ -70,7 +70,7 @@ describe('cli/listen', () => {
       expectSuccess(good)
       expect(good.stdout).toBe('still here')
       expect(server.stdout).toBe(`listening on ${url}\n`)
-      await server.output(/^127\.0\.0\.1:\d+: .*\(MCBN_PSK_MISMATCH\)/m)
+      await server.output(/^\S+Z 127\.0\.0\.1:\d+: .*\(MCBN_PSK_MISMATCH\)/m)
       for (const socket of strangers) socket.destroy()
     })
 

@@ -22,7 +22,6 @@ describe('cli/usage', () => {
         ['listen', TLS, '--psk', `${'a'.repeat(64_001)}:${KEY}`],
         /64000/,
       ],
-      ['a missing key file', ['connect', TLS, '--psk-file', '/nonexistent'], /--psk-file|ENOENT/],
       [
         'two identities to connect with',
         ['connect', TLS, '--psk', `a:${KEY}`, '--psk', `b:${OTHER_KEY}`],
@@ -117,9 +116,11 @@ describe('cli/usage', () => {
     ])('mcbn %s --help', async (command, told) => {
       const child = await mcbn(command === '' ? ['--help'] : [command, '--help'])
       expectSuccess(child)
-      for (const expression of told) expect(child.stdout).toMatch(expression)
-      const wide = child.stdout.split('\n').filter((line) => line.length > 110)
-      expect(wide).toEqual([])
+      const text = child.stdout.replace(/\s+/g, ' ')
+      for (const expression of told) expect(text).toMatch(expression)
+      // Nobody's terminal is known here: 80 columns, but for commands that are shown to be typed.
+      const wide = child.stdout.split('\n').filter((line) => line.length > 80)
+      expect(wide.filter((line) => !/^ {2}(mcbn|echo) /.test(line))).toEqual([])
     })
 
     it('mcbn --version', async () => {

@@ -73,10 +73,12 @@ describe('cli/workload', () => {
     for (const label of ['alice', 'bob', 'carol']) {
       expect(server.stderr).toContain(`asking ${label}\n`)
       expect(server.stderr).toContain(`${label} wants evidence\n`)
-      expect(server.stderr).toMatch(new RegExp(`^${label} released its share, for \\d+ s$`, 'm'))
+      expect(server.stderr).toMatch(
+        new RegExp(`^\\S+Z ${label} released its share, for \\d+ s$`, 'm'),
+      )
     }
     expect(server.stderr).toMatch(
-      /^joined "test network", epoch 1, as server; key check value [0-9a-f]{64}$/m,
+      /^\S+Z joined "test network", epoch 1, as server; key check value [0-9a-f]{64}$/m,
     )
     expect((await server.stop()).code).toBe(0)
     const { AuditLog } = await import('../../src/consent/audit/log.js')
@@ -142,7 +144,7 @@ describe('cli/workload', () => {
     const server = startMcbn(
       args('server', ['--listen', 'tls://127.0.0.1:0', '--echo', '--verbose', '--deadline', '600']),
     )
-    await server.output(/^carol refused \(manual\); asking again in \d+ s$/m)
+    await server.output(/^\S+Z carol refused \(manual\); asking again in \d+ s$/m)
     server.process.kill('SIGTERM')
     expect(await server.exited).toEqual({ code: 0, signal: null })
     expect(server.stdout).toBe('')

@@ -158,7 +158,7 @@ describe('dtls/timeouts', () => {
     expect(error.cause).toBeInstanceOf(Error)
   })
 
-  it('idleTimeout ends a silent session on both sides, and traffic in either direction keeps it', async () => {
+  it('idleTimeout closes a silent session on both sides without an error, and traffic in either direction keeps it', async () => {
     const { client, server } = await openPair({ idleTimeout: 300 })
     server.on('message', () => {})
     for (let round = 0; round < 5; round += 1) {
@@ -171,9 +171,9 @@ describe('dtls/timeouts', () => {
     server.on('error', (error) => errors.push(error))
     await Promise.all([client.closed, server.closed])
     await sleep(1)
-    // Whoever is first says close_notify, so the other may not have to time out itself.
-    expect(errors.length).toBeGreaterThan(0)
-    for (const error of errors) expect(error).toMatchObject({ code: 'MCBN_IDLE_TIMEOUT' })
+    // Nothing failed. The first to notice says close_notify, so the other may hear of it from its peer.
+    expect(errors).toEqual([])
+    expect([client.closeReason, server.closeReason]).toContain('idle')
   })
 
   it('idleTimeout is not fooled by a stranger’s datagrams', async () => {

@@ -39,9 +39,13 @@ The steps, each of which says what comes next:
 Whoever cheats is named, and the ceremony ends (MCBN_CEREMONY_CHEATED). Messages that were altered on the
 way blame nobody (MCBN_CEREMONY_INVALID). Secrets stay in the folder, sealed by passphrase or key file.
 
-Example, 2 of 3 over a shared folder:
+Example, 2 of 3 over a shared folder; CLIENT and SERVER are the images' digests (sha256:...), and
+PLAN is the hash that all have compared:
   mcbn ceremony init ./alice --label alice
+  mcbn ceremony init ./bob --label bob
+  mcbn ceremony init ./carol --label carol
+  mkdir ./shared
   mcbn ceremony plan --network demo --epoch 1 --threshold 2 --dir ./shared \\
-    --participant alice.json bob.json carol.json \\
-    --client-image sha256:<64 hex> --server-image sha256:<64 hex>
-  mcbn ceremony run ./alice --dir ./shared --plan-hash <64 hex>`
+    --participant alice/participant.json bob/participant.json carol/participant.json \\
+    --client-image "$CLIENT" --server-image "$SERVER"
+  mcbn ceremony run ./alice --dir ./shared --plan-hash "$PLAN"`

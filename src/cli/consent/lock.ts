@@ -6,6 +6,8 @@ import { Writable } from 'node:stream'
 import type { Command } from 'commander'
 import type { StoreLock } from '../../consent/store/seal.js'
 import { McbnError } from '../../errors.js'
+import { Interrupted } from '../exit.js'
+import { warnIfExposed } from '../secret-file.js'
 import { readInput, shellWord } from './files.js'
 
 export interface LockFlags {
@@ -34,8 +36,12 @@ export async function readLock(
   if (passphraseFile !== undefined && keyFile !== undefined) {
     throw conflict('--key-file: expected it or --passphrase-file, got both; drop one')
   }
-  if (keyFile !== undefined) return { keyFile: await readInput(keyFile, '--key-file', 4096) }
+  if (keyFile !== undefined) {
+    await warnIfExposed(keyFile, '--key-file')
+    return { keyFile: await readInput(keyFile, '--key-file', 4096) }
+  }
   if (passphraseFile !== undefined) {
+    await warnIfExposed(passphraseFile, '--passphrase-file')
     const bytes = await readInput(passphraseFile, '--passphrase-file', 1026)
     return { passphrase: withoutLineEnd(bytes) }
   }
@@ -70,7 +76,7 @@ async function askHidden(question: string): Promise<string> {
   const lines = createInterface({ input: process.stdin, output: silent, terminal: true })
   try {
     return await new Promise((resolve, reject) => {
-      lines.once('SIGINT', () => reject(conflict('passphrase: expected one, got Ctrl-C')))
+      lines.once('SIGINT', () => reject(new Interrupted('interrupted')))
       lines.once('close', () => reject(conflict('passphrase: expected one, got the end of input')))
       lines.question('', resolve)
     })

@@ -207,6 +207,7 @@ function tellProgress(progress: Progress, diagnostics: Diagnostics): void {
     released: `${label} released its share, for ${seconds(leaseFor ?? 0)} s`,
     refused: `${label} refused${why}${again}`,
     silent: `${label} gave no answer${why}${again}`,
+    unattested: `no evidence for ${label}: this machine's attester failed${why}${again}`,
     blamed: `${label} sent a bad share${why}`,
   }[state]
   diagnostics.event('progress', sentence, {
@@ -242,12 +243,13 @@ function tellJoined(network: Network, diagnostics: Diagnostics): void {
 /** For machines: whom to ask. People read it in the error. */
 function tellInsufficient(error: InsufficientConsentError, diagnostics: Diagnostics): void {
   if (!diagnostics.json) return
-  const { need, have, refused, silent, blamed } = error
+  const { need, have, refused, silent, unattested, blamed } = error
   diagnostics.event('insufficient', error.message, {
     need,
     have,
     refused: refused.map(({ label, code }) => `${label}:${code}`).join(','),
     silent: silent.join(','),
+    unattested: unattested.join(','),
     blamed: blamed.join(','),
   })
 }

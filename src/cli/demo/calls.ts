@@ -56,7 +56,7 @@ export interface ParticipantCalls {
       /** A defect, or an altered program: signs and seals another share than it committed to. */
       readonly damaged: boolean
     },
-    { readonly url: string; readonly page?: string }
+    { readonly url: string; readonly page?: string; readonly token?: string }
   >
   /** A person's decision about those who wait, and about those decided before. */
   readonly decide: Call<

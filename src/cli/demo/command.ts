@@ -39,13 +39,17 @@ async function demo(reporter: DemoReporter, web: boolean, finish: Finish): Promi
   const stage = new Stage()
   // Whatever ends this process, its children see the channel close and end too; this is the fast way.
   process.once('exit', () => stage.stopNow())
+  let stopped = false
   onStopSignal(async (signal) => {
+    stopped = true
     reporter.stop()
     await stage.stop()
     finish(web && signal === 'SIGINT' && reporter.open ? EXIT.ok : signalExitCode(signal))
   })
   const began = performance.now()
   const results = await runSteps(STORY, stage, reporter)
+  // What fails because it was stopped is no failure: the signal's own end is on its way.
+  if (stopped) return await forever()
   const failed = results.find(({ outcome }) => outcome === 'failed')
   if (failed !== undefined || !web) await stage.stop()
   reporter.summary(results, Math.round(performance.now() - began))
@@ -54,14 +58,19 @@ async function demo(reporter: DemoReporter, web: boolean, finish: Finish): Promi
     process.stderr.write(`mcbn: demo: step ${step} (${name}) failed: ${oneLine(detail)}\n`)
     return EXIT.failure
   }
-  return web ? await show(stage, reporter) : EXIT.ok
+  return web ? await show(stage, reporter, () => stopped) : EXIT.ok
+}
+
+function forever(): Promise<never> {
+  return new Promise(() => {})
 }
 
 /** Runs until a signal, or until something breaks. */
-async function show(stage: Stage, reporter: DemoReporter): Promise<number> {
+async function show(stage: Stage, reporter: DemoReporter, stopped: () => boolean): Promise<number> {
   try {
     return await runLive(stage, reporter)
   } catch (error) {
+    if (stopped()) return await forever()
     await stage.stop()
     const why = error instanceof Error ? error.message : String(error)
     process.stderr.write(`mcbn: demo: ${oneLine(why)}\n`)

@@ -3,11 +3,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Refused } from './actor.js'
 import { LEASE_SECONDS, PATIENCE_MS } from './cast.js'
-import type { Stage } from './stage.js'
+import type { Page, Stage } from './stage.js'
 
 export interface LiveReporter {
-  /** Where the pages are, by label: links that sign in once. */
-  pages(links: Readonly<Record<string, string>>): void
+  /** Where the pages are. */
+  pages(pages: readonly Page[]): void
   /** What has changed. */
   says(line: string): void
 }

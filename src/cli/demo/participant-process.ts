@@ -135,7 +135,10 @@ async function serve({ trust, approval, page, damaged }: Request<'serve'>) {
   server = await serveParticipant(made, {
     ...(web !== undefined && { web: (app) => app.route('/', web.routes) }),
   })
-  return { url: server.url, ...(web !== undefined && { page: web.link(server.url) }) }
+  return {
+    url: server.url,
+    ...(web !== undefined && { page: web.link(server.url), token: web.token }),
+  }
 }
 
 async function decide({ decision, roles }: Request<'decide'>) {

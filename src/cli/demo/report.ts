@@ -7,6 +7,7 @@ import { wantsColor } from '../diagnostics.js'
 import { oneLine } from '../exit.js'
 import { nameOf } from './cast.js'
 import type { LiveReporter } from './live.js'
+import type { Page } from './stage.js'
 import type { StepReporter, StepResult } from './steps.js'
 
 export interface DemoReporter extends StepReporter, LiveReporter {
@@ -49,9 +50,11 @@ export class JsonReporter implements DemoReporter {
     })
   }
 
-  pages(links: Readonly<Record<string, string>>): void {
+  pages(pages: readonly Page[]): void {
     this.open = true
-    print({ name: 'web', pages: links })
+    const links = Object.fromEntries(pages.map(({ label, link }) => [label, link]))
+    const tokens = Object.fromEntries(pages.map(({ label, token }) => [label, token]))
+    print({ name: 'web', pages: links, tokens })
   }
 
   says(line: string): void {
@@ -87,13 +90,13 @@ export class TextReporter implements DemoReporter {
   summary(results: readonly StepResult[], milliseconds: number): void {
     const { green, red } = this.#colors
     const table = new Table({
-      head: ['step', '', 'result', 'ms'],
+      head: ['step', '', 'result', 's'],
       colAligns: ['right', 'left', 'left', 'right'],
       // Colours are decided here, by the stream; the table's own would reach pipes as well.
       style: { head: [], border: [], compact: true },
     })
     for (const { step, title, outcome, milliseconds: spent } of results) {
-      const time = outcome === 'skipped' ? '' : spent.toFixed(1)
+      const time = outcome === 'skipped' ? '' : (spent / 1000).toFixed(2)
       table.push([step, title, `${this.#mark(outcome)} ${outcome}`, time])
     }
     const held = results.filter(({ outcome }) => outcome === 'held').length
@@ -105,10 +108,13 @@ export class TextReporter implements DemoReporter {
     process.stdout.write(`\n${table.toString()}\n${verdict}\n`)
   }
 
-  pages(links: Readonly<Record<string, string>>): void {
+  pages(pages: readonly Page[]): void {
     this.open = true
-    const { bold } = this.#colors
-    const lines = Object.entries(links).map(([label, link]) => `  ${bold(nameOf(label))}: ${link}`)
+    const { bold, dim } = this.#colors
+    const lines = pages.flatMap(({ label, link, token }) => [
+      `  ${bold(nameOf(label))}: ${link}`,
+      dim(`    sign-in token, once that link has been used: ${token}`),
+    ])
     process.stdout.write(`\n${OPEN_TO_TRY}\n\n${lines.join('\n')}\n\n`)
   }
 

@@ -36,6 +36,13 @@ export interface Serving {
   readonly damaged?: Label
 }
 
+/** A participant's page: a link that signs in once, and a token for later. */
+export interface Page {
+  readonly label: string
+  readonly link: string
+  readonly token: string
+}
+
 interface Cast {
   readonly vendor: Actor<VendorCalls>
   readonly frank: Actor<FrankCalls>
@@ -145,11 +152,7 @@ export class Stage {
   }
 
   /** Serves the participants, puts Frank before them, and deploys the workloads. @returns pages, if any. */
-  async serve({
-    approval,
-    page = false,
-    damaged,
-  }: Serving): Promise<Readonly<Record<string, string>>> {
+  async serve({ approval, page = false, damaged }: Serving): Promise<readonly Page[]> {
     const { trust, epoch } = this
     const served = await this.forAll(async (label, actor) => {
       const how = { trust, approval: approval(label), page, damaged: label === damaged }
@@ -157,7 +160,7 @@ export class Stage {
     })
     const direct = Object.fromEntries(served.map(({ label, url }) => [label, url]))
     await Promise.all(MACHINES.map((name) => this.#deploy(name, direct, epochOf(epoch))))
-    return Object.fromEntries(served.map(({ label, page: link = '' }) => [label, link]))
+    return served.map(({ label, page: link = '', token = '' }) => ({ label, link, token }))
   }
 
   /** The server listens, and Frank stands before it. */

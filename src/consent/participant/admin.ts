@@ -163,10 +163,10 @@ async function act(
   url: string | undefined,
 ): Promise<object> {
   const code = 'MCBN_OPTION_RANGE'
-  const message = readJson(line, MOST_LINE_BYTES, 'command', code)
-  const fields = new Untrusted(message, 'command', code).fields(['do'], ['id', 'seconds'])
+  const message = readJson(line, MOST_LINE_BYTES, 'request', code)
+  const fields = new Untrusted(message, 'request', code).fields(['do'], ['id', 'seconds'])
   const id = (): string =>
-    wholeId(participant, fields.id?.text(/^[0-9a-f]{8,64}$/, 'hex digits') ?? '')
+    wholeId(participant, fields.id?.text(/^[0-9a-f]{8,64}$/, '8 to 64 hex digits') ?? '')
   switch (fields.do.oneOf(['status', 'approve', 'refuse', 'withdraw'])) {
     case 'status':
       return statusOf(participant, url)

@@ -24,7 +24,7 @@ export const POLICY_MAX_BYTES = 256 * 1024
 export function parsePolicy(source: unknown): Policy {
   const value = parseStrictJson(textOf(source), POLICY_MAX_BYTES)
   const validate = validator()
-  if (!validate(value)) throw refusal(value, validate.errors?.[0])
+  if (!validate(value)) throw refusal(value, firstToMend(validate.errors ?? []))
   const policy = value as Policy
   checkWindow(policy)
   for (const role of ROLES) {
@@ -94,6 +94,8 @@ function validator(): ValidateFunction {
   // Compiled when first needed: most users of mcbn/consent are workloads and have no policy.
   compiled ??= new Ajv2020({
     strict: true,
+    // A misspelt name is two errors, one of them the absence of the right one: all are needed to tell.
+    allErrors: true,
     // A type that two keywords imply, and unions (text or null), are meant here.
     allowUnionTypes: true,
     verbose: true,
@@ -103,7 +105,12 @@ function validator(): ValidateFunction {
   return compiled
 }
 
-/** One sentence out of ajv's first error. */
+/** A field that does not exist comes before one that is missing: it may be the same, misspelt. */
+function firstToMend(errors: readonly ErrorObject[]): ErrorObject | undefined {
+  return errors.find(({ keyword }) => keyword === 'additionalProperties') ?? errors[0]
+}
+
+/** One sentence out of one of ajv's errors. */
 function refusal(root: unknown, error: ErrorObject | undefined): McbnError {
   if (error === undefined) return invalid('policy', 'a policy', 'something else')
   const path = pathOf(error.instancePath)

@@ -120,8 +120,14 @@ function formatPiece({ set, index, threshold, pieces, bytes }: Piece): string {
 function parsePiece(line: string, name: string): Piece {
   const text = line.trim()
   const parts = FORM.exec(text)
-  if (parts === null)
-    throw invalid(`${name}: expected a line that begins with ${PREFIX}:, got another`)
+  if (parts === null) {
+    const cut = text.startsWith(`${PREFIX}:`)
+    throw invalid(
+      cut
+        ? `${name}: expected a whole piece, ${PREFIX}: and six parts with colons between, got one that is cut or has more; copy it again`
+        : `${name}: expected a line that begins with ${PREFIX}:, got another`,
+    )
+  }
   const [, set = '', index = '', threshold = '', pieces = '', body = '', check] = parts
   const [at, t, n] = [Number(index), Number(threshold), Number(pieces)]
   if (check !== checkOf(text.slice(0, text.lastIndexOf(':')))) {

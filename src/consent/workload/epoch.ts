@@ -162,8 +162,10 @@ export class Epoch implements MemberHost {
     const others = this.#members.filter(({ label }) => !held.has(label))
     const refused = others.flatMap((member) => member.refused ?? [])
     const blamed = others.filter(({ gone }) => gone === 'blamed')
-    const silent = others
-      .filter((member) => !member.refused && !blamed.includes(member))
+    const open = others.filter((member) => !member.refused && !blamed.includes(member))
+    const unattested = open.filter(({ error }) => error?.code === 'MCBN_ATTESTER_FAILED')
+    const silent = open
+      .filter((member) => !unattested.includes(member))
       .filter(({ error }) => when === 'late' || error !== undefined)
     return new InsufficientConsentError(
       {
@@ -171,6 +173,7 @@ export class Epoch implements MemberHost {
         have: held.size,
         refused,
         silent: silent.map(({ label }) => label),
+        unattested: unattested.map(({ label }) => label),
         blamed: blamed.map(({ label }) => label),
       },
       others.flatMap((member) => member.error ?? []),

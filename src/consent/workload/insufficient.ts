@@ -12,6 +12,8 @@ export interface Consent {
   readonly refused: readonly Refused[]
   /** Labels of participants from whom no answer came that could be believed. */
   readonly silent: readonly string[]
+  /** Labels of participants that got no evidence, because this machine's attester failed. */
+  readonly unattested: readonly string[]
   /** Labels of participants that signed a bad share. */
   readonly blamed: readonly string[]
 }
@@ -22,6 +24,7 @@ export class InsufficientConsentError extends McbnError {
   readonly have: number
   readonly refused: readonly Refused[]
   readonly silent: readonly string[]
+  readonly unattested: readonly string[]
   readonly blamed: readonly string[]
 
   constructor(consent: Consent, causes: readonly Error[] = []) {
@@ -31,19 +34,21 @@ export class InsufficientConsentError extends McbnError {
     this.have = consent.have
     this.refused = consent.refused
     this.silent = consent.silent
+    this.unattested = consent.unattested
     this.blamed = consent.blamed
   }
 
   override toJSON(): McbnErrorJson & Consent {
-    const { need, have, refused, silent, blamed } = this
-    return { ...super.toJSON(), need, have, refused, silent, blamed }
+    const { need, have, refused, silent, unattested, blamed } = this
+    return { ...super.toJSON(), need, have, refused, silent, unattested, blamed }
   }
 }
 
-function messageOf({ need, have, refused, silent, blamed }: Consent): string {
+function messageOf({ need, have, refused, silent, unattested, blamed }: Consent): string {
   const said = refused.map(({ label, code }) => `${label} refused (${code})`)
   const wrong = blamed.map((label) => `${label} sent a bad share`)
   const none = silent.map((label) => `${label} gave no answer`)
-  const who = [...said, ...wrong, ...none]
+  const late = unattested.map((label) => `no evidence could be made for ${label}`)
+  const who = [...said, ...wrong, ...none, ...late]
   return `expected the shares of ${need} participants, got ${have}${who.length > 0 ? `: ${who.join(', ')}` : ''}`
 }

@@ -167,7 +167,8 @@ export class Member {
       return undefined
     }
     const retryIn = this.#retryIn(0)
-    this.#host.onProgress({ label, state: 'silent', code, message, retryIn })
+    const state = code === 'MCBN_ATTESTER_FAILED' ? 'unattested' : 'silent'
+    this.#host.onProgress({ label, state, code, message, retryIn })
     return retryIn
   }
 

@@ -77,7 +77,7 @@ export interface Progress {
   readonly label: string
   readonly epoch: number
   readonly state: ProgressState
-  /** With `refused`: the participant's reason. With `silent` and `blamed`: the error's code. */
+  /** With `refused`: the participant's reason. With `silent`, `unattested` and `blamed`: the error's code. */
   readonly code?: RefusalCode | McbnError['code']
   /** Why, in a sentence, where there is more to say. */
   readonly message?: string
@@ -89,10 +89,17 @@ export interface Progress {
 
 /**
  * `asking`: the request is on its way. `attesting`: the challenge came, evidence is made. `released`: a
- * checked share is here. `refused`: no. `silent`: no answer that could be believed. `blamed`: a validly
- * signed, bad share.
+ * checked share is here. `refused`: no. `silent`: no answer that could be believed. `unattested`: this
+ * machine's attester gave no evidence; the participant is not at fault. `blamed`: a validly signed, bad share.
  */
-export type ProgressState = 'asking' | 'attesting' | 'released' | 'refused' | 'silent' | 'blamed'
+export type ProgressState =
+  | 'asking'
+  | 'attesting'
+  | 'released'
+  | 'refused'
+  | 'silent'
+  | 'unattested'
+  | 'blamed'
 
 /** A live lease, as the workload counts it. */
 export interface WorkloadLease {
