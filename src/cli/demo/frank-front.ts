@@ -72,7 +72,7 @@ export class Front {
     )
     if (this.how === 'block') return void asked.socket.destroy()
     const came = JSON.parse(body) as Message
-    const sent = path === '/v1/request' && this.how === 'swap-key' ? this.#swapped(came) : came
+    const sent = this.how === 'swap-key' ? this.#swapped(path, came) : came
     const { status, text } = await post(`${this.target}${path}`, JSON.stringify(sent))
     this.#record.keep('messages', `${status}\n${text}\n`)
     const got = JSON.parse(text) as Message
@@ -83,8 +83,11 @@ export class Front {
     answer.end(JSON.stringify(passed))
   }
 
-  #swapped(request: Message): Message {
-    return { ...request, pk: this.#ownKey }
+  /** In the request, and in what the evidence repeats of it: one alone would answer no challenge. */
+  #swapped(path: string | undefined, came: Message): Message {
+    if (path === '/v1/request') return { ...came, pk: this.#ownKey }
+    if (path !== '/v1/evidence') return came
+    return { ...came, request: { ...(came['request'] as Message), pk: this.#ownKey } }
   }
 }
 
