@@ -6,7 +6,7 @@ const source = fileURLToPath(new URL('./src/', import.meta.url))
 // Sanitizers make everything several times slower; they say so instead of editing every timeout.
 const slowdown = Number(process.env['MCBN_TEST_SLOWDOWN'] ?? 1)
 // A test that hangs is found all the same; one on a busy machine is not.
-const patience = 60_000 * slowdown
+const patience = 120_000 * slowdown
 
 /** TypeScript alone: neither the addon nor what belongs to a process (signals, descriptors, children). */
 const plain = [

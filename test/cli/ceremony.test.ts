@@ -91,7 +91,7 @@ describe('cli/ceremony', () => {
     expectSuccess(shown)
     expect(shown.stdout).toContain(`plan ${json(made)['planHash']}`)
     expect(shown.stdout).toContain('needed    all 2 of alice, bob')
-  }, 60_000)
+  })
 
   it('goes step by step, each saying the next command as it has to be typed', async () => {
     const plan = await planned(['alice', 'bob'])
@@ -115,7 +115,7 @@ describe('cli/ceremony', () => {
       `${round}-bob.json`,
     ])
     expect(readdirSync(join(here, 'shared')).sort()).toEqual([...files, 'plan.json'].sort())
-  }, 60_000)
+  })
 
   it('waits, says for whom, and refuses steps out of their order', async () => {
     const { hashHex: hash } = await planned(['alice', 'bob'], 2)
@@ -145,7 +145,7 @@ describe('cli/ceremony', () => {
     )
     const status = await ceremony('status', 'alice', ...LOCK, '--json')
     expect(json(status)).toMatchObject({ label: 'alice', round: 'commit', waitingFor: ['bob'] })
-  }, 60_000)
+  })
 
   it('runs over a board, through kills of a participant and of the board', async () => {
     const labels = ['alice', 'bob', 'carol']
@@ -189,7 +189,7 @@ describe('cli/ceremony', () => {
     const complaint = readFileSync(join(here, 'shared', 'complaint-alice.json'), 'utf8')
     expect(JSON.parse(complaint)).toMatchObject({ body: { accused: 'bob', about: 'package' } })
     expectFailure(await ceremony('agree', 'alice', ...DIR, ...LOCK), 1, /alice has stopped/)
-  }, 60_000)
+  })
 
   it('takes a passphrase from a file, and never goes on without a lock', async () => {
     writeFileSync(join(here, 'passphrase'), 'correct horse battery staple\n')
@@ -208,7 +208,7 @@ describe('cli/ceremony', () => {
     )
     expectFailure(await ceremony('status', 'alice', ...LOCK), 2, /MCBN_STORE_INVALID/)
     expectFailure(await ceremony('status', 'alice', ...LOCK, ...lock), 2, /got both; drop one/)
-  }, 60_000)
+  })
 
   it.each<readonly [string, readonly string[], RegExp]>([
     ['no command', [], /expected one of its commands: init, plan, .*; see mcbn ceremony --help/],

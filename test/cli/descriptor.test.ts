@@ -69,7 +69,7 @@ describe('cli/descriptor', () => {
     )
     const descriptor = verifySignedDescriptor(readFileSync(join(here, 'd.json')))
     expect(deriveNetworkKeys(descriptor, shares).kcv).toMatch(/^[0-9a-f]+$/)
-  }, 60_000)
+  })
 
   it('shows a signature that does not hold as what it is', async () => {
     await made(['alice', 'bob'])
@@ -85,7 +85,7 @@ describe('cli/descriptor', () => {
       2,
       /make one with mcbn ceremony init/,
     )
-  }, 60_000)
+  })
 
   it('refuses a share that is none before anybody commits to it', async () => {
     const naming = ['--label', 'alice', ...HAND]
@@ -97,7 +97,7 @@ describe('cli/descriptor', () => {
       writeFileSync(join(here, 'share'), text)
       expectFailure(await run('descriptor', 'commitment', ...naming, 'share'), 2, why)
     }
-  }, 30_000)
+  })
 })
 
 describe('cli/split', () => {
@@ -122,7 +122,7 @@ describe('cli/split', () => {
       /expected 2 of set \w+, got 1 \(number 1\)/,
     )
     expectFailure(await run(...split), 2, /--out-dir: cannot write a new file/)
-  }, 60_000)
+  })
 
   it('reads from standard input, and takes all pieces from one', async () => {
     const args = ['split', '-', '--threshold', '2', '--pieces', '2']
@@ -130,7 +130,7 @@ describe('cli/split', () => {
     expectSuccess(pieces)
     const back = await mcbn(['combine', '-'], { cwd: here, input: pieces.stdout })
     expect(back.stdout).toBe(`${secret}\n`)
-  }, 30_000)
+  })
 
   it('shows no digit of what it refuses', async () => {
     for (const input of [secret.slice(1), secret.toUpperCase(), `${secret} `, 'ab']) {
@@ -141,5 +141,5 @@ describe('cli/split', () => {
       expectFailure(refused, 2, /file: expected/)
       expect(refused.stderr).not.toContain(input.slice(0, 6))
     }
-  }, 30_000)
+  })
 })

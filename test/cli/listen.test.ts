@@ -76,16 +76,19 @@ describe('cli/listen', () => {
 
     it('are told with --verbose in one line each, a flood of them in a few', async () => {
       const { server, url, port } = await listening('tls://127.0.0.1:0', '--echo', '--verbose')
-      for (let round = 0; round < 200; round += 1) {
+      const stranger = async (): Promise<void> => {
         const socket = connectTcp(port, '127.0.0.1').on('error', () => undefined)
         await once(socket, 'connect')
         socket.end('\n\u001b[2Jnot TLS')
         await once(socket.resume(), 'close')
       }
+      for (let round = 0; round < 4; round += 1)
+        await Promise.all(Array.from({ length: 50 }, stranger))
       expectSuccess(await mcbn(['connect', url, ...PSK], { input: '' }))
       const lines = server.stderr.trim().split('\n')
       expect(lines.length).toBeGreaterThan(5)
-      expect(lines.length).toBeLessThan(80)
+      // So many each second: the slower the machine, the more.
+      expect(lines.length).toBeLessThan(200)
       expect(lines.join('\n')).toMatch(/\(\d+ more lines suppressed\)/)
       expect(server.stderr).not.toContain('\u001b')
     })
@@ -313,7 +316,7 @@ describe('cli/listen', () => {
       })
       expect(socket.bytesWritten).toBeLessThan(size)
       server.process.stdout?.resume()
-      await waitFor('all bytes', () => server.stdoutBytes.length > size, 20_000)
+      await waitFor('all bytes', () => server.stdoutBytes.length > size, 60_000)
     })
   })
 

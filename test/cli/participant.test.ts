@@ -172,7 +172,7 @@ describe('cli/participant', () => {
     ])
     await served.output(/^participant ann listening on http:\/\/127\.0\.0\.1:\d+$/m)
     await stop(served)
-  }, 60_000)
+  })
 
   it('serves, tells who waits, and does what its owner says from other terminals', async () => {
     const made = await folder({ approval: 'manual' })
@@ -247,7 +247,7 @@ describe('cli/participant', () => {
     const after = JSON.parse((await mcbn(['participant', 'status', '--dir', dir, '--json'])).stdout)
     expect(after).toMatchObject({ running: true, leases: [{ role: 'client', renewals: 0 }] })
     await stop(again.child)
-  }, 60_000)
+  })
 
   it('verifies the audit, also while it is written, and says where it was altered', async () => {
     const made = await folder()
@@ -287,7 +287,7 @@ describe('cli/participant', () => {
     writeFileSync(file, text)
     appendFileSync(file, '{}\n')
     expectBroken(await mcbn(['participant', 'audit', '--dir', dir]))
-  }, 60_000)
+  })
 
   it('withdraws from a folder at rest', async () => {
     const { dir, env, parent } = await folder()
@@ -306,7 +306,7 @@ describe('cli/participant', () => {
     )
     expect(await mcbn(at, { env })).toMatchObject({ stdout: withdraw.stdout })
     expect((await mcbn(['participant', 'audit', '--dir', dir])).stdout).toMatch(/ {2}withdrawn/)
-  }, 60_000)
+  })
 
   it('takes over the socket of a participant that was killed', async () => {
     const made = await folder()
@@ -318,7 +318,7 @@ describe('cli/participant', () => {
     const again = await serving(made)
     await stop(again.child)
     expect(existsSync(join(made.dir, 'admin.sock'))).toBe(false)
-  }, 60_000)
+  })
 
   it('opens nothing that others can get at', async () => {
     const { dir, env } = await folder()
@@ -350,7 +350,7 @@ describe('cli/participant', () => {
       expect(child.stdout).toContain(`Usage: mcbn participant ${part[0] ?? ''}`)
       expect(child.stdout.split('\n').filter((line) => line.length > 110)).toEqual([])
     }
-  }, 60_000)
+  })
 })
 
 /** A broken audit is no mistake of the command line, and what still holds has been printed. */

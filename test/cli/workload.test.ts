@@ -173,5 +173,5 @@ describe('cli/workload', () => {
     for (const [typed, message] of wrong) {
       expectFailure(await mcbn(typed, { env: { MCBN_DESCRIPTOR_HASH: undefined } }), 2, message)
     }
-  }, 60_000)
+  })
 })

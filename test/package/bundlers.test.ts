@@ -49,6 +49,8 @@ const BUNDLERS: Readonly<Record<string, Bundle>> = {
     const stats = await new Promise<webpack.Stats | undefined>((done, fail) => {
       const compiler = webpack({
         mode: 'production',
+        // It takes a minute, and tells nothing about mcbn.
+        optimization: { minimize: false },
         target: 'node20',
         entry,
         experiments: { outputModule: esm },
@@ -79,7 +81,7 @@ const CONSENT = `
   const addon = sharedObjects.some((file) => /mcbn[^/]*\\.node$/.test(file))
   console.log(typeof consent.join, typeof consent.createParticipant, addon)`
 
-describe('package/bundlers', () => {
+describe('package/bundlers', { timeout: 240_000 }, () => {
   let project: Project
   beforeAll(async () => {
     project = await installed()

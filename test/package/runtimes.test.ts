@@ -36,7 +36,7 @@ beforeAll(async () => {
 }, 240_000)
 afterAll(() => project?.[Symbol.dispose]())
 
-describe.each(NODES)('package on %s', (node) => {
+describe.each(NODES)('package on %s', { timeout: 240_000 }, (node) => {
   it('under the permission model: needs --allow-addons and the right to read the addon, and says so', async () => {
     const flags = await permissionFlags(node)
     const all = [...flags, '--allow-addons', `--allow-fs-read=${realpathSync(project.folder)}/*`]

@@ -13,7 +13,7 @@ export interface ChildOptions {
   readonly cwd?: string
   /** Added to (or, with undefined, taken from) this process's environment. */
   readonly env?: Readonly<Record<string, string | undefined>>
-  /** Milliseconds after which a child that still runs is killed; default 30,000. */
+  /** Milliseconds after which a child that still runs is killed; default 100,000. */
   readonly lifetime?: number
   /** True for a program that does not load the addon: sanitizer preloads are kept from it. */
   readonly foreign?: boolean
@@ -71,9 +71,9 @@ export class Child {
 
   /**
    * Waits until stdout followed by stderr matches.
-   * @throws {Error} with all output when the child ends first or `timeout` ms (15,000) pass.
+   * @throws {Error} with all output when the child ends first or `timeout` ms (45,000) pass.
    */
-  async output(pattern: RegExp | string, timeout = 15_000): Promise<RegExpMatchArray> {
+  async output(pattern: RegExp | string, timeout = 45_000): Promise<RegExpMatchArray> {
     const expression = typeof pattern === 'string' ? new RegExp(literally(pattern)) : pattern
     return await new Promise((resolve, reject) => {
       const settle = (finish: () => void): void => {
@@ -153,7 +153,7 @@ export function launch(
     stdio: ['pipe', 'pipe', 'pipe'],
   })
   const watched = new Child([command, ...args].join(' '), child)
-  const lifetime = (options.lifetime ?? 30_000) * slowdown
+  const lifetime = (options.lifetime ?? 100_000) * slowdown
   const deadline = setTimeout(() => child.kill('SIGKILL'), lifetime)
   deadline.unref()
   void watched.exited.then(() => clearTimeout(deadline))
@@ -189,11 +189,11 @@ export function startTypescript(
   return start(process.execPath, typescript(file, ...args), options)
 }
 
-/** Waits for an emitter's event; a thin name for `once` with a time limit in ms (10,000). */
+/** Waits for an emitter's event; a thin name for `once` with a time limit in ms (30,000). */
 export async function nextEvent(
   emitter: NodeJS.EventEmitter,
   event: string,
-  timeout = 10_000,
+  timeout = 30_000,
 ): Promise<unknown[]> {
   return await once(emitter, event, { signal: AbortSignal.timeout(timeout * slowdown) })
 }
