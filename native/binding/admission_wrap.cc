@@ -1,22 +1,21 @@
 #include "binding/admission_wrap.h"
 
-#include "binding/convert.h"
+#include "binding/fields.h"
 
 namespace mcbn {
 
 Napi::Function AdmissionWrap::define(Napi::Env env) { return DefineClass(env, "Admission", {}); }
 
 AdmissionWrap::AdmissionWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
-  const Napi::Object given = info[0].As<Napi::Object>();
-  const auto count = [&](const char* name) {
-    return static_cast<size_t>(intOption(given, name, 0));
-  };
-  admission_ = std::make_shared<Admission>(AdmissionLimits{
+  Fields given(info[0], "limits");
+  const auto count = [&](const char* name) { return static_cast<size_t>(given.integer(name)); };
+  const AdmissionLimits limits{
       .max_sessions = count("maxSessions"),
       .max_handshakes = count("maxHandshakes"),
       .max_sessions_per_host = count("maxSessionsPerHost"),
-      .evict_after = static_cast<Milliseconds>(intOption(given, "evictAfter", 0)),
-  });
+      .evict_after = static_cast<Milliseconds>(given.integer("evictAfter")),
+  };
+  if (given.complete()) admission_ = std::make_shared<Admission>(limits);
 }
 
 }  // namespace mcbn

@@ -1,6 +1,7 @@
 #include "binding/context_wrap.h"
 
 #include "binding/convert.h"
+#include "binding/fields.h"
 #include "binding/key_table_wrap.h"
 
 namespace mcbn {
@@ -10,22 +11,22 @@ Napi::Function ContextWrap::define(Napi::Env env) {
 }
 
 ContextWrap::ContextWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
-  const Napi::Object given = info[0].As<Napi::Object>();
+  Fields given(info[0], "context options");
   ContextOptions options;
-  options.role = boolOption(given, "server") ? Role::Server : Role::Client;
-  options.transport = boolOption(given, "datagram") ? Transport::Dtls : Transport::Tls;
-  options.min_version = boolOption(given, "min13") ? TLS1_3_VERSION : TLS1_2_VERSION;
-  options.max_version = boolOption(given, "max12") ? TLS1_2_VERSION : TLS1_3_VERSION;
-  options.ciphers = stringOption(given, "ciphers");
-  options.identity_hint = stringOption(given, "identityHint");
-  options.psk.ask = boolOption(given, "ask");
-  options.psk.unknown =
-      boolOption(given, "conceal") ? UnknownIdentity::Conceal : UnknownIdentity::Alert;
-  if (const Napi::Value alpn = given.Get("alpn"); alpn.IsArray()) {
-    const auto names = alpn.As<Napi::Array>();
-    for (uint32_t i = 0; i < names.Length(); ++i) options.alpn.push_back(bytesOf(names[i]));
-  }
-  if (const Napi::Value table = given.Get("keys"); table.IsObject()) {
+  options.role = given.flag("server") ? Role::Server : Role::Client;
+  options.transport = given.flag("datagram") ? Transport::Dtls : Transport::Tls;
+  options.min_version = given.flag("min13") ? TLS1_3_VERSION : TLS1_2_VERSION;
+  options.max_version = given.flag("max12") ? TLS1_2_VERSION : TLS1_3_VERSION;
+  options.ciphers = given.text("ciphers");
+  options.identity_hint = given.text("identityHint");
+  options.psk.ask = given.flag("ask");
+  options.psk.unknown = given.flag("conceal") ? UnknownIdentity::Conceal : UnknownIdentity::Alert;
+  const Napi::Value alpn = given.array("alpn");
+  const Napi::Value table = given.optional("keys");
+  if (!given.complete()) return;
+  const auto names = alpn.As<Napi::Array>();
+  for (uint32_t i = 0; i < names.Length(); ++i) options.alpn.push_back(bytesOf(names[i]));
+  if (table.IsObject()) {
     options.psk.table = KeyTableWrap::Unwrap(table.As<Napi::Object>())->table();
   }
   auto created = Context::create(std::move(options));

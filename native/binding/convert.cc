@@ -25,26 +25,6 @@ Napi::Buffer<uint8_t> bufferOf(Napi::Env env, const std::string& bytes) {
                                      bytes.size());
 }
 
-std::string stringOption(const Napi::Object& options, const char* name) {
-  const Napi::Value value = options.Get(name);
-  return value.IsString() ? value.As<Napi::String>().Utf8Value() : std::string();
-}
-
-int32_t intOption(const Napi::Object& options, const char* name, int32_t otherwise) {
-  const Napi::Value value = options.Get(name);
-  return value.IsNumber() ? value.As<Napi::Number>().Int32Value() : otherwise;
-}
-
-bool boolOption(const Napi::Object& options, const char* name) {
-  const Napi::Value value = options.Get(name);
-  return value.IsBoolean() && value.As<Napi::Boolean>().Value();
-}
-
-PskEntry entryOf(const Napi::Value& key, const Napi::Value& hash) {
-  const bool sha384 = hash.IsString() && hash.As<Napi::String>().Utf8Value() == "sha384";
-  return {Secret(viewOf(key)), sha384 ? PskHash::Sha384 : PskHash::Sha256};
-}
-
 Napi::Object failureObject(Napi::Env env, const Failure& failure) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("code", failure.code);

@@ -1,7 +1,7 @@
 // convert.h: values between JavaScript and C++, for the wraps in this folder.
 //
 // Arguments come from our own TypeScript, which has checked them (src/options.ts); these functions
-// are still total: a wrong type yields an empty value, never a crash.
+// are still total: a wrong type yields an empty value, never a crash. Objects are read by fields.h.
 #pragma once
 
 #include <napi.h>
@@ -20,13 +20,6 @@ std::span<const uint8_t> viewOf(const Napi::Value& value);
 std::string bytesOf(const Napi::Value& value);  // Uint8Array or string (UTF-8)
 Napi::Buffer<uint8_t> bufferOf(Napi::Env env, std::span<const uint8_t> bytes);
 Napi::Buffer<uint8_t> bufferOf(Napi::Env env, const std::string& bytes);
-
-std::string stringOption(const Napi::Object& options, const char* name);
-int32_t intOption(const Napi::Object& options, const char* name, int32_t otherwise);
-bool boolOption(const Napi::Object& options, const char* name);
-
-// JavaScript passes 'sha384' or anything else for SHA-256.
-PskEntry entryOf(const Napi::Value& key, const Napi::Value& hash);
 
 Napi::Object failureObject(Napi::Env env, const Failure& failure);
 Napi::Object questionObject(Napi::Env env, const PskQuestion& question);

@@ -1,69 +1,51 @@
 #include "binding/endpoint_options.h"
 
-#include "binding/convert.h"
+#include "binding/fields.h"
+#include "binding/key_fields.h"
 
 namespace mcbn {
 namespace {
 
-Milliseconds millisecondsOf(const Napi::Object& options, const char* name) {
-  return static_cast<Milliseconds>(intOption(options, name, 0));
+Milliseconds millisecondsOf(Fields& given, const char* name) {
+  return static_cast<Milliseconds>(given.integer(name));
 }
 
-UdpOptions udpOptions(const Napi::Object& given) {
+UdpOptions udpOptions(Fields& given) {
   UdpOptions options;
-  options.reusePort = boolOption(given, "reusePort");
-  options.ipv6Only = boolOption(given, "ipv6Only");
-  options.recvBufferSize = intOption(given, "recvBufferSize", 0);
-  options.sendBufferSize = intOption(given, "sendBufferSize", 0);
+  options.reusePort = given.flag("reusePort");
+  options.ipv6Only = given.flag("ipv6Only");
+  options.recvBufferSize = given.integer("recvBufferSize");
+  options.sendBufferSize = given.integer("sendBufferSize");
   return options;
 }
 
-DtlsOptions dtlsOptions(const Napi::Object& given) {
+DtlsOptions dtlsOptions(Fields& given) {
   DtlsOptions options;
-  options.mtu = static_cast<size_t>(intOption(given, "mtu", 1400));
+  options.mtu = static_cast<size_t>(given.integer("mtu"));
   options.handshake_timeout = millisecondsOf(given, "handshakeTimeout");
   options.retransmit_timeout = millisecondsOf(given, "retransmitTimeout");
-  options.replay_window = static_cast<uint32_t>(intOption(given, "replayWindow", 64));
-  options.keylog = boolOption(given, "keylog");
-  options.openssl_records = boolOption(given, "opensslRecords");
-  if (const int32_t length = intOption(given, "connectionId", -1); length >= 0) {
+  options.replay_window = static_cast<uint32_t>(given.integer("replayWindow"));
+  options.keylog = given.flag("keylog");
+  options.openssl_records = given.flag("opensslRecords");
+  if (const int32_t length = given.integer("connectionId"); length >= 0) {
     options.connection_id = static_cast<size_t>(length);
   }
-  options.servername = stringOption(given, "servername");
   return options;
 }
 
-std::optional<Address> addressOf(const Napi::Object& given) {
-  return Address::parse(stringOption(given, "address"),
-                        static_cast<uint16_t>(intOption(given, "port", 0)));
+std::optional<Address> addressOf(Fields& given) {
+  const std::string host = given.text("address");
+  return Address::parse(host, static_cast<uint16_t>(given.integer("port")));
 }
 
 // Where a client sends from; no address: the system chooses. nullopt: it was given, but is none.
-std::optional<Address> localOf(const Napi::Object& given, const Address& remote) {
-  const int32_t port = intOption(given, "localPort", 0);
-  std::string host = stringOption(given, "localAddress");
+std::optional<Address> localOf(std::string host, uint16_t port, const Address& remote) {
   if (host.empty() && port == 0) return Address();
   if (host.empty()) host = remote.isIpv6() ? "::" : "0.0.0.0";
-  return Address::parse(host, static_cast<uint16_t>(port));
+  return Address::parse(host, port);
 }
 
-}  // namespace
-
-std::optional<ServerOptions> serverOptions(const Napi::Object& given) {
-  const auto local = addressOf(given);
-  if (!local) return std::nullopt;
-  ServerOptions options;
-  options.local = *local;
-  options.udp = udpOptions(given);
-  options.dtls = dtlsOptions(given);
-  options.idle_timeout = millisecondsOf(given, "idleTimeout");
-  options.threads = static_cast<size_t>(intOption(given, "threads", 1));
-  options.thread_index = static_cast<size_t>(intOption(given, "threadIndex", 0));
-  const auto secret = viewOf(given.Get("cookieSecret"));
-  options.cookie_secret.assign(secret.begin(), secret.end());
-  return options;
-}
-
+// Opens a client's sealed session for `identity` (empty: any), and uses it up.
 SealFault takeSealed(ByteView sealed, ByteView key, const Identity& identity,
                      const Context& context, std::optional<PortableSession>& session) {
   auto opened = SessionSeal(key).unseal(sealed, context);
@@ -76,24 +58,67 @@ SealFault takeSealed(ByteView sealed, ByteView key, const Identity& identity,
   return SealFault::None;
 }
 
-std::optional<ClientOptions> clientOptions(const Napi::Object& given,
-                                           std::optional<PortableSession> session) {
-  const bool its_own = session && stringOption(given, "address").empty();
-  const auto remote = its_own ? Address::fromBytes(session->peer.view()) : addressOf(given);
-  const auto local = remote ? localOf(given, *remote) : std::nullopt;
-  if (!local) return std::nullopt;
-  ClientOptions options;
-  options.remote = *remote;
-  options.local = *local;
+// { sealed, sealingKey }; without `options.session` afterwards, an exception is pending or the fault
+// tells why.
+SealFault resume(const Napi::Value& value, const Context& context, ClientOptions& options) {
+  Fields given(value, "resumed session");
+  const ByteView sealed = given.bytes("sealed");
+  const ByteView key = given.bytes("sealingKey");
+  if (!given.complete()) return SealFault::None;
+  const Identity identity = options.key ? options.key->first : Identity();
+  return takeSealed(sealed, key, identity, context, options.session);
+}
+
+}  // namespace
+
+std::optional<ServerOptions> serverOptions(const Napi::Value& value) {
+  Fields given(value, "listen options");
+  ServerOptions options;
+  const auto local = addressOf(given);
   options.udp = udpOptions(given);
   options.dtls = dtlsOptions(given);
   options.idle_timeout = millisecondsOf(given, "idleTimeout");
-  if (session) session->state.replay_window = options.dtls.replay_window;
-  options.session = std::move(session);
-  if (given.Get("key").IsTypedArray()) {
-    options.key.emplace(bytesOf(given.Get("identity")),
-                        entryOf(given.Get("key"), given.Get("hash")));
+  options.threads = static_cast<size_t>(given.integer("threads"));
+  options.thread_index = static_cast<size_t>(given.integer("threadIndex"));
+  const auto secret = given.bytes("cookieSecret");
+  options.cookie_secret.assign(secret.begin(), secret.end());
+  if (!given.complete() || !local) return std::nullopt;
+  options.local = *local;
+  return options;
+}
+
+std::optional<ClientOptions> clientOptions(const Napi::Value& value, const Context& context,
+                                           SealFault& fault) {
+  Fields given(value, "connect options");
+  ClientOptions options;
+  const std::string host = given.text("address");
+  const auto port = static_cast<uint16_t>(given.integer("port"));
+  const std::string local_host = given.text("localAddress");
+  const auto local_port = static_cast<uint16_t>(given.integer("localPort"));
+  options.udp = udpOptions(given);
+  options.dtls = dtlsOptions(given);
+  options.dtls.servername = given.text("servername");
+  options.idle_timeout = millisecondsOf(given, "idleTimeout");
+  const Napi::Value credential = given.optional("credential");
+  const Napi::Value resumed = given.optional("resumed");
+  if (!given.complete()) return std::nullopt;
+  if (!credential.IsUndefined()) {
+    auto key = credentialOf(credential);
+    if (!key) return std::nullopt;
+    options.key = std::move(*key);
   }
+  if (!resumed.IsUndefined()) {
+    fault = resume(resumed, context, options);
+    if (!options.session) return std::nullopt;
+    options.session->state.replay_window = options.dtls.replay_window;
+  }
+  const auto remote = host.empty() && options.session
+                          ? Address::fromBytes(options.session->peer.view())
+                          : Address::parse(host, port);
+  const auto local = remote ? localOf(local_host, local_port, *remote) : std::nullopt;
+  if (!local) return std::nullopt;
+  options.remote = *remote;
+  options.local = *local;
   return options;
 }
 

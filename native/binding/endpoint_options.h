@@ -1,6 +1,7 @@
 // endpoint_options.h: what listen() and connect() were given, as the engine has it.
 //
-// JavaScript has checked the options (src/dtls/options.ts); absent is an address that is none.
+// JavaScript has checked the options (src/dtls/options.ts). nullopt: an address is none, or a
+// JavaScript exception is pending because the two sides do not know the same fields.
 #pragma once
 
 #include <napi.h>
@@ -12,12 +13,10 @@
 
 namespace mcbn {
 
-std::optional<ServerOptions> serverOptions(const Napi::Object& given);
-// `session`: to go on with instead of a handshake; its address counts where none is given.
-std::optional<ClientOptions> clientOptions(const Napi::Object& given,
-                                           std::optional<PortableSession> session);
-// Opens a client's sealed session for `identity` (empty: any), and uses it up.
-SealFault takeSealed(ByteView sealed, ByteView key, const Identity& identity,
-                     const Context& context, std::optional<PortableSession>& session);
+std::optional<ServerOptions> serverOptions(const Napi::Value& given);
+// `resumed`, a sealed session to go on with instead of a handshake, is opened and used up; `fault`
+// says why it was refused. Its address counts where none is given.
+std::optional<ClientOptions> clientOptions(const Napi::Value& given, const Context& context,
+                                           SealFault& fault);
 
 }  // namespace mcbn

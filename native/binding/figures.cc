@@ -3,8 +3,65 @@
 namespace mcbn {
 namespace {
 
+template <typename Stats>
+struct Figure {
+  const char* name;
+  uint64_t Stats::*value;
+};
+
+// A counter is a field of the engine's and a row here; src/native/figures.ts names it to users.
+constexpr Figure<EndpointStats> kEndpoint[] = {
+    {"datagramsReceived", &EndpointStats::datagrams_received},
+    {"datagramsSent", &EndpointStats::datagrams_sent},
+    {"bytesReceived", &EndpointStats::bytes_received},
+    {"bytesSent", &EndpointStats::bytes_sent},
+    {"messagesReceived", &EndpointStats::messages_received},
+    {"messagesSent", &EndpointStats::messages_sent},
+    {"retransmits", &EndpointStats::retransmits},
+    {"helloVerifyRequests", &EndpointStats::hello_verify_requests},
+    {"handshakesStarted", &EndpointStats::handshakes_started},
+    {"handshakesCompleted", &EndpointStats::handshakes_completed},
+    {"handshakesFailed", &EndpointStats::handshakes_failed},
+    {"sessions", &EndpointStats::sessions},
+    {"evictions", &EndpointStats::evictions},
+    {"addressChanges", &EndpointStats::address_changes},
+    {"addressChecksFailed", &EndpointStats::address_checks_failed},
+};
+
+// Besides the reasons of records: see drop_reason.h.
+constexpr Figure<EndpointStats> kEndpointDropped[] = {
+    {"unknownPeer", &EndpointStats::dropped_unknown_peer},
+    {"unknownConnectionId", &EndpointStats::dropped_unknown_connection_id},
+    {"unconfirmedAddress", &EndpointStats::dropped_unconfirmed},
+    {"badCookie", &EndpointStats::dropped_bad_cookie},
+    {"limit", &EndpointStats::dropped_limit},
+    {"messages", &EndpointStats::dropped_messages},
+    {"sends", &EndpointStats::dropped_sends},
+};
+
+constexpr Figure<SessionStats> kSession[] = {
+    {"datagramsReceived", &SessionStats::datagrams_received},
+    {"datagramsSent", &SessionStats::datagrams_sent},
+    {"bytesReceived", &SessionStats::bytes_received},
+    {"bytesSent", &SessionStats::bytes_sent},
+    {"messagesReceived", &SessionStats::messages_received},
+    {"messagesSent", &SessionStats::messages_sent},
+    {"retransmits", &SessionStats::retransmits},
+};
+
 void set(Napi::Object& object, const char* name, uint64_t value) {
   object.Set(name, static_cast<double>(value));
+}
+
+template <typename Stats, size_t kCount>
+void setAll(Napi::Object& object, const Figure<Stats> (&figures)[kCount], const Stats& stats) {
+  for (const auto& [name, value] : figures) set(object, name, stats.*value);
+}
+
+// Calls `tell` with each reason for which records are dropped.
+template <typename Tell>
+void eachReason(Tell tell) {
+  for (size_t i = 1; i < kDropReasons; ++i) tell(static_cast<DropReason>(i));
 }
 
 }  // namespace
@@ -21,52 +78,23 @@ Napi::Object udpFigures(Napi::Env env, const UdpFigures& udp) {
 
 Napi::Object endpointFigures(Napi::Env env, const EndpointStats& stats) {
   Napi::Object object = Napi::Object::New(env);
-  set(object, "datagramsReceived", stats.datagrams_received);
-  set(object, "datagramsSent", stats.datagrams_sent);
-  set(object, "bytesReceived", stats.bytes_received);
-  set(object, "bytesSent", stats.bytes_sent);
-  set(object, "messagesReceived", stats.messages_received);
-  set(object, "messagesSent", stats.messages_sent);
-  set(object, "retransmits", stats.retransmits);
-  set(object, "helloVerifyRequests", stats.hello_verify_requests);
-  set(object, "handshakesStarted", stats.handshakes_started);
-  set(object, "handshakesCompleted", stats.handshakes_completed);
-  set(object, "handshakesFailed", stats.handshakes_failed);
-  set(object, "sessions", stats.sessions);
-  set(object, "evictions", stats.evictions);
-  set(object, "addressChanges", stats.address_changes);
-  set(object, "addressChecksFailed", stats.address_checks_failed);
+  setAll(object, kEndpoint, stats);
   Napi::Object dropped = Napi::Object::New(env);
-  set(dropped, "unknownPeer", stats.dropped_unknown_peer);
-  set(dropped, "unknownConnectionId", stats.dropped_unknown_connection_id);
-  set(dropped, "unconfirmedAddress", stats.dropped_unconfirmed);
-  set(dropped, "badCookie", stats.dropped_bad_cookie);
-  set(dropped, "limit", stats.dropped_limit);
-  set(dropped, "messages", stats.dropped_messages);
-  set(dropped, "sends", stats.dropped_sends);
-  for (size_t i = 1; i < kDropReasons; ++i) {
-    set(dropped, nameOf(static_cast<DropReason>(i)), stats.dropped_records[i]);
-  }
+  setAll(dropped, kEndpointDropped, stats);
+  eachReason([&](DropReason reason) {
+    set(dropped, nameOf(reason), stats.dropped_records[static_cast<size_t>(reason)]);
+  });
   object.Set("dropped", dropped);
   return object;
 }
 
 Napi::Object sessionFigures(Napi::Env env, const SessionStats& stats, uint64_t undelivered) {
   Napi::Object object = Napi::Object::New(env);
-  set(object, "datagramsReceived", stats.datagrams_received);
-  set(object, "datagramsSent", stats.datagrams_sent);
-  set(object, "bytesReceived", stats.bytes_received);
-  set(object, "bytesSent", stats.bytes_sent);
-  set(object, "messagesReceived", stats.messages_received);
-  set(object, "messagesSent", stats.messages_sent);
+  setAll(object, kSession, stats);
   set(object, "undelivered", undelivered);
-  set(object, "retransmits", stats.retransmits);
   set(object, "recordsDropped", stats.dropped.total());
   Napi::Object reasons = Napi::Object::New(env);
-  for (size_t i = 1; i < kDropReasons; ++i) {
-    const auto reason = static_cast<DropReason>(i);
-    set(reasons, nameOf(reason), stats.dropped.of(reason));
-  }
+  eachReason([&](DropReason reason) { set(reasons, nameOf(reason), stats.dropped.of(reason)); });
   object.Set("recordsDroppedBy", reasons);
   return object;
 }

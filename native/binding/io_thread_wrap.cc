@@ -6,7 +6,9 @@
 #include "binding/context_wrap.h"
 #include "binding/convert.h"
 #include "binding/endpoint_options.h"
+#include "binding/fields.h"
 #include "binding/figures.h"
+#include "binding/key_fields.h"
 
 namespace mcbn {
 namespace {
@@ -170,8 +172,8 @@ void IoThreadWrap::tell(Napi::Env env, Bridge& bridge) {
 // ---- endpoints ---------------------------------------------------------------------------------
 
 Napi::Value IoThreadWrap::listen(const Napi::CallbackInfo& info) {
-  const Napi::Object given = info[2].As<Napi::Object>();
-  auto options = serverOptions(given);
+  auto options = serverOptions(info[2]);
+  if (info.Env().IsExceptionPending()) return {};
   if (!options) return openedSocket(info.Env(), {.code = EINVAL, .call = "bind"}, {});
   options->admission = AdmissionWrap::Unwrap(info[3].As<Napi::Object>())->admission();
   options->evict_soon = [&target = io(), id = numberOf(info[0])] {
@@ -203,20 +205,15 @@ void IoThreadWrap::begin(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value IoThreadWrap::connect(const Napi::CallbackInfo& info) {
-  const Napi::Object given = info[2].As<Napi::Object>();
   const auto context = ContextWrap::Unwrap(info[1].As<Napi::Object>())->context();
-  std::optional<PortableSession> session;
-  if (given.Get("sealed").IsTypedArray()) {
-    const ByteView sealed = viewOf(given.Get("sealed"));
-    const SealFault fault = takeSealed(sealed, viewOf(given.Get("sealingKey")),
-                                       bytesOf(given.Get("identity")), *context, session);
-    if (fault != SealFault::None) {
-      Napi::Object refused = Napi::Object::New(info.Env());
-      refused.Set("refused", nameOf(fault));
-      return refused;
-    }
+  SealFault fault = SealFault::None;
+  auto options = clientOptions(info[2], *context, fault);
+  if (info.Env().IsExceptionPending()) return {};
+  if (fault != SealFault::None) {
+    Napi::Object refused = Napi::Object::New(info.Env());
+    refused.Set("refused", nameOf(fault));
+    return refused;
   }
-  auto options = clientOptions(given, std::move(session));
   if (!options) return openedSocket(info.Env(), {.code = EINVAL, .call = "connect"}, {});
   options->udp.slab = io().services().client_slab;
   auto endpoint = std::make_unique<ClientEndpoint>(numberOf(info[0]), io().services(), context,
@@ -284,26 +281,21 @@ void IoThreadWrap::notifyAt(const Napi::CallbackInfo& info) {
   io().notifyAt(numberOf(info[0]), numberOf(info[1]));
 }
 
+// answer(endpoint, session, question, NativeAnswer)
 void IoThreadWrap::answer(const Napi::CallbackInfo& info) {
-  struct Reply {
-    uint32_t endpoint, session, number;
-    PskAnswer answer;
-    std::optional<Failure> failure;
-  };
-  auto reply = std::make_shared<Reply>();
-  reply->endpoint = numberOf(info[0]);
-  reply->session = numberOf(info[1]);
-  reply->number = numberOf(info[2]);
-  if (info[3].IsTypedArray()) reply->answer.entry = entryOf(info[3], info[4]);
-  if (info[5].IsTypedArray()) reply->answer.identity = bytesOf(info[5]);
-  if (info[6].IsBoolean() && info[6].As<Napi::Boolean>().Value()) {
-    reply->failure = Failure{.code = "MCBN_LOOKUP_FAILED", .message = "the psk lookup failed"};
+  auto given = answerOf(info[3]);
+  if (!given) return;
+  std::optional<Failure> failure;
+  if (given->failed) {
+    failure = Failure{.code = "MCBN_LOOKUP_FAILED", .message = "the psk lookup failed"};
   }
-  io().post([reply](IoThread& self) {
-    Endpoint* const endpoint = self.endpoint(reply->endpoint);
+  // Shared because a task is copied, and a key is not.
+  auto answer = std::make_shared<PskAnswer>(std::move(given->answer));
+  io().post([id = numberOf(info[0]), session = numberOf(info[1]), question = numberOf(info[2]),
+             answer, failure](IoThread& self) {
+    Endpoint* const endpoint = self.endpoint(id);
     if (!endpoint) return;
-    endpoint->answer(reply->session, reply->number, std::move(reply->answer),
-                     std::move(reply->failure), self.now());
+    endpoint->answer(session, question, std::move(*answer), failure, self.now());
     self.touched(*endpoint);
   });
 }
@@ -340,8 +332,11 @@ void IoThreadWrap::confirmAddress(const Napi::CallbackInfo& info) {
 }
 
 void IoThreadWrap::setKeylog(const Napi::CallbackInfo& info) {
-  io().post([id = numberOf(info[0]), server = boolOption(info[1].As<Napi::Object>(), "server"),
-             on = boolOption(info[1].As<Napi::Object>(), "on")](IoThread& self) {
+  Fields given(info[1], "keylog options");
+  const bool server = given.flag("server");
+  const bool on = given.flag("on");
+  if (!given.complete()) return;
+  io().post([id = numberOf(info[0]), server, on](IoThread& self) {
     Endpoint* const endpoint = self.endpoint(id);
     if (!endpoint) return;
     if (server) {

@@ -1,6 +1,7 @@
 #include "binding/key_table_wrap.h"
 
 #include "binding/convert.h"
+#include "binding/key_fields.h"
 
 namespace mcbn {
 
@@ -15,7 +16,8 @@ Napi::Function KeyTableWrap::define(Napi::Env env) {
 KeyTableWrap::KeyTableWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {}
 
 void KeyTableWrap::set(const Napi::CallbackInfo& info) {
-  table_->set(bytesOf(info[0]), entryOf(info[1], info[2]));
+  auto entry = entryOf(info[1], info[2]);
+  if (entry) table_->set(bytesOf(info[0]), std::move(*entry));
 }
 
 Napi::Value KeyTableWrap::erase(const Napi::CallbackInfo& info) {

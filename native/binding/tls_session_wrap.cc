@@ -2,11 +2,11 @@
 
 #include "binding/context_wrap.h"
 #include "binding/convert.h"
+#include "binding/fields.h"
+#include "binding/key_fields.h"
 
 namespace mcbn {
 namespace {
-
-constexpr double kReadyRange = 256;  // the Ready bits' share of a step's number
 
 // Called once a record batch: one call into Node-API instead of the typed-array questions of
 // viewOf().
@@ -18,7 +18,8 @@ std::span<uint8_t> bufferView(const Napi::Value& value) {
 }
 
 Napi::Value numberOf(Napi::Env env, TlsSession::Step step) {
-  return Napi::Number::New(env, step.ready + kReadyRange * static_cast<double>(step.length));
+  return Napi::Number::New(env, step.ready + static_cast<double>(TlsSession::kReadyRange) *
+                                                 static_cast<double>(step.length));
 }
 
 }  // namespace
@@ -44,16 +45,20 @@ TlsSessionWrap::TlsSessionWrap(const Napi::CallbackInfo& info) : ObjectWrap(info
   if (!info[0].IsObject()) return;
   ContextWrap* context = ContextWrap::Unwrap(info[0].As<Napi::Object>());
   if (!context || !context->context()) return;
+  Fields given(info[1], "session options");
   TlsSession::Options options;
-  options.keylog = info[1].IsBoolean() && info[1].As<Napi::Boolean>().Value();
-  if (info[2].IsString()) options.servername = info[2].As<Napi::String>().Utf8Value();
-  options.ask_for_hint = info[3].IsBoolean() && info[3].As<Napi::Boolean>().Value();
+  options.keylog = given.flag("keylog");
+  options.servername = given.text("servername");
+  options.ask_for_hint = given.flag("askForHint");
+  if (!given.complete()) return;
   session_ = std::make_unique<TlsSession>(context->context(), std::move(options));
 }
 
 Napi::Value TlsSessionWrap::useKey(const Napi::CallbackInfo& info) {
-  if (!session_) return numberOf(info.Env(), {});
-  return numberOf(info.Env(), session_->useKey(bytesOf(info[0]), entryOf(info[1], info[2])));
+  auto credential = credentialOf(info[0]);
+  if (!session_ || !credential) return numberOf(info.Env(), {});
+  auto& [identity, entry] = *credential;
+  return numberOf(info.Env(), session_->useKey(std::move(identity), std::move(entry)));
 }
 
 Napi::Value TlsSessionWrap::start(const Napi::CallbackInfo& info) {
@@ -84,16 +89,12 @@ Napi::Value TlsSessionWrap::shutdown(const Napi::CallbackInfo& info) {
   return numberOf(info.Env(), session_ ? session_->shutdown() : TlsSession::Step{});
 }
 
-// answer(number), or answer(number, identity, key, hash)
+// answer(number, NativeAnswer)
 Napi::Value TlsSessionWrap::answer(const Napi::CallbackInfo& info) {
-  if (!session_ || !info[0].IsNumber()) return numberOf(info.Env(), {});
-  PskAnswer answer;
-  if (info.Length() > 1) {
-    answer.identity = bytesOf(info[1]);
-    answer.entry = entryOf(info[2], info[3]);
-  }
+  auto given = answerOf(info[1]);
+  if (!session_ || !given || !info[0].IsNumber()) return numberOf(info.Env(), {});
   const uint32_t number = info[0].As<Napi::Number>().Uint32Value();
-  return numberOf(info.Env(), session_->answer(number, std::move(answer)));
+  return numberOf(info.Env(), session_->answer(number, std::move(given->answer)));
 }
 
 Napi::Value TlsSessionWrap::takeCiphertext(const Napi::CallbackInfo& info) {

@@ -41,6 +41,7 @@ class TlsSession {
     kKeylog = 64,
     kMore = 128,  // plaintext remains that the caller's buffer had no room for: receive() again
   };
+  static constexpr uint32_t kReadyRange = 256;  // every bit is below it
   struct Step {
     uint32_t ready = kNothing;
     size_t length = 0;  // bytes in the buffer that the caller lent

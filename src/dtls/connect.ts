@@ -227,8 +227,8 @@ class Client implements EndpointListener, SocketHome {
       ipv6Only: false,
       recvBufferSize,
       sendBufferSize,
-      ...key,
-      ...resumed,
+      ...(key && { credential: key }),
+      ...(resumed && { resumed }),
     }
     const bound = this.thread.native.connect(this.endpoint, context, options)
     if ('refused' in bound) return this.#fail(sessionRefused(bound.refused as DtlsRefusal))
@@ -267,21 +267,20 @@ class Client implements EndpointListener, SocketHome {
     this.#cancelLookup = askClientKey(psk, hint, lookupTimeout, (answer) => {
       this.#cancelLookup = undefined
       if ('error' in answer) return this.#answerFailed(number, answer.error)
-      const { identity, key, hash } = answer
       try {
-        refuseUnsendable(identity, 'DTLSv1.2')
-        this.thread.native.answer(this.endpoint, SESSION, number, key, hash, identity, false)
+        refuseUnsendable(answer.identity, 'DTLSv1.2')
+        this.thread.native.answer(this.endpoint, SESSION, number, answer)
       } catch (error) {
         this.#answerFailed(number, error as McbnError)
       } finally {
-        key.fill(0)
+        answer.key.fill(0)
       }
     })
   }
 
   #answerFailed(number: number, error: McbnError): void {
     this.#lookupError = error
-    this.thread.native.answer(this.endpoint, SESSION, number, undefined, undefined, undefined, true)
+    this.thread.native.answer(this.endpoint, SESSION, number, 'failed')
   }
 
   onRefused(_session: number, { failure }: NativeEnding): void {

@@ -17,7 +17,8 @@ import type { DtlsOptions, DtlsServerOptions } from './types.js'
 import { DTLS_DEFAULTS } from './types.js'
 
 const MAX_BUFFER = 1 << 30
-const MAX_CONNECTION_ID = 32
+export const CONNECTION_ID_BOUNDS = { min: 0, max: 32, unit: 'bytes' } as const
+export const REPLAY_WINDOW_BOUNDS = { min: 32, max: 65_536, unit: 'records' } as const
 const MAX_SESSIONS = 16_777_216
 const MAX_IO_THREADS = 64
 const RECORDS = ['mcbn', 'openssl'] as const
@@ -77,7 +78,7 @@ export function resolveDtlsOptions(
       replayWindow: integerOption(
         'replayWindow',
         options.replayWindow,
-        { min: 32, max: 65_536, unit: 'records' },
+        REPLAY_WINDOW_BOUNDS,
         DTLS_DEFAULTS.replayWindow,
       ),
       connectionId: connectionIdOption(options.connectionId, OWN_CONNECTION_ID[role], records),
@@ -108,8 +109,8 @@ function connectionIdOption(
       `connectionId: expected a boolean or a number of bytes, got ${typeName(value)}`,
     )
   }
-  const bounds = { min: 0, max: MAX_CONNECTION_ID, unit: 'bytes' }
-  const length = value === true ? usual : integerOption('connectionId', value, bounds, usual)
+  const length =
+    value === true ? usual : integerOption('connectionId', value, CONNECTION_ID_BOUNDS, usual)
   if (records === 'openssl') {
     throw new McbnError(
       'MCBN_OPTION_CONFLICT',

@@ -200,14 +200,16 @@ export class ServerEndpoint<Peer> implements EndpointListener {
     const { number, remoteAddress, remotePort } = question
     lookup.cancel = this.#owner.keys.ask(question, { remoteAddress, remotePort }, (answer) => {
       if ('key' in answer) {
-        lookup.peer = answer.peer
-        native.answer(this.number, session, number, answer.key, answer.hash, undefined, false)
-        answer.key.fill(0)
-        return
+        const { key, hash, peer } = answer
+        lookup.peer = peer
+        native.answer(this.number, session, number, { key, hash })
+        key.fill(0)
+      } else if ('error' in answer) {
+        lookup.error = answer.error
+        native.answer(this.number, session, number, 'failed')
+      } else {
+        native.answer(this.number, session, number, 'unknown')
       }
-      const failed = 'error' in answer
-      if (failed) lookup.error = answer.error
-      native.answer(this.number, session, number, undefined, undefined, undefined, failed)
     })
   }
 

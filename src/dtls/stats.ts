@@ -1,11 +1,14 @@
 // What DTLS servers and sockets count.
 
-import type {
-  NativeDropReason,
-  NativeEndpointStats,
-  NativeSessionFigures,
-  NativeUdpFigures,
-} from '../native/dtls.js'
+import {
+  type NativeDropReason,
+  type NativeEndpointStats,
+  type NativeSessionFigures,
+  type NativeUdpFigures,
+  NO_ENDPOINT_FIGURES,
+  NO_SESSION_FIGURES,
+  NO_UDP_FIGURES,
+} from '../native/figures.js'
 
 /** Figures of a server since it began to listen. Bytes are UDP payload. */
 export interface DtlsServerStats extends NativeEndpointStats {
@@ -56,61 +59,12 @@ export interface DtlsSocketStats {
   readonly udp: DtlsUdpStats
 }
 
-const NO_UDP_STATS: DtlsUdpStats = {
-  segmentation: false,
-  coalescing: false,
-  recvBufferSize: 0,
-  sendBufferSize: 0,
-  bytesWaiting: 0,
-}
-
 /** Before there is anything to count. */
 export const NO_SERVER_STATS: DtlsServerStats = {
-  datagramsReceived: 0,
-  datagramsSent: 0,
-  bytesReceived: 0,
-  bytesSent: 0,
-  messagesReceived: 0,
-  messagesSent: 0,
-  retransmits: 0,
-  helloVerifyRequests: 0,
-  handshakesStarted: 0,
-  handshakesCompleted: 0,
-  handshakesFailed: 0,
-  sessions: 0,
-  evictions: 0,
+  ...NO_ENDPOINT_FIGURES,
   ioThreads: 0,
   sessionsByThread: [],
-  addressChanges: 0,
-  addressChecksFailed: 0,
-  dropped: {},
-  udp: NO_UDP_STATS,
-}
-
-const NO_SESSION_FIGURES: NativeSessionFigures = {
-  datagramsReceived: 0,
-  datagramsSent: 0,
-  bytesReceived: 0,
-  bytesSent: 0,
-  messagesReceived: 0,
-  messagesSent: 0,
-  undelivered: 0,
-  retransmits: 0,
-  recordsDropped: 0,
-  recordsDroppedBy: {
-    malformed: 0,
-    wrongEpoch: 0,
-    wrongVersion: 0,
-    oversized: 0,
-    unexpectedMessage: 0,
-    contradiction: 0,
-    replayed: 0,
-    duplicate: 0,
-    flood: 0,
-    badMac: 0,
-    connectionId: 0,
-    unreadable: 0,
-  },
+  udp: NO_UDP_FIGURES,
 }
 
 /** A session's figures when its UDP socket is not, or no longer, its own. */
@@ -118,7 +72,7 @@ export function offlineStats(
   figures: NativeSessionFigures | undefined,
   dropped: number,
 ): DtlsSocketStats {
-  return { ...(figures ?? NO_SESSION_FIGURES), dropped, udp: NO_UDP_STATS }
+  return { ...(figures ?? NO_SESSION_FIGURES), dropped, udp: NO_UDP_FIGURES }
 }
 
 /** The figures of several endpoints as one: numbers are added, by reason too. */

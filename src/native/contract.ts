@@ -1,5 +1,5 @@
 // The typed mirror of native/binding/. What is written here is what the addon does; nothing else in
-// src/ may guess. Methods never call back into JavaScript: results are taken.
+// src/ may guess. The addon refuses objects with a field too few or too many (native/binding/fields.h). Methods never call back into JavaScript: results are taken.
 
 import type { McbnErrorCode } from '../errors.js'
 import type { PskHash, PskProtocol } from '../psk/types.js'
@@ -24,6 +24,24 @@ export interface NativeQuestion {
   /** Empty when the client sent none. */
   readonly servername: string
 }
+
+/** Becomes a client's; bytes are copied in. */
+export interface NativeCredential {
+  readonly identity: Uint8Array
+  readonly key: Uint8Array
+  readonly hash: PskHash
+}
+
+/** What a lookup came to. A failed one is an unknown identity to the peer. */
+export type NativeAnswer =
+  | {
+      readonly key: Uint8Array
+      readonly hash: PskHash
+      /** Clients: the identity to use. */
+      readonly identity?: Uint8Array
+    }
+  | 'unknown'
+  | 'failed'
 
 export interface NativeOpened {
   readonly protocol: PskProtocol
@@ -69,6 +87,22 @@ export interface NativeContextOptions {
 
 export interface NativeContext {
   readonly failure: NativeFailure | undefined
+}
+
+/**
+ * What native/binding/contract.cc exports. TypeScript has the same as constants, since it needs some of them
+ * for every message; test/native/contract.test.ts compares.
+ */
+export interface NativeContract {
+  readonly events: Readonly<Record<string, number>>
+  readonly eventRowLength: number
+  readonly noDetail: number
+  readonly ready: Readonly<Record<string, number>>
+  readonly readyRange: number
+  readonly frame: Readonly<Record<string, number>>
+  readonly defaults: Readonly<Record<string, number>>
+  readonly bounds: Readonly<Record<string, { readonly min: number; readonly max: number }>>
+  readonly figures: Readonly<Record<'endpoint' | 'session' | 'udp', object>>
 }
 
 /** Bits of the number that the methods of NativeTlsSession return: what can be taken now. */

@@ -3,8 +3,14 @@
 // JavaScript numbers endpoints, the addon numbers the sessions of an endpoint. What happens comes back in
 // batches: rows of five uint32 { kind, endpoint, session, a, b }, one slab of message bytes, details.
 
-import type { PskHash } from '../psk/types.js'
-import type { NativeContext, NativeFailure, NativeQuestion } from './contract.js'
+import type {
+  NativeAnswer,
+  NativeContext,
+  NativeCredential,
+  NativeFailure,
+  NativeQuestion,
+} from './contract.js'
+import type { NativeEndpointStats, NativeSessionStats } from './figures.js'
 
 /** Kinds of rows; native/engine/event.h has the same numbers. */
 export const EVENT = {
@@ -162,92 +168,9 @@ export interface NativeConnectOptions extends NativeUdpOptions, NativeDtlsOption
   /** Empty: none. */
   readonly servername: string
   /** A sealed session to go on with, instead of a handshake; `address` is empty for its own. */
-  readonly sealed?: Uint8Array
-  readonly sealingKey?: Uint8Array
-  /** Without them the session asks once the server's hint is known. */
-  readonly identity?: Uint8Array
-  readonly key?: Uint8Array
-  readonly hash?: PskHash
-}
-
-/** Of a UDP socket and the thread that reads it. */
-export interface NativeUdpFigures {
-  /** Whether the system takes whole trains of datagrams to send (UDP_SEGMENT, "GSO"). */
-  readonly segmentation: boolean
-  /** Whether it hands over whole trains of received ones (UDP_GRO). */
-  readonly coalescing: boolean
-  /** Bytes of the system's buffers as it reports them; Linux doubles what was asked for. */
-  readonly recvBufferSize: number
-  readonly sendBufferSize: number
-  /** Bytes, about, of messages that wait for the event loop to take them; beyond 64 MB they are dropped. */
-  readonly bytesWaiting: number
-}
-
-/** Why a record went no further. */
-export type NativeDropReason =
-  | 'malformed'
-  | 'wrongEpoch'
-  | 'wrongVersion'
-  | 'oversized'
-  | 'unexpectedMessage'
-  | 'contradiction'
-  | 'replayed'
-  | 'duplicate'
-  | 'flood'
-  | 'badMac'
-  | 'connectionId'
-  | 'unreadable'
-
-export interface NativeEndpointStats {
-  /** Datagrams from anybody, those that were dropped included. */
-  readonly datagramsReceived: number
-  readonly datagramsSent: number
-  readonly bytesReceived: number
-  readonly bytesSent: number
-  /** Messages that were decrypted, of all sessions. */
-  readonly messagesReceived: number
-  readonly messagesSent: number
-  /** Flights of handshakes that were sent again. */
-  readonly retransmits: number
-  /** Cookies handed out. */
-  readonly helloVerifyRequests: number
-  /** Handshakes of clients that have echoed their cookie. */
-  readonly handshakesStarted: number
-  readonly handshakesCompleted: number
-  readonly handshakesFailed: number
-  /** Sessions now, handshakes included. */
-  readonly sessions: number
-  /** Sessions that were ended for a newcomer (`evictAfter`). */
-  readonly evictions: number
-  /** Moves of peers with a connection ID. */
-  readonly addressChanges: number
-  /** Addresses that did not answer the return routability check: the session stayed where it was. */
-  readonly addressChecksFailed: number
-  /**
-   * What was dropped, by reason: datagrams (`unknownPeer`, `unknownConnectionId`, `badCookie`, `limit`,
-   * `sends`, `unconfirmedAddress`), messages that JavaScript did not take in time (`messages`), and records
-   * (`badMac`, `replayed`, `flood`, ...).
-   */
-  readonly dropped: Readonly<Record<string, number>>
-  readonly udp: NativeUdpFigures
-}
-
-export interface NativeSessionFigures {
-  readonly datagramsReceived: number
-  readonly datagramsSent: number
-  readonly bytesReceived: number
-  readonly bytesSent: number
-  readonly messagesReceived: number
-  readonly messagesSent: number
-  /** Messages that JavaScript did not take in time. */
-  readonly undelivered: number
-  readonly retransmits: number
-  readonly recordsDropped: number
-  readonly recordsDroppedBy: Readonly<Record<NativeDropReason, number>>
-}
-
-export interface NativeSessionStats extends NativeSessionFigures {
-  readonly udp: NativeUdpFigures
+  readonly resumed?: { readonly sealed: Uint8Array; readonly sealingKey: Uint8Array }
+  /** Without it the session asks once the server's hint is known. */
+  readonly credential?: NativeCredential
 }
 
 /** The first `count` rows of the array that the thread was given; a slab and details may come several times. */
@@ -286,16 +209,7 @@ export interface NativeIoThread {
   progress(endpoint: number): number
   /** Asks for one progress event of `endpoint` when it has got as far as `submission`. */
   notifyAt(endpoint: number, submission: number): void
-  /** `failed`: the lookup failed; a server's peer sees an unknown identity. */
-  answer(
-    endpoint: number,
-    session: number,
-    question: number,
-    key: Uint8Array | undefined,
-    hash: PskHash | undefined,
-    identity: Uint8Array | undefined,
-    failed: boolean,
-  ): void
+  answer(endpoint: number, session: number, question: number, answer: NativeAnswer): void
   /** After what was submitted: close_notify. No event follows. */
   closeSession(endpoint: number, session: number): void
   /** The same for all its sessions, silently at a handover, then the socket; done when it returns. */

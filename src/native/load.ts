@@ -4,7 +4,12 @@
 
 import { dirname, join } from 'node:path'
 import { McbnError } from '../errors.js'
-import type { NativeContext, NativeContextOptions, NativeKeyTable } from './contract.js'
+import type {
+  NativeContext,
+  NativeContextOptions,
+  NativeContract,
+  NativeKeyTable,
+} from './contract.js'
 import type { NativeAdmissionConstructor, NativeIoThreadConstructor } from './dtls.js'
 import { findAddon, isThere, libc, type NotFound, platformOf, VARIABLE } from './find.js'
 import type { NativeTlsSessionConstructor } from './tls.js'
@@ -16,6 +21,7 @@ export interface NativeAddon {
   readonly Context: new (options: NativeContextOptions) => NativeContext
   readonly KeyTable: new () => NativeKeyTable
   readonly TlsSession: NativeTlsSessionConstructor
+  readonly contract: NativeContract
   /** For example `3.0.19`: the running process's own, not the headers'. */
   readonly opensslVersion: string
 }

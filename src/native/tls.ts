@@ -3,12 +3,18 @@
 // Every step returns one number: the READY bits in its lowest 8 bits, above them how many bytes it wrote
 // into the lent buffer. One number, because a step runs for every chunk of every connection.
 
-import type { PskHash } from '../psk/types.js'
-import type { NativeContext, NativeFailure, NativeOpened, NativeQuestion } from './contract.js'
+import type {
+  NativeAnswer,
+  NativeContext,
+  NativeCredential,
+  NativeFailure,
+  NativeOpened,
+  NativeQuestion,
+} from './contract.js'
 
 export interface NativeTlsSession {
   /** Client, before start(): the key to offer. Copied in. */
-  useKey(identity: Uint8Array, key: Uint8Array, hash: PskHash): number
+  useKey(credential: NativeCredential): number
   /** Client: makes the ClientHello. */
   start(): number
   /**
@@ -20,10 +26,7 @@ export interface NativeTlsSession {
   write(plaintext: Uint8Array, ciphertext: Uint8Array): number
   /** Makes the close_notify. */
   shutdown(): number
-  /** Answers question `number` with "unknown" ... */
-  answer(number: number): number
-  /** ... or with a key. `identity` is read on clients only: there the answer names it. */
-  answer(number: number, identity: Uint8Array, key: Uint8Array, hash: PskHash): number
+  answer(question: number, answer: NativeAnswer): number
 
   takeCiphertext(): Buffer
   takeQuestion(): NativeQuestion
@@ -39,14 +42,19 @@ export interface NativeTlsSession {
 
 export type NativeTlsSessionConstructor = new (
   context: NativeContext,
-  keylog: boolean,
-  /** Client: the name to ask for; empty: none. */
-  servername: string,
-  /** Client: a function chooses the key, so a TLS 1.2 server's hint becomes a question. */
-  askForHint: boolean,
+  options: NativeTlsSessionOptions,
 ) => NativeTlsSession
 
-const READY_RANGE = 256
+export interface NativeTlsSessionOptions {
+  readonly keylog: boolean
+  /** Client: the name to ask for; empty: none. */
+  readonly servername: string
+  /** Client: a function chooses the key, so a TLS 1.2 server's hint becomes a question. */
+  readonly askForHint: boolean
+}
+
+/** The bits' share of a step's number. */
+export const READY_RANGE = 256
 
 /** How many bytes a step wrote into the lent buffer. */
 export function stepLength(step: number): number {

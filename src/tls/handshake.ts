@@ -15,8 +15,6 @@ import type { PskClientLookup, PskClientSource, PskHash } from '../psk/types.js'
 import type { ResolvedTlsOptions } from './options.js'
 import { contextSettings } from './options.js'
 
-const NOTHING = Buffer.alloc(0)
-
 /** A key for a held handshake: `key` is wiped once the addon has it. */
 export type KeyAnswer<Peer> =
   | {
@@ -55,7 +53,9 @@ export class ServerSide<Peer> implements HandshakeSide<Peer> {
   }
 
   prepare(keylog: boolean, ready: (session: NativeTlsSession) => void): Cancel {
-    ready(new (loadAddon().TlsSession)(this.#context, keylog, '', false))
+    ready(
+      new (loadAddon().TlsSession)(this.#context, { keylog, servername: '', askForHint: false }),
+    )
     return () => {}
   }
 
@@ -101,11 +101,12 @@ export class ClientSide implements HandshakeSide<undefined> {
 
   prepare(keylog: boolean, ready: (session: NativeTlsSession | McbnError) => void): Cancel {
     const lookup = this.#lookup
-    const asks = lookup !== undefined
+    const askForHint = lookup !== undefined
+    const options = { keylog, servername: this.#servername, askForHint }
     const make = (key: ClientKey | undefined): void => {
-      const session = new (loadAddon().TlsSession)(this.#context, keylog, this.#servername, asks)
+      const session = new (loadAddon().TlsSession)(this.#context, options)
       if (key) {
-        const step = session.useKey(key.identity, key.key, key.hash)
+        const step = session.useKey(key)
         key.key.fill(0)
         if (step & READY.failed) {
           ready(toError(session.takeFailure()))
@@ -115,7 +116,7 @@ export class ClientSide implements HandshakeSide<undefined> {
       }
       ready(session)
     }
-    if (asks && this.#asksFirst) {
+    if (askForHint && this.#asksFirst) {
       return askClientKey(lookup, undefined, this.#lookupTimeout, (answer) =>
         'error' in answer ? ready(answer.error) : make(answer),
       )
@@ -149,8 +150,11 @@ export function giveAnswer<Peer>(
   question: NativeQuestion,
   answer: KeyAnswer<Peer>,
 ): number {
-  if (!('key' in answer)) return session.answer(question.number)
-  const step = session.answer(question.number, answer.identity ?? NOTHING, answer.key, answer.hash)
-  answer.key.fill(0)
+  if (!('key' in answer)) {
+    return session.answer(question.number, 'error' in answer ? 'failed' : 'unknown')
+  }
+  const { key, hash, identity } = answer
+  const step = session.answer(question.number, { key, hash, ...(identity && { identity }) })
+  key.fill(0)
   return step
 }

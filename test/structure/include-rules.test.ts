@@ -29,7 +29,7 @@ const NATIVE_LAYERS: Readonly<Record<string, readonly string[]>> = {
   psk: ['base', 'record'],
   session: ['base', 'record', 'psk'],
   engine: ['base', 'datagram', 'record', 'psk', 'session'],
-  binding: ['psk', 'session', 'engine'],
+  binding: ['record', 'psk', 'session', 'engine'],
 }
 
 interface ImportRule {

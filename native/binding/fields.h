@@ -1,0 +1,46 @@
+// fields.h: reads an object of our own TypeScript, every field of which is known here.
+//
+// A field that is missing, of the wrong type, or known to one side only is a defect of ours. It is
+// told at once, to the first call that has it, instead of becoming a silent default.
+#pragma once
+
+#include <napi.h>
+
+#include <span>
+#include <string>
+#include <vector>
+
+namespace mcbn {
+
+class Fields {
+ public:
+  // `what` names the object in errors.
+  Fields(const Napi::Value& given, const char* what);
+
+  bool flag(const char* name);
+  int32_t integer(const char* name);
+  std::string text(const char* name);
+  // Borrowed: valid until control returns to JavaScript.
+  std::span<const uint8_t> bytes(const char* name);
+  Napi::Value array(const char* name);
+  Napi::Value object(const char* name);
+  // Undefined if it is not there.
+  Napi::Value optional(const char* name);
+
+  // To be asked once all fields are read: whether each was there, of its type, and no other. If
+  // not, a JavaScript exception is pending.
+  [[nodiscard]] bool complete();
+
+ private:
+  Napi::Value required(const char* name);
+  void refuse(const std::string& why);
+  std::string strangerAmong(const Napi::Array& names) const;
+
+  Napi::Env env_;
+  const char* what_;
+  Napi::Object object_;
+  std::vector<const char*> read_;
+  std::string wrong_;  // the first mistake; empty: none
+};
+
+}  // namespace mcbn

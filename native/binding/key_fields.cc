@@ -1,0 +1,58 @@
+#include "binding/key_fields.h"
+
+#include "binding/convert.h"
+#include "binding/fields.h"
+
+namespace mcbn {
+namespace {
+
+std::optional<PskHash> hashOf(Napi::Env env, const std::string& name) {
+  if (name == "sha256") return PskHash::Sha256;
+  if (name == "sha384") return PskHash::Sha384;
+  Napi::TypeError::New(env, "mcbn addon: hash: expected 'sha256' or 'sha384'")
+      .ThrowAsJavaScriptException();
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<PskEntry> entryOf(const Napi::Value& key, const Napi::Value& hash) {
+  const auto known = hashOf(key.Env(), bytesOf(hash));
+  if (!known) return std::nullopt;
+  return PskEntry{Secret(viewOf(key)), *known};
+}
+
+std::optional<std::pair<Identity, PskEntry>> credentialOf(const Napi::Value& value) {
+  Fields given(value, "credential");
+  const auto identity = given.bytes("identity");
+  const auto key = given.bytes("key");
+  const std::string hash = given.text("hash");
+  if (!given.complete()) return std::nullopt;
+  const auto known = hashOf(value.Env(), hash);
+  if (!known) return std::nullopt;
+  return std::pair{Identity(identity.begin(), identity.end()), PskEntry{Secret(key), *known}};
+}
+
+std::optional<GivenAnswer> answerOf(const Napi::Value& value) {
+  GivenAnswer given;
+  if (value.IsString()) {
+    const std::string word = value.As<Napi::String>().Utf8Value();
+    given.failed = word == "failed";
+    if (given.failed || word == "unknown") return given;
+    Napi::TypeError::New(value.Env(), "mcbn addon: answer: expected 'unknown', 'failed' or a key")
+        .ThrowAsJavaScriptException();
+    return std::nullopt;
+  }
+  Fields fields(value, "answer");
+  const auto key = fields.bytes("key");
+  const std::string hash = fields.text("hash");
+  const Napi::Value identity = fields.optional("identity");
+  if (!fields.complete()) return std::nullopt;
+  const auto known = hashOf(value.Env(), hash);
+  if (!known) return std::nullopt;
+  given.answer.entry = PskEntry{Secret(key), *known};
+  given.answer.identity = bytesOf(identity);
+  return given;
+}
+
+}  // namespace mcbn
