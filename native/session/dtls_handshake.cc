@@ -297,19 +297,24 @@ void DtlsHandshake::advance() {
 
 // ---- the end of a good handshake ---------------------------------------------------------------
 
+// RFC 6066 section 4: 1 to 4 stand for 512 to 4,096 bytes. OpenSSL agrees to it by itself.
+size_t DtlsHandshake::maxFragment() const {
+  const uint8_t code = SSL_SESSION_get_max_fragment_length(SSL_get_session(ssl()));
+  return code >= 1 && code <= 4 ? size_t{256} << code : kMaxMessage;
+}
+
 void DtlsHandshake::finish() {
   auto proved = handshake().prove();
   if (auto* const failure = std::get_if<Failure>(&proved)) return fail(std::move(*failure));
-  size_t limit = std::min<size_t>(DTLS_get_data_mtu(ssl()), kMaxMessage);
+  size_t limit = DTLS_get_data_mtu(ssl());
   std::optional<OpenState> open = openState(std::get<Proved>(proved));
   if (open) {
     const size_t id = open->ids.peer.size();
-    const size_t longer = id == 0 ? 0 : id + 1;  // the ID, and the type inside
-    limit -= std::min(limit, longer);
+    if (id != 0) limit -= std::min(limit, id + 1);  // the ID, and the type inside
   } else if (ids_.ids().used()) {
-    // Its records must have IDs, which OpenSSL cannot give them.
     return fail({.message = "OpenSSL does not tell the keys of a session with connection IDs"});
   }
+  limit = std::min(limit, maxFragment());
   result_ = std::make_unique<HandshakeResult>(HandshakeResult{std::get<Proved>(std::move(proved)),
                                                               limit, std::unique_ptr<DatagramSsl>(),
                                                               std::exchange(early_, {})});
@@ -328,6 +333,7 @@ std::optional<OpenState> DtlsHandshake::openState(const Proved& proved) {
                    .role = role_,
                    .secrets = std::move(*secrets),
                    .position = {.next_write = outbox_.nextEncrypted(), .newest_read = last_fed_},
+                   .max_fragment = maxFragment(),
                    .ids = ids_.ids(),
                    .return_routability = ids_.returnRoutability(),
                    .identity = identity(),

@@ -91,6 +91,7 @@ class DtlsHandshake {
   void feed(const DtlsRecord& record);
   void advance();
   void finish();
+  size_t maxFragment() const;
   std::optional<OpenState> openState(const Proved& proved);
   void retransmit();
   void suspectKey();

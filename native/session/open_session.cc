@@ -28,6 +28,7 @@ OpenSession::OpenSession(OpenState state, CipherContexts* contexts)
       identity_(std::move(state.identity)),
       last_flight_(std::move(state.last_flight)),
       round_trip_(state.round_trip),
+      max_fragment_(static_cast<uint16_t>(state.max_fragment)),
       role_(state.role),
       return_routability_(state.return_routability) {
   if (!state.names.empty()) names_ = std::make_unique<AgreedNames>(std::move(state.names));
@@ -41,6 +42,7 @@ OpenState OpenSession::takeState() {
           .role = role_,
           .secrets = std::move(secrets_),
           .position = records_.position(),
+          .max_fragment = max_fragment_,
           .ids = {records_.ownConnectionId(), records_.peerConnectionId()},
           .return_routability = return_routability_,
           .identity = std::move(identity_),
@@ -62,7 +64,7 @@ Opened OpenSession::describe() const {
 
 size_t OpenSession::maxMessage(size_t mtu) const {
   const size_t around = records_.sealedSize(0);
-  return std::min(mtu - std::min(mtu, around), kMaxMessage);
+  return std::min<size_t>(mtu - std::min(mtu, around), max_fragment_);
 }
 
 // ---- receiving ---------------------------------------------------------------------------------
@@ -90,9 +92,10 @@ void OpenSession::take(const DtlsRecord& record, SessionStep& step) {
   }
   if (records_.newest()) heard_newer_ = true;
   const ByteView content(place + records_.contentOffset(), *length);
+  if (content.size() > max_fragment_) return step.drop(DropReason::Oversized);
   switch (records_.contentType()) {
     case content_type::kApplicationData:
-      if (content.empty() || content.size() > kMaxMessage) return;  // RFC 5246 section 6.2.1
+      if (content.empty()) return;  // RFC 5246 section 6.2.1
       heard_message_ = true;
       step.stats.messages_received += 1;
       std::memcpy(message, content.data(), content.size());
@@ -163,6 +166,7 @@ bool OpenSession::challengePath(const PathCookie& cookie, SessionStep& step) {
 // ---- sending -----------------------------------------------------------------------------------
 
 bool OpenSession::send(ByteView message, SessionStep& step) {
+  if (message.size() > max_fragment_) return false;
   const size_t size = sealInto(content_type::kApplicationData, message, step);
   if (size == 0) return false;
   step.sink.commitDatagram(size);
@@ -175,6 +179,7 @@ bool OpenSession::sendInPlace(MutableBytes message, SessionStep& step) {
     return send(message, step);
   }
   MCBN_ASSERT(!taken_);
+  if (message.size() > max_fragment_) return false;
   uint8_t* const record = message.data() - records_.before();
   if (!records_.seal(content_type::kApplicationData, message, record)) return false;
   const size_t size = records_.sealedSize(message.size());

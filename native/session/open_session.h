@@ -36,6 +36,7 @@ struct OpenState {
   Role role;                 // ours
   ExporterSecrets secrets;
   RecordPosition position;
+  size_t max_fragment;  // bytes of a record's content, either way (RFC 6066 section 4)
   ConnectionIds ids;
   bool return_routability;
   Identity identity;
@@ -75,6 +76,7 @@ class OpenSession {
   ByteView peerConnectionId() const { return records_.peerConnectionId(); }
   bool heardNewer() const { return heard_newer_; }
   bool returnRoutability() const { return return_routability_; }
+  size_t maxFragment() const { return max_fragment_; }
   Milliseconds roundTrip() const { return round_trip_; }
   bool exportKeyingMaterial(std::string_view label, std::optional<ByteView> context,
                             std::span<uint8_t> out) const {
@@ -98,6 +100,7 @@ class OpenSession {
   std::unique_ptr<const AgreedNames> names_;  // null: there are none
   std::vector<Bytes> last_flight_;
   Milliseconds round_trip_;
+  const uint16_t max_fragment_;
   const Role role_;
   const bool return_routability_;
   bool heard_newer_ = false;

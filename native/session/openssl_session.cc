@@ -4,6 +4,12 @@
 #include "session/session_secrets.h"
 
 namespace mcbn {
+namespace {
+
+// Of a server's last flight. OpenSSL ends a session with the 13th repeat that a peer asks for.
+constexpr unsigned kMostRepeats = 10;
+
+}  // namespace
 
 // What OpenSSL writes goes to the step in progress.
 class OpensslSession::Turn {
@@ -39,14 +45,28 @@ void OpensslSession::receive(ByteView records, SessionStep& step) {
       step.drop(DropReason::Malformed);
       continue;
     }
+    if (record->type == content_type::kHandshake && !mayRepeat()) {
+      step.drop(DropReason::UnexpectedMessage);
+      continue;
+    }
     const uint64_t before = step.stats.messages_received;
     ssl_->wire.incoming = record->whole;
-    readMessages(step);
-    const bool silent = !step.ended && step.stats.messages_received == before;
+    const bool empty = readMessages(step) == Read::Empty;
+    const bool silent = !step.ended && !empty && step.stats.messages_received == before;
     if (silent && record->type == content_type::kApplicationData) {
       step.drop(DropReason::Unreadable);
     }
+    heard_data_ = heard_data_ || step.stats.messages_received != before;
   }
+}
+
+// Whether an encrypted handshake record can be a Finished that asks for ours again. All others stay
+// out: a HelloRequest or ClientHello takes OpenSSL back into a handshake, where messages from the
+// future leave it for good, and there is no renegotiation (RFC 6347 section 4.2.4). A client has the
+// last word of nobody to repeat, and a client that has sent data has a server's.
+bool OpensslSession::mayRepeat() {
+  if (ssl_->handshake.role() == Role::Client || heard_data_) return false;
+  return repeats_++ < kMostRepeats;
 }
 
 void OpensslSession::datagram(ByteView bytes) {
@@ -63,7 +83,7 @@ size_t OpensslSession::shortestRecord() {
 }
 
 // Delivers every message of the record that was offered.
-void OpensslSession::readMessages(SessionStep& step) {
+OpensslSession::Read OpensslSession::readMessages(SessionStep& step) {
   SSL* const ssl = ssl_->handshake.ssl();
   while (!step.ended) {
     const int length = SSL_read(ssl, step.sink.reserveMessage(kMaxMessage), kMaxMessage);
@@ -75,31 +95,49 @@ void OpensslSession::readMessages(SessionStep& step) {
     switch (SSL_get_error(ssl, length)) {
       case SSL_ERROR_WANT_READ:
       case SSL_ERROR_WANT_WRITE:
-        return;
+        if (!SSL_is_init_finished(ssl)) {
+          step.end(Failure{.code = "MCBN_PROTOCOL_ERROR",
+                           .message = "the peer began another handshake inside the session"});
+        }
+        return Read::Nothing;
       case SSL_ERROR_ZERO_RETURN:
         SSL_shutdown(ssl);  // answer close_notify with our own (RFC 5246 section 7.2.1)
-        return step.end(std::nullopt);
+        step.end(std::nullopt);
+        return Read::Nothing;
       default: {
         const OpensslError error = takeOpensslError();
+        // OpenSSL 3.0 has no other word for an empty record or a warning: neither is an error (RFC
+        // 5246 sections 6.2.1 and 7.2). What ends a session leaves one in the queue.
+        if (error.code == 0) return Read::Empty;
         const int alert = ssl_->handshake.alertReceived();
-        return step.end(
+        step.end(
             Failure{.code = alert != kNoAlert ? "MCBN_CONNECTION_LOST" : "MCBN_PROTOCOL_ERROR",
                     .message = alert != kNoAlert
                                    ? "the peer ended the session with the alert " + alertName(alert)
                                    : "the session broke: " + error.text,
                     .reason = error.text,
                     .alert = alert});
+        return Read::Nothing;
       }
     }
   }
+  return Read::Nothing;
 }
 
 bool OpensslSession::send(ByteView message, SessionStep& step) {
   const Turn turn(*this, step);
   SSL* const ssl = ssl_->handshake.ssl();
-  if (SSL_write(ssl, message.data(), static_cast<int>(message.size())) <= 0) return false;
-  step.stats.messages_sent += 1;
-  return true;
+  if (SSL_write(ssl, message.data(), static_cast<int>(message.size())) > 0) {
+    step.stats.messages_sent += 1;
+    return true;
+  }
+  // The caller has been told that the message was taken: silence would be a lie.
+  const OpensslError error = takeOpensslError();
+  step.end(Failure{.code = "MCBN_PROTOCOL_ERROR",
+                   .message = "OpenSSL could not make a record of a message: " +
+                              (error.text.empty() ? "no reason given" : error.text),
+                   .reason = error.text});
+  return false;
 }
 
 void OpensslSession::close(SessionStep& step) {

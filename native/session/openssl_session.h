@@ -44,11 +44,16 @@ class OpensslSession : private DatagramSink {
 
   void datagram(ByteView bytes) override;
   size_t shortestRecord();
-  void readMessages(SessionStep& step);
+  // Empty: a record without content, or a warning.
+  enum class Read { Nothing, Empty };
+  Read readMessages(SessionStep& step);
+  bool mayRepeat();
 
   const std::unique_ptr<DatagramSsl> ssl_;
   SessionStep* step_ = nullptr;  // in progress
   size_t shortest_record_ = 0;   // 0: not known yet
+  unsigned repeats_ = 0;         // of the peer's Finished
+  bool heard_data_ = false;
 };
 
 }  // namespace mcbn

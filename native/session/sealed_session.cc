@@ -17,7 +17,7 @@ enum Flag : uint8_t {
   kNames = 16,       // ALPN and server name follow
   kFlight = 32,      // the last flight follows
   kContiguous = 64,  // every number up to the newest was seen, of the newest 64
-  kReserved = 128,
+  kFragment = 128,   // bytes of a record's content at most follow (max_fragment_length)
 };
 
 constexpr size_t kHeaderBytes = 1 + SessionSeal::kNonceBytes;
@@ -56,11 +56,13 @@ void write(Bytes& bytes, const PortableSession& session) {
   const unsigned flags =
       (state.role == Role::Server ? kServer : 0) | (state.secrets.extended() ? kExtended : 0) |
       (state.return_routability ? kCheck : 0) | (state.ids.used() ? kIds : 0) |
-      (state.names.empty() ? 0 : kNames) | (flight ? kFlight : 0) | (contiguous ? kContiguous : 0);
+      (state.names.empty() ? 0 : kNames) | (flight ? kFlight : 0) | (contiguous ? kContiguous : 0) |
+      (state.max_fragment < kMaxMessage ? kFragment : 0);
   Writer out(bytes);
   out.u8(flags).u16(SSL_CIPHER_get_protocol_id(state.cipher)).bytes(state.secrets.bytes());
   out.variable(position.next_write).variable(position.newest_read);
   if (!contiguous) out.u64(position.seen);
+  if (flags & kFragment) out.u16(state.max_fragment);
   out.variable(position.blocks).variable(position.forgeries);
   out.variable(peer.view().size()).bytes(peer.view());
   out.variable(silence / 1000).variable(state.round_trip);
@@ -88,7 +90,6 @@ SessionSeal::Opened parse(ByteView plain, const Context& context) {
   if (!in.u8(flags) || !in.u16(suite) || !in.take(ExporterSecrets::kBytes, secrets)) {
     return malformed();
   }
-  if (flags & kReserved) return malformed();
   const Role role = flags & kServer ? Role::Server : Role::Client;
   if (role != context.role()) return {SealFault::WrongRole, {}};
   const SSL_CIPHER* const cipher = context.suiteOf(suite);
@@ -103,6 +104,10 @@ SessionSeal::Opened parse(ByteView plain, const Context& context) {
   }
   position.seen = allUpTo(position.newest_read);
   if (!(flags & kContiguous) && !in.u64(position.seen)) return malformed();
+  uint16_t max_fragment = kMaxMessage;
+  if (flags & kFragment && (!in.u16(max_fragment) || max_fragment > kMaxMessage)) {
+    return malformed();
+  }
   if (!in.variable(position.blocks) || !in.variable(position.forgeries)) return malformed();
   AddressBytes address;
   if (!in.variable(peer_bytes) || !in.take(peer_bytes, peer) || !address.append(peer)) {
@@ -116,6 +121,7 @@ SessionSeal::Opened parse(ByteView plain, const Context& context) {
       .secrets = ExporterSecrets(Secret(secrets), SSL_CIPHER_get_handshake_digest(cipher),
                                  (flags & kExtended) != 0),
       .position = position,
+      .max_fragment = max_fragment,
       .ids = {},
       .return_routability = (flags & kCheck) != 0,
       .identity = {},

@@ -5,18 +5,39 @@ import type { Endpoint } from './types.js'
 
 type Fields = Readonly<Record<string, unknown>>
 
-/**
- * What can be used of it; an instance that names no host or port is left out, as one without an
- * address (`Service.Address` and `Node.Address` both empty) is nowhere.
- *
- * @throws {Error} when it is no list.
- */
-export function parseHealth(body: unknown): Endpoint[] {
+/** What an answer came to. */
+export interface Health {
+  readonly endpoints: Endpoint[]
+  /**
+   * Why an instance cannot be used, one sentence each: it names no host or no port, as one without an
+   * address (`Service.Address` and `Node.Address` both empty) is nowhere.
+   */
+  readonly unusable: string[]
+}
+
+/** @throws {Error} when it is no list. */
+export function parseHealth(body: unknown): Health {
   if (!Array.isArray(body)) throw new Error('the answer is no list of instances')
-  return body
-    .slice(0, MOST_ENDPOINTS)
-    .map((entry) => instance(fields(entry)))
-    .filter((endpoint) => typeof endpoint !== 'string')
+  const health: Health = { endpoints: [], unusable: [] }
+  for (const entry of body.slice(0, MOST_ENDPOINTS)) {
+    const found = instance(fields(entry))
+    if (typeof found === 'string') health.unusable.push(`${naming(fields(entry))}: ${found}`)
+    else health.endpoints.push(found)
+  }
+  return health
+}
+
+/** The instance's ID and its node, where they can be shown; a registry's words are a stranger's. */
+function naming(entry: Fields): string {
+  const id = fields(entry['Service'])['ID']
+  const node = fields(entry['Node'])['Node']
+  return `instance ${shown(id)} on node ${shown(node)}`
+}
+
+function shown(name: unknown): string {
+  return typeof name === 'string' && /^[\x21-\x7e]{1,64}$/.test(name)
+    ? JSON.stringify(name)
+    : 'without a usable name'
 }
 
 function instance(entry: Fields): Endpoint | string {

@@ -10,7 +10,7 @@ import {
   objectOption,
   stringOption,
 } from '../options.js'
-import { parseHealth } from './consul-health.js'
+import { type Health, parseHealth } from './consul-health.js'
 import { ConsulToken } from './consul-token.js'
 import { orAborted, sleep, startDeadline } from './deadline.js'
 import { askJson, type HttpAnswer, type HttpQuestion } from './http.js'
@@ -60,6 +60,11 @@ export interface ConsulOptions {
   readonly ca?: string
   /** Told of every question of `watch` that failed and is repeated. */
   readonly onRetry?: (error: McbnError, milliseconds: number) => void
+  /**
+   * Told of every registered instance that cannot be used, and why: it has no address or no port. Without
+   * it such an instance is told only when no other is left.
+   */
+  readonly onUnusable?: (reason: string) => void
 }
 
 export interface ConsulLogin {
@@ -82,6 +87,7 @@ export const CONSUL_DEFAULTS = {
   churnInterval: 15_000,
   ca: undefined,
   onRetry: undefined,
+  onUnusable: undefined,
 } as const satisfies OptionTable<ConsulOptions>
 
 /** 2 MiB: room for a thousand instances with their checks. */
@@ -111,6 +117,7 @@ class Consul implements Resolver {
   readonly #churnInterval: number
   readonly #ca: string | undefined
   readonly #onRetry: ConsulOptions['onRetry']
+  readonly #onUnusable: ConsulOptions['onUnusable']
   /** Aborted by close(). */
   readonly #closing = new AbortController()
 
@@ -124,6 +131,7 @@ class Consul implements Resolver {
     this.#address = addressOption(options.address)
     this.#ca = stringOption('ca', options.ca, 1_048_576)
     this.#onRetry = functionOption('onRetry', options.onRetry)
+    this.#onUnusable = functionOption('onUnusable', options.onUnusable)
     this.#query = queryOf(options)
     const stop = this.#closing.signal
     this.#token = new ConsulToken(options, this.#address, (asked) => this.#ask(asked), stop)
@@ -131,11 +139,16 @@ class Consul implements Resolver {
 
   async resolve(service: string, options: ResolveOptions = {}): Promise<readonly Endpoint[]> {
     const signal = signalOf(options)
-    const { endpoints } = await this.#guarded(service, signal, (both) =>
+    const { endpoints, unusable } = await this.#guarded(service, signal, (both) =>
       this.#health(service, undefined, both),
     )
     if (endpoints.length > 0) return endpoints
-    const message = `${this.#naming(service)}: no instance is registered that passes what was asked for`
+    const [first] = unusable
+    const why =
+      first === undefined
+        ? 'no instance is registered that passes what was asked for'
+        : `none of ${unusable.length} registered instances can be used; ${first}`
+    const message = `${this.#naming(service)}: ${why}`
     throw new McbnError('MCBN_DISCOVERY_FAILED', message)
   }
 
@@ -186,7 +199,7 @@ class Consul implements Resolver {
     service: string,
     index: bigint | undefined,
     signal: AbortSignal,
-  ): Promise<{ readonly endpoints: Endpoint[]; readonly index: bigint | undefined }> {
+  ): Promise<Health & { readonly index: bigint | undefined }> {
     const url = new URL(`/v1/health/service/${encodeURIComponent(service)}`, this.#address)
     url.search = this.#query.toString()
     let timeout = this.#timeout
@@ -198,8 +211,10 @@ class Consul implements Resolver {
     }
     const answer = await this.#asking(url, timeout, signal)
     if (answer.status !== 200) throw new Error(statusText(answer.status))
+    const health = parseHealth(answer.body)
+    for (const reason of health.unusable) this.#onUnusable?.(reason)
     return {
-      endpoints: parseHealth(answer.body),
+      ...health,
       index: parseIndex(answer.header('x-consul-index')),
     }
   }

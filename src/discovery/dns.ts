@@ -3,7 +3,13 @@
 import { Resolver as DnsResolver } from 'node:dns/promises'
 import { McbnError } from '../errors.js'
 import { type OptionTable, refuseUnknown } from '../option-names.js'
-import { integerOption, millisecondsOption, objectOption, typeName } from '../options.js'
+import {
+  functionOption,
+  integerOption,
+  millisecondsOption,
+  objectOption,
+  typeName,
+} from '../options.js'
 import { isHost, MOST_ENDPOINTS, parseEndpoint } from './endpoint.js'
 import { type Endpoint, type ResolveOptions, type Resolver, signalOf } from './types.js'
 
@@ -33,6 +39,11 @@ export interface DnsSrvOptions {
    * @defaultValue 5_000
    */
   readonly cacheTime?: number
+  /**
+   * Told of every record that cannot be used, and why: its target is no host name, or its port is 0.
+   * Without it such a record is told only when no other is left.
+   */
+  readonly onUnusable?: (reason: string) => void
 }
 
 /** The options and their defaults. */
@@ -41,6 +52,7 @@ export const DNS_SRV_DEFAULTS = {
   timeout: 2_000,
   tries: 2,
   cacheTime: 5_000,
+  onUnusable: undefined,
 } as const satisfies OptionTable<DnsSrvOptions>
 
 /** Names whose answers are kept at once; the oldest goes first. */
@@ -73,16 +85,18 @@ class DnsSrv implements Resolver {
   readonly #timeout: number
   readonly #tries: number
   readonly #cacheTime: number
+  readonly #onUnusable: DnsSrvOptions['onUnusable']
   readonly #cache = new Map<string, { readonly until: number; readonly found: Endpoint[] }>()
   readonly #asking = new Set<DnsResolver>()
   #closed = false
 
-  constructor({ servers, timeout, tries, cacheTime }: DnsSrvOptions) {
+  constructor({ servers, timeout, tries, cacheTime, onUnusable }: DnsSrvOptions) {
     const { timeout: wait, tries: times, cacheTime: keep } = DNS_SRV_DEFAULTS
     this.#timeout = integerOption('timeout', timeout, { min: 1, max: 60_000, unit: 'ms' }, wait)
     this.#tries = integerOption('tries', tries, { min: 1, max: 10 }, times)
     this.#cacheTime = millisecondsOption('cacheTime', cacheTime, keep)
     this.#servers = serversOption(servers)
+    this.#onUnusable = functionOption('onUnusable', onUnusable)
   }
 
   async resolve(service: string, options: ResolveOptions = {}): Promise<readonly Endpoint[]> {
@@ -119,7 +133,7 @@ class DnsSrv implements Resolver {
     signal?.addEventListener('abort', cancel, { once: true })
     this.#asking.add(resolver)
     try {
-      return endpointsOf(name, await resolver.resolveSrv(name))
+      return endpointsOf(name, await resolver.resolveSrv(name), this.#onUnusable)
     } catch (error) {
       if (signal?.aborted) throw signal.reason
       if (error instanceof McbnError) throw error
@@ -155,20 +169,24 @@ const WHY: Readonly<Record<string, string>> = {
 function endpointsOf(
   name: string,
   records: readonly { name: string; port: number; priority: number; weight: number }[],
+  onUnusable: DnsSrvOptions['onUnusable'],
 ): Endpoint[] {
   // "A Target of '.' means that the service is decidedly not available at this domain" (RFC 2782).
   if (records.length === 1 && (records[0]?.name === '' || records[0]?.name === '.')) {
     const message = `${name}: the domain says that it does not offer this service (target ".")`
     throw new McbnError('MCBN_DISCOVERY_FAILED', message)
   }
-  const endpoints = records
+  const read = records
     .slice(0, MOST_ENDPOINTS)
     .map(({ name: host, port, priority, weight }) =>
       parseEndpoint({ host, port, priority, weight }),
     )
-    .filter((endpoint) => typeof endpoint !== 'string')
+  const endpoints = read.filter((endpoint) => typeof endpoint !== 'string')
+  const unusable = read.filter((endpoint) => typeof endpoint === 'string')
+  for (const reason of unusable) onUnusable?.(`${name}: an SRV record cannot be used: ${reason}`)
   if (endpoints.length > 0) return endpoints
-  const message = `${name}: none of ${records.length} SRV records names a host and a port`
+  const [first] = unusable
+  const message = `${name}: none of ${records.length} SRV records can be used; of the first, ${first ?? 'nothing was said'}`
   throw new McbnError('MCBN_DISCOVERY_FAILED', message)
 }
 

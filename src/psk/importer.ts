@@ -128,6 +128,6 @@ function oneOf<Table extends object, Name extends keyof Table>(
   if (typeof name === 'string' && Object.hasOwn(table, name)) return table[name]
   throw new McbnError(
     'MCBN_OPTION_RANGE',
-    `${option}: expected ${Object.keys(table).join(' or ')}, got ${String(name).slice(0, 40)}`,
+    `${option}: expected ${Object.keys(table).join(' or ')}, got ${typeof name === 'string' ? name.slice(0, 40) : typeof name}`,
   )
 }

@@ -31,6 +31,25 @@ describe('discovery/consul: who is registered', () => {
     expect(question?.token).toBeUndefined()
   })
 
+  it('tells of instances that cannot be used, and why', async () => {
+    const consul = await consulServer()
+    const told: string[] = []
+    const bad = [
+      { port: 0, address: 'a.example' },
+      { port: 3, address: 'not a host' },
+    ]
+    consul.set('ledger', [...bad, { port: 1, address: 'a.example' }])
+    const resolver = over(consul, { onUnusable: (reason) => told.push(reason) })
+    expect(await resolver.resolve('ledger')).toHaveLength(1)
+    expect(told).toHaveLength(2)
+    expect(told[0]).toMatch(/^instance .* on node .*: its port is none from 1 to 65535$/)
+    expect(told[1]).toMatch(/its host is neither an address nor a name$/)
+    consul.set('ledger', bad)
+    expect((await failure(over(consul).resolve('ledger'))).message).toMatch(
+      /none of 2 registered instances can be used; instance .*: its port is none/,
+    )
+  })
+
   it('asks for a datacenter and tags, by the filter that Consul still documents', async () => {
     const consul = await consulServer()
     consul.set('ledger', [
@@ -238,7 +257,11 @@ describe('discovery/consul: answers', () => {
     ['no JSON', '{', /no JSON/],
     ['no list', '{"a":1}', /no list/],
     ['nothing', '', /no list/],
-    ['a list of nonsense', '[1,null,"x",[],{"Service":7},{"Service":{"Port":"x"}}]', /no instance/],
+    [
+      'a list of nonsense',
+      '[1,null,"x",[],{"Service":7},{"Service":{"Port":"x"}}]',
+      /none of 6 registered instances can be used/,
+    ],
     ['too many bytes', `["${'x'.repeat(2_200_000)}"]`, /larger than 2097152 bytes/],
     ['very deep nesting', '['.repeat(500_000), /no JSON/],
   ]

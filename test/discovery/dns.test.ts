@@ -48,6 +48,13 @@ describe('discovery/dns', () => {
     ]
     const mixed = await dnsServer(() => [...bad, record])
     expect(await over(mixed).resolve(NAME)).toHaveLength(1)
+    const told: string[] = []
+    await dnsSrvResolver({
+      servers: [mixed.address],
+      onUnusable: (reason) => told.push(reason),
+    }).resolve(NAME)
+    expect(told).toHaveLength(2)
+    expect(told[0]).toMatch(/its port is none from 1 to 65535/)
     const hopeless = await dnsServer(() => bad)
     expect((await failure(over(hopeless).resolve(NAME))).message).toMatch(/none of 2 SRV records/)
   })

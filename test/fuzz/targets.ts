@@ -206,7 +206,7 @@ export const TARGETS: readonly Target[] = [
     errors: ['Error'],
     run: (body) => {
       if (!Array.isArray(body)) return
-      for (const endpoint of parseHealth(body)) {
+      for (const endpoint of parseHealth(body).endpoints) {
         if (typeof parseEndpoint(endpoint) === 'string') throw new TypeError('an unusable endpoint')
       }
     },
@@ -355,7 +355,8 @@ export const TARGETS: readonly Target[] = [
         stored: { descriptorHash: Buffer.alloc(32, 1), share: Buffer.alloc(32, 2) },
       }),
     ],
-    errors: ['MCBN_STORE_INVALID'],
+    // A seed of equal bytes is no key, whoever sealed it.
+    errors: ['MCBN_STORE_INVALID', 'MCBN_KEY_INVALID'],
     run: decodeSecrets,
   },
   {

@@ -1,10 +1,11 @@
 // A DTLS 1.2 client of a few lines that does what it is told, also what is forbidden: it knows the key and
 // TLS_PSK_WITH_AES_128_GCM_SHA256 (RFC 5487, RFC 5288), connection IDs (RFC 9146), and nothing else.
 
-import { createCipheriv, createDecipheriv, createHash, createHmac, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto'
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { onTestFinished } from 'vitest'
+import { explicitNonce, masterSecret, prf } from './dtls-gcm.js'
 import {
   clientHelloBody,
   cookieOf,
@@ -303,15 +304,7 @@ export class DtlsPeer {
 
   #derive(serverRandom: Buffer): void {
     const { key } = this.#options
-    // RFC 4279 section 2: as many zeros as the key has bytes, then the key
-    const premaster = Buffer.concat([
-      u16(key.length),
-      Buffer.alloc(key.length),
-      u16(key.length),
-      key,
-    ])
-    const randoms = Buffer.concat([this.random, serverRandom])
-    this.#master = prf(premaster, 'master secret', randoms, 48)
+    this.#master = masterSecret(key, this.random, serverRandom)
     const block = prf(
       this.#master,
       'key expansion',
@@ -361,24 +354,4 @@ function answeredExtensions(body: Buffer): Map<number, Buffer> {
     at = end
   }
   return found
-}
-
-function explicitNonce(epoch: number, sequence: number): Buffer {
-  const nonce = Buffer.alloc(EXPLICIT_NONCE)
-  nonce.writeUInt16BE(epoch, 0)
-  nonce.writeUIntBE(sequence, 2, 6)
-  return nonce
-}
-
-/** RFC 5246 section 5 */
-function prf(secret: Uint8Array, label: string, seed: Uint8Array, length: number): Buffer {
-  const labelled = Buffer.concat([Buffer.from(label), seed])
-  const hmac = (data: Uint8Array): Buffer => createHmac('sha256', secret).update(data).digest()
-  const parts: Buffer[] = []
-  let a = hmac(labelled)
-  for (let have = 0; have < length; have += 32) {
-    parts.push(hmac(Buffer.concat([a, labelled])))
-    a = hmac(a)
-  }
-  return Buffer.concat(parts).subarray(0, length)
 }

@@ -1,0 +1,182 @@
+// The lossy matrix: loss, repetition, reordering and datagram sizes, over every suite, in both roles, seeded.
+// The dense part runs in every check; all of it, peers of other libraries included:
+//
+//   MCBN_LOSSY=all npx vitest run test/lossy/matrix
+//
+// docs/RELIABILITY.md has the figures.
+
+import { afterAll, describe, expect, it } from 'vitest'
+import { dial, echo, freshKey, identity, roundTrip } from '../dtls/support.js'
+import {
+  AEAD_SUITES,
+  canCompile,
+  compilePeer,
+  PEER_LIBRARIES,
+  startClient,
+  startServer,
+} from '../interop/peers.js'
+import { credential, IDENTITY } from '../interop/support.js'
+import { type Direction, LossyProxy, type Weather } from '../support/lossy-proxy.js'
+import { waitFor } from '../support/wait.js'
+
+const everything = process.env['MCBN_LOSSY'] === 'all'
+const quick = { retransmitTimeout: 60, handshakeTimeout: 60_000 }
+const LOSSES = everything ? [0, 0.1, 0.2, 0.3, 0.4, 0.5] : [0.3]
+const MTUS = everything ? [256, 400, 700, 1_100, 1_500] : [256]
+const patience = everything ? 600_000 : 60_000
+
+interface Cell extends Weather {
+  readonly suite: string
+  readonly mtu: number
+  readonly seed: number
+}
+
+/** Every suite under every loss and size; what else the weather does differs from cell to cell. */
+function cells(suites: readonly string[]): Cell[] {
+  return suites.flatMap((suite, s) =>
+    LOSSES.flatMap((drop, l) =>
+      MTUS.map((mtu, m) => {
+        const seed = 1 + s * 100 + l * 10 + m
+        const rough = drop === 0 ? 0 : 0.2
+        return { suite, mtu, seed, drop, duplicate: rough, reorder: s % 2 ? rough : 0 }
+      }),
+    ),
+  )
+}
+
+/** So many at a time: the machine must not add a weather of its own. */
+async function batched<Item>(items: readonly Item[], run: (item: Item) => Promise<void>) {
+  const left = [...items]
+  const worker = async () => {
+    for (let item = left.shift(); item !== undefined; item = left.shift()) await run(item)
+  }
+  await Promise.all(Array.from({ length: 12 }, worker))
+}
+
+const summary: string[] = []
+afterAll(() => {
+  if (everything) console.log(summary.join('\n'))
+})
+
+function median(numbers: readonly number[]): number {
+  return Math.round([...numbers].sort((a, b) => a - b)[numbers.length >> 1] ?? 0)
+}
+
+describe('lossy/matrix: mcbn with itself', () => {
+  it(
+    `opens and echoes in every cell: ${AEAD_SUITES.length} suites, loss ${LOSSES}, mtu ${MTUS}`,
+    async () => {
+      const times = new Map<number, number[]>()
+      const opened: Cell[] = []
+      const all = cells(AEAD_SUITES)
+      await batched(all, async (cell) => {
+        const { suite: ciphers, mtu, ...weather } = cell
+        const key = freshKey()
+        const { port } = await echo({ psk: { [identity]: key }, ciphers, mtu, ...quick })
+        const proxy = await LossyProxy.start(port, weather)
+        const began = performance.now()
+        const options = { port: proxy.port, ciphers, mtu, ...quick, psk: { identity, key } }
+        const socket = await dial(options).opened
+        const { drop = 0 } = cell
+        times.set(drop, [...(times.get(drop) ?? []), performance.now() - began])
+        expect(socket.getCipher()?.name).toBe(ciphers)
+        proxy.weather = {}
+        await roundTrip(socket)
+        opened.push(cell)
+        await socket.close()
+      })
+      expect(opened).toHaveLength(all.length)
+      for (const [drop, list] of times) {
+        summary.push(
+          `itself, loss ${drop}: ${list.length} of ${list.length}, median ${median(list)} ms`,
+        )
+      }
+    },
+    patience,
+  )
+})
+
+/** What happens to the datagram of this number, counted over both directions. */
+type Fate = 'lost' | 'doubled' | 'swapped'
+
+function fateOf(fate: Fate, chosen: number, proxy: () => LossyProxy) {
+  let count = 0
+  let held: [Buffer, Direction] | undefined
+  return (datagram: Buffer, direction: Direction): boolean => {
+    const mine = count === chosen
+    count += 1
+    if (mine && fate === 'lost') return false
+    if (mine && fate === 'doubled') proxy().inject(datagram, direction)
+    if (mine && fate === 'swapped') {
+      held = [datagram, direction]
+      return false
+    }
+    if (held) {
+      const [earlier, to] = held
+      held = undefined
+      setImmediate(() => proxy().inject(earlier, to))
+    }
+    return true
+  }
+}
+
+describe('lossy/matrix: any one datagram of a handshake', () => {
+  // With mtu 256 a DHE-PSK handshake has about twenty datagrams.
+  it.each(['lost', 'doubled', 'swapped'] as const)(
+    'may be %s: every one in turn',
+    async (fate) => {
+      const key = freshKey()
+      const settings = { ciphers: 'DHE-PSK-AES128-GCM-SHA256', mtu: 256, ...quick }
+      const { port, failures } = await echo({ psk: { [identity]: key }, ...settings })
+      await batched(
+        Array.from({ length: 24 }, (_, at) => at),
+        async (chosen) => {
+          const proxy: LossyProxy = await LossyProxy.start(port, {})
+          proxy.pass = fateOf(fate, chosen, () => proxy)
+          const options = { port: proxy.port, ...settings, psk: { identity, key } }
+          await roundTrip(await dial(options).opened)
+        },
+      )
+      expect(failures).toEqual([])
+    },
+    patience,
+  )
+})
+
+const PEERS = PEER_LIBRARIES.filter(({ name }) => ['openssl', 'gnutls', 'mbedtls'].includes(name))
+const PEER_SUITES = ['PSK-AES128-CCM8', 'DHE-PSK-AES128-GCM-SHA256', 'ECDHE-PSK-CHACHA20-POLY1305']
+
+describe.skipIf(!everything).each(PEERS)('lossy/matrix: $name', (library) => {
+  it.skipIf(!canCompile(library)).each(['client', 'server'] as const)(
+    'as %s, with mcbn at the other end, opens in every cell',
+    async (role) => {
+      const program = await compilePeer(library)
+      const times: number[] = []
+      const rows = PEER_SUITES.flatMap((suite) =>
+        [0, 0.1, 0.2, 0.3].map((drop, at) => ({ suite, drop, duplicate: drop, seed: at + 1 })),
+      )
+      for (const { suite: ciphers, ...weather } of rows) {
+        const began = performance.now()
+        const settings = { ciphers, handshakeTimeout: 60_000 }
+        if (role === 'client') {
+          const { server, port } = await echo({ psk: { [IDENTITY]: credential.key }, ...settings })
+          const proxy = await LossyProxy.start(port, weather)
+          const peer = startClient(program, proxy.port, ciphers)
+          await waitFor('the session', () => server.stats.handshakesCompleted === 1, 60_000)
+          await peer.child.stop()
+        } else {
+          const peer = await startServer(program, ciphers)
+          const proxy = await LossyProxy.start(peer.port, weather)
+          const socket = await dial({ port: proxy.port, psk: credential, ...settings }).opened
+          proxy.weather = {}
+          await socket.close()
+        }
+        times.push(performance.now() - began)
+      }
+      summary.push(
+        `${library.name} as ${role}: ${times.length} of ${rows.length}, median ${median(times)} ms`,
+      )
+    },
+    patience,
+  )
+})
