@@ -33,8 +33,7 @@ const DELIVERED = null
  * else can know: not when `opened` was asked for, and on a server it becomes the server's `clientError`.
  */
 export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents> {
-  // A server may have a hundred thousand of these that do nothing: what is not always needed is made
-  // when it is.
+  // A server may have a hundred thousand idle ones: what is not always needed is made when it is.
   #state: 'opening' | 'open' | 'closed' = 'opening'
   #home: SocketHome | undefined
   #session = 0
