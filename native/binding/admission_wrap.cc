@@ -4,7 +4,11 @@
 
 namespace mcbn {
 
-Napi::Function AdmissionWrap::define(Napi::Env env) { return DefineClass(env, "Admission", {}); }
+Napi::Function AdmissionWrap::define(Napi::Env env) {
+  return DefineClass(
+      env, "Admission",
+      {InstanceMethod<&AdmissionWrap::lookupSettled>("lookupSettled")});
+}
 
 AdmissionWrap::AdmissionWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   Fields given(info[0], "limits");
@@ -16,6 +20,10 @@ AdmissionWrap::AdmissionWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) 
       .evict_after = static_cast<Milliseconds>(given.integer("evictAfter")),
   };
   if (given.complete()) admission_ = std::make_shared<Admission>(limits);
+}
+
+void AdmissionWrap::lookupSettled(const Napi::CallbackInfo& info) {
+  admission_->lookupSettled(info[0].As<Napi::Number>().Uint32Value());
 }
 
 }  // namespace mcbn

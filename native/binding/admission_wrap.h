@@ -17,6 +17,8 @@ class AdmissionWrap : public Napi::ObjectWrap<AdmissionWrap> {
   const std::shared_ptr<Admission>& admission() const { return admission_; }
 
  private:
+  void lookupSettled(const Napi::CallbackInfo& info);
+
   std::shared_ptr<Admission> admission_;
 };
 

@@ -24,6 +24,7 @@ DtlsOptions dtlsOptions(Fields& given) {
   options.mtu = static_cast<size_t>(given.integer("mtu"));
   options.handshake_timeout = millisecondsOf(given, "handshakeTimeout");
   options.retransmit_timeout = millisecondsOf(given, "retransmitTimeout");
+  options.forgery_limit = static_cast<uint64_t>(given.integer("forgeryLimit"));
   options.replay_window = static_cast<uint32_t>(given.integer("replayWindow"));
   options.keylog = given.flag("keylog");
   options.openssl_records = given.flag("opensslRecords");
@@ -111,6 +112,7 @@ std::optional<ClientOptions> clientOptions(const Napi::Value& value, const Conte
     fault = resume(resumed, context, options);
     if (!options.session) return std::nullopt;
     options.session->state.replay_window = options.dtls.replay_window;
+    options.session->state.forgery_limit = options.dtls.forgery_limit;
   }
   const auto remote = host.empty() && options.session
                           ? Address::fromBytes(options.session->peer.view())

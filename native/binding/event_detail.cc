@@ -40,6 +40,7 @@ Napi::Value EventDetails::valueOf(Napi::Env env, const EventDetail& detail) {
   if (const auto* event = std::get_if<QuestionEvent>(&detail)) {
     Napi::Object object = questionObject(env, event->question);
     setRemote(object, event->remote_host, event->remote_port);
+    object.Set("lookup", event->lookup);
     return object;
   }
   if (const auto* event = std::get_if<EndedEvent>(&detail)) {

@@ -22,6 +22,7 @@ constexpr Figure<EndpointStats> kEndpoint[] = {
     {"handshakesStarted", &EndpointStats::handshakes_started},
     {"handshakesCompleted", &EndpointStats::handshakes_completed},
     {"handshakesFailed", &EndpointStats::handshakes_failed},
+    {"handshakesDisplaced", &EndpointStats::handshakes_displaced},
     {"sessions", &EndpointStats::sessions},
     {"evictions", &EndpointStats::evictions},
     {"addressChanges", &EndpointStats::address_changes},
@@ -35,6 +36,7 @@ constexpr Figure<EndpointStats> kEndpointDropped[] = {
     {"unconfirmedAddress", &EndpointStats::dropped_unconfirmed},
     {"badCookie", &EndpointStats::dropped_bad_cookie},
     {"limit", &EndpointStats::dropped_limit},
+    {"refusals", &EndpointStats::dropped_refusals},
     {"messages", &EndpointStats::dropped_messages},
     {"sends", &EndpointStats::dropped_sends},
 };

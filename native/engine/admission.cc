@@ -1,6 +1,7 @@
 #include "engine/admission.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace mcbn {
@@ -18,9 +19,21 @@ void countDown(std::unordered_map<std::string, size_t>& counts, const std::strin
 
 }  // namespace
 
+// Who has an IPv6 address has at least 2^64 of them (RFC 6177 section 2): the network counts. Of a
+// link's own addresses, and of those that stand for an IPv4 address, each counts.
 std::string hostKey(const Address& address) {
+  constexpr std::array<uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  constexpr std::array<uint8_t, 12> kTranslated{0, 0x64, 0xff, 0x9b};  // RFC 6052 section 2.1
+  constexpr size_t kNetworkBytes = 1 + 8;                              // behind the family
   const AddressBytes host = address.hostBytes();
-  const ByteView bytes = host.view();
+  ByteView bytes = host.view();
+  if (address.isIpv6()) {
+    const ByteView ip = bytes.subspan(1);
+    const bool each = std::ranges::equal(ip.first(12), kMapped) ||
+                      std::ranges::equal(ip.first(12), kTranslated) ||
+                      (ip[0] == 0xfe && (ip[1] & 0xc0) == 0x80);
+    if (!each) bytes = bytes.first(kNetworkBytes);
+  }
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
@@ -34,22 +47,73 @@ void Admission::leave(Member& member) {
   std::erase(members_, &member);
 }
 
-bool Admission::begin(const std::string& host, bool replaces, Milliseconds now) {
+Admission::Entry Admission::begin(const std::string& host, bool replaces, Milliseconds now) {
   const std::lock_guard lock(mutex_);
+  Entry entry = Entry::Free;
   if (!replaces) {
     const bool full = handshakes_ + sessions_ >= limits_.max_sessions;
-    if (full && !mostSilent(now)) return false;
-    if (handshakes_ >= limits_.max_handshakes) return false;
-    const size_t fair_share = std::max<size_t>(limits_.max_handshakes / 2, 1);
-    if (countOf(handshakes_by_host_, host) >= fair_share) return false;
+    if (full && !mostSilent(now)) return Entry::Refused;
     if (limits_.max_sessions_per_host != 0 &&
         countOf(sessions_by_host_, host) >= limits_.max_sessions_per_host) {
-      return false;
+      return Entry::Refused;
     }
+    const size_t its = countOf(handshakes_by_host_, host);
+    if (!fair(its, handshakes_)) entry = its > 0 ? Entry::HostFull : Entry::Full;
   }
   handshakes_ += 1;
   handshakes_by_host_[host] += 1;
   if (limits_.max_sessions_per_host != 0) sessions_by_host_[host] += 1;
+  return entry;
+}
+
+bool Admission::displaceElsewhere(const Member& own, Milliseconds now) {
+  const std::lock_guard lock(mutex_);
+  Member* found = nullptr;
+  Milliseconds since = kNever;
+  for (Member* member : members_) {
+    const Milliseconds its = member->waits_since_.load(std::memory_order_relaxed);
+    if (member == &own || its >= since || its + kShortestWait > now) continue;
+    if (member->displaced_ >= kMostOwed) continue;
+    found = member;
+    since = its;
+  }
+  if (!found) return false;
+  found->displaced_ += 1;
+  found->evict_();
+  return true;
+}
+
+size_t Admission::takeDisplaced(Member& member) {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(member.displaced_, 0);
+}
+
+bool Admission::crowded() {
+  const std::lock_guard lock(mutex_);
+  return 4 * handshakes_ >= limits_.max_handshakes;
+}
+
+size_t Admission::handshakesOf(const std::string& host) {
+  const std::lock_guard lock(mutex_);
+  return countOf(handshakes_by_host_, host);
+}
+
+std::optional<uint32_t> Admission::beginLookup(const std::string& host) {
+  const std::lock_guard lock(mutex_);
+  if (!fair(countOf(lookups_by_host_, host), lookups_.size())) return std::nullopt;
+  do last_lookup_ += 1;
+  while (last_lookup_ == 0 || lookups_.contains(last_lookup_));
+  lookups_.emplace(last_lookup_, host);
+  lookups_by_host_[host] += 1;
+  return last_lookup_;
+}
+
+bool Admission::lookupSettled(uint32_t number) {
+  const std::lock_guard lock(mutex_);
+  const auto found = lookups_.find(number);
+  if (found == lookups_.end()) return false;
+  countDown(lookups_by_host_, found->second);
+  lookups_.erase(found);
   return true;
 }
 

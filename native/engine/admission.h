@@ -10,6 +10,14 @@
 // sends. And only a session that was silent for evictAfter is displaced: whoever holds one key can
 // open any number of sessions, and must not empty the server of others that are in use.
 //
+// Handshakes that wait for their client make room: when a newcomer finds no place, one that has waited
+// for half a second gives its own, of a host that has more. No host has more handshakes, or key
+// lookups, than are left for others: one alone gets half of them, two a third each, and there is
+// always room for a host that has none.
+//
+// A lookup counts until the application's promise settles, whether or not its handshake is there
+// still: what is abandoned costs memory and a place at the database all the same.
+//
 // Ownership   shared by the endpoints of a server; each joins with a member of its own.
 // Thread      any, behind a mutex: asked once or twice a handshake, never for a datagram. A
 //             member's silence is written by its endpoint's thread and read by all.
@@ -18,6 +26,7 @@
 #include <atomic>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -32,8 +41,8 @@ std::string hostKey(const Address& address);
 
 struct AdmissionLimits {
   size_t max_sessions = 100'000;  // handshakes included
-  // Unfinished at a time. Each costs OpenSSL's 70 to 120 KB until it is done or given up.
-  // One host may hold half of them, so that it cannot shut everybody else out.
+  // Unfinished at a time, and key lookups. Each costs OpenSSL's 70 to 120 KB until it is done or
+  // given up.
   size_t max_handshakes = 4'096;
   size_t max_sessions_per_host = 0;  // 0: no limit
   Milliseconds evict_after = 0;      // 0: never
@@ -41,21 +50,37 @@ struct AdmissionLimits {
 
 class Admission {
  public:
+  enum class Entry : uint8_t {
+    Refused,   // not counted
+    Free,      // counted
+    HostFull,  // counted, but one of the host's own handshakes has to go for it
+    Full,      // counted, but somebody's handshake has to go for it
+  };
+  // What waited less may be about to go on: half a second is a round trip around the earth, and a
+  // slow device's arithmetic.
+  static constexpr Milliseconds kShortestWait = 500;
+  // While the server is crowded a client has so long to go on.
+  static constexpr Milliseconds kPatience = 3'000;
+
   // What one endpoint has to do with it.
   class Member {
    public:
-    // `evict`: has the endpoint's thread call takeEvictions() soon. Called under the mutex, by the
+    // `evict`: has the endpoint's thread call takeEvictions() and takeDisplaced() soon. Called under the mutex, by the
     // thread of another member.
     explicit Member(std::function<void()> evict) : evict_(std::move(evict)) {}
 
     // When the endpoint's most silent session was last heard; kNever when it has none.
     void silentSince(Milliseconds time) { silent_since_.store(time, std::memory_order_relaxed); }
+    // The same for the handshake that has waited for its client longest.
+    void waitsSince(Milliseconds time) { waits_since_.store(time, std::memory_order_relaxed); }
 
    private:
     friend class Admission;
     std::function<void()> evict_;
     std::atomic<Milliseconds> silent_since_ = kNever;
+    std::atomic<Milliseconds> waits_since_ = kNever;
     size_t evictions_ = 0;  // sessions that have lost their place and are still open
+    size_t displaced_ = 0;  // the same of handshakes
   };
 
   explicit Admission(const AdmissionLimits& limits) : limits_(limits) {}
@@ -63,9 +88,21 @@ class Admission {
   void join(Member& member);
   void leave(Member& member);
 
-  // Counts a handshake, if there is room for it. `replaces`: another one of its own that ends with
-  // it, so there is room.
-  bool begin(const std::string& host, bool replaces, Milliseconds now);
+  // Counts a handshake. `replaces`: another one of its own that ends with it, so there is room.
+  Entry begin(const std::string& host, bool replaces, Milliseconds now);
+  // Nobody on the newcomer's own thread has waited long enough: has another thread end one. False:
+  // there is none.
+  bool displaceElsewhere(const Member& own, Milliseconds now);
+  // How many handshakes of this member have to go.
+  size_t takeDisplaced(Member& member);
+  // A quarter of all places are taken.
+  bool crowded();
+  // Unfinished ones of a host.
+  size_t handshakesOf(const std::string& host);
+  // A number for a lookup that the application is to be asked for; nullopt: not now.
+  std::optional<uint32_t> beginLookup(const std::string& host);
+  // Its promise has settled. False: there was none of that number.
+  bool lookupSettled(uint32_t number);
   // The handshake is done and the peer has proved its key. False when there is no place for another
   // session: it is to end as a handshake that came to nothing. True may have cost `member` sessions
   // of its own: takeEvictions().
@@ -99,6 +136,9 @@ class Admission {
   using Counts = std::unordered_map<std::string, size_t>;
 
   Member* mostSilent(Milliseconds now) const;
+  // Whether a host that has `its` of `all` may have one more (Choudhury and Hahne's dynamic
+  // threshold).
+  bool fair(size_t its, size_t all) const { return all + its < limits_.max_handshakes; }
 
   const AdmissionLimits limits_;
   std::mutex mutex_;  // guards all below
@@ -106,6 +146,9 @@ class Admission {
   size_t handshakes_ = 0;
   size_t sessions_ = 0;  // open
   Counts handshakes_by_host_;
+  std::unordered_map<uint32_t, std::string> lookups_;  // hosts, by number
+  Counts lookups_by_host_;
+  uint32_t last_lookup_ = 0;
   Counts sessions_by_host_;  // handshakes included; only while they are limited
 };
 

@@ -32,6 +32,7 @@ void Endpoint::answer(uint32_t session, uint32_t number, PskAnswer answer,
   if (!association) return;
   enter(*association);
   if (!association->opened) touch(*association, now);
+  if (association->session.asks(number)) onAnswered(*association, now);
   association->session.answer(number, std::move(answer), std::move(failure), now, *this);
   leave();
 }
@@ -227,7 +228,7 @@ void Endpoint::reportOpened(const Opened& opened, size_t max_message) {
 
 void Endpoint::question(const PskQuestion& question) {
   report(EventKind::Question,
-         QuestionEvent{question, current_->peer.host(), current_->peer.port()});
+         QuestionEvent{question, current_->peer.host(), current_->peer.port(), current_->lookup});
 }
 
 void Endpoint::ended(const std::optional<Failure>& failure) {
@@ -239,6 +240,12 @@ void Endpoint::ended(const std::optional<Failure>& failure) {
   }
   if (current_->opened && !failure) {
     events_.filling().addPlain(EventKind::Ended, id_, current_->id);
+    return;
+  }
+  // Strangers' failures must not keep the news of others out of a blocked event loop's queue. Where
+  // a key was asked for, JavaScript waits for the outcome.
+  if (!current_->opened && current_->lookup == 0 && events_.refusalsFull()) {
+    stats_.dropped_refusals += 1;
     return;
   }
   report(current_->opened ? EventKind::Ended : EventKind::Refused,

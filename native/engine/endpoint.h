@@ -39,6 +39,7 @@ struct EndpointStats {
   uint64_t handshakes_completed = 0;
   uint64_t handshakes_failed = 0;
   uint64_t sessions = 0;               // now
+  uint64_t handshakes_displaced = 0;   // of those failed: they waited, and gave their place
   uint64_t evictions = 0;              // sessions that gave their place to a newcomer
   uint64_t address_changes = 0;        // of peers with a connection ID
   uint64_t address_checks_failed = 0;  // return routability: no answer from the new address
@@ -46,7 +47,8 @@ struct EndpointStats {
   uint64_t dropped_unknown_connection_id = 0;
   uint64_t dropped_unconfirmed = 0;  // not sent: three times what came from a new address
   uint64_t dropped_bad_cookie = 0;
-  uint64_t dropped_limit = 0;     // maxSessions, maxHandshakes, maxSessionsPerHost
+  uint64_t dropped_limit = 0;     // maxSessions, maxHandshakes, maxSessionsPerHost, one a second
+  uint64_t dropped_refusals = 0;  // failed handshakes that JavaScript was not told of
   uint64_t dropped_messages = 0;  // JavaScript did not take them in time
   uint64_t dropped_sends = 0;     // the system refused the datagram
   std::array<uint64_t, kDropReasons> dropped_records{};  // by DropReason
@@ -98,7 +100,9 @@ struct Association {
   bool displaced = false;        // its place is another's already
   bool unplaced = false;         // the handshake is done, but there is no place for it
   Milliseconds active = 0;       // when a message was last received or sent
-  Association* older = nullptr;  // of a RecencyList
+  Milliseconds waits_since = kNever;  // a handshake whose client is due
+  uint32_t lookup = 0;                // of Admission, once asked; 0: never
+  Association* older = nullptr;  // of a RecencyList: one for handshakes, one for open sessions
   Association* newer = nullptr;
   std::array<uint8_t, 32> random{};  // of the ClientHello
 };
@@ -156,6 +160,8 @@ class Endpoint : protected SessionSink {
   // `active` has changed.
   virtual void onActive(Association&) {}
   virtual void onSendError(const SystemError&) {}
+  // A question of its handshake has been answered.
+  virtual void onAnswered(Association&, Milliseconds) {}
   void touch(Association& association, Milliseconds now);
   void receiveInto(Association& association, MutableBytes datagram, Milliseconds now);
   // Tells JavaScript of an open session.

@@ -47,6 +47,7 @@ struct QuestionEvent {
   PskQuestion question;
   std::string remote_host;
   uint16_t remote_port = 0;
+  uint32_t lookup = 0;  // a server's, for Admission::lookupSettled()
 };
 
 struct EndedEvent {
@@ -148,6 +149,8 @@ class EventQueue {
   // No room for messages: a blocked event loop must not make the process grow without limit.
   // I/O thread only.
   bool full() const { return waitingBytes() >= kMaxWaitingBytes; }
+  // The same for what strangers can cause, a small part of it.
+  bool refusalsFull() const { return waitingBytes() >= kMaxRefusalBytes; }
 
   std::deque<EventBatch> takeAll();
   // Bytes, about, that JavaScript has not taken yet; I/O thread only.
@@ -157,6 +160,7 @@ class EventQueue {
   const std::shared_ptr<SlabPool>& pool() const { return pool_; }
 
   static constexpr size_t kMaxWaitingBytes = 64 * 1024 * 1024;
+  static constexpr size_t kMaxRefusalBytes = 4 * 1024 * 1024;
 
  private:
   static constexpr size_t kSpare = 4;

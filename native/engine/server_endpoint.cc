@@ -1,6 +1,7 @@
 #include "engine/server_endpoint.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <utility>
 
@@ -179,10 +180,11 @@ void ServerEndpoint::hello(const Address& from, MutableBytes datagram, const Dtl
     stats_.hello_verify_requests += 1;
     return;
   }
-  if (!admission_->begin(hostKey(from), replacesHandshake(from), now)) {
+  if (!pace_.allows(from, now) || !makeRoom(from, now)) {
     stats_.dropped_limit += 1;
     return;
   }
+  pace_.begun(from, now);
   create(from, datagram, hello, now);
 }
 
@@ -205,6 +207,7 @@ void ServerEndpoint::create(const Address& from, ByteView datagram, const DtlsCl
   Association& association = *made;
   std::copy(hello.random.begin(), hello.random.end(), association.random.begin());
   association.active = now;
+  waits(association, now);
   associations_.emplace(association.id, std::move(made));
   stats_.handshakes_started += 1;
   stats_.sessions = associations_.size();
@@ -225,6 +228,8 @@ void ServerEndpoint::create(const Address& from, ByteView datagram, const DtlsCl
 }
 
 bool ServerEndpoint::onOpened(Association& association) {
+  pace_.proved(association.peer);
+  waitsNoMore(association);
   if (association.session.ownConnectionId().empty()) directory_.takeId(association);
   // RFC 6347 section 4.2.8: only a finished handshake may take the old session's place.
   if (Association* const old = directory_.finish(association)) {
@@ -273,6 +278,9 @@ void ServerEndpoint::confirmAddress(uint32_t session, const std::string& host, u
 // ---- making room -------------------------------------------------------------------------------
 
 void ServerEndpoint::evict(Milliseconds now) {
+  for (size_t count = admission_->takeDisplaced(member_); count > 0; --count) {
+    if (Association* const victim = waitingFor({}, now)) displace(*victim);
+  }
   for (size_t count = admission_->takeEvictions(member_); count > 0; --count) {
     Association* const oldest = recency_.oldest();
     if (!oldest || !admission_->stale(oldest->active, now)) {
@@ -289,7 +297,7 @@ void ServerEndpoint::evict(Milliseconds now) {
 }
 
 void ServerEndpoint::onActive(Association& association) {
-  if (!recency_.contains(association)) return;
+  if (!association.opened || !recency_.contains(association)) return;
   recency_.touch(association);
   tellSilence();
 }
@@ -299,9 +307,109 @@ void ServerEndpoint::tellSilence() {
   member_.silentSince(oldest ? oldest->active : kNever);
 }
 
+// ---- handshakes that wait for their clients ----------------------------------------------------
+
+// Whether a handshake may begin, which may have cost another one that waited.
+bool ServerEndpoint::makeRoom(const Address& from, Milliseconds now) {
+  // What a blocked event loop has to be told of must not grow without limit either.
+  if (events_.full()) return false;
+  const std::string host = hostKey(from);
+  const auto entry = admission_->begin(host, replacesHandshake(from), now);
+  if (entry == Admission::Entry::Refused) return false;
+  crowded_ = admission_->crowded();
+  if (entry == Admission::Entry::Free) return true;
+  const bool own = entry == Admission::Entry::HostFull;
+  if (Association* const victim = waitingFor(own ? host : std::string(), now)) {
+    displace(*victim);
+    return true;
+  }
+  if (!own && admission_->displaceElsewhere(member_, now)) return true;
+  admission_->handshakeEnded(host);
+  return false;
+}
+
+// Of the handshakes that waited longest, and long enough: one of `host`; with none given, one of the
+// host that has most. Null: there is none among the first.
+Association* ServerEndpoint::waitingFor(const std::string& host, Milliseconds now) const {
+  constexpr size_t kLookedAt = 64;
+  Association* found = nullptr;
+  size_t most = 0;
+  Association* each = waiting_.oldest();
+  for (size_t count = 0; each && count < kLookedAt; ++count, each = each->newer) {
+    if (each->waits_since + Admission::kShortestWait > now) break;
+    const std::string its = hostKey(each->confirmedAddress());
+    if (!host.empty()) {
+      if (its == host) return each;
+      continue;
+    }
+    const size_t has = admission_->handshakesOf(its);
+    if (has <= most) continue;
+    found = each;
+    most = has;
+  }
+  return found;
+}
+
+// While the server is crowded.
+Milliseconds ServerEndpoint::waitingDeadline() const {
+  const Association* const oldest = waiting_.oldest();
+  return crowded_ && oldest ? oldest->waits_since + Admission::kPatience : kNever;
+}
+
+void ServerEndpoint::endOverdue(Milliseconds now) {
+  while (waitingDeadline() <= now) {
+    crowded_ = admission_->crowded();
+    if (crowded_) displace(*waiting_.oldest());
+  }
+}
+
+void ServerEndpoint::displace(Association& association) {
+  stats_.handshakes_displaced += 1;
+  endWith(association, {.code = "MCBN_HANDSHAKE_FAILED",
+                        .message = "it waited for its client longest, and others needed the place "
+                                   "(maxHandshakes)"});
+}
+
+void ServerEndpoint::waits(Association& association, Milliseconds now) {
+  association.waits_since = now;
+  waiting_.touch(association);
+  tellWaiting();
+}
+
+void ServerEndpoint::waitsNoMore(Association& association) {
+  association.waits_since = kNever;
+  waiting_.erase(association);
+  tellWaiting();
+}
+
+void ServerEndpoint::tellWaiting() {
+  const Association* const oldest = waiting_.oldest();
+  member_.waitsSince(oldest ? oldest->waits_since : kNever);
+}
+
+bool ServerEndpoint::mayAsk() {
+  const auto lookup = admission_->beginLookup(hostKey(current_->confirmedAddress()));
+  if (!lookup) {
+    stats_.dropped_limit += 1;
+    return false;
+  }
+  current_->lookup = *lookup;
+  waitsNoMore(*current_);  // now it is the client that waits
+  return true;
+}
+
+void ServerEndpoint::onAnswered(Association& association, Milliseconds now) {
+  if (!association.opened) waits(association, now);
+}
+
 // ---- time --------------------------------------------------------------------------------------
 
+Milliseconds ServerEndpoint::deadline() const {
+  return std::min(deadlines_.next(), waitingDeadline());
+}
+
 void ServerEndpoint::expire(Milliseconds now) {
+  endOverdue(now);
   while (const auto due = deadlines_.pop(now)) {
     Association* association = find(*due);
     if (!association) continue;
@@ -361,7 +469,9 @@ void ServerEndpoint::drop(Association& association) {
   } else {
     admission_->handshakeEnded(host);
   }
-  if (recency_.contains(association)) {
+  if (!association.opened) {
+    waitsNoMore(association);
+  } else if (recency_.contains(association)) {
     recency_.erase(association);
     tellSilence();
   }

@@ -18,6 +18,7 @@
 
 #include "base/deadlines.h"
 #include "base/recency.h"
+#include "engine/handshake_pace.h"
 #include "engine/peer_mobility.h"
 #include "record/cookie.h"
 #include "record/dtls_client_hello.h"
@@ -73,7 +74,7 @@ class ServerEndpoint final : public Endpoint, private PeerMobility::Owner {
 
   void receive(Milliseconds now) override;
   void expire(Milliseconds now) override;
-  Milliseconds deadline() const override { return deadlines_.next(); }
+  Milliseconds deadline() const override;
   Association* find(uint32_t session) override;
   void closeAll(Goodbye goodbye) override;
   // Numbers of sessions that exportSession() can take, so many at most.
@@ -95,6 +96,14 @@ class ServerEndpoint final : public Endpoint, private PeerMobility::Owner {
   void hello(const Address& from, MutableBytes datagram, const DtlsClientHello& hello,
              Milliseconds now);
   bool replacesHandshake(const Address& from);
+  bool makeRoom(const Address& from, Milliseconds now);
+  Association* waitingFor(const std::string& host, Milliseconds now) const;
+  Milliseconds waitingDeadline() const;
+  void endOverdue(Milliseconds now);
+  void displace(Association& association);
+  void waits(Association& association, Milliseconds now);
+  void waitsNoMore(Association& association);
+  void tellWaiting();
   uint32_t nextSession();
   void create(const Address& from, ByteView datagram, const DtlsClientHello& hello,
               Milliseconds now);
@@ -102,7 +111,9 @@ class ServerEndpoint final : public Endpoint, private PeerMobility::Owner {
   Association* chooseFor(const PeerDirectory::Place& place, ByteView datagram) const;
   void endWith(Association& association, const Failure& failure);
   void leave() override;
+  bool mayAsk() override;
   bool onOpened(Association& association) override;
+  void onAnswered(Association& association, Milliseconds now) override;
   void commitReply(size_t length) override;
   void pathResponse(const PathCookie& cookie) override;
   bool listened() const override { return !events_.full(); }
@@ -123,6 +134,9 @@ class ServerEndpoint final : public Endpoint, private PeerMobility::Owner {
   std::shared_ptr<Admission> admission_;
   Admission::Member member_;
   RecencyList<Association> recency_;  // of open sessions, where evictAfter is on
+  RecencyList<Association> waiting_;  // handshakes whose clients are due, by how long
+  bool crowded_ = false;              // when a newcomer was last let in
+  HandshakePace pace_;
   bool balanced_ = false;
   PeerMobility mobility_;
   const Address* origin_ = nullptr;  // of the datagram being received by ID

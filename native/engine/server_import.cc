@@ -44,6 +44,7 @@ ImportVerdict ServerEndpoint::importSession(SessionSeal& seal, ByteView sealed, 
             .peer = *peer};
   }
   state.replay_window = options_.dtls.replay_window;
+  state.forgery_limit = options_.dtls.forgery_limit;
   auto made =
       std::make_unique<Association>(nextSession(), *peer, std::move(state), services_.ciphers);
   Association& association = *made;

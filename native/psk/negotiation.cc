@@ -65,6 +65,12 @@ bool Negotiation::install(SSL_CTX* context, Role role, Transport transport) {
 
 // ---- the key is settled before OpenSSL asks ----------------------------------------------------
 
+bool Negotiation::needsQuestion(const Identity& identity) const {
+  if (!policy_.ask || identity.empty() || identity.size() > kMaxIdentityLength) return false;
+  PskEntry entry;
+  return !policy_.table || policy_.table->find(identity, entry) == KeyTable::Found::Miss;
+}
+
 bool Negotiation::resolve(Identity identity, Protocol protocol) {
   MCBN_ASSERT(role_ == Role::Server);
   if (state_ != State::None) return !asking();  // a retransmission asks nobody twice

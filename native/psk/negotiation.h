@@ -55,6 +55,8 @@ class Negotiation {
   static bool install(SSL_CTX* context, Role role, Transport transport);
   bool attach(SSL* ssl);
 
+  // Server: whether resolve() will ask for the identity's key.
+  bool needsQuestion(const Identity& identity) const;
   // Server, (D)TLS 1.2: the identity of the ClientKeyExchange. True when the key is settled at
   // once.
   bool resolve(Identity identity, Protocol protocol);

@@ -17,8 +17,6 @@ struct AeadSuite {
   size_t fixed_iv;        // bytes of the key block that begin (or, ChaCha20, mask) every nonce
   size_t explicit_nonce;  // bytes in front of the ciphertext
   size_t tag;             // bytes behind it
-  // Records that may fail to authenticate before the keys must no longer be used.
-  uint64_t forgeries;
   // Cipher blocks that may be protected under one key. RFC 9147 counts records of 2^10 blocks
   // (2^24.5 of them for GCM, 2^23 for CCM); shorter records use the key up more slowly.
   uint64_t blocks;
@@ -32,20 +30,17 @@ constexpr size_t kMaxAeadKeyBytes = 32;
 
 namespace aead {
 
-constexpr uint64_t kGcmForgeries = uint64_t{1} << 36;
-constexpr uint64_t kCcmForgeries = 11'863'283;      // 2^23.5
 constexpr uint64_t kGcmBlocks = 24'296'004'000;     // 2^24.5 records of 2^10 blocks
 constexpr uint64_t kCcmBlocks = uint64_t{1} << 33;  // 2^23 records of 2^10 blocks
 constexpr uint64_t kChaChaBlocks = UINT64_MAX;      // the sequence number ends first
 
-constexpr AeadSuite kAes128Gcm{AeadKind::Gcm, 16, 4, 8, 16, kGcmForgeries, kGcmBlocks};
-constexpr AeadSuite kAes256Gcm{AeadKind::Gcm, 32, 4, 8, 16, kGcmForgeries, kGcmBlocks};
-constexpr AeadSuite kAes128Ccm{AeadKind::Ccm, 16, 4, 8, 16, kCcmForgeries, kCcmBlocks};
-constexpr AeadSuite kAes256Ccm{AeadKind::Ccm, 32, 4, 8, 16, kCcmForgeries, kCcmBlocks};
-constexpr AeadSuite kAes128Ccm8{AeadKind::Ccm, 16, 4, 8, 8, kCcmForgeries, kCcmBlocks};
-constexpr AeadSuite kAes256Ccm8{AeadKind::Ccm, 32, 4, 8, 8, kCcmForgeries, kCcmBlocks};
-constexpr AeadSuite kChaCha20Poly1305{AeadKind::ChaCha, 32,           12, 0, 16,
-                                      kGcmForgeries,    kChaChaBlocks};
+constexpr AeadSuite kAes128Gcm{AeadKind::Gcm, 16, 4, 8, 16, kGcmBlocks};
+constexpr AeadSuite kAes256Gcm{AeadKind::Gcm, 32, 4, 8, 16, kGcmBlocks};
+constexpr AeadSuite kAes128Ccm{AeadKind::Ccm, 16, 4, 8, 16, kCcmBlocks};
+constexpr AeadSuite kAes256Ccm{AeadKind::Ccm, 32, 4, 8, 16, kCcmBlocks};
+constexpr AeadSuite kAes128Ccm8{AeadKind::Ccm, 16, 4, 8, 8, kCcmBlocks};
+constexpr AeadSuite kAes256Ccm8{AeadKind::Ccm, 32, 4, 8, 8, kCcmBlocks};
+constexpr AeadSuite kChaCha20Poly1305{AeadKind::ChaCha, 32,           12, 0, 16, kChaChaBlocks};
 
 }  // namespace aead
 }  // namespace mcbn

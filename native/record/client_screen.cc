@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "record/handshake_screen.h"
@@ -14,6 +15,7 @@ std::optional<ByteView> ClientScreen::hint() const {
 }
 
 Verdict ClientScreen::inspectHandshake(const DtlsRecord& record) {
+  otherCookie_ = false;
   // OpenSSL sees a record whole or not at all, so we must forget all of a record we drop.
   Seen before = seen_;
   DropReason reason = takeAll(record);
@@ -60,14 +62,15 @@ DropReason ClientScreen::takeHelloVerifyRequest(const HandshakeFragment& fragmen
   if (!fragment.whole() || !reader.u16(version) || !reader.vector8(cookie) || !reader.empty()) {
     return DropReason::Malformed;
   }
+  otherCookie_ = awaitsServerHello() && !std::ranges::equal(cookie, seen_.cookie);
   // Behind any part of the server's flight it would renumber what was taken already.
-  const bool flightBegun =
-      seen_.serverHello || seen_.keyExchange.started() || seen_.doneSequence.has_value();
-  if (flightBegun || fragment.messageSequence != seen_.helloSequence) {
+  if (flightBegun() || fragment.messageSequence != seen_.helloSequence) {
     return DropReason::UnexpectedMessage;
   }
   // Each makes the client send another hello.
   if (seen_.verifyRequests >= kMaxHelloVerifyRequests) return DropReason::Flood;
+  otherCookie_ = false;
+  seen_.cookie.assign(cookie.begin(), cookie.end());
   seen_.verifyRequests++;
   seen_.helloSequence++;
   return DropReason::None;
@@ -86,6 +89,7 @@ DropReason ClientScreen::takeServerKeyExchange(const HandshakeFragment& fragment
   }
   // The ServerHelloDone already has this number.
   if (seen_.doneSequence == sequence) return DropReason::Contradiction;
+  if (fragment.whole() && !seen_.keyExchange.complete()) seen_.keyExchange.reset();
   const auto added = seen_.keyExchange.add(fragment.length, fragment.offset, fragment.body);
   return added == MessageAssembler::Added::Refused ? DropReason::Contradiction : DropReason::None;
 }

@@ -14,14 +14,23 @@ void HandshakeScreen::release() {
   holding_ = false;
 }
 
+void HandshakeScreen::forgetHeld() {
+  holding_ = false;
+  changeCipherSpec_ = false;
+  heldRecords_ = 0;
+  heldBytes_ = 0;
+  // Those that came before any key exchange are OpenSSL's, for good.
+  unprovenRecords_ = earlyRecords_;
+  encryptedHandshakeRecords_ = 0;
+}
+
 Verdict HandshakeScreen::drop(DropReason reason) {
   dropReason_ = reason;
   return Verdict::Drop;
 }
 
 Verdict HandshakeScreen::inspectPlaintext(const DtlsRecord& record) {
-  // OpenSSL drops repeated records silently. Letting one by would have us count a message that
-  // OpenSSL never saw.
+  // The network may double a datagram. Their numbers mean no more to us: OpenSSL is given others.
   if (plaintextRecords_.seen(record.sequence)) return drop(DropReason::Replayed);
 
   Verdict verdict = Verdict::Drop;
@@ -77,7 +86,7 @@ Verdict HandshakeScreen::inspectEncrypted(const DtlsRecord& record) {
   if (held && hold(record) == Verdict::Drop) return Verdict::Drop;
   if (!changeCipherSpec_) earlyRecords_++;
   unprovenRecords_++;
-  if (record.type == content_type::kHandshake) encryptedHandshakeRecords_++;
+  if (record.type == content_type::kHandshake && changeCipherSpec_) encryptedHandshakeRecords_++;
   return held ? Verdict::Hold : Verdict::Pass;
 }
 

@@ -19,6 +19,8 @@
 // Spec        RFC 6347 sections 4.1 and 4.2, RFC 4279
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <optional>
 
 #include "base/bytes.h"
@@ -27,7 +29,6 @@
 #include "record/dtls_record.h"
 #include "record/handshake_fragment.h"
 #include "record/message_assembler.h"
-#include "record/replay_window.h"
 
 namespace mcbn {
 
@@ -48,6 +49,22 @@ constexpr size_t kMaxHeldBytes = 8192;
 constexpr unsigned kMaxHelloVerifyRequests = 4;
 
 // What both sides' screens share: epochs, versions, repeats, and the bounds on what is kept.
+// Numbers of records in the clear, exactly as they came: a window would be closed to all that follows
+// by one forged record from far ahead.
+class RecentRecords {
+ public:
+  bool seen(uint64_t sequence) const {
+    const size_t kept = std::min(marked_, kKept);
+    return std::find(recent_.begin(), recent_.begin() + kept, sequence) != recent_.begin() + kept;
+  }
+  void mark(uint64_t sequence) { recent_[marked_++ % kKept] = sequence; }
+
+ private:
+  static constexpr size_t kKept = 32;
+  std::array<uint64_t, kKept> recent_;
+  size_t marked_ = 0;
+};
+
 class HandshakeScreen {
  public:
   // Decides about the next record. A dropped record leaves no trace but in dropReason().
@@ -65,11 +82,18 @@ class HandshakeScreen {
   DropReason dropReason() const { return dropReason_; }
   // The peer's ChangeCipherSpec has come (passed or held).
   bool changeCipherSpecSeen() const { return changeCipherSpec_; }
-  // Epoch-1 handshake records passed or held: with the key delivered and the handshake not
+  // Epoch-1 handshake records passed or held behind the ChangeCipherSpec: with the key delivered and the handshake not
   // done, these are Finished messages made with another key (RFC 6347 section 4.1.2.7).
   unsigned encryptedHandshakeRecords() const { return encryptedHandshakeRecords_; }
   // A tls12_cid record hides its type: counted as such a Finished once it could not be opened.
-  void noteUnreadable() { encryptedHandshakeRecords_++; }
+  void noteUnreadable() {
+    if (changeCipherSpec_) encryptedHandshakeRecords_++;
+  }
+  // Time has passed: as many unproven records again, unless OpenSSL would keep them. Else a stranger
+  // could use up what a late Finished needs.
+  void refill() {
+    if (changeCipherSpec_ && !holding_) unprovenRecords_ = 0;
+  }
 
  protected:
   explicit HandshakeScreen(bool hold) : hold_(hold) {}
@@ -84,6 +108,8 @@ class HandshakeScreen {
   virtual bool holdsWhatFollows() const = 0;
 
   bool mayHold() const { return hold_; }
+  // As if nothing had been held.
+  void forgetHeld();
   // Counts what the caller has to keep; Drop when that is too much.
   Verdict hold(const DtlsRecord& record);
   Verdict drop(DropReason reason);
@@ -103,7 +129,7 @@ class HandshakeScreen {
   unsigned heldRecords_ = 0;
   size_t heldBytes_ = 0;
   DropReason dropReason_ = DropReason::None;
-  ReplayWindow plaintextRecords_;
+  RecentRecords plaintextRecords_;
 };
 
 // In front of a server's OpenSSL. Feed it every record of the handshake, the ClientHello with the
@@ -118,6 +144,8 @@ class ServerScreen final : public HandshakeScreen {
   // malformed one has none and is not held: OpenSSL answers it with decode_error.
   std::optional<ByteView> identity() const;
   bool keyExchangeComplete() const { return seen_.keyExchange.complete(); }
+  // What is held was as good as lost: the caller forgets it, and the client sends its flight again.
+  void forgetKeyExchange();
 
  private:
   struct Seen {
@@ -143,6 +171,13 @@ class ClientScreen final : public HandshakeScreen {
   // `holdHelloDone`: hold the ServerHelloDone until release().
   explicit ClientScreen(bool holdHelloDone) : HandshakeScreen(holdHelloDone) {}
 
+  bool followedCookie() const { return seen_.verifyRequests > 0; }
+  // A HelloVerifyRequest has been followed, and nothing of the server's flight has come yet.
+  bool awaitsServerHello() const { return seen_.verifyRequests > 0 && !flightBegun(); }
+  // The record just dropped was another HelloVerifyRequest, with another cookie than the one that was
+  // followed: one of the two is not the server's, or has expired.
+  bool otherCookie() const { return otherCookie_; }
+
   // The psk_identity_hint, empty if the server gives none: once the ServerHelloDone has come and
   // it is certain that no ServerKeyExchange is still on its way. With holdHelloDone the caller
   // asks for it after every record while holding(): fragments may arrive in any order. A
@@ -154,6 +189,7 @@ class ClientScreen final : public HandshakeScreen {
     uint16_t helloSequence = 0;  // message_seq the ServerHello has or must have
     bool serverHello = false;
     unsigned verifyRequests = 0;
+    Bytes cookie;  // that was followed
     std::optional<uint16_t> doneSequence;  // message_seq of the ServerHelloDone
     MessageAssembler keyExchange{kMaxServerMessageBytes};
   };
@@ -168,8 +204,12 @@ class ClientScreen final : public HandshakeScreen {
   DropReason takeServerHello(const HandshakeFragment& fragment);
   DropReason takeServerKeyExchange(const HandshakeFragment& fragment);
   DropReason takeServerHelloDone(const HandshakeFragment& fragment);
+  bool flightBegun() const {
+    return seen_.serverHello || seen_.keyExchange.started() || seen_.doneSequence.has_value();
+  }
 
   Seen seen_;
+  bool otherCookie_ = false;
 };
 
 }  // namespace mcbn

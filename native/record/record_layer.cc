@@ -38,7 +38,7 @@ RecordLayer::RecordLayer(const AeadSuite& suite, uint16_t epoch, RecordKeys keys
 
 bool RecordLayer::exhausted() const {
   return next_write_ >= kMaxSequence - kReserve || blocks_ >= suite_.blocks ||
-         forgeries_ >= suite_.forgeries;
+         (forgery_limit_ != 0 && forgeries_ >= forgery_limit_);
 }
 
 bool RecordLayer::seal(uint8_t type, ByteView message, uint8_t* out) {

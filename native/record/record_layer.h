@@ -102,6 +102,10 @@ class RecordLayer {
   // One more record could pass a limit: say goodbye with what is left.
   bool exhausted() const;
   uint64_t forgeries() const { return forgeries_; }
+  // So many records that are not authentic exhaust the keys; 0: none do. RFC 6347 section 4.1.2.7 has
+  // such records dropped and the association preserved; the limits of RFC 9147 section 4.5.3 are DTLS
+  // 1.3's, and would let anybody who knows the addresses end the session.
+  void limitForgeries(uint64_t limit) { forgery_limit_ = limit; }
   const Bytes& ownConnectionId() const { return read_.id(); }
   const Bytes& peerConnectionId() const { return write_.id(); }
 
@@ -123,6 +127,7 @@ class RecordLayer {
   uint64_t next_write_;
   uint64_t blocks_ = 0;
   uint64_t forgeries_ = 0;
+  uint64_t forgery_limit_ = 0;
   ReplayWindow window_;
 };
 

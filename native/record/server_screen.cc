@@ -10,6 +10,11 @@ std::optional<ByteView> ServerScreen::identity() const {
   return pskIdentityOf(seen_.keyExchange.body());
 }
 
+void ServerScreen::forgetKeyExchange() {
+  seen_.keyExchange.reset();
+  forgetHeld();
+}
+
 Verdict ServerScreen::inspectHandshake(const DtlsRecord& record) {
   // OpenSSL sees a record whole or not at all, so we must forget all of a record we drop.
   Seen before = seen_;
@@ -63,6 +68,9 @@ DropReason ServerScreen::takeClientKeyExchange(const HandshakeFragment& fragment
   const bool inOrder = seen_.helloSequence &&
                        fragment.messageSequence == static_cast<uint16_t>(*seen_.helloSequence + 1);
   if (!inOrder) return DropReason::UnexpectedMessage;
+  // A whole message weighs more than parts of another one, which anybody can send: OpenSSL too takes
+  // it at once. Most clients send it whole.
+  if (fragment.whole() && !keyExchangeComplete()) seen_.keyExchange.reset();
   const auto added = seen_.keyExchange.add(fragment.length, fragment.offset, fragment.body);
   return added == MessageAssembler::Added::Refused ? DropReason::Contradiction : DropReason::None;
 }

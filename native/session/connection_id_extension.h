@@ -35,6 +35,8 @@ class ConnectionIdExtension {
 
   // Both sides have said what they want: known once the ServerHello was written or read.
   bool agreed() const { return agreed_; }
+  // What was given to the constructor.
+  const Bytes& own() const { return ids_.own; }
   // Once agreed.
   const ConnectionIds& ids() const {
     MCBN_ASSERT(agreed_);

@@ -11,6 +11,18 @@ constexpr size_t kSmallestSendFragment = 512;
 // Of records that overtook what they need; UDP may lose what is more.
 constexpr size_t kMaxEarlyBytes = 16'384;
 
+// After it the peer may send as many unproven records again.
+constexpr Milliseconds kRefillInterval = 250;
+// After so many repeats of a hello with a cookie that nobody answers, the cookie is doubted.
+constexpr unsigned kCookieRepeats = 2;
+
+// A copy of the record under another number.
+Bytes withSequence(const DtlsRecord& record, uint64_t sequence) {
+  Bytes copy(record.whole.begin(), record.whole.end());
+  for (size_t at = 10; at >= 5; --at, sequence >>= 8) copy[at] = static_cast<uint8_t>(sequence);
+  return copy;
+}
+
 std::string secondsText(Milliseconds milliseconds) {
   return std::to_string(milliseconds / 1000) + "." + std::to_string(milliseconds % 1000 / 100) +
          " s";
@@ -91,6 +103,7 @@ void DtlsHandshake::accept(ByteView& records, SessionStep& step) {
   // DTLSv1_listen() is how OpenSSL is told that the cookie exchange is over: the ClientHello with
   // the cookie has message_seq 1, which a plain handshake would file as a message from the future.
   // Its callbacks approve, since the cookie was verified before this session existed.
+  next_plaintext_ = record->sequence + 1;
   BIO_ADDR* nobody = BIO_ADDR_new();
   ssl_->wire.incoming = record->whole;
   const int listened = nobody ? DTLSv1_listen(ssl(), nobody) : -1;
@@ -125,6 +138,10 @@ void DtlsHandshake::connect(std::optional<std::pair<Identity, PskEntry>> key, Se
 void DtlsHandshake::receive(ByteView& records, SessionStep& step) {
   const Turn turn(*this, step);
   heard_ = true;
+  if (step.now - refilled_ >= kRefillInterval) {
+    refilled_ = step.now;
+    screen().refill();
+  }
   receiveAll(records);
 }
 
@@ -156,8 +173,10 @@ void DtlsHandshake::inspect(const DtlsRecord& record) {
   if (verdict == Verdict::Drop) {
     step_->drop(screen().dropReason());
     if (screen().dropReason() == DropReason::Duplicate) timers_.forgetAlert();
+    if (role_ == Role::Client) noteCookie();
     return;
   }
+  role_ == Role::Server ? noteFinished(record) : noteCookie();
   if (record.epoch == 0 && record.type == content_type::kAlert) return noteAlert(record);
   const bool with_id = record.type == content_type::kTls12Cid;
   if (record.epoch > 0 && record.type != content_type::kHandshake && !with_id) {
@@ -170,6 +189,35 @@ void DtlsHandshake::inspect(const DtlsRecord& record) {
   with_id ? takeReframed(record) : feed(record);
   // A ServerKeyExchange that was late may complete the hint.
   if (!over() && screen().holding()) settleKey();
+}
+
+// Whether a Finished came in the datagram of the ClientKeyExchange: then it is the client's if that is.
+void DtlsHandshake::noteFinished(const DtlsRecord& record) {
+  const uint64_t datagram = step_->stats.datagrams_received;
+  const bool complete = std::get<ServerScreen>(*screen_).keyExchangeComplete();
+  if (exchange_datagram_ == 0 && complete) exchange_datagram_ = datagram;
+  if (record.epoch > 0 && exchange_datagram_ == datagram) finished_with_exchange_ = true;
+}
+
+// Anybody can send a HelloVerifyRequest, and the first is followed. When what came of it leads nowhere
+// the server was asked for another cookie; if it gives one, the first was a stranger's.
+void DtlsHandshake::noteCookie() {
+  const auto& client = std::get<ClientScreen>(*screen_);
+  if (client.followedCookie()) outbox_.keepFirstFlight(false);
+  if (!client.awaitsServerHello()) cookie_repeats_ = 0;
+  if (cookie_repeats_ >= kCookieRepeats && client.otherCookie()) starts_anew_ = true;
+}
+
+std::unique_ptr<DtlsHandshake> DtlsHandshake::freshStart(SessionStep& step) const {
+  auto fresh = std::make_unique<DtlsHandshake>(handshake().sharedContext(), options_);
+  if (ids_.wanted()) fresh->useConnectionId(*ids_.wanted());
+  const Negotiation& psk = handshake().psk();
+  std::optional<std::pair<Identity, PskEntry>> key;
+  if (psk.state() == Negotiation::State::Known) key.emplace(psk.identity(), psk.entry().clone());
+  fresh->heard_ = true;
+  fresh->connect(std::move(key), step);
+  fresh->timers_.begin(timers_.started());
+  return fresh;
 }
 
 // Anybody can send an alert in the clear. It ends the handshake only if nothing else happens.
@@ -191,8 +239,14 @@ void DtlsHandshake::settleKey() {
   if (role_ == Role::Server) {
     const auto identity = std::get<ServerScreen>(*screen_).identity();
     if (!identity) return;
+    const Identity asked(identity->begin(), identity->end());
+    if (psk.needsQuestion(asked) && !step_->sink.mayAsk()) {
+      held_.clear();
+      std::get<ServerScreen>(*screen_).forgetKeyExchange();
+      return;
+    }
     timers_.keyExchangeReceived(step_->now);
-    if (psk.resolve({identity->begin(), identity->end()}, Protocol::Dtls12)) return releaseHeld();
+    if (psk.resolve(asked, Protocol::Dtls12)) return releaseHeld();
   } else {
     const auto hint = std::get<ClientScreen>(*screen_).hint();
     if (!hint) return;
@@ -266,8 +320,16 @@ void DtlsHandshake::keepEarly(const DtlsRecord& record) {
 }
 
 void DtlsHandshake::feed(const DtlsRecord& record) {
-  if (record.epoch == kEpoch) last_fed_ = record.sequence;
-  ssl_->wire.incoming = record.whole;
+  // In the clear a number proves nothing, but OpenSSL's replay window believes it: one forged record
+  // from far ahead would close the window to all that follows. So records are numbered as they pass.
+  Bytes numbered;
+  if (record.epoch == kEpoch) {
+    last_fed_ = record.sequence;
+    ssl_->wire.incoming = record.whole;
+  } else {
+    numbered = withSequence(record, next_plaintext_++);
+    ssl_->wire.incoming = numbered;
+  }
   advance();
   if (!over()) suspectKey();
   if (!over()) retryEarly();
@@ -341,7 +403,8 @@ std::optional<OpenState> DtlsHandshake::openState(const Proved& proved) {
                    .round_trip = timers_.roundTrip(),
                    .last_flight = outbox_.takeLastFlight(),
                    .keys = std::move(*keys),
-                   .replay_window = options_.replay_window};
+                   .replay_window = options_.replay_window,
+                   .forgery_limit = options_.forgery_limit};
 }
 
 HandshakeResult DtlsHandshake::takeResult() {
@@ -411,6 +474,7 @@ void DtlsHandshake::expire(SessionStep& step) {
 }
 
 void DtlsHandshake::retransmit() {
+  outbox_.repeatsFlight();
   const int handled = DTLSv1_handle_timeout(ssl());
   if (handled < 0) {
     return fail({.code = "MCBN_HANDSHAKE_TIMEOUT",
@@ -419,6 +483,11 @@ void DtlsHandshake::retransmit() {
   if (handled == 0) return timers_.postpone(step_->now);
   step_->countRepeatedFlight();
   timers_.repeated(step_->now);
+  const auto* const client = std::get_if<ClientScreen>(&*screen_);
+  if (!client || !client->awaitsServerHello()) return;
+  // A server answers the first hello at any time, with a cookie of its own. If it does know us, nothing
+  // is lost.
+  if (++cookie_repeats_ >= kCookieRepeats) outbox_.sendFirstFlightAgain();
 }
 
 unsigned DtlsHandshake::onTimer(SSL* ssl, unsigned microseconds) {
@@ -432,7 +501,7 @@ void DtlsHandshake::suspectKey() {
   if (role_ != Role::Server || !handshake().psk().keyGiven()) return;
   HandshakeScreen& screen = this->screen();
   if (screen.holding() || !screen.changeCipherSpecSeen()) return;
-  if (screen.encryptedHandshakeRecords() > 0) timers_.suspectKey(step_->now);
+  if (screen.encryptedHandshakeRecords() > 0) timers_.suspectKey(step_->now, finished_with_exchange_);
 }
 
 // ---- ending ------------------------------------------------------------------------------------

@@ -56,7 +56,15 @@ class DtlsHandshake {
   // A client says that it gives up.
   void cancel(SessionStep& step);
 
+  // Whether question `number` is open.
+  bool asks(uint32_t number) const {
+    return handshake().psk().asking() && handshake().psk().question().number == number;
+  }
   bool done() const { return result_ != nullptr; }
+  // A client has followed a HelloVerifyRequest that was not its server's, and all it has said leads
+  // nowhere: begin() again with what freshStart() gives, in the time that is left.
+  bool startsAnew() const { return starts_anew_; }
+  std::unique_ptr<DtlsHandshake> freshStart(SessionStep& step) const;
   // Once, when it is done.
   HandshakeResult takeResult();
 
@@ -76,11 +84,13 @@ class DtlsHandshake {
   Handshake& handshake() const { return ssl_->handshake; }
   SSL* ssl() const { return ssl_->handshake.ssl(); }
   HandshakeScreen& screen();
-  bool over() const { return done() || step_->ended; }
+  bool over() const { return done() || starts_anew_ || step_->ended; }
 
   void receiveAll(ByteView& records);
   size_t shortestRecord();
   void inspect(const DtlsRecord& record);
+  void noteFinished(const DtlsRecord& record);
+  void noteCookie();
   void noteAlert(const DtlsRecord& record);
   void settleKey();
   void releaseHeld();
@@ -117,6 +127,13 @@ class DtlsHandshake {
   std::vector<Bytes> early_;  // encrypted, no Finished, and before the handshake's end
   size_t early_bytes_ = 0;
   std::optional<Failure> lookup_failure_;
+  uint64_t next_plaintext_ = 0;  // the number under which OpenSSL gets the next record in the clear
+  Milliseconds refilled_ = 0;    // when the screen was last given room for unproven records
+  // The datagram that completed the ClientKeyExchange, counted; 0: none yet.
+  uint64_t exchange_datagram_ = 0;
+  bool finished_with_exchange_ = false;  // it brought a Finished as well
+  unsigned cookie_repeats_ = 0;          // unanswered sendings of the hello with a cookie
+  bool starts_anew_ = false;
   uint64_t last_fed_ = 0;  // number of the last epoch-1 record that OpenSSL was given
 };
 

@@ -19,6 +19,8 @@ struct DtlsOptions {
   Milliseconds retransmit_timeout = 0;
   // Records, 32 to 65,536 (RFC 6347 section 4.1.2.6). OpenSSL's record layer always has 64.
   uint32_t replay_window = ReplayWindow::kDefault;
+  // Records that are not authentic before an open session ends; 0: any number. Not on OpenSSL's.
+  uint64_t forgery_limit = 0;
   bool keylog = false;
   // Bytes of the connection IDs that we want in records to us, 0 for none; nullopt: no connection
   // IDs in either direction (RFC 9146). The endpoint makes them: see useConnectionId().

@@ -79,6 +79,12 @@ void DtlsSession::settle(ByteView rest, SessionStep& step) {
     state_ = State::Ended;
     return;
   }
+  if (shakingHands()->startsAnew()) {
+    auto fresh = shakingHands()->freshStart(step);
+    phase_ = std::move(fresh);
+    if (step.ended) state_ = State::Ended;
+    return;
+  }
   if (!shakingHands()->done()) return;
   HandshakeResult result = shakingHands()->takeResult();
   if (auto* const open = std::get_if<OpenState>(&result.goes_on)) {

@@ -53,6 +53,8 @@ class DtlsSession {
   // an unknown identity to the peer).
   void answer(uint32_t number, PskAnswer answer, std::optional<Failure> failure, Milliseconds now,
               SessionSink& sink);
+  // Whether question `number` of its handshake is open.
+  bool asks(uint32_t number) const { return shakingHands() && shakingHands()->asks(number); }
   // False when the session is not open or the record could not be made.
   bool send(ByteView message, Milliseconds now, SessionSink& sink);
   // The same for a message with kRoomBefore and kRoomBehind bytes around it: its record is made

@@ -59,6 +59,7 @@ class Handshake {
   bool valid() const { return ssl_ != nullptr; }
   SSL* ssl() const { return ssl_; }
   const Context& context() const { return *context_; }
+  const std::shared_ptr<const Context>& sharedContext() const { return context_; }
   Negotiation& psk() { return psk_; }
   const Negotiation& psk() const { return psk_; }
   Role role() const { return context_->role(); }

@@ -26,6 +26,8 @@ class HandshakeIds {
   // Before the first message: `own` is what the peer shall put into its records; may be empty.
   void want(Bytes own);
 
+  // What want() was given, before anything is agreed; null: nothing.
+  const Bytes* wanted() const { return extension_ ? &extension_->own() : nullptr; }
   bool agreed() const { return extension_ && extension_->agreed(); }
   // None before they are agreed.
   ConnectionIds ids() const { return agreed() ? extension_->ids() : ConnectionIds(); }

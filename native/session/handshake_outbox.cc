@@ -17,8 +17,14 @@ void HandshakeOutbox::datagram(ByteView bytes) {
 
 void HandshakeOutbox::emit(ByteView bytes) {
   if (role_ == Role::Server) last_flight_.emplace_back(bytes.begin(), bytes.end());
+  if (keeps_first_) first_flight_.emplace_back(bytes.begin(), bytes.end());
   step_->countDatagram(bytes.size());
   step_->sink.datagram(bytes);
+}
+
+void HandshakeOutbox::sendFirstFlightAgain() {
+  MCBN_ASSERT(!keeps_first_);
+  for (const Bytes& sent : first_flight_) emit(sent);
 }
 
 void HandshakeOutbox::sendAlert(uint8_t level, uint8_t description) {

@@ -33,6 +33,13 @@ class HandshakeOutbox final : public DatagramSink {
   uint64_t nextEncrypted() const { return encrypted_sequence_; }
   // What is sent from now on is another flight.
   void beginFlight() { last_flight_.clear(); }
+  // The same flight, written anew.
+  void repeatsFlight() {
+    if (keeps_first_) first_flight_.clear();
+  }
+  // A client's first flight is kept, at first.
+  void keepFirstFlight(bool keep) { keeps_first_ = keep; }
+  void sendFirstFlightAgain();
   // A server's, as it was sent.
   std::vector<Bytes> takeLastFlight() { return std::move(last_flight_); }
 
@@ -44,6 +51,8 @@ class HandshakeOutbox final : public DatagramSink {
   HandshakeIds& ids_;
   SessionStep* step_ = nullptr;
   std::vector<Bytes> last_flight_;
+  std::vector<Bytes> first_flight_;
+  bool keeps_first_ = role_ == Role::Client;
   uint64_t plaintext_sequence_ = 0;  // next free record number of epoch 0
   uint64_t encrypted_sequence_ = 0;  // the same of epoch 1
 };

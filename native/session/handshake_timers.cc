@@ -13,12 +13,17 @@ constexpr Milliseconds kLongestWait = 60'000;
 // OpenSSL keeps its timer by the wall clock, which may be a little late.
 constexpr Milliseconds kClockLag = 5;
 // How long an alert in the clear waits for the handshake to go on in spite of it.
-constexpr Milliseconds kAlertGrace = 250;
+constexpr Milliseconds kAlertGrace = 250;  // at least
+constexpr Milliseconds kUnknownRoundTrip = 1'000;
+// Where timers are long, as CoAP's of 9 s, a retransmission is not waited for.
+constexpr Milliseconds kLongestAlertGrace = 4'000;
 // RFC 6347 section 4.2.4.1: flights are repeated after 1 s, then at most twice the time.
 constexpr Milliseconds kPeerRepeats = 2'500;
 // How long a good Finished may follow one that could not be read: about a round trip.
 constexpr Milliseconds kShortestGrace = 30;
 constexpr Milliseconds kLongestGrace = 250;
+// The same of one that anybody may have sent: a client's first repeat comes within it.
+constexpr Milliseconds kForgedGrace = 1'500;
 // A client names a silent server after this many sendings of its Finished, and not before this
 // share of the handshake's time: a server may be busy looking the key up.
 constexpr unsigned kUnansweredSendings = 5;
@@ -97,14 +102,22 @@ void HandshakeTimers::keyAsked() {
 
 void HandshakeTimers::noteAlert(Milliseconds now, bool lasting) {
   MCBN_ASSERT(!alertNoted());
+  const Milliseconds answer =
+      round_trip_ == 0 ? kUnknownRoundTrip : std::max(kAlertGrace, 4 * round_trip_);
+  Milliseconds grace = answer;
+  if (retransmit_at_ != kNever && retransmit_at_ > now) {
+    grace = std::max(grace, std::min(retransmit_at_ - now + answer, kLongestAlertGrace));
+  }
   // A peer that is still there repeats itself, at growing intervals.
-  alert_at_ = now + (lasting ? std::max(kPeerRepeats, 2 * (now - flight_at_)) : kAlertGrace);
+  if (lasting) grace = std::max({grace, kPeerRepeats, 2 * (now - flight_at_)});
+  alert_at_ = now + grace;
 }
 
-void HandshakeTimers::suspectKey(Milliseconds now) {
+void HandshakeTimers::suspectKey(Milliseconds now, bool certain) {
   MCBN_ASSERT(role_ == Role::Server);
   if (suspicion_at_ != kNever) return;
-  suspicion_at_ = now + std::clamp(round_trip_, kShortestGrace, kLongestGrace);
+  suspicion_at_ =
+      now + (certain ? std::clamp(round_trip_, kShortestGrace, kLongestGrace) : kForgedGrace);
 }
 
 Milliseconds HandshakeTimers::patience() const {

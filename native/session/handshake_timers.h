@@ -29,6 +29,7 @@ class HandshakeTimers {
       : role_(role), timeout_(timeout), first_retransmission_(first_retransmission) {}
 
   void begin(Milliseconds now) { started_ = now; }
+  Milliseconds started() const { return started_; }
   // When due() has something; kNever if not at all.
   Milliseconds deadline() const;
   Due due(Milliseconds now) const;
@@ -55,7 +56,7 @@ class HandshakeTimers {
   void keyAsked();
 
   // An alert in the clear, which anybody can send: it is believed after a while in which nothing
-  // else happens. `lasting`: it is no hurry, or the peer is waiting for us.
+  // else happens, though a round trip has passed and our flight was sent again if it is due soon. `lasting`: it is no hurry, or the peer is waiting for us.
   void noteAlert(Milliseconds now, bool lasting);
   // The handshake goes on: the alert was not the peer's.
   void forgetAlert() { alert_at_ = kNever; }
@@ -63,7 +64,8 @@ class HandshakeTimers {
 
   // A server: encrypted handshake records have come, the key is in use, and the handshake is still
   // not done.
-  void suspectKey(Milliseconds now);
+  // `certain`: they came with the key exchange, so the client sent them, and not somebody in its name.
+  void suspectKey(Milliseconds now, bool certain);
 
   Milliseconds roundTrip() const { return round_trip_; }  // 0: not known
   // Of a client's last flight.

@@ -33,6 +33,7 @@ OpenSession::OpenSession(OpenState state, CipherContexts* contexts)
       return_routability_(state.return_routability) {
   if (!state.names.empty()) names_ = std::make_unique<AgreedNames>(std::move(state.names));
   last_flight_.shrink_to_fit();
+  records_.limitForgeries(state.forgery_limit);
 }
 
 OpenState OpenSession::takeState() {

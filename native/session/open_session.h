@@ -46,6 +46,7 @@ struct OpenState {
   // What the secrets give (recordKeys()). Empty in a state that was taken from a session.
   RecordKeys keys = {};
   uint32_t replay_window = ReplayWindow::kDefault;  // see DtlsOptions
+  uint64_t forgery_limit = 0;                       // the same
 };
 
 class OpenSession {

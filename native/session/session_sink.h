@@ -46,6 +46,9 @@ class SessionSink : public DatagramSink {
   // The peer has echoed the cookie of a path_challenge.
   virtual void pathResponse(const PathCookie&) {}
   virtual void opened(const Opened& opened, size_t max_message) = 0;
+  // Before question() of a server: false, and the ClientKeyExchange is as good as lost; it comes
+  // again.
+  virtual bool mayAsk() { return true; }
   virtual void question(const PskQuestion& question) = 0;
   // Nothing follows. No failure: the peer said close_notify.
   virtual void ended(const std::optional<Failure>& failure) = 0;

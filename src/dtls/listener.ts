@@ -127,7 +127,7 @@ function bindAll<Peer>(
   let address = host ?? '::'
   let port = wantedPort
   try {
-    endpoints.push(new ServerEndpoint(owner))
+    endpoints.push(new ServerEndpoint(owner, admission))
     let first = bind(address, port)
     if (host === undefined && 'error' in first) {
       // A machine without IPv6.
@@ -137,7 +137,7 @@ function bindAll<Peer>(
     if ('error' in first) throw systemError(first.error, address, port)
     port = first.port
     for (let index = 1; first.balanced && index < ioThreads; index += 1) {
-      endpoints.push(new ServerEndpoint(owner))
+      endpoints.push(new ServerEndpoint(owner, admission))
       const next = bind(address, port)
       if ('error' in next) throw systemError(next.error, address, port)
     }

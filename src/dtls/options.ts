@@ -19,6 +19,7 @@ import { DTLS_DEFAULTS } from './types.js'
 const MAX_BUFFER = 1 << 30
 export const CONNECTION_ID_BOUNDS = { min: 0, max: 32, unit: 'bytes' } as const
 export const REPLAY_WINDOW_BOUNDS = { min: 32, max: 65_536, unit: 'records' } as const
+const MAX_RECORDS = 2_147_483_647
 const MAX_SESSIONS = 16_777_216
 const MAX_IO_THREADS = 64
 const RECORDS = ['mcbn', 'openssl'] as const
@@ -74,6 +75,12 @@ export function resolveDtlsOptions(
         options.mtu,
         { min: 256, max: 16_384, unit: 'bytes' },
         DTLS_DEFAULTS.mtu,
+      ),
+      forgeryLimit: integerOption(
+        'forgeryLimit',
+        options.forgeryLimit,
+        { min: 0, max: MAX_RECORDS, unit: 'records' },
+        DTLS_DEFAULTS.forgeryLimit,
       ),
       replayWindow: integerOption(
         'replayWindow',

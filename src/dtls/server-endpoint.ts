@@ -2,8 +2,9 @@
 
 import { DTLS_SERVER, publishHandshakeError } from '../diagnostics.js'
 import { McbnError } from '../errors.js'
-import type { Cancel, ServerKeys } from '../keys/server-keys.js'
+import type { Cancel, LookupAnswer, ServerKeys } from '../keys/server-keys.js'
 import type {
+  NativeAdmission,
   NativeEnding,
   NativeOpenedSession,
   NativeRemote,
@@ -48,6 +49,7 @@ export class ServerEndpoint<Peer> implements EndpointListener {
   readonly number: number
   readonly sockets = new Map<number, DtlsSocket<Peer>>()
   readonly #owner: EndpointOwner<Peer>
+  readonly #admission: NativeAdmission
   readonly #home: SocketHome
   readonly #lookups = new Map<number, Lookup<Peer>>()
   readonly #batched = new Set<DtlsSocket<Peer>>()
@@ -60,8 +62,9 @@ export class ServerEndpoint<Peer> implements EndpointListener {
   readonly #asked = new Set<() => void>()
   #closed = false
 
-  constructor(owner: EndpointOwner<Peer>) {
+  constructor(owner: EndpointOwner<Peer>, admission: NativeAdmission) {
     this.#owner = owner
+    this.#admission = admission
     this.number = this.thread.register(this)
     const { thread, number } = this
     this.#home = {
@@ -198,7 +201,8 @@ export class ServerEndpoint<Peer> implements EndpointListener {
     const lookup: Lookup<Peer> = { cancel: () => {}, peer: undefined, error: undefined }
     this.#lookups.set(session, lookup)
     const { number, remoteAddress, remotePort } = question
-    lookup.cancel = this.#owner.keys.ask(question, { remoteAddress, remotePort }, (answer) => {
+    const settled = (): void => this.#admission.lookupSettled(question.lookup)
+    const answered = (answer: LookupAnswer<Peer>): void => {
       if ('key' in answer) {
         const { key, hash, peer } = answer
         lookup.peer = peer
@@ -210,7 +214,9 @@ export class ServerEndpoint<Peer> implements EndpointListener {
       } else {
         native.answer(this.number, session, number, 'unknown')
       }
-    })
+    }
+    const asker = { remoteAddress, remotePort }
+    lookup.cancel = this.#owner.keys.ask(question, asker, answered, settled)
   }
 
   /** @internal */

@@ -101,6 +101,16 @@ export interface DtlsOptions {
    */
   readonly replayWindow?: number
   /**
+   * Records that are not authentic (`badMac`) before an open session ends with `MCBN_CONNECTION_LOST`; `0`
+   * any number. RFC 6347 section 4.1.2.7 has a DTLS 1.2 session survive them, and with a limit anybody who
+   * can send in the peer's name ends it. Each forgery is taken with a chance of 1 in 2^128, of
+   * 1 in 2^64 with a CCM_8 suite: RFC 9147 section 4.5.3 has DTLS 1.3 stop at 11_863_283 (2^23.5) for CCM.
+   * Sessions on OpenSSL's record layer do not count them.
+   *
+   * @defaultValue 0
+   */
+  readonly forgeryLimit?: number
+  /**
    * Bytes a socket may have waiting to be sent before `send` returns `false`. Beyond four times as
    * much messages are not taken any more, and counted in `stats.dropped`.
    *
@@ -161,13 +171,16 @@ export interface DtlsServerOptions<Peer = undefined> extends DtlsOptions {
    */
   readonly evictAfter?: number
   /**
-   * Handshakes under way at a time, each 70 to 120 KB until it is done or given up, at most half of them
-   * from one IP address; more are not answered, and clients try again.
+   * Handshakes under way at a time, each 70 to 120 KB until it is done or given up, and key lookups that have
+   * not settled. No host (an IPv4 address, an IPv6 network of 64 bits) has more than it leaves to others:
+   * one alone has half of them. For a newcomer the handshake goes that has waited for its client longest,
+   * if that is half a second; else the newcomer is not answered, and tries again. While a quarter of the
+   * places is taken, a handshake waits for its client 3 s at most.
    *
    * @defaultValue 4_096
    */
   readonly maxHandshakes?: number
-  /** Sessions of one IP address at a time; `0` no limit. @defaultValue 0 */
+  /** Sessions of one IPv4 address, or IPv6 network of 64 bits, at a time; `0` no limit. @defaultValue 0 */
   readonly maxSessionsPerHost?: number
   /**
    * Secret of the stateless cookies (RFC 6347 section 4.2.1), 16 to 1_024 bytes: the same for instances
@@ -248,6 +261,7 @@ const DTLS_OPTIONS = {
   records: 'mcbn',
   connectionId: false,
   replayWindow: 64,
+  forgeryLimit: 0,
   highWaterMark: 1_048_576,
   recvBufferSize: 4_194_304,
   sendBufferSize: undefined,

@@ -27,6 +27,9 @@ export interface Asker {
   readonly remotePort: number
 }
 
+/** Milliseconds that a lookup counts at most after it was told to stop. */
+const UNSETTLED_MS = 60_000
+
 /** Ends a question early: the handshake is gone. The lookup's signal aborts, no answer follows. */
 export type Cancel = () => void
 
@@ -108,12 +111,26 @@ export class ServerKeys<Peer> {
   /**
    * Asks the lookup. `done` is called exactly once unless the question is cancelled, at once where
    * the lookup answers at once. Whatever the lookup does, this does not throw.
+   *
+   * @param settled - called exactly once, when the lookup costs nothing any more: its promise has settled,
+   * or it was told to stop and has not done so for {@link UNSETTLED_MS}.
    */
-  ask(question: NativeQuestion, asker: Asker, done: (answer: LookupAnswer<Peer>) => void): Cancel {
+  ask(
+    question: NativeQuestion,
+    asker: Asker,
+    done: (answer: LookupAnswer<Peer>) => void,
+    settled: () => void = () => {},
+  ): Cancel {
     const identity = question.identity ?? Buffer.alloc(0)
     const abort = new AbortController()
     let open = true
     let timer: NodeJS.Timeout | undefined
+    let running = true
+    const finished = (): void => {
+      if (!running) return
+      running = false
+      settled()
+    }
     const settle = (answer: LookupAnswer<Peer>): void => {
       if (!open) {
         if ('key' in answer) answer.key.fill(0)
@@ -123,11 +140,18 @@ export class ServerKeys<Peer> {
       clearTimeout(timer)
       done(answer)
     }
-    const fail = (cause: unknown): void => settle({ error: lookupFailed(identity, cause) })
+    const fail = (cause: unknown): void => {
+      finished()
+      settle({ error: lookupFailed(identity, cause) })
+    }
+    const stop = (): void => {
+      // One that does not listen must not keep its place for ever.
+      if (running) setTimeout(finished, UNSETTLED_MS).unref()
+      abort.abort()
+    }
 
-    let answer: ReturnType<PskLookup<Peer>>
     try {
-      answer = (this.#lookup as PskLookup<Peer>)({
+      const answer = (this.#lookup as PskLookup<Peer>)({
         identity,
         identityText: identityText(identity),
         protocol: question.protocol,
@@ -135,26 +159,30 @@ export class ServerKeys<Peer> {
         ...(question.servername !== '' && { servername: question.servername }),
         signal: abort.signal,
       })
+      if (!isThenable(answer)) {
+        finished()
+        settle(answerOf<Peer>(identity, answer))
+        return () => {}
+      }
+      answer.then((value) => {
+        finished()
+        settle(answerOf<Peer>(identity, value))
+      }, fail)
     } catch (error) {
       fail(error)
       return () => {}
     }
-    if (isThenable(answer)) {
-      answer.then((value) => settle(answerOf<Peer>(identity, value)), fail)
-      if (this.#lookupTimeout > 0) {
-        timer = setTimeout(() => {
-          settle({ error: lookupTimedOut(identity, this.#lookupTimeout) })
-          abort.abort()
-        }, this.#lookupTimeout)
-      }
-    } else {
-      settle(answerOf<Peer>(identity, answer))
+    if (open && this.#lookupTimeout > 0) {
+      timer = setTimeout(() => {
+        settle({ error: lookupTimedOut(identity, this.#lookupTimeout) })
+        stop()
+      }, this.#lookupTimeout)
     }
     return () => {
       if (!open) return
       open = false
       clearTimeout(timer)
-      abort.abort()
+      stop()
     }
   }
 

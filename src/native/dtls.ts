@@ -83,7 +83,10 @@ export type NativeConnectionId = readonly [
   returnRoutability: boolean,
 ]
 
-export interface NativeSessionQuestion extends NativeQuestion, NativeRemote {}
+export interface NativeSessionQuestion extends NativeQuestion, NativeRemote {
+  /** A server's: the number to say once the lookup has settled; 0 for a client's. */
+  readonly lookup: number
+}
 
 export interface NativeEnding extends NativeRemote {
   /** Absent: the peer said close_notify. */
@@ -129,6 +132,8 @@ export interface NativeDtlsOptions {
   readonly idleTimeout: number
   /** Records; not used on OpenSSL's record layer. */
   readonly replayWindow: number
+  /** Records that are not authentic; 0: any number. Not used on OpenSSL's record layer. */
+  readonly forgeryLimit: number
   /** Bytes of the connection IDs in records to us, 0 for none; -1: no IDs in either direction. */
   readonly connectionId: number
   /** Keep sessions on OpenSSL's record layer. */
@@ -157,7 +162,10 @@ export interface NativeLimits {
 }
 
 /** The limits of one server, and what it has of what they limit; its endpoints share it. */
-export type NativeAdmission = object
+export interface NativeAdmission {
+  /** The promise of a lookup has settled: another one may begin. */
+  lookupSettled(lookup: number): void
+}
 export type NativeAdmissionConstructor = new (limits: NativeLimits) => NativeAdmission
 
 export interface NativeConnectOptions extends NativeUdpOptions, NativeDtlsOptions {

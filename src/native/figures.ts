@@ -59,6 +59,8 @@ export const NO_ENDPOINT_FIGURES = {
   handshakesStarted: 0,
   handshakesCompleted: 0,
   handshakesFailed: 0,
+  /** Of those that failed: they waited for their client longest, and a newcomer needed the place. */
+  handshakesDisplaced: 0,
   /** Sessions now, handshakes included. */
   sessions: 0,
   /** Sessions that were ended for a newcomer (`evictAfter`). */
@@ -69,8 +71,8 @@ export const NO_ENDPOINT_FIGURES = {
   addressChecksFailed: 0,
   /**
    * What was dropped, by reason: datagrams (`unknownPeer`, `unknownConnectionId`, `badCookie`, `limit`,
-   * `sends`, `unconfirmedAddress`), messages that JavaScript did not take in time (`messages`), and records
-   * (`badMac`, `replayed`, `flood`, ...).
+   * `sends`, `unconfirmedAddress`), messages and `clientError`s that JavaScript did not take in time
+   * (`messages`, `refusals`), and records (`badMac`, `replayed`, `flood`, ...).
    */
   dropped: {
     unknownPeer: 0,
@@ -78,6 +80,7 @@ export const NO_ENDPOINT_FIGURES = {
     unconfirmedAddress: 0,
     badCookie: 0,
     limit: 0,
+    refusals: 0,
     messages: 0,
     sends: 0,
     ...NO_RECORDS_DROPPED,

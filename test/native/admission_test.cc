@@ -30,6 +30,14 @@ std::vector<int> drained(RecencyList<Item>& list) {
   return names;
 }
 
+// Whether there was a place that was nobody's; else it is given back.
+bool begun(Admission& admission, const std::string& host, Milliseconds now = 0) {
+  const auto entry = admission.begin(host, false, now);
+  if (entry == Admission::Entry::Free) return true;
+  if (entry != Admission::Entry::Refused) admission.handshakeEnded(host);
+  return false;
+}
+
 // An endpoint as Admission sees it, whose sessions are known by when they were last heard.
 struct Server {
   explicit Server(Admission& shared) : admission(shared), member([this] { asked += 1; }) {
@@ -38,7 +46,7 @@ struct Server {
   ~Server() { admission.leave(member); }
 
   bool open(const std::string& host, Milliseconds now) {
-    if (!admission.begin(host, false, now)) return false;
+    if (!begun(admission, host, now)) return false;
     if (admission.opened(member, host, now)) {
       evict(now);
       sessions.push_back(now);
@@ -94,9 +102,9 @@ TEST_CASE("recency: the oldest is what was touched longest ago") {
 TEST_CASE("admission: sessions and handshakes count together, and a place that is left is free") {
   Admission admission({.max_sessions = 2});
   Server server(admission);
-  CHECK(admission.begin("a", false, 0));
+  CHECK(begun(admission, "a", 0));
   CHECK(server.open("a", 0));
-  CHECK_FALSE(admission.begin("a", false, 0));
+  CHECK_FALSE(begun(admission, "a", 0));
   admission.handshakeEnded("a");
   CHECK(server.open("a", 0));
   CHECK_FALSE(server.open("b", 1'000'000));  // nobody is displaced where evictAfter is off
@@ -106,25 +114,78 @@ TEST_CASE("admission: sessions and handshakes count together, and a place that i
 
 TEST_CASE("admission: one host has half of the handshakes, and begins a new one in its own place") {
   Admission admission({.max_handshakes = 4});
-  CHECK(admission.begin("a", false, 0));
-  CHECK(admission.begin("a", false, 0));
-  CHECK_FALSE(admission.begin("a", false, 0));
-  CHECK(admission.begin("a", true, 0));
+  CHECK(begun(admission, "a", 0));
+  CHECK(begun(admission, "a", 0));
+  CHECK_FALSE(begun(admission, "a", 0));
+  CHECK(admission.begin("a", true, 0) == Admission::Entry::Free);
   admission.handshakeEnded("a");  // the one that was replaced
-  CHECK_FALSE(admission.begin("a", false, 0));
-  CHECK(admission.begin("b", false, 0));
-  CHECK(admission.begin("c", false, 0));
-  CHECK_FALSE(admission.begin("d", false, 0));
+  CHECK_FALSE(begun(admission, "a", 0));
+  CHECK(begun(admission, "b", 0));
+  CHECK(begun(admission, "c", 0));
+  CHECK_FALSE(begun(admission, "d", 0));
   admission.handshakeEnded("a");
-  CHECK(admission.begin("d", false, 0));
+  CHECK(begun(admission, "d", 0));
+}
+
+TEST_CASE("admission: no host has more than it leaves to others, however many there are") {
+  Admission admission({.max_handshakes = 120});
+  size_t first = 0, second = 0;
+  while (begun(admission, "a")) first += 1;
+  CHECK(first == 60);
+  while (begun(admission, "b")) second += 1;
+  CHECK(second == 30);
+  // Those that hold places wait for each other's; who has none always finds one.
+  for (int host = 0; host < 20; ++host) CHECK(begun(admission, std::to_string(host)));
+}
+
+TEST_CASE("admission: where no place is left, an own handshake goes, or anybody's") {
+  Admission admission({.max_handshakes = 3});
+  CHECK(begun(admission, "a"));
+  CHECK(admission.begin("a", false, 0) == Admission::Entry::Free);
+  CHECK(admission.begin("a", false, 0) == Admission::Entry::HostFull);
+  admission.handshakeEnded("a");  // the one that went for it
+  CHECK(admission.begin("b", false, 0) == Admission::Entry::Free);
+  CHECK(admission.begin("c", false, 0) == Admission::Entry::Full);
+  CHECK(admission.handshakesOf("c") == 1);
+  CHECK(admission.handshakesOf("a") == 2);
+}
+
+TEST_CASE("admission: lookups count until they settle, by host, and not beyond maxHandshakes") {
+  Admission admission({.max_handshakes = 4});
+  const auto one = admission.beginLookup("a"), two = admission.beginLookup("a");
+  REQUIRE(one);
+  REQUIRE(two);
+  CHECK_FALSE(admission.beginLookup("a"));
+  CHECK(admission.beginLookup("b"));
+  CHECK(admission.beginLookup("c"));
+  CHECK_FALSE(admission.beginLookup("d"));
+  CHECK(admission.lookupSettled(*one));
+  CHECK_FALSE(admission.lookupSettled(*one));
+  CHECK_FALSE(admission.lookupSettled(0));
+  CHECK(admission.beginLookup("d"));
+  CHECK_FALSE(admission.beginLookup("e"));
+}
+
+TEST_CASE("admission: another thread's handshake goes when it has waited longest, and long enough") {
+  Admission admission({.max_handshakes = 2});
+  Server one(admission), two(admission);
+  two.member.waitsSince(1'000);
+  CHECK_FALSE(admission.displaceElsewhere(one.member, 1'499));
+  CHECK_FALSE(admission.displaceElsewhere(two.member, 5'000));  // nobody else has one
+  CHECK(admission.displaceElsewhere(one.member, 1'500));
+  CHECK(two.asked == 1);
+  CHECK(admission.takeDisplaced(two.member) == 1);
+  CHECK(admission.takeDisplaced(two.member) == 0);
+  for (int owed = 0; owed < 16; ++owed) CHECK(admission.displaceElsewhere(one.member, 1'500));
+  CHECK_FALSE(admission.displaceElsewhere(one.member, 1'500));
 }
 
 TEST_CASE("admission: sessions of one host, handshakes included") {
   Admission admission({.max_sessions_per_host = 2});
   Server server(admission);
   CHECK(server.open("a", 0));
-  CHECK(admission.begin("a", false, 0));
-  CHECK_FALSE(admission.begin("a", false, 0));
+  CHECK(begun(admission, "a", 0));
+  CHECK_FALSE(begun(admission, "a", 0));
   CHECK(server.open("b", 0));
   admission.handshakeEnded("a");
   CHECK(server.open("a", 0));
@@ -157,8 +218,8 @@ TEST_CASE("admission: a handshake displaces nobody, however many there are") {
   Server server(admission);
   CHECK(server.open("host", 0));
   CHECK(server.open("host", 0));
-  for (const char* host : {"a", "a", "a", "b", "b", "b"}) CHECK(admission.begin(host, false, 500));
-  CHECK_FALSE(admission.begin("c", false, 500));
+  for (const char* host : {"a", "a", "a", "b", "b", "c"}) CHECK(begun(admission, host, 500));
+  CHECK_FALSE(begun(admission, "d", 500));
   CHECK(admission.takeEvictions(server.member) == 0);
   CHECK(server.sessions.size() == 2);
   // Strangers' handshakes are not what makes the server full: a place that is free is taken first.
@@ -221,6 +282,6 @@ TEST_CASE("admission: several threads at once keep the limit and lose no place")
     }
     server.tell();
   }
-  for (size_t i = 0; i < kSessions; ++i) CHECK(admission.begin("host", false, 0));
-  CHECK_FALSE(admission.begin("host", false, 0));
+  for (size_t i = 0; i < kSessions; ++i) CHECK(begun(admission, "host", 0));
+  CHECK_FALSE(begun(admission, "host", 0));
 }

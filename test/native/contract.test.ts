@@ -44,6 +44,7 @@ const ENDPOINT = {
   handshakeTimeout: 0,
   retransmitTimeout: 0,
   idleTimeout: 0,
+  forgeryLimit: 0,
   replayWindow: 64,
   connectionId: -1,
   opensslRecords: false,

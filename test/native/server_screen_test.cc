@@ -184,12 +184,31 @@ TEST_CASE("server screen: a fragment that contradicts an earlier one is dropped"
   const Bytes one = wire::pskBody(wire::text("alice")), two = wire::pskBody(wire::text("mallo"));
   const Bytes longer = wire::pskBody(wire::text("alicex"));
   CHECK(client.handshake(wire::fragment(16, 2, one, 0, 4)) == Verdict::Pass);
-  CHECK(client.handshake(wire::fragment(16, 2, two, 0, 7)) == Verdict::Drop);
+  CHECK(client.handshake(wire::fragment(16, 2, two, 1, 6)) == Verdict::Drop);
   CHECK(client.screen.dropReason() == DropReason::Contradiction);
   CHECK(client.handshake(wire::fragment(16, 2, longer, 4, 4)) == Verdict::Drop);
   CHECK(client.screen.dropReason() == DropReason::Contradiction);
   CHECK(client.handshake(wire::fragment(16, 2, one, 3, 4)) == Verdict::Hold);
   CHECK(identityOf(client.screen) == wire::text("alice"));
+}
+
+TEST_CASE("server screen: a whole message outweighs parts of another, which anybody can send") {
+  Client client(true);
+  client.hello();
+  const Bytes one = wire::pskBody(wire::text("alice")), forged = wire::pskBody(wire::text("mallory"));
+  CHECK(client.handshake(wire::fragment(16, 2, forged, 0, 5)) == Verdict::Pass);
+  CHECK(client.handshake(wire::message(16, 2, one)) == Verdict::Hold);
+  CHECK(identityOf(client.screen) == wire::text("alice"));
+}
+
+TEST_CASE("server screen: no record number closes the way to those that follow") {
+  Client client(true);
+  client.hello();
+  const Bytes body = wire::pskBody(wire::text("alice"));
+  const Bytes early = wire::record(22, 0, (uint64_t{1} << 48) - 1, wire::fragment(16, 2, body, 0, 2));
+  ByteView rest(early);
+  CHECK(client.screen.inspect(*nextRecord(rest)) == Verdict::Pass);
+  CHECK(client.keyExchange(wire::text("alice")) == Verdict::Hold);
 }
 
 TEST_CASE("server screen: hands out the identity whole, NUL bytes included") {
