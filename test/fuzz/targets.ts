@@ -215,6 +215,7 @@ export const TARGETS: readonly Target[] = [
   message(parseReleaseChallenge, 'challenge', { c: b64(32), expires: 1_767_225_600 }),
   message(parseReleaseEvidence, 'evidence', {
     c: b64(32),
+    request: { ...REQUEST, renews: b64(32) },
     evidence: { kind: 'gcp-cs-oidc', token: 'aa.bb.c-_' },
   }),
   message(parseRelease, 'release', RELEASE),

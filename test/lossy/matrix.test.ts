@@ -21,8 +21,8 @@ import { waitFor } from '../support/wait.js'
 
 const everything = process.env['MCBN_LOSSY'] === 'all'
 const quick = { retransmitTimeout: 60, handshakeTimeout: 60_000 }
-const LOSSES = everything ? [0, 0.1, 0.2, 0.3, 0.4, 0.5] : [0.3]
-const MTUS = everything ? [256, 400, 700, 1_100, 1_500] : [256]
+const LOSSES = everything ? [0, 0.1, 0.2, 0.3, 0.4, 0.5] : [0.15]
+const MTUS = everything ? [256, 400, 700, 1_100, 1_500] : [400]
 const patience = everything ? 600_000 : 60_000
 
 interface Cell extends Weather {
@@ -109,7 +109,7 @@ function fateOf(fate: Fate, chosen: number, proxy: () => LossyProxy) {
     if (mine && fate === 'doubled') proxy().inject(datagram, direction)
     if (mine && fate === 'swapped') {
       held = [datagram, direction]
-      return false
+      return false // goes out behind the next one; the last of all is repeated by its sender
     }
     if (held) {
       const [earlier, to] = held
@@ -134,7 +134,9 @@ describe('lossy/matrix: any one datagram of a handshake', () => {
           const proxy: LossyProxy = await LossyProxy.start(port, {})
           proxy.pass = fateOf(fate, chosen, () => proxy)
           const options = { port: proxy.port, ...settings, psk: { identity, key } }
-          await roundTrip(await dial(options).opened)
+          const socket = await dial(options).opened
+          proxy.pass = undefined // a message of the application may be lost for good
+          await roundTrip(socket)
         },
       )
       expect(failures).toEqual([])
