@@ -2,6 +2,7 @@
 
 import { generateKeyPairSync } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
+import * as consent from '../src/consent/index.js'
 import * as discovery from '../src/discovery/index.js'
 import * as dtls from '../src/dtls/index.js'
 import { McbnError } from '../src/errors.js'
@@ -127,6 +128,50 @@ const CALLS: readonly (readonly [string, Call, string, string])[] = [
   ],
 ]
 
+const none = undefined as never
+/** Those of consent come first to their options' names, whatever else is wrong. */
+const CONSENT_CALLS: readonly (readonly [string, Call, string, string])[] = [
+  ['join', (o) => consent.join({ ...o } as never), 'deadlin', 'deadline'],
+  ['createParticipant', (o) => consent.createParticipant(o as never), 'polcy', 'policy'],
+  ['serveParticipant', (o) => consent.serveParticipant(none, o), 'prot', 'port'],
+  [
+    'createParticipantWeb',
+    (o) => consent.createParticipantWeb(none, o),
+    'sesionMinutes',
+    'sessionMinutes',
+  ],
+  ['examplePolicy', (o) => consent.examplePolicy(none, o), 'instance', 'instances'],
+  ['createLauncherAttester', (o) => consent.createLauncherAttester(o), 'socketpath', 'socketPath'],
+  ['createVerifiers', (o) => consent.createVerifiers(none, o), 'verifers', 'verifiers'],
+  ['createGcpOidcVerifier', (o) => consent.createGcpOidcVerifier(o), 'cooldwn', 'cooldown'],
+  ['createGcpPkiVerifier', (o) => consent.createGcpPkiVerifier(o as never), 'root', 'roots'],
+  ['serveLauncher', (o) => consent.serveLauncher(o as never), 'issuers', 'issuer'],
+  ['createLocalIssuer', (o) => consent.createLocalIssuer(o as never), 'key', 'keys'],
+  ['createLocalVerifier', (o) => consent.createLocalVerifier(o as never), 'issuer', 'issuers'],
+  ['checkLocalIssuers', (o) => consent.checkLocalIssuers(o as never), 'issuer', 'issuers'],
+  ['AuditLog.open', (o) => consent.AuditLog.open('/nowhere/audit', o), 'fsnc', 'fsync'],
+  ['AuditLog.inMemory', (o) => consent.AuditLog.inMemory(o), 'clok', 'clock'],
+  ['verifyAudit', (o) => consent.verifyAudit(none, o), 'note', 'noted'],
+  [
+    'verifySignedDescriptor',
+    (o) => consent.verifySignedDescriptor(none, o),
+    'descriptorhash',
+    'descriptorHash',
+  ],
+  ['createStore', (o) => consent.createStore('/nowhere', none, o as never), 'lable', 'label'],
+  ['openStore', (o) => consent.openStore('/nowhere', none, o), 'fsnc', 'fsync'],
+  ['splitSecret', (o) => consent.splitSecret(none, o as never), 'threshhold', 'threshold'],
+  ['driveStep', (o) => consent.driveStep(none, o as never), 'transprot', 'transport'],
+  [
+    'CeremonyState.create',
+    (o) => consent.CeremonyState.create('/nowhere', o as never),
+    'lok',
+    'lock',
+  ],
+  ['serveBoard', (o) => consent.serveBoard(o as never), 'pla', 'plan'],
+  ['participantOfStore', (o) => consent.participantOfStore(none, o), 'limit', 'limits'],
+]
+
 /** Exported functions and classes without an argument that holds options. */
 const WITHOUT_OPTIONS: readonly string[] = [
   'tls.TlsServer', // tls.createServer makes it
@@ -162,6 +207,13 @@ describe('option names', () => {
     const error = await thrownBy(() => call({ zzzzzzzzzzzzzzzz: 1 }))
     expect(error.code).toBe('MCBN_OPTION_UNKNOWN')
     expect(error.message).toMatch(new RegExp(`expected one of .*\\b${right}\\b`))
+  })
+
+  it.each(CONSENT_CALLS)('consent: %s refuses a misspelt option', async (...row) => {
+    const [, call, misspelt, right] = row
+    const error = await thrownBy(() => call({ [misspelt]: undefined }))
+    expect(error.code).toBe('MCBN_OPTION_UNKNOWN')
+    expect(error.message).toContain(`did you mean ${right}?`)
   })
 
   it('covers every function that the package exports', () => {

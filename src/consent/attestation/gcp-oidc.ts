@@ -2,6 +2,7 @@
 // https://cloud.google.com/confidential-computing/confidential-space/docs/reference/token-validation-endpoint-fields
 
 import { McbnError } from '../../errors.js'
+import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import { functionOption, integerOption } from '../../options.js'
 import { type Clock, systemClock } from '../base/clock.js'
 import { own } from './json.js'
@@ -40,6 +41,16 @@ export interface GcpOidcOptions {
   readonly testing?: { readonly jwksUri: string }
 }
 
+const OPTIONS = {
+  fetch: undefined,
+  cacheMaxAge: undefined,
+  staleMaxAge: undefined,
+  cooldown: undefined,
+  timeout: undefined,
+  clock: undefined,
+  testing: undefined,
+} as const satisfies OptionTable<GcpOidcOptions>
+
 /** The one place where defaults are written. */
 export const GCP_OIDC_DEFAULTS = {
   cacheMaxAge: 600_000,
@@ -56,6 +67,7 @@ const DAY = 86_400_000
  * @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE` for options out of their ranges.
  */
 export function createGcpOidcVerifier(options: GcpOidcOptions = {}): Verifier {
+  refuseUnknown('createGcpOidcVerifier', options, OPTIONS)
   const cacheMaxAge = duration('cacheMaxAge', options.cacheMaxAge, 1, DAY)
   const keys = new RemoteKeys({
     address: addressOf(options),

@@ -3,6 +3,7 @@
 // revocation but pinning another root.
 // https://cloud.google.com/confidential-computing/confidential-space/docs/reference/token-validation-endpoint-fields
 
+import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import { leafOf, pinnedRoots } from './chain.js'
 import { GCP_CS_ISSUER } from './gcp-oidc.js'
 import { own } from './json.js'
@@ -21,12 +22,17 @@ export interface GcpPkiOptions {
   readonly roots: readonly (string | Uint8Array)[]
 }
 
+const OPTIONS = {
+  roots: undefined,
+} as const satisfies OptionTable<GcpPkiOptions>
+
 /**
  * A verifier of `gcp-cs-pki`.
  *
  * @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE` if a root is none, or there is none.
  */
 export function createGcpPkiVerifier(options: GcpPkiOptions): Verifier {
+  refuseUnknown('createGcpPkiVerifier', options, OPTIONS)
   const roots = pinnedRoots(options.roots)
   return {
     kind: GCP_CS_PKI,

@@ -4,6 +4,7 @@
 
 import { request } from 'node:http'
 import { McbnError } from '../../errors.js'
+import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import { choiceOption, integerOption, stringOption } from '../../options.js'
 import { GCP_CS_OIDC } from './gcp-oidc.js'
 import { GCP_CS_PKI } from './gcp-pki.js'
@@ -27,6 +28,13 @@ export interface LauncherAttesterOptions {
   readonly timeout?: number
 }
 
+const OPTIONS = {
+  socketPath: undefined,
+  tokenType: undefined,
+  kind: undefined,
+  timeout: undefined,
+} as const satisfies OptionTable<LauncherAttesterOptions>
+
 /** The one place where defaults are written. */
 export const LAUNCHER_DEFAULTS = {
   socketPath: '/run/container_launcher/teeserver.sock',
@@ -48,6 +56,7 @@ const MOST_COMPLAINT = 300
  * `MCBN_ATTESTER_FAILED`, the reason as `cause`.
  */
 export function createLauncherAttester(options: LauncherAttesterOptions = {}): Attester {
+  refuseUnknown('createLauncherAttester', options, OPTIONS)
   const socketPath =
     stringOption('socketPath', options.socketPath, 107) ?? LAUNCHER_DEFAULTS.socketPath
   const tokenType = choiceOption(

@@ -1,6 +1,7 @@
 // The verifiers that a policy asks for, by kind.
 
 import { McbnError } from '../../errors.js'
+import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import { createGcpOidcVerifier, GCP_CS_OIDC, type GcpOidcOptions } from './gcp-oidc.js'
 import { createGcpPkiVerifier, GCP_CS_PKI, type GcpPkiOptions } from './gcp-pki.js'
 import { createLocalVerifier, LOCAL } from './local/verifier.js'
@@ -13,6 +14,12 @@ export interface VerifiersOptions {
   /** Verifiers of other kinds (AWS Nitro, Azure MAA, Intel Trust Authority), or in place of these. */
   readonly verifiers?: readonly Verifier[]
 }
+
+const OPTIONS = {
+  gcpOidc: undefined,
+  gcpPki: undefined,
+  verifiers: undefined,
+} as const satisfies OptionTable<VerifiersOptions>
 
 /** The part of a policy that says which evidence it accepts. */
 export interface EvidencePolicy {
@@ -34,6 +41,7 @@ export function createVerifiers(
   policy: EvidencePolicy,
   options: VerifiersOptions = {},
 ): ReadonlyMap<string, Verifier> {
+  refuseUnknown('createVerifiers', options, OPTIONS)
   if (options.verifiers?.some(({ kind }) => kind === LOCAL)) {
     throw new McbnError(
       'MCBN_OPTION_CONFLICT',

@@ -2,6 +2,7 @@
 // has left is never missing here.
 
 import { McbnError } from '../../errors.js'
+import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import type { Clock } from '../base/clock.js'
 import { systemClock } from '../base/clock.js'
 import {
@@ -31,6 +32,12 @@ export interface AuditLogOptions {
   /** Hears each line that the file has already, oldest first, once it is verified. */
   readonly onLine?: (line: AuditLine) => void
 }
+
+const OPTIONS = {
+  fsync: undefined,
+  clock: undefined,
+  onLine: undefined,
+} as const satisfies OptionTable<AuditLogOptions>
 
 /** Lines kept in memory for {@link AuditLog.recent}. */
 const KEEP_RECENT = 256
@@ -75,6 +82,7 @@ export class AuditLog {
    * @throws {McbnError} `MCBN_AUDIT_BROKEN` with `line` for any other damage; nothing is changed then.
    */
   static async open(path: string, options: AuditLogOptions = {}): Promise<AuditLog> {
+    refuseUnknown('AuditLog.open', options, OPTIONS)
     const { fsync = true, clock = systemClock, onLine } = options
     const hear = { keepRecent: KEEP_RECENT, onLine }
     const { sink, head, recent, setAside } = await openAuditFile(path, fsync, hear)
@@ -92,6 +100,7 @@ export class AuditLog {
 
   /** An audit without a file, for tests and embedding: keeps the last 10,000 lines. */
   static inMemory(options: Pick<AuditLogOptions, 'clock'> = {}): AuditLog {
+    refuseUnknown('AuditLog.inMemory', options, { clock: undefined })
     const sink = new MemorySink()
     return new AuditLog(sink, options.clock ?? systemClock, EMPTY_CHAIN, [], () => sink.from)
   }
@@ -204,6 +213,10 @@ export interface VerifyAuditOptions {
   readonly noted?: AuditHead
 }
 
+const VERIFY_OPTIONS = {
+  noted: undefined,
+} as const satisfies OptionTable<VerifyAuditOptions>
+
 /**
  * Verifies an audit from its first line to its last.
  *
@@ -212,9 +225,10 @@ export interface VerifyAuditOptions {
  */
 export async function verifyAudit(
   source: AuditSource,
-  { noted }: VerifyAuditOptions = {},
+  options: VerifyAuditOptions = {},
 ): Promise<AuditHead> {
-  return await verifyChain(source, EMPTY_CHAIN, noted)
+  refuseUnknown('verifyAudit', options, VERIFY_OPTIONS)
+  return await verifyChain(source, EMPTY_CHAIN, options.noted)
 }
 
 /** An audit as far as it holds. */

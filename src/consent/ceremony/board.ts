@@ -14,6 +14,7 @@ import { serve } from '@hono/node-server'
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { McbnError } from '../../errors.js'
+import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import { MESSAGE_MAX_BYTES, messageName, parseMessage } from './messages.js'
 import { type CheckedPlan, planBytes } from './plan.js'
 import { invalid } from './refusals.js'
@@ -32,6 +33,14 @@ export interface BoardOptions {
   readonly onMessage?: (name: string) => void
 }
 
+const OPTIONS = {
+  plan: undefined,
+  host: undefined,
+  port: undefined,
+  storage: undefined,
+  onMessage: undefined,
+} as const satisfies OptionTable<BoardOptions>
+
 export interface Board {
   /** For participants: `http://host:port`. */
   readonly url: string
@@ -48,6 +57,7 @@ const LIMITS = { headers: 5_000, request: 10_000, connections: 256 } as const
  * @throws {McbnError} `MCBN_CONNECTION_FAILED` when it cannot listen there.
  */
 export async function serveBoard(options: BoardOptions): Promise<Board> {
+  refuseUnknown('serveBoard', options, OPTIONS)
   const { plan, host = '127.0.0.1', port = 0, storage = new MemoryTransport() } = options
   await storage.put(PLAN_NAME, planBytes(plan))
   const app = boardApp(plan, storage, options.onMessage ?? (() => undefined))

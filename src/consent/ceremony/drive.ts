@@ -2,6 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { McbnError } from '../../errors.js'
+import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import type { Ceremony } from './ceremony.js'
 import type { CeremonyRound } from './messages.js'
 import { invalid } from './refusals.js'
@@ -18,6 +19,14 @@ export interface DriveOptions {
   /** Milliseconds between two looks. @defaultValue 250, then twice as long each time up to 2,000 */
   readonly pollMilliseconds?: number
 }
+
+const OPTIONS = {
+  transport: undefined,
+  save: undefined,
+  onProgress: undefined,
+  signal: undefined,
+  pollMilliseconds: undefined,
+} as const satisfies OptionTable<DriveOptions>
 
 /** Where it stands. */
 export interface CeremonyProgress {
@@ -40,6 +49,7 @@ export async function driveStep(
   ceremony: Ceremony,
   options: DriveOptions,
 ): Promise<CeremonyProgress> {
+  refuseUnknown('driveStep', options, OPTIONS)
   const { transport, save } = options
   // Before anything else: an earlier process may have been ended between saving and sending.
   await send(ceremony, transport)

@@ -12,6 +12,7 @@ import { randomBytes } from 'node:crypto'
 import { chmod, mkdir, readFile, rename, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { McbnError } from '../../errors.js'
+import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import { LABEL } from '../../psk/share.js'
 import { canonicalBytes } from '../base/canonical.js'
 import { syncFolder, writeNewFile } from '../base/durable-file.js'
@@ -53,6 +54,12 @@ export interface NewStateOptions {
   readonly keys?: ParticipantKeys
 }
 
+const OPTIONS = {
+  label: undefined,
+  lock: undefined,
+  keys: undefined,
+} as const satisfies OptionTable<NewStateOptions>
+
 /** A participant's folder, open. */
 export class CeremonyState {
   readonly folder: string
@@ -85,6 +92,7 @@ export class CeremonyState {
    * the lock's own errors, see {@link sealSecrets}.
    */
   static async create(folder: string, options: NewStateOptions): Promise<CeremonyState> {
+    refuseUnknown('CeremonyState.create', options, OPTIONS)
     const { label, lock, keys = generateParticipantKeys() } = options
     if (!LABEL.test(label) || label.includes('-to-')) {
       throw invalid(

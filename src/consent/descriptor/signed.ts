@@ -4,6 +4,7 @@
 import { timingSafeEqual } from 'node:crypto'
 import { types } from 'node:util'
 import { McbnError } from '../../errors.js'
+import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import { LABEL } from '../../psk/share.js'
 import {
   type ParticipantKeys,
@@ -96,6 +97,10 @@ export interface VerifyDescriptorOptions {
   readonly descriptorHash?: Uint8Array
 }
 
+const VERIFY_OPTIONS = {
+  descriptorHash: undefined,
+} as const satisfies OptionTable<VerifyDescriptorOptions>
+
 /**
  * Verifies that every participant has signed exactly this descriptor, and nobody else. Takes what
  * {@link parseSignedDescriptor} takes, and reads it again.
@@ -107,6 +112,7 @@ export function verifySignedDescriptor(
   source: unknown,
   options: VerifyDescriptorOptions = {},
 ): VerifiedDescriptor {
+  refuseUnknown('verifySignedDescriptor', options, VERIFY_OPTIONS)
   const signed = parseSignedDescriptor(source)
   const { descriptor, signatures } = signed
   const hash = descriptorHash(descriptor)

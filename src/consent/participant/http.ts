@@ -22,6 +22,7 @@ import { getConnInfo } from '@hono/node-server/conninfo'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { McbnError } from '../../errors.js'
+import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import type { Refused } from '../release/messages.js'
 import { MESSAGE_MAX_BYTES, readMessage } from '../release/parse.js'
 import { type BudgetName, Budgets } from './budgets.js'
@@ -55,6 +56,17 @@ export interface ServeParticipantOptions {
   readonly onError?: (error: Error) => void
 }
 
+const OPTIONS = {
+  host: undefined,
+  port: undefined,
+  web: undefined,
+  requestsPerSecond: undefined,
+  trustedProxies: undefined,
+  connections: undefined,
+  requestTimeout: undefined,
+  onError: undefined,
+} as const satisfies OptionTable<ServeParticipantOptions>
+
 /** The one place where defaults are written. */
 export const HTTP_DEFAULTS = {
   host: '127.0.0.1',
@@ -87,6 +99,7 @@ export async function serveParticipant(
   participant: Participant,
   options: ServeParticipantOptions = {},
 ): Promise<ParticipantServer> {
+  refuseUnknown('serveParticipant', options, OPTIONS)
   const { host, port, connections, requestTimeout, requestsPerSecond } = resolve(options)
   const proxies = new TrustedProxies(options.trustedProxies)
   const app = participantApp(participant, requestsPerSecond, options.web, proxies)

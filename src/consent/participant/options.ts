@@ -1,6 +1,7 @@
 // What a participant is made of, and its limits. Each limit bounds what strangers can make it spend.
 
 import { McbnError } from '../../errors.js'
+import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import type { Verifier } from '../attestation/types.js'
 import type { AuditEntry } from '../audit/events.js'
 import type { Clock } from '../base/clock.js'
@@ -34,6 +35,20 @@ export interface ParticipantOptions {
   readonly clock?: Clock
   readonly limits?: ParticipantLimits
 }
+
+const OPTIONS = {
+  descriptor: undefined,
+  label: undefined,
+  keys: undefined,
+  share: undefined,
+  policy: undefined,
+  verifiers: undefined,
+  audit: undefined,
+  state: undefined,
+  leases: undefined,
+  clock: undefined,
+  limits: undefined,
+} as const satisfies OptionTable<ParticipantOptions>
 
 /** An append-only log: an `AuditLog`, or something that keeps lines elsewhere. */
 export interface ParticipantAudit {
@@ -82,6 +97,7 @@ const RANGES: Readonly<Record<keyof ParticipantLimits, readonly [least: number, 
 
 /** @throws {McbnError} `MCBN_OPTION_RANGE` naming the limit. */
 export function resolveLimits(limits: ParticipantLimits = {}): Required<ParticipantLimits> {
+  refuseUnknown('limits', limits, PARTICIPANT_LIMITS)
   const resolved: Record<string, number> = {}
   for (const name of Object.keys(PARTICIPANT_LIMITS) as (keyof ParticipantLimits)[]) {
     const value: unknown = limits[name] ?? PARTICIPANT_LIMITS[name]
@@ -98,6 +114,11 @@ export function resolveLimits(limits: ParticipantLimits = {}): Required<Particip
 }
 
 /** Verifiers in either form, once: an iterable may be good for one look only. */
+/** @throws {McbnError} `MCBN_OPTION_UNKNOWN`. */
+export function refuseUnknownOptions(options: ParticipantOptions): void {
+  refuseUnknown('createParticipant', options, OPTIONS)
+}
+
 export function verifiersOf(verifiers: ParticipantOptions['verifiers']): readonly Verifier[] {
   return verifiers instanceof Map ? [...verifiers.values()] : [...(verifiers as Iterable<Verifier>)]
 }

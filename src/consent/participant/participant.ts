@@ -43,6 +43,7 @@ import { LeaseTable, leaseOf } from './leases.js'
 import {
   type ParticipantLimits,
   type ParticipantOptions,
+  refuseUnknownOptions,
   resolveLimits,
   verifiersOf,
 } from './options.js'
@@ -99,6 +100,7 @@ export class Participant extends EventEmitter<ParticipantEvents> {
   /** Use {@link createParticipant}. */
   constructor(options: ParticipantOptions) {
     super()
+    refuseUnknownOptions(options)
     // Every open page listens, and is bounded where pages are served.
     this.setMaxListeners(64)
     const { descriptor, label, keys } = options

@@ -1,6 +1,7 @@
 // A participant out of its folder: everything it is made of, as it was kept.
 
 import { McbnError } from '../../errors.js'
+import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import type { Verifier } from '../attestation/types.js'
 import { createVerifiers, type VerifiersOptions } from '../attestation/verifiers.js'
 import { toBase64url } from '../base/base64url.js'
@@ -24,6 +25,13 @@ export interface StoredParticipantOptions {
   readonly clock?: Clock
 }
 
+const OPTIONS = {
+  attestation: undefined,
+  verifiers: undefined,
+  limits: undefined,
+  clock: undefined,
+} as const satisfies OptionTable<StoredParticipantOptions>
+
 /**
  * Makes the participant whose folder is open. Close the participant first, then the store.
  *
@@ -32,8 +40,10 @@ export interface StoredParticipantOptions {
  */
 export function participantOfStore(
   store: Store,
-  { attestation, verifiers, limits, clock }: StoredParticipantOptions = {},
+  options: StoredParticipantOptions = {},
 ): Participant {
+  refuseUnknown('participantOfStore', options, OPTIONS)
+  const { attestation, verifiers, limits, clock } = options
   const descriptor = descriptorOf(store)
   const { policy } = store
   if (policy === undefined) {

@@ -1,6 +1,7 @@
 // The policy that `participant init` writes: everything as narrow as the descriptor lets it be, and
 // nothing released before a person has read it.
 
+import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import type { Seconds } from '../base/time.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import { ROLES, type Role } from '../descriptor/types.js'
@@ -32,6 +33,22 @@ export interface ExamplePolicyOptions {
   readonly localIssuers?: Policy['localIssuers']
 }
 
+const OPTIONS = {
+  roles: undefined,
+  projects: undefined,
+  attestation: undefined,
+  args: undefined,
+  env: undefined,
+  overrides: undefined,
+  programs: undefined,
+  serviceAccounts: undefined,
+  instances: undefined,
+  approval: undefined,
+  window: undefined,
+  leaseSeconds: undefined,
+  localIssuers: undefined,
+} as const satisfies OptionTable<ExamplePolicyOptions>
+
 /** A project id has at least 6 characters; nobody can own this one. */
 const NO_PROJECT = 'none'
 const ENVIRONMENT = {
@@ -48,6 +65,7 @@ export function examplePolicy(
   verified: VerifiedDescriptor,
   options: ExamplePolicyOptions = {},
 ): Policy {
+  refuseUnknown('examplePolicy', options, OPTIONS)
   const { descriptor, hashHex } = verified
   const { serviceAccounts, overrides, window, leaseSeconds, localIssuers } = options
   const rules = (role: Role): PolicyRole => ({

@@ -12,6 +12,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { combine, split } from 'shamir-secret-sharing'
 import { McbnError } from '../../errors.js'
+import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import { joinAndWipe, lengthPrefixed } from '../../psk/encoding.js'
 import { fromBase64url, toBase64url } from '../base/base64url.js'
 
@@ -32,6 +33,11 @@ export interface SplitOptions {
   /** How many are made: 2 to 255. */
   readonly pieces: number
 }
+
+const OPTIONS = {
+  threshold: undefined,
+  pieces: undefined,
+} as const satisfies OptionTable<SplitOptions>
 
 /** What a piece says of itself; not secret. */
 export interface PieceHeader {
@@ -55,6 +61,7 @@ interface Piece extends PieceHeader {
  * @throws {McbnError} `MCBN_OPTION_RANGE`.
  */
 export async function splitSecret(secret: Uint8Array, options: SplitOptions): Promise<string[]> {
+  refuseUnknown('splitSecret', options, OPTIONS)
   const { threshold, pieces } = options
   const { min, max } = PIECES_SECRET_BYTES
   demandInteger('pieces', pieces, 2, PIECES_MAX)

@@ -14,6 +14,7 @@
 
 import { createHash } from 'node:crypto'
 import { McbnError } from '../../errors.js'
+import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import { AuditLog } from '../audit/log.js'
 import type { Clock } from '../base/clock.js'
 import { systemClock } from '../base/clock.js'
@@ -57,12 +58,24 @@ export interface OpenStoreOptions {
   readonly clock?: Clock
 }
 
+const OPEN_OPTIONS = {
+  fsync: undefined,
+  clock: undefined,
+} as const satisfies OptionTable<OpenStoreOptions>
+
 export interface CreateStoreOptions extends OpenStoreOptions {
   /** 1 to 63 of `a-z 0-9 . _ -`, the first a letter or digit. */
   readonly label: string
   /** @defaultValue fresh ones */
   readonly keys?: ParticipantKeys
 }
+
+const CREATE_OPTIONS = {
+  fsync: undefined,
+  clock: undefined,
+  label: undefined,
+  keys: undefined,
+} as const satisfies OptionTable<CreateStoreOptions>
 
 /** What a ceremony gives a participant. */
 export interface NewEpoch {
@@ -85,6 +98,7 @@ export async function createStore(
   lock: StoreLock,
   options: CreateStoreOptions,
 ): Promise<Store> {
+  refuseUnknown('createStore', options, CREATE_OPTIONS)
   const { label, keys = generateParticipantKeys() } = options
   const text = jsonText({ version: 'mcbn/1', label, keys: publicKeys(keys) })
   const document = parseParticipant(Buffer.from(text))
@@ -94,7 +108,11 @@ export async function createStore(
   await writeStoreFile(paths.state, stateText({ decisions: [] }))
   // Last: a folder without it is no store, so one half made is never taken for one.
   await writeStoreFile(paths.participant, text)
-  const store = await openStore(dir, lock, options)
+  const { fsync, clock } = options
+  const store = await openStore(dir, lock, {
+    ...(fsync !== undefined && { fsync }),
+    ...(clock && { clock }),
+  })
   await store.audit.append({ type: 'created', label })
   return store
 }
@@ -109,8 +127,10 @@ export async function createStore(
 export async function openStore(
   dir: string,
   lock: StoreLock,
-  { fsync = true, clock = systemClock }: OpenStoreOptions = {},
+  options: OpenStoreOptions = {},
 ): Promise<Store> {
+  refuseUnknown('openStore', options, OPEN_OPTIONS)
+  const { fsync = true, clock = systemClock } = options
   await checkFolder(dir)
   const unlock = lockStore(dir)
   let secrets: StoredSecrets | undefined

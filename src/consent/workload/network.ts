@@ -6,6 +6,7 @@ import type { Socket } from 'node:net'
 import { Deferred } from '../../deferred.js'
 import { DtlsServer } from '../../dtls/index.js'
 import { McbnError } from '../../errors.js'
+import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import { integerOption, objectOption } from '../../options.js'
 import { shielded } from '../../shield.js'
 import type { TlsServer } from '../../tls/index.js'
@@ -35,6 +36,12 @@ export interface AdvanceOptions {
   /** Gives the attempt up; the epoch in use is not touched. */
   readonly signal?: AbortSignal
 }
+
+const ADVANCE_OPTIONS = {
+  descriptorHash: undefined,
+  overlap: undefined,
+  signal: undefined,
+} as const satisfies OptionTable<AdvanceOptions>
 
 /** The one place where this default is written. */
 export const ADVANCE_DEFAULTS = { overlap: 10_000 } as const
@@ -166,6 +173,7 @@ export class Network extends EventEmitter<NetworkEvents> {
     options: AdvanceOptions = {},
   ): Promise<void> {
     objectOption('options', options)
+    refuseUnknown('advance', options, ADVANCE_OPTIONS)
     const overlap = integerOption(
       'overlap',
       options.overlap,

@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { types } from 'node:util'
 import { McbnError } from '../../errors.js'
+import { refuseUnknown } from '../../option-names.js'
 import {
   choiceOption,
   functionOption,
@@ -21,6 +22,7 @@ import { participantUrl } from './http.js'
 import { untilAborted } from './sleep.js'
 import {
   JOIN_DEFAULTS,
+  JOIN_OPTIONS,
   type JoinOptions,
   type ParticipantAddresses,
   type ParticipantResolver,
@@ -54,6 +56,7 @@ export function resolveJoin(options: JoinOptions): {
   readonly verified: VerifiedDescriptor
 } {
   objectOption('options', options)
+  refuseUnknown('join', options, JOIN_OPTIONS)
   const { attester, participants, clock, audit } = options
   const verified = pinnedDescriptor(options.descriptor, options.descriptorHash)
   if (options.role === undefined) {
@@ -107,6 +110,7 @@ function hashOption(hash: unknown): Uint8Array {
 function retryOption(retry: RetryOptions | undefined): Required<RetryOptions> {
   if (retry === undefined) return RETRY_DEFAULTS
   objectOption('retry', retry)
+  refuseUnknown('retry', retry, RETRY_DEFAULTS)
   const { initial, max, jitter = RETRY_DEFAULTS.jitter } = retry
   if (typeof jitter !== 'number' || !(jitter >= 0 && jitter <= 1)) {
     throw new McbnError('MCBN_OPTION_RANGE', 'retry.jitter: expected a number from 0 to 1')

@@ -1,6 +1,7 @@
 // What a workload gives to join a network, and what it hears from it.
 
 import type { McbnError } from '../../errors.js'
+import type { OptionTable } from '../../option-names.js'
 import type { Attester } from '../attestation/types.js'
 import type { AuditEntry } from '../audit/events.js'
 import type { Clock } from '../base/clock.js'
@@ -65,6 +66,22 @@ export interface JoinOptions extends AskOptions {
   readonly onProgress?: (progress: Progress) => void
   readonly audit?: WorkloadAudit
 }
+
+/** @internal */
+export const JOIN_OPTIONS = {
+  requestTimeout: undefined,
+  retry: undefined,
+  deadline: undefined,
+  descriptor: undefined,
+  descriptorHash: undefined,
+  role: undefined,
+  attester: undefined,
+  participants: undefined,
+  signal: undefined,
+  clock: undefined,
+  onProgress: undefined,
+  audit: undefined,
+} as const satisfies OptionTable<JoinOptions>
 
 /** The one place where these defaults are written. */
 export const JOIN_DEFAULTS = {

@@ -121,10 +121,11 @@ export interface Setup {
 }
 
 /** Alice, unless said otherwise. */
-export function setup(
-  options: Partial<ParticipantOptions> & { readonly network?: TestNetwork } = {},
-): Setup {
-  const { verified, keys, shares } = options.network ?? network
+export function setup({
+  network: own = network,
+  ...options
+}: Partial<ParticipantOptions> & { readonly network?: TestNetwork } = {}): Setup {
+  const { verified, keys, shares } = own
   const label = options.label ?? 'alice'
   const clock = new TestClock()
   const audit = new TestAudit()

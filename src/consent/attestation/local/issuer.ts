@@ -5,6 +5,7 @@ import { createPublicKey, generateKeyPair, type KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
 import { CompactSign, calculateJwkThumbprint, exportJWK } from 'jose'
 import { McbnError } from '../../../errors.js'
+import { type OptionTable, refuseUnknown } from '../../../option-names.js'
 import { stringOption } from '../../../options.js'
 import { type Clock, systemClock } from '../../base/clock.js'
 import type { TokenType } from '../launcher.js'
@@ -18,6 +19,12 @@ export interface LocalIssuerOptions {
   /** @defaultValue systemClock */
   readonly clock?: Clock
 }
+
+const OPTIONS = {
+  issuer: undefined,
+  keys: undefined,
+  clock: undefined,
+} as const satisfies OptionTable<LocalIssuerOptions>
 
 /** A public key as policies and key sets have it. */
 export interface LocalJwk {
@@ -66,6 +73,7 @@ const generate = promisify(generateKeyPair)
  * are not RSA private keys of at least 2048 bits.
  */
 export async function createLocalIssuer(options: LocalIssuerOptions): Promise<LocalIssuer> {
+  refuseUnknown('createLocalIssuer', options, OPTIONS)
   const issuer = stringOption('issuer', options.issuer, 255)
   if (issuer === undefined || !URL.canParse(issuer)) {
     throw new McbnError('MCBN_OPTION_RANGE', 'issuer: expected a URL')

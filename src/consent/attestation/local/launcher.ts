@@ -6,6 +6,7 @@
 import { chmod } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { McbnError } from '../../../errors.js'
+import { type OptionTable, refuseUnknown } from '../../../option-names.js'
 import { stringOption } from '../../../options.js'
 import { type Clock, systemClock } from '../../base/clock.js'
 import { isObject, type JsonObject, own } from '../json.js'
@@ -22,6 +23,13 @@ export interface ServeLauncherOptions {
   /** The tokens' time. @defaultValue systemClock */
   readonly clock?: Clock
 }
+
+const OPTIONS = {
+  socketPath: undefined,
+  issuer: undefined,
+  workload: undefined,
+  clock: undefined,
+} as const satisfies OptionTable<ServeLauncherOptions>
 
 export interface LocalLauncher {
   readonly socketPath: string
@@ -43,6 +51,7 @@ const FIELDS: readonly string[] = ['audience', 'nonces', 'token_type', 'aws_prin
  * be made, its reason as `cause`.
  */
 export async function serveLauncher(options: ServeLauncherOptions): Promise<LocalLauncher> {
+  refuseUnknown('serveLauncher', options, OPTIONS)
   const socketPath = stringOption('socketPath', options.socketPath, 107) ?? ''
   if (socketPath === '') throw new McbnError('MCBN_OPTION_RANGE', 'socketPath: expected a path')
   let minted = 0

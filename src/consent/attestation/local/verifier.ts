@@ -1,6 +1,7 @@
 // The participant's side of a local issuer: the code that verifies Google's tokens, with other keys.
 
 import { McbnError } from '../../../errors.js'
+import { type OptionTable, refuseUnknown } from '../../../option-names.js'
 import { typeName } from '../../../options.js'
 import { GCP_CS_ISSUER, keyIdOf } from '../gcp-oidc.js'
 import { own } from '../json.js'
@@ -16,6 +17,10 @@ export interface LocalVerifierOptions {
   readonly issuers: readonly { readonly issuer: string; readonly jwks: object }[]
 }
 
+const OPTIONS = {
+  issuers: undefined,
+} as const satisfies OptionTable<LocalVerifierOptions>
+
 /**
  * A verifier of `local`. Key sets are read when the first token arrives, and then kept.
  *
@@ -24,6 +29,7 @@ export interface LocalVerifierOptions {
  * `MCBN_EVIDENCE_REFUSED`; {@link checkLocalIssuers} tells it beforehand.
  */
 export function createLocalVerifier(options: LocalVerifierOptions): Verifier {
+  refuseUnknown('createLocalVerifier', options, OPTIONS)
   const sets = new Map<string, () => Promise<KeySet>>()
   const issuers: unknown = options.issuers
   if (!Array.isArray(issuers) || issuers.length === 0) {
@@ -65,6 +71,7 @@ export function createLocalVerifier(options: LocalVerifierOptions): Verifier {
  * @throws {McbnError} `MCBN_OPTION_RANGE`, naming the issuer.
  */
 export async function checkLocalIssuers(options: LocalVerifierOptions): Promise<void> {
+  refuseUnknown('checkLocalIssuers', options, OPTIONS)
   for (const [at, { jwks }] of options.issuers.entries()) {
     try {
       await readKeySet(jwks)

@@ -6,6 +6,7 @@ import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import { McbnError } from '../../../errors.js'
+import { type OptionTable, refuseUnknown } from '../../../option-names.js'
 import { type Clock, systemClock } from '../../base/clock.js'
 import type { Decision } from '../../store/state.js'
 import { loadAssets } from './assets.js'
@@ -28,6 +29,12 @@ export interface ParticipantWebOptions {
   /** @defaultValue the machine's */
   readonly clock?: Clock
 }
+
+const OPTIONS = {
+  sessionMinutes: undefined,
+  hosts: undefined,
+  clock: undefined,
+} as const satisfies OptionTable<ParticipantWebOptions>
 
 export const WEB_DEFAULTS = { sessionMinutes: 60 } as const
 
@@ -62,6 +69,7 @@ export function createParticipantWeb(
   view: ParticipantView,
   options: ParticipantWebOptions = {},
 ): ParticipantWeb {
+  refuseUnknown('createParticipantWeb', options, OPTIONS)
   const clock = options.clock ?? systemClock
   const minutes = options.sessionMinutes ?? WEB_DEFAULTS.sessionMinutes
   if (!Number.isInteger(minutes) || minutes < 1 || minutes > 1_440) {
