@@ -13,9 +13,6 @@ constexpr size_t kMaxEarlyBytes = 16'384;
 
 // After it the peer may send as many unproven records again.
 constexpr Milliseconds kRefillInterval = 250;
-// After so many repeats of a hello with a cookie that nobody answers, the cookie is doubted.
-constexpr unsigned kCookieRepeats = 2;
-
 // A copy of the record under another number.
 Bytes withSequence(const DtlsRecord& record, uint64_t sequence) {
   Bytes copy(record.whole.begin(), record.whole.end());
@@ -189,47 +186,6 @@ void DtlsHandshake::inspect(const DtlsRecord& record) {
   with_id ? takeReframed(record) : feed(record);
   // A ServerKeyExchange that was late may complete the hint.
   if (!over() && screen().holding()) settleKey();
-}
-
-// Whether a Finished came in the datagram of the ClientKeyExchange: then it is the client's if that is.
-void DtlsHandshake::noteFinished(const DtlsRecord& record) {
-  const uint64_t datagram = step_->stats.datagrams_received;
-  const bool complete = std::get<ServerScreen>(*screen_).keyExchangeComplete();
-  if (exchange_datagram_ == 0 && complete) exchange_datagram_ = datagram;
-  if (record.epoch > 0 && exchange_datagram_ == datagram) finished_with_exchange_ = true;
-}
-
-// Anybody can send a HelloVerifyRequest, and the first is followed. When what came of it leads nowhere
-// the server was asked for another cookie; if it gives one, the first was a stranger's.
-void DtlsHandshake::noteCookie() {
-  const auto& client = std::get<ClientScreen>(*screen_);
-  if (client.followedCookie()) outbox_.keepFirstFlight(false);
-  if (!client.awaitsServerHello()) cookie_repeats_ = 0;
-  if (cookie_repeats_ >= kCookieRepeats && client.otherCookie()) starts_anew_ = true;
-}
-
-std::unique_ptr<DtlsHandshake> DtlsHandshake::freshStart(SessionStep& step) const {
-  auto fresh = std::make_unique<DtlsHandshake>(handshake().sharedContext(), options_);
-  if (ids_.wanted()) fresh->useConnectionId(*ids_.wanted());
-  const Negotiation& psk = handshake().psk();
-  std::optional<std::pair<Identity, PskEntry>> key;
-  if (psk.state() == Negotiation::State::Known) key.emplace(psk.identity(), psk.entry().clone());
-  fresh->heard_ = true;
-  fresh->connect(std::move(key), step);
-  fresh->timers_.begin(timers_.started());
-  return fresh;
-}
-
-// Anybody can send an alert in the clear. It ends the handshake only if nothing else happens.
-void DtlsHandshake::noteAlert(const DtlsRecord& record) {
-  if (record.fragment.size() != 2 || timers_.alertNoted()) return;
-  const uint8_t description = record.fragment[1];
-  const bool fatal = record.fragment[0] == alert::kFatal;
-  // The only warnings that end a handshake (RFC 5246 sections 7.2.1 and 7.2.2).
-  if (!fatal && description != alert::kCloseNotify && description != alert::kUserCanceled) return;
-  alert_hint_ = description;
-  // A goodbye is in no hurry: it only shortens handshakeTimeout.
-  timers_.noteAlert(step_->now, !fatal || handshake().psk().asking());
 }
 
 // Held back: the peer's key exchange is here, and OpenSSL would ask for the key next.
@@ -471,37 +427,6 @@ void DtlsHandshake::expire(SessionStep& step) {
     case HandshakeTimers::Due::Retransmission:
       return retransmit();
   }
-}
-
-void DtlsHandshake::retransmit() {
-  outbox_.repeatsFlight();
-  const int handled = DTLSv1_handle_timeout(ssl());
-  if (handled < 0) {
-    return fail({.code = "MCBN_HANDSHAKE_TIMEOUT",
-                 .message = "the peer did not answer any retransmission"});
-  }
-  if (handled == 0) return timers_.postpone(step_->now);
-  step_->countRepeatedFlight();
-  timers_.repeated(step_->now);
-  const auto* const client = std::get_if<ClientScreen>(&*screen_);
-  if (!client || !client->awaitsServerHello()) return;
-  // A server answers the first hello at any time, with a cookie of its own. If it does know us, nothing
-  // is lost.
-  if (++cookie_repeats_ >= kCookieRepeats) outbox_.sendFirstFlightAgain();
-}
-
-unsigned DtlsHandshake::onTimer(SSL* ssl, unsigned microseconds) {
-  HandshakeTimers& timers = static_cast<DtlsHandshake*>(SSL_get_app_data(ssl))->timers_;
-  const Milliseconds wait =
-      microseconds == 0 ? timers.firstWait() : timers.nextWait(microseconds / 1000);
-  return static_cast<unsigned>(wait * 1000);
-}
-
-void DtlsHandshake::suspectKey() {
-  if (role_ != Role::Server || !handshake().psk().keyGiven()) return;
-  HandshakeScreen& screen = this->screen();
-  if (screen.holding() || !screen.changeCipherSpecSeen()) return;
-  if (screen.encryptedHandshakeRecords() > 0) timers_.suspectKey(step_->now, finished_with_exchange_);
 }
 
 // ---- ending ------------------------------------------------------------------------------------
