@@ -8,6 +8,7 @@
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { consentMeasurements } from './consent.js'
+import { strangerMeasurements } from './consent-strangers.js'
 import { blockedMeasurements } from './dtls-blocked.js'
 import { echoMeasurements } from './dtls-echo.js'
 import { handshakeMeasurements } from './dtls-handshakes.js'
@@ -60,6 +61,7 @@ const measurements = [
   ...sessionMeasurements(anchors),
   ...blockedMeasurements(),
   ...consentMeasurements(),
+  ...strangerMeasurements(),
 ].filter(({ name }) => selected(name))
 
 if (values.list) {

@@ -1,6 +1,6 @@
 // A participant as a process of its own, out of a folder, with its audit on the disk or without one.
 //
-//   <folder> <key file> <audit: disk | none>     prints port; serves until it is ended
+//   <folder> <key file> <audit: disk | none> [requests a second of one source]     prints port; serves until it is ended
 
 import { readFileSync } from 'node:fs'
 import { createVerifiers } from '../../src/consent/attestation/verifiers.js'
@@ -10,11 +10,11 @@ import { participantOfStore } from '../../src/consent/participant/stored.js'
 import { openStore, type Store } from '../../src/consent/store/store.js'
 import { say } from './counting.js'
 
-const [dir = '', keyFile = '', audit] = process.argv.slice(2)
+const [dir = '', keyFile = '', audit, rate = '1000000'] = process.argv.slice(2)
 const store = await openStore(dir, { keyFile: readFileSync(keyFile) })
 const participant = audit === 'disk' ? participantOfStore(store) : withoutAudit(store)
-// All requests come from one address: here that is the point, not a flood.
-const server = await serveParticipant(participant, { requestsPerSecond: 1_000_000 })
+// All requests come from one address: that is the point, and a flood only where a rate is given.
+const server = await serveParticipant(participant, { requestsPerSecond: Number(rate) })
 say('port', server.port)
 
 function withoutAudit({ descriptor, policy, label, keys, share }: Store) {

@@ -12,6 +12,9 @@ import { createLocalIssuer, type LocalIssuer } from '../../src/consent/attestati
 import {
   createDescriptor,
   generateParticipantKeys,
+  type ParticipantKeys,
+  type Policy,
+  parsePolicy,
   publicKeys,
   releaseNonce,
   shareCommitment,
@@ -27,7 +30,7 @@ import { HOST } from './credentials.js'
 
 export const AT_ONCE = 16
 const LABELS = ['alice', 'bob']
-const IMAGE = `sha256:${'c1'.repeat(32)}`
+export const IMAGE = `sha256:${'c1'.repeat(32)}`
 const OTHER_IMAGE = `sha256:${'5e'.repeat(32)}`
 
 /** What a workload posts to get its share. */
@@ -37,23 +40,39 @@ export interface PreparedEvidence {
   readonly evidence: { readonly kind: 'local'; readonly token: string }
 }
 
+export interface StageRules {
+  /** @defaultValue 600 */
+  readonly leaseSeconds?: number
+  /** @defaultValue 1 */
+  readonly instances?: number
+}
+
 /** Alice's folder, and the platform that attests. Removed with {@link Symbol.dispose}. */
 export class Stage implements Disposable {
   readonly folder: string
   readonly keyFile: string
   readonly descriptor: VerifiedDescriptor
   readonly issuer: LocalIssuer
+  /** The other participant: what it is made of, to be served beside. */
+  readonly bob: { readonly keys: ParticipantKeys; readonly share: Buffer; readonly policy: Policy }
   readonly #parent: string
 
-  private constructor(parent: string, descriptor: VerifiedDescriptor, issuer: LocalIssuer) {
+  private constructor(
+    parent: string,
+    descriptor: VerifiedDescriptor,
+    issuer: LocalIssuer,
+    bob: { readonly keys: ParticipantKeys; readonly share: Buffer },
+    rules: StageRules,
+  ) {
     this.#parent = parent
     this.folder = join(parent, 'alice')
     this.keyFile = join(parent, 'key')
     this.descriptor = descriptor
     this.issuer = issuer
+    this.bob = { ...bob, policy: parsePolicy(this.#policy(rules)) }
   }
 
-  static async make(): Promise<Stage> {
+  static async make(rules: StageRules = {}): Promise<Stage> {
     const issuer = await createLocalIssuer({ issuer: 'https://issuer.test' })
     const keys = LABELS.map(() => generateParticipantKeys())
     const shares = LABELS.map(() => randomBytes(32))
@@ -84,13 +103,15 @@ export class Stage implements Disposable {
       mkdtempSync(join(tmpdir(), 'mcbn-bench-')),
       verifySignedDescriptor(signed),
       issuer,
+      { keys: keys[1] as ParticipantKeys, share: shares[1] as Buffer },
+      rules,
     )
     const lock = { keyFile: randomBytes(32) }
     writeFileSync(stage.keyFile, lock.keyFile, { mode: 0o600 })
     const [own] = keys
     if (own === undefined) throw new Error('no keys')
     const store = await createStore(stage.folder, lock, { label: 'alice', keys: own })
-    const policy = stage.#policy()
+    const { policy } = stage.bob
     await store.installEpoch({ descriptor: signed, share: shares[0] as Buffer, policy }, lock)
     await store.close()
     return stage
@@ -126,14 +147,21 @@ export class Stage implements Disposable {
     rmSync(this.#parent, { recursive: true, force: true })
   }
 
-  #policy(): object {
+  #policy({ leaseSeconds = 600, instances = 1 }: StageRules): object {
     return {
       version: 'mcbn/1',
       network: 'bench',
       descriptorHash: this.descriptor.hashHex,
       roles: {
-        client: { images: [IMAGE], attestation: ['local'], projects: ['local-project'], args: [] },
+        client: {
+          images: [IMAGE],
+          attestation: ['local'],
+          projects: ['local-project'],
+          args: [],
+          instances,
+        },
       },
+      leaseSeconds,
       localIssuers: [{ issuer: this.issuer.issuer, jwks: this.issuer.jwks() }],
     }
   }

@@ -94,6 +94,7 @@ export type {
   Role,
   SignedDescriptor,
 } from './descriptor/types.js'
+export type { ParticipantEvents } from './participant/events.js'
 export type { ParticipantServer, ServeParticipantOptions } from './participant/http.js'
 export { participantApp, serveParticipant } from './participant/http.js'
 export type {
@@ -102,10 +103,10 @@ export type {
   ParticipantOptions,
 } from './participant/options.js'
 export { PARTICIPANT_LIMITS } from './participant/options.js'
-export type { ParticipantEvents } from './participant/participant.js'
+export type { NewPolicy } from './participant/participant.js'
 export { createParticipant, Participant } from './participant/participant.js'
 export type { StoredParticipantOptions } from './participant/stored.js'
-export { participantOfStore, withdrawStored } from './participant/stored.js'
+export { participantOfStore, reloadStoredPolicy, withdrawStored } from './participant/stored.js'
 export type {
   ParticipantCounters,
   ParticipantStatus,

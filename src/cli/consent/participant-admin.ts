@@ -203,10 +203,11 @@ function runningLines(
   { url, status, pending, leases, decisions }: AdminStatus,
   dir: string,
 ): string[] {
-  const { label, network, epoch, descriptorHash, withdrawnSince, counters } = status
+  const { label, network, epoch, descriptorHash, policyHash, withdrawnSince, counters } = status
   return [
     `${label}: running at ${url ?? 'an unknown address'}`,
     `  ${network}, epoch ${epoch}, descriptor ${descriptorHash}`,
+    ...(policyHash === undefined ? [] : [`  policy.json in force: sha256 ${policyHash}`]),
     ...(withdrawnSince === undefined
       ? []
       : [`  withdrawn since ${new Date(withdrawnSince).toISOString()}`]),

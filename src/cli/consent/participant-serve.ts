@@ -1,10 +1,15 @@
 // Serving a participant until it is told to stop, and saying what happens.
 
+import { watch } from 'node:fs'
 import { Command } from 'commander'
 import { serveAdmin } from '../../consent/participant/admin.js'
 import { serveParticipant } from '../../consent/participant/http.js'
 import type { Participant } from '../../consent/participant/participant.js'
-import { participantOfStore } from '../../consent/participant/stored.js'
+import {
+  participantOfStore,
+  reloadStoredPolicy,
+  type StoredParticipantOptions,
+} from '../../consent/participant/stored.js'
 import type { PendingRequest } from '../../consent/participant/types.js'
 import { createParticipantWeb, participantView } from '../../consent/participant/web/index.js'
 import { openStore, type Store } from '../../consent/store/store.js'
@@ -31,6 +36,7 @@ export function serveCommand(finish: Finish): Command {
     .summary('give your share to whom your policy allows, until you stop it')
     .description(
       'Give your share to whom your policy allows, until SIGINT or SIGTERM (exit code 0).\n' +
+        'A changed policy.json is put in force at once; SIGHUP reads it again and says so.\n' +
         'Messages travel unencrypted: the share in them is sealed to the workload, all of them are signed, and\n' +
         'whoever carries them can read and alter them and gains nothing.',
     )
@@ -51,7 +57,8 @@ export function serveCommand(finish: Finish): Command {
       try {
         const attestation = roots.length === 0 ? {} : { gcpPki: { roots: roots.map(String) } }
         const participant = participantOfStore(store, { attestation })
-        await serve(store, participant, { ...flags, ...address, requestsPerSecond: rate }, finish)
+        const serving = { ...flags, ...address, attestation, requestsPerSecond: rate }
+        await serve(store, participant, serving, finish)
       } catch (error) {
         await store.close()
         throw error
@@ -63,6 +70,7 @@ interface Serving extends ServeFlags {
   readonly host: string
   readonly port: number
   readonly requestsPerSecond: number
+  readonly attestation: NonNullable<StoredParticipantOptions['attestation']>
 }
 
 /** Returns once it serves; from then on the signals end it. */
@@ -85,8 +93,10 @@ async function serve(
     await server.close()
     throw error
   })
+  const unwatch = watchPolicy(store, participant, flags)
   // Before anything is said: who reads that it listens may stop it at once.
   onStopSignal(async () => {
+    unwatch()
     web?.close()
     await admin.close()
     await server.close()
@@ -106,6 +116,47 @@ async function serve(
       ? []
       : [`${label} has withdrawn: nothing is released`]),
   ])
+}
+
+/** Milliseconds in which an editor has written all of a file. */
+const SETTLED_MS = 200
+
+/** A changed policy.json, or SIGHUP, puts the policy in force. @returns ends it. */
+function watchPolicy(
+  store: Store,
+  participant: Participant,
+  { json, attestation }: Serving,
+): () => void {
+  const reload = async (asked: boolean): Promise<void> => {
+    try {
+      const changed = await reloadStoredPolicy(store, participant, { attestation })
+      if (!changed && !asked) return
+      const { policyHash } = store
+      report(json, { event: 'policy', changed, policyHash }, [
+        `policy ${changed ? 'now' : 'still'} in force: sha256 ${policyHash}`,
+      ])
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      report(json, { event: 'policy-refused', reason, policyHash: store.policyHash }, [
+        `policy.json is not put in force: ${reason}`,
+      ])
+    }
+  }
+  let timer: NodeJS.Timeout | undefined
+  // The folder: editors put a new file in the place of the old one.
+  const watcher = watch(store.dir, { persistent: false }, (_, name) => {
+    if (name !== 'policy.json') return
+    clearTimeout(timer)
+    timer = setTimeout(() => void reload(false), SETTLED_MS)
+  })
+  watcher.on('error', () => watcher.close())
+  const onHangup = (): void => void reload(true)
+  process.on('SIGHUP', onHangup)
+  return () => {
+    clearTimeout(timer)
+    watcher.close()
+    process.off('SIGHUP', onHangup)
+  }
 }
 
 function tell(participant: Participant, { dir, json }: FolderFlags): void {

@@ -4,7 +4,9 @@
 import { McbnError } from '../../errors.js'
 import type { Verifier } from '../attestation/types.js'
 import { publicKeys } from '../base/keys.js'
+import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import { checkPolicyAgainst } from '../policy/parse.js'
+import type { Policy } from '../policy/types.js'
 import { checkReleasedShare } from '../shares/check.js'
 import type { ParticipantOptions } from './options.js'
 
@@ -28,6 +30,19 @@ export function checkParticipant({
   if (own.ed25519 !== self.ed25519 || own.x25519 !== self.x25519) {
     throw conflict(`keys: expected those that the descriptor has for ${label}, got others`)
   }
+  checkPolicy(policy, descriptor, verifiers)
+  if (audit !== undefined && typeof audit.append !== 'function') {
+    throw new McbnError('MCBN_OPTION_TYPE', 'audit: expected an object with append()')
+  }
+  checkReleasedShare(descriptor, label, share)
+}
+
+/** What a policy needs around it. @throws {McbnError} `MCBN_POLICY_INVALID`, `MCBN_OPTION_CONFLICT`. */
+export function checkPolicy(
+  policy: Policy,
+  descriptor: VerifiedDescriptor,
+  verifiers: readonly Verifier[],
+): void {
   checkPolicyAgainst(policy, descriptor)
   const kinds = verifiers.map(({ kind }) => kind)
   for (const role of [policy.roles.client, policy.roles.server]) {
@@ -35,10 +50,6 @@ export function checkParticipant({
     if (missing === undefined) continue
     throw conflict(`verifiers: expected one for each kind of the policy, got none for ${missing}`)
   }
-  if (audit !== undefined && typeof audit.append !== 'function') {
-    throw new McbnError('MCBN_OPTION_TYPE', 'audit: expected an object with append()')
-  }
-  checkReleasedShare(descriptor, label, share)
 }
 
 function conflict(message: string): McbnError {

@@ -41,14 +41,20 @@ export interface Consent {
 }
 
 export class Judge {
-  readonly #options: JudgeOptions
+  #options: JudgeOptions
   readonly #dh: Buffer
-  readonly #verifiers: ReadonlyMap<string, Verifier>
+  #verifiers: ReadonlyMap<string, Verifier>
 
   constructor(options: JudgeOptions) {
     this.#options = options
     this.#dh = options.descriptor.hash
-    this.#verifiers = new Map([...options.verifiers].map((verifier) => [verifier.kind, verifier]))
+    this.#verifiers = byKind(options.verifiers)
+  }
+
+  /** From now on these hold; what is being judged is judged by them from its next step on. */
+  replace(policy: Policy, verifiers: Iterable<Verifier>): void {
+    this.#options = { ...this.#options, policy }
+    this.#verifiers = byKind(verifiers)
   }
 
   /** Signature, algorithm, issuer, key; audience; nonce; times: the verifier of that kind says. */
@@ -123,4 +129,8 @@ export class Judge {
     const next = Math.min(...leases.map(({ expiresAt }) => expiresAt))
     return Number.isFinite(next) ? Math.max(1, Math.ceil((next - now) / 1000)) : BUSY_RETRY_SECONDS
   }
+}
+
+function byKind(verifiers: Iterable<Verifier>): ReadonlyMap<string, Verifier> {
+  return new Map([...verifiers].map((verifier) => [verifier.kind, verifier]))
 }

@@ -23,6 +23,8 @@ export interface ParticipantOptions {
   readonly share: Uint8Array
   /** Of this network; its `descriptorHash` must be the descriptor's. */
   readonly policy: Policy
+  /** What names it, e.g. the SHA-256 of its file, for `status`. */
+  readonly policyHash?: string
   /** One for each kind of evidence that the policy names; `createVerifiers` makes them. */
   readonly verifiers: Iterable<Verifier> | ReadonlyMap<string, Verifier>
   /** Where the audit goes; absent: nowhere. */

@@ -34,7 +34,8 @@ import type { Lease } from '../store/lease.js'
 import type { Decision } from '../store/state.js'
 import { memoryState } from '../store/state.js'
 import { Challenges } from './challenges.js'
-import { checkParticipant } from './check.js'
+import { checkParticipant, checkPolicy } from './check.js'
+import type { ParticipantEvents } from './events.js'
 import { Gate } from './gate.js'
 import { Holders } from './holders.js'
 import { factsForAudit, Journal } from './journal.js'
@@ -53,18 +54,8 @@ import { BUSY_RETRY_SECONDS, type Objection, outsideValidity, unable } from './t
 import type { ParticipantStatus, PendingRequest, RefusedRequest } from './types.js'
 import { Will } from './will.js'
 
-/** What people may want to hear of; see {@link Participant}. */
-export interface ParticipantEvents {
-  /** Somebody waits for a person; `times` is 1 when it is new. */
-  pending: [request: PendingRequest]
-  released: [lease: Lease]
-  /** Evidence was shown and refused; what strangers without evidence do is only counted. */
-  refused: [refusal: RefusedRequest]
-  decided: [decision: Decision]
-  withdrawn: [withdrawal: Withdrawal]
-  /** Any of the above, or the end: what status(), pending() or leases() say may be different now. */
-  changed: []
-}
+/** For {@link Participant.replacePolicy}. */
+export type NewPolicy = Pick<ParticipantOptions, 'policy' | 'policyHash' | 'verifiers'>
 
 /**
  * Makes a participant.
@@ -82,7 +73,8 @@ export class Participant extends EventEmitter<ParticipantEvents> {
   readonly descriptor: VerifiedDescriptor
   readonly label: string
   readonly #dh: Buffer
-  readonly #policy: Policy
+  #policy: Policy
+  #policyHash: string | undefined
   readonly #clock: Clock
   readonly #limits: Required<ParticipantLimits>
   readonly #will: Will
@@ -112,6 +104,7 @@ export class Participant extends EventEmitter<ParticipantEvents> {
     this.label = label
     this.#dh = descriptor.hash
     this.#policy = policy
+    this.#policyHash = options.policyHash
     this.#clock = options.clock ?? systemClock
     this.#will = new Will({
       clock: this.#clock,
@@ -230,12 +223,29 @@ export class Participant extends EventEmitter<ParticipantEvents> {
       network,
       epoch,
       descriptorHash: this.descriptor.hashHex,
+      ...(this.#policyHash !== undefined && { policyHash: this.#policyHash }),
       mode,
       t,
       n: participants.length,
       ...(withdrawn !== undefined && { withdrawnSince: fromUnixSeconds(withdrawn.withdrawnAt) }),
       counters: this.#journal.counters,
     }
+  }
+
+  /**
+   * Puts another policy in force, without a restart. Leases that are out run on as they were given; their
+   * next renewal is judged by it.
+   *
+   * @throws {McbnError} as `createParticipant`; the policy before stays then.
+   */
+  replacePolicy({ policy, policyHash, verifiers }: NewPolicy): void {
+    const parsed = parsePolicy(policy)
+    const known = verifiersOf(verifiers)
+    checkPolicy(parsed, this.descriptor, known)
+    this.#policy = parsed
+    this.#policyHash = policyHash
+    this.#judge.replace(parsed, known)
+    queueMicrotask(() => this.emit('changed'))
   }
 
   /** The signed word that it takes part no longer, for whoever asks. */

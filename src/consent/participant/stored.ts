@@ -61,6 +61,7 @@ export function participantOfStore(
       keys: store.keys,
       share,
       policy,
+      ...(store.policyHash !== undefined && { policyHash: store.policyHash }),
       verifiers: verifiers ?? createVerifiers(policy, attestation),
       audit: store.audit,
       state: store.state,
@@ -71,6 +72,27 @@ export function participantOfStore(
   } finally {
     share.fill(0)
   }
+}
+
+/**
+ * Puts the folder's policy in force as it is now, if it is another one.
+ *
+ * @returns whether it is.
+ * @throws {McbnError} as `Store.reloadPolicy` and `Participant.replacePolicy`: the policy before stays in force.
+ */
+export async function reloadStoredPolicy(
+  store: Store,
+  participant: Participant,
+  { attestation, verifiers }: StoredParticipantOptions = {},
+): Promise<boolean> {
+  let usable = verifiers
+  const changed = await store.reloadPolicy((policy) => {
+    usable ??= [...createVerifiers(policy, attestation).values()]
+  })
+  const { policy, policyHash } = store
+  if (!changed || !policy || !policyHash || !usable) return false
+  participant.replacePolicy({ policy, policyHash, verifiers: usable })
+  return true
 }
 
 /**

@@ -36,6 +36,8 @@ export interface ParticipantStatus {
   readonly epoch: number
   /** Hex. */
   readonly descriptorHash: string
+  /** SHA-256 of the policy's file that is in force, hex; absent where it is out of none. */
+  readonly policyHash?: string
   readonly mode: 'n-of-n' | 't-of-n'
   readonly t: number
   readonly n: number

@@ -1,5 +1,6 @@
 // What can be seen of a store without opening it: no secrets, and no process lock.
 
+import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { ParticipantPublicKeys } from '../base/keys.js'
 import { DESCRIPTOR_MAX_BYTES } from '../descriptor/descriptor.js'
@@ -76,9 +77,21 @@ export async function readDescriptor(
 }
 
 export async function readPolicy(dir: string): Promise<Policy | undefined> {
+  return (await readPolicyFile(dir))?.policy
+}
+
+/** A policy and the SHA-256 of its file, hex: what `sha256sum policy.json` tells. */
+export interface PolicyFile {
+  readonly policy: Policy
+  readonly policyHash: string
+}
+
+export async function readPolicyFile(dir: string): Promise<PolicyFile | undefined> {
   const path = storePaths(dir).policy
   const bytes = await readStoreFile(path, { mostBytes: POLICY_MAX_BYTES })
-  return bytes && parsePolicy(bytes)
+  if (bytes === undefined) return undefined
+  const policyHash = createHash('sha256').update(bytes).digest('hex')
+  return { policy: parsePolicy(bytes), policyHash }
 }
 
 /** Never taken as empty when it is missing: then whoever can remove a file could take a withdrawal back. */

@@ -42,7 +42,14 @@ import { checkFolder, invalid, makeFolder, removeTemporaries, writeStoreFile } f
 import { History } from './history.js'
 import type { Lease } from './lease.js'
 import { lockStore } from './process-lock.js'
-import { readDescriptor, readParticipant, readPolicy, readState, storePaths } from './reading.js'
+import {
+  type PolicyFile,
+  readDescriptor,
+  readParticipant,
+  readPolicyFile,
+  readState,
+  storePaths,
+} from './reading.js'
 import type { StoreLock } from './seal.js'
 import type { StoredSecrets, StoredShare } from './secrets.js'
 import { checkLock, readSecrets, writeSecrets } from './secrets-file.js'
@@ -152,7 +159,7 @@ export async function openStore(
         'state.json: expected the withdrawal that the audit tells of, got a state without',
       )
     }
-    const policy = await readPolicy(dir)
+    const policy = await readPolicyFile(dir)
     const leases = history.leases(clock.wall())
     return new Store({ dir, document, secrets, descriptor, state, policy, audit, leases, unlock })
   } catch (error) {
@@ -169,7 +176,7 @@ interface Opened {
   readonly secrets: StoredSecrets
   readonly descriptor: VerifiedDescriptor | undefined
   readonly state: StateDocument
-  readonly policy: Policy | undefined
+  readonly policy: PolicyFile | undefined
   readonly audit: AuditLog
   readonly leases: readonly Lease[]
   readonly unlock: () => void
@@ -188,7 +195,7 @@ export class Store {
   readonly #unlock: () => void
   #stored: StoredShare | undefined
   #descriptor: VerifiedDescriptor | undefined
-  #policy: Policy | undefined
+  #policy: PolicyFile | undefined
   #state: StateDocument
   /** Changes, one after the other. */
   #changing: Promise<unknown> = Promise.resolve()
@@ -222,7 +229,34 @@ export class Store {
 
   /** As it is in its file; whether it fits the descriptor is for `checkPolicyAgainst`. */
   get policy(): Policy | undefined {
-    return this.#policy
+    return this.#policy?.policy
+  }
+
+  /** SHA-256 of policy.json as it is in force, hex; absent without one. */
+  get policyHash(): string | undefined {
+    return this.#policy?.policyHash
+  }
+
+  /**
+   * Reads policy.json again, which a person may have changed meanwhile. A change is a line of the audit.
+   *
+   * @param check - throws where the policy cannot be put in force.
+   * @returns whether it is another one than before.
+   * @throws {McbnError} `MCBN_POLICY_INVALID`, `MCBN_STORE_INVALID`: the policy before stays in force.
+   */
+  async reloadPolicy(check: (policy: Policy) => void = () => undefined): Promise<boolean> {
+    return await this.#change(async () => {
+      const read = await readPolicyFile(this.dir)
+      if (read === undefined) {
+        throw invalid('policy.json: expected a policy, got none; the one before stays in force')
+      }
+      if (read.policyHash === this.#policy?.policyHash) return false
+      if (this.#descriptor !== undefined) checkPolicyAgainst(read.policy, this.#descriptor)
+      check(read.policy)
+      await this.audit.append({ type: 'policy-replaced', policyHash: read.policyHash })
+      this.#policy = read
+      return true
+    })
   }
 
   /** A copy of the share, 32 bytes: the caller wipes it. Absent before the first epoch. */
@@ -341,8 +375,8 @@ export class Store {
     const typed = typeof source === 'string' || source instanceof Uint8Array
     const file = typed ? Buffer.from(source as string) : Buffer.from(jsonText(policy))
     await writeStoreFile(storePaths(this.dir).policy, file)
-    this.#policy = policy
     const policyHash = createHash('sha256').update(file).digest('hex')
+    this.#policy = { policy, policyHash }
     await this.audit.append({ type: 'policy-replaced', policyHash })
   }
 

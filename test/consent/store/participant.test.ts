@@ -1,12 +1,13 @@
 // A participant that lives in its folder: what it decided and gave out holds over a restart.
 
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createVerifiers } from '../../../src/consent/attestation/verifiers.js'
 import { verifyAudit } from '../../../src/consent/audit/log.js'
 import { createParticipant } from '../../../src/consent/participant/participant.js'
+import { participantOfStore, reloadStoredPolicy } from '../../../src/consent/participant/stored.js'
 import { createStore, openStore, type Store } from '../../../src/consent/store/store.js'
 import { need } from '../network.js'
 import {
@@ -59,6 +60,52 @@ async function restart(store: Store, alice: Awaited<ReturnType<typeof serve>>) {
 }
 
 describe('store of a participant', () => {
+  it('puts a changed policy.json in force, and keeps the one before where it is none', async () => {
+    const store = await filled('automatic')
+    const alice = { participant: participantOfStore(store, { clock }), clock }
+    const file = (policy: object | string) =>
+      writeFileSync(
+        join(dir, 'policy.json'),
+        typeof policy === 'string' ? policy : JSON.stringify(policy),
+      )
+    const { policyHash } = alice.participant.status()
+    expect(policyHash).toBe(store.policyHash)
+    expect(await reloadStoredPolicy(store, alice.participant)).toBe(false)
+    for (const wrong of ['{', { ...policyOf(), descriptorHash: '0'.repeat(64) }]) {
+      file(wrong)
+      await expect(reloadStoredPolicy(store, alice.participant)).rejects.toThrow(
+        expect.objectContaining({ code: 'MCBN_POLICY_INVALID' }),
+      )
+    }
+    expect(alice.participant.status().policyHash).toBe(policyHash)
+    released((await round(alice, 'client')).answer)
+    file(policyOf({}, { approval: 'manual' }))
+    expect(await reloadStoredPolicy(store, alice.participant)).toBe(true)
+    expect(alice.participant.status().policyHash).not.toBe(policyHash)
+    expect(refused((await round(alice, 'client')).answer).code).toBe('manual')
+    // What is out runs on as it was given.
+    expect(alice.participant.leases()).toHaveLength(1)
+    expect(store.audit.recent().filter(({ event }) => event === 'policy-replaced')).toHaveLength(2)
+    await alice.participant.close()
+    await store.close()
+  })
+
+  it('knows over a restart who may give a lease back, and that it was given back', async () => {
+    const first = await filled('automatic')
+    const before = await serve(first)
+    const { receiver, token, answer } = await round(before, 'client')
+    const sealed = released(answer)
+    const proof = receiver.openLease({ ...sealed, token }).lease.giveBack.toString('base64url')
+    const { store, alice } = await restart(first, before)
+    expect(alice.participant.leases()).toHaveLength(1)
+    const message = { v: 'mcbn/1', dh: sealed.dh, role: 'client', proofs: [proof] }
+    expect(await alice.participant.giveBack(message)).toEqual({ returned: 1 })
+    const again = await restart(store, alice)
+    expect(again.alice.participant.leases()).toEqual([])
+    await again.alice.participant.close()
+    await again.store.close()
+  })
+
   it('counts the shares that were out before a restart', async () => {
     const first = await filled('automatic')
     const before = await serve(first)
