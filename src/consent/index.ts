@@ -98,12 +98,12 @@ export type { ParticipantEvents } from './participant/events.js'
 export type { ParticipantServer, ServeParticipantOptions } from './participant/http.js'
 export { participantApp, serveParticipant } from './participant/http.js'
 export type {
+  NewPolicy,
   ParticipantAudit,
   ParticipantLimits,
   ParticipantOptions,
 } from './participant/options.js'
 export { PARTICIPANT_LIMITS } from './participant/options.js'
-export type { NewPolicy } from './participant/participant.js'
 export { createParticipant, Participant } from './participant/participant.js'
 export type { StoredParticipantOptions } from './participant/stored.js'
 export { participantOfStore, reloadStoredPolicy, withdrawStored } from './participant/stored.js'

@@ -44,6 +44,7 @@ const OPTIONS = {
   keys: undefined,
   share: undefined,
   policy: undefined,
+  policyHash: undefined,
   verifiers: undefined,
   audit: undefined,
   state: undefined,
@@ -51,6 +52,9 @@ const OPTIONS = {
   clock: undefined,
   limits: undefined,
 } as const satisfies OptionTable<ParticipantOptions>
+
+/** For `Participant.replacePolicy`. */
+export type NewPolicy = Pick<ParticipantOptions, 'policy' | 'policyHash' | 'verifiers'>
 
 /** An append-only log: an `AuditLog`, or something that keeps lines elsewhere. */
 export interface ParticipantAudit {
@@ -60,7 +64,7 @@ export interface ParticipantAudit {
 
 /** Bounds; integers of at least 1. */
 export interface ParticipantLimits {
-  /** Most challenges open at once. @defaultValue 1_024 */
+  /** Most answered challenges remembered whose evidence came to nothing. @defaultValue 1_024 */
   readonly challenges?: number
   /** Seconds a challenge waits for its evidence, at most 120. @defaultValue 60 */
   readonly challengeSeconds?: number

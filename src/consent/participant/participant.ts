@@ -31,8 +31,7 @@ import type {
 import { parseLeaseReturn, parseReleaseEvidence } from '../release/parse.js'
 import { signWithdrawal } from '../release/sign.js'
 import type { Lease } from '../store/lease.js'
-import type { Decision } from '../store/state.js'
-import { memoryState } from '../store/state.js'
+import { type Decision, memoryState } from '../store/state.js'
 import { Challenges } from './challenges.js'
 import { checkParticipant, checkPolicy } from './check.js'
 import type { ParticipantEvents } from './events.js'
@@ -42,6 +41,7 @@ import { factsForAudit, Journal } from './journal.js'
 import { Judge } from './judge.js'
 import { LeaseTable, leaseOf } from './leases.js'
 import {
+  type NewPolicy,
   type ParticipantLimits,
   type ParticipantOptions,
   refuseUnknownOptions,
@@ -51,11 +51,8 @@ import {
 import { noSuchChallenge, Refusals, readRequest, TakenBack } from './refusals.js'
 import { type SealedRelease, sealedRelease } from './sealed-release.js'
 import { BUSY_RETRY_SECONDS, type Objection, outsideValidity, unable } from './terms.js'
-import type { ParticipantStatus, PendingRequest, RefusedRequest } from './types.js'
+import type { ParticipantStatus, PendingRequest } from './types.js'
 import { Will } from './will.js'
-
-/** For {@link Participant.replacePolicy}. */
-export type NewPolicy = Pick<ParticipantOptions, 'policy' | 'policyHash' | 'verifiers'>
 
 /**
  * Makes a participant.
@@ -318,7 +315,7 @@ export class Participant extends EventEmitter<ParticipantEvents> {
     this.#share = undefined
     this.#keys = undefined
     this.#challenges.clear()
-    this.#closing ??= this.#end()
+    this.#closing ??= this.#journal.close({ type: 'stopped' }).then(() => void this.emit('changed'))
     await this.#closing
   }
 
@@ -437,11 +434,6 @@ export class Participant extends EventEmitter<ParticipantEvents> {
     const withdrawnAt = toUnixSeconds(this.#clock.wall())
     const dh = toBase64url(this.#dh)
     return signWithdrawal({ label: this.label, dh, withdrawnAt }, keys.ed25519)
-  }
-
-  async #end(): Promise<void> {
-    await this.#journal.close({ type: 'stopped' })
-    this.emit('changed')
   }
 
   /** A listener's exception is its owner's to hear of, and must not cost anybody a release. */
