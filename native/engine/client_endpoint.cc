@@ -61,7 +61,17 @@ void ClientEndpoint::receive(Milliseconds now) {
     if (result.status == IoStatus::Again) return;
     if (result.status == IoStatus::Error) return unreachable(result.error);
     enter(association_);
-    for (const ReceivedDatagram& received : result.datagrams) {
+    const size_t id_length = association_.session.ownConnectionId().size();
+    for (auto rest = result.datagrams; !rest.empty();) {
+      const size_t train =
+          association_.opened && !association_.ended ? trainLength(rest, id_length) : 0;
+      if (train > 1) {
+        receiveTrain(association_, rest.first(train), now);
+        rest = rest.subspan(train);
+        continue;
+      }
+      const ReceivedDatagram& received = rest.front();
+      rest = rest.subspan(1);
       stats_.datagrams_received += 1;
       stats_.bytes_received += received.datagram.size();
       if (association_.ended) continue;

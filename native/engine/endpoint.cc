@@ -1,7 +1,10 @@
 #include "engine/endpoint.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
+
+#include "record/connection_id.h"
 
 namespace mcbn {
 
@@ -17,12 +20,12 @@ SystemError Endpoint::watch() {
 
 // ---- sending -----------------------------------------------------------------------------------
 
-void Endpoint::send(uint32_t session, MutableBytes message, Milliseconds now) {
+void Endpoint::send(uint32_t session, std::span<const MutableBytes> messages, Milliseconds now) {
   Association* association = find(session);
   if (!association) return;
   enter(*association);
   touch(*association, now);
-  if (association->session.sendInPlace(message, now, *this)) stats_.messages_sent += 1;
+  stats_.messages_sent += association->session.sendInPlace(messages, now, *this);
   leave();
 }
 
@@ -71,12 +74,42 @@ void Endpoint::touch(Association& association, Milliseconds now) {
 
 // What cannot be authenticated is no sign of life: a stranger could keep a dead session open with
 // it.
-void Endpoint::receiveInto(Association& association, MutableBytes datagram, Milliseconds now) {
+void Endpoint::receiveInto(Association& association, std::span<const MutableBytes> datagrams,
+                           Milliseconds now) {
   if (!association.opened) touch(association, now);
   const uint64_t messages = association.session.stats().messages_received;
-  association.session.receive(datagram, now, *this);
+  association.session.receive(datagrams, now, *this);
   const bool heard = association.session.stats().messages_received != messages;
   if (heard) touch(association, now);
+}
+
+size_t Endpoint::trainLength(std::span<const ReceivedDatagram> datagrams, size_t id_length) {
+  const auto beginning = [&](const ReceivedDatagram& received) -> ByteView {
+    const ByteView bytes = received.datagram;
+    if (received.truncated || bytes.empty()) return {};
+    if (bytes[0] == content_type::kApplicationData) return bytes.first(1);
+    return connectionIdOf(bytes, id_length).value_or(ByteView());
+  };
+  const ByteView first = beginning(datagrams.front());
+  if (first.empty()) return 0;
+  size_t count = 1;
+  while (count < std::min(datagrams.size(), kTrain) &&
+         datagrams[count].from == datagrams.front().from &&
+         std::ranges::equal(beginning(datagrams[count]), first)) {
+    count += 1;
+  }
+  return count;
+}
+
+void Endpoint::receiveTrain(Association& association, std::span<const ReceivedDatagram> train,
+                            Milliseconds now) {
+  std::array<MutableBytes, kTrain> datagrams;
+  for (size_t i = 0; i < train.size(); ++i) {
+    datagrams[i] = train[i].datagram;
+    stats_.datagrams_received += 1;
+    stats_.bytes_received += train[i].datagram.size();
+  }
+  receiveInto(association, std::span(datagrams).first(train.size()), now);
 }
 
 void Endpoint::post(const Address& to, ByteView datagram) {

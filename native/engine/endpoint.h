@@ -109,6 +109,9 @@ struct Association {
 
 class Endpoint : protected SessionSink {
  public:
+  // Messages or datagrams of one session that are handled at once.
+  static constexpr size_t kTrain = 64;
+
   virtual ~Endpoint();
 
   virtual void receive(Milliseconds now) = 0;
@@ -119,8 +122,9 @@ class Endpoint : protected SessionSink {
   enum class Goodbye : bool { No, Yes };
   virtual void closeAll(Goodbye goodbye = Goodbye::Yes) = 0;
 
-  // `message` has room around it as frame.h says, and is needed until flush().
-  void send(uint32_t session, MutableBytes message, Milliseconds now);
+  // Messages of one session. They have room around them as frame.h says, and are needed until
+  // flush().
+  void send(uint32_t session, std::span<const MutableBytes> messages, Milliseconds now);
   void answer(uint32_t session, uint32_t number, PskAnswer answer, std::optional<Failure> failure,
               Milliseconds now);
   // close_notify, then gone; no events follow.
@@ -163,9 +167,19 @@ class Endpoint : protected SessionSink {
   // A question of its handshake has been answered.
   virtual void onAnswered(Association&, Milliseconds) {}
   void touch(Association& association, Milliseconds now);
-  void receiveInto(Association& association, MutableBytes datagram, Milliseconds now);
   // Tells JavaScript of an open session.
   void reportOpened(const Opened& opened, size_t max_message);
+  // How many of the first datagrams can go to an open session at once: they are from one sender,
+  // and begin with a record of application data, or with one of the same connection ID.
+  static size_t trainLength(std::span<const ReceivedDatagram> datagrams, size_t id_length);
+  void receiveInto(Association& association, MutableBytes datagram, Milliseconds now) {
+    receiveInto(association, {&datagram, 1}, now);
+  }
+  void receiveInto(Association& association, std::span<const MutableBytes> datagrams,
+                   Milliseconds now);
+  // At most kTrain.
+  void receiveTrain(Association& association, std::span<const ReceivedDatagram> train,
+                    Milliseconds now);
   void post(const Address& to, ByteView datagram);
   // What was reserved by reserveDatagram() goes to `to`.
   void commitTo(const Address& to, size_t length);

@@ -11,9 +11,11 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "base/bytes.h"
 #include "record/message_room.h"
@@ -40,5 +42,32 @@ inline std::optional<SubmittedRow> nextRow(MutableBytes& rows) {
   rows = rows.subspan(std::min((whole.size() + 3) / 4 * 4, rows.size()));
   return SubmittedRow{header[0], header[1], whole.subspan(kRoomBefore, length), whole};
 }
+
+// Rows of one session that follow each other.
+class SubmittedTrain {
+ public:
+  static constexpr size_t kMost = 64;
+
+  // Takes the next ones off the front; false at the end.
+  bool take(MutableBytes& rows) {
+    count_ = 0;
+    while (count_ < kMost) {
+      MutableBytes rest = rows;
+      const auto row = nextRow(rest);
+      const bool same =
+          row &&
+          (count_ == 0 || (row->endpoint == rows_[0].endpoint && row->session == rows_[0].session));
+      if (!same) break;
+      rows_[count_++] = *row;
+      rows = rest;
+    }
+    return count_ > 0;
+  }
+  std::span<const SubmittedRow> rows() const { return {rows_.data(), count_}; }
+
+ private:
+  std::array<SubmittedRow, kMost> rows_;
+  size_t count_ = 0;
+};
 
 }  // namespace mcbn

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <optional>
 #include <semaphore>
@@ -279,24 +280,32 @@ void IoThread::sendSubmissions() {
 
 void IoThread::sendRows(uint32_t number, MutableBytes rows) {
   const Milliseconds time = now();
-  while (const auto row = nextRow(rows)) {
-    Endpoint* const found = endpoint(row->endpoint);
+  SubmittedTrain train;
+  Endpoint* found = nullptr;
+  while (train.take(rows)) {
+    const SubmittedRow& first = train.rows().front();
+    if (!found || found->id() != first.endpoint) found = endpoint(first.endpoint);
     if (!found) continue;
     // While a socket's buffer is full nothing more is encrypted for it: what waits stays as small
     // as it came.
     if (found->blocked()) {
-      send_queue_.hold(row->endpoint, number, row->whole);
+      for (const SubmittedRow& row : train.rows()) {
+        send_queue_.hold(row.endpoint, number, row.whole);
+      }
     } else {
-      send(*found, *row, number, time);
+      send(*found, train.rows(), number, time);
     }
   }
   sent_ = number;
 }
 
-void IoThread::send(Endpoint& endpoint, const SubmittedRow& row, uint32_t number,
+// Rows of one session.
+void IoThread::send(Endpoint& endpoint, std::span<const SubmittedRow> rows, uint32_t number,
                     Milliseconds time) {
+  std::array<MutableBytes, SubmittedTrain::kMost> messages;
+  std::ranges::transform(rows, messages.begin(), &SubmittedRow::message);
   endpoint.submitted = number;
-  endpoint.send(row.session, row.message, time);
+  endpoint.send(rows.front().session, std::span(messages).first(rows.size()), time);
   touched(endpoint);
 }
 
@@ -306,7 +315,8 @@ void IoThread::sendHeld(Endpoint& endpoint, bool regardless) {
     if (!held) return;
     const Milliseconds time = now();
     MutableBytes rest = held->bytes();
-    while (const auto row = nextRow(rest)) send(endpoint, *row, held->number, time);
+    SubmittedTrain train;
+    while (train.take(rest)) send(endpoint, train.rows(), held->number, time);
     flush(endpoint);
   }
 }

@@ -97,7 +97,8 @@ class IoThread {
   void expire();
   void sendSubmissions();
   void sendRows(uint32_t number, MutableBytes rows);
-  void send(Endpoint& endpoint, const SubmittedRow& row, uint32_t number, Milliseconds time);
+  void send(Endpoint& endpoint, std::span<const SubmittedRow> rows, uint32_t number,
+            Milliseconds time);
   void sendHeld(Endpoint& endpoint, bool regardless);
   void flush(Endpoint& endpoint);
   Milliseconds nextDeadline();

@@ -81,19 +81,45 @@ void ServerEndpoint::receive(Milliseconds now) {
       report(EventKind::SocketError, result.error);
       return;
     }
-    for (const ReceivedDatagram& received : result.datagrams) {
-      stats_.datagrams_received += 1;
-      stats_.bytes_received += received.datagram.size();
-      // An empty datagram would read as the end of the connection.
-      if (received.datagram.empty() || received.truncated) {
-        dropped(DropReason::Malformed);
-        continue;
-      }
-      route(received.from, received.datagram, now);
+    for (auto rest = result.datagrams; !rest.empty();) {
+      const size_t together = routeTrain(rest, now);
+      if (together == 0) routeOne(rest.front(), now);
+      rest = rest.subspan(std::max<size_t>(together, 1));
     }
     flush();
     if (blocked() || !result.more) return;
   }
+}
+
+// Several datagrams of one open session, all by what the first is found by; how many. 0: they are
+// routed one by one, as what may change where the others belong.
+size_t ServerEndpoint::routeTrain(std::span<const ReceivedDatagram> datagrams, Milliseconds now) {
+  const size_t count = trainLength(datagrams, directory_.idLength());
+  if (count < 2) return 0;
+  const ReceivedDatagram& first = datagrams.front();
+  Association* association = nullptr;
+  if (const auto id = connectionIdOf(first.datagram, directory_.idLength())) {
+    association = directory_.byId(*id);
+  } else if (const auto* const place = directory_.at(first.from); place && !place->candidate) {
+    association = place->current;
+  }
+  const bool settled =
+      association && association->opened && !association->path && first.from == association->peer;
+  if (!settled) return 0;
+  enter(*association);
+  origin_ = &first.from;
+  receiveTrain(*association, datagrams.first(count), now);
+  origin_ = nullptr;
+  leave();
+  return count;
+}
+
+void ServerEndpoint::routeOne(const ReceivedDatagram& received, Milliseconds now) {
+  stats_.datagrams_received += 1;
+  stats_.bytes_received += received.datagram.size();
+  // An empty datagram would read as the end of the connection.
+  if (received.datagram.empty() || received.truncated) return dropped(DropReason::Malformed);
+  route(received.from, received.datagram, now);
 }
 
 void ServerEndpoint::route(const Address& from, MutableBytes datagram, Milliseconds now) {

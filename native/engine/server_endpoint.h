@@ -91,6 +91,8 @@ class ServerEndpoint final : public Endpoint, private PeerMobility::Owner {
   void confirmAddress(uint32_t session, const std::string& host, uint16_t port);
 
  private:
+  size_t routeTrain(std::span<const ReceivedDatagram> datagrams, Milliseconds now);
+  void routeOne(const ReceivedDatagram& received, Milliseconds now);
   void route(const Address& from, MutableBytes datagram, Milliseconds now);
   void routeById(const Address& from, ByteView id, MutableBytes datagram, Milliseconds now);
   void hello(const Address& from, MutableBytes datagram, const DtlsClientHello& hello,

@@ -101,23 +101,30 @@ void DtlsSession::settle(ByteView rest, SessionStep& step) {
 
 // ---- receiving ---------------------------------------------------------------------------------
 
-void DtlsSession::receive(MutableBytes datagram, Milliseconds now, SessionSink& sink) {
-  if (state_ == State::Ended) return;
+void DtlsSession::receive(std::span<const MutableBytes> datagrams, Milliseconds now,
+                          SessionSink& sink) {
+  for (; state_ == State::Handshaking && !datagrams.empty(); datagrams = datagrams.subspan(1)) {
+    SessionStep step(sink, stats_, now);
+    ByteView rest = datagrams[0];
+    stats_.datagrams_received += 1;
+    stats_.bytes_received += rest.size();
+    shakingHands()->receive(rest, step);
+    settle(rest, step);
+  }
+  if (state_ == State::Ended || datagrams.empty()) return;
   SessionStep step(sink, stats_, now);
-  stats_.datagrams_received += 1;
-  stats_.bytes_received += datagram.size();
-  if (state_ == State::Open) return receiveOpen(datagram, step);
-  ByteView rest = datagram;
-  shakingHands()->receive(rest, step);
-  settle(rest, step);
+  stats_.datagrams_received += datagrams.size();
+  for (const MutableBytes datagram : datagrams) stats_.bytes_received += datagram.size();
+  receiveOpen(datagrams, step);
 }
 
-void DtlsSession::receiveOpen(MutableBytes records, SessionStep& step) {
-  if (step.ended) return;
+void DtlsSession::receiveOpen(std::span<const MutableBytes> datagrams, SessionStep& step) {
   if (OpenSession* const open = ours()) {
-    open->receive(records, step);
+    if (!step.ended) open->receive(datagrams, step);
   } else {
-    std::get<OnOpenssl>(phase_)->receive(records, step);
+    for (const MutableBytes datagram : datagrams) {
+      if (!step.ended) std::get<OnOpenssl>(phase_)->receive(datagram, step);
+    }
   }
   if (step.ended) state_ = State::Ended;
 }
@@ -134,13 +141,17 @@ bool DtlsSession::send(ByteView message, Milliseconds now, SessionSink& sink) {
   return sent;
 }
 
-bool DtlsSession::sendInPlace(MutableBytes message, Milliseconds now, SessionSink& sink) {
-  OpenSession* const open = ours();
-  if (!open) return send(message, now, sink);
-  if (state_ != State::Open) return false;
-  SessionStep step(sink, stats_, now);
-  const bool sent = open->sendInPlace(message, step);
-  if (step.ended) state_ = State::Ended;
+size_t DtlsSession::sendInPlace(std::span<const MutableBytes> messages, Milliseconds now,
+                                SessionSink& sink) {
+  size_t sent = 0;
+  if (state_ != State::Open) return sent;
+  if (OpenSession* const open = ours()) {
+    SessionStep step(sink, stats_, now);
+    sent = open->sendInPlace(messages, step);
+    if (step.ended) state_ = State::Ended;
+    return sent;
+  }
+  while (sent < messages.size() && send(messages[sent], now, sink)) sent += 1;
   return sent;
 }
 

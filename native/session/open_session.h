@@ -1,7 +1,7 @@
 // open_session.h: a DTLS association whose records we make: what is left of it when its handshake
 // is done, a few hundred bytes.
 //
-//   record --receive()--> message, alert, path message      message --send()--> record
+//   train --receive()--> messages, alerts, path messages      messages --send()--> records
 //
 // A server's last flight is kept as the datagrams that were sent, since a peer that missed it asks
 // for it again (RFC 6347 section 4.2.4): the same bytes may go out any number of times, while
@@ -56,11 +56,12 @@ class OpenSession {
   OpenSession(const OpenSession&) = delete;
   OpenSession& operator=(const OpenSession&) = delete;
 
-  // One datagram, or what is left of it. Records are decrypted where they lie.
-  void receive(MutableBytes records, SessionStep& step);
+  // Datagrams in the order in which they came, or what is left of one. Records are decrypted where
+  // they lie, several at a time; each is then looked at in its turn.
+  void receive(std::span<const MutableBytes> datagrams, SessionStep& step);
   // See DtlsSession.
   bool send(ByteView message, SessionStep& step);
-  bool sendInPlace(MutableBytes message, SessionStep& step);
+  size_t sendInPlace(std::span<const MutableBytes> messages, SessionStep& step);
   void close(SessionStep& step) { sendAlert(alert::kWarning, alert::kCloseNotify, step); }
   bool challengePath(const PathCookie& cookie, SessionStep& step);
   size_t pathMessageSize() const { return records_.sealedSize(PathMessage::kBytes); }
@@ -85,7 +86,8 @@ class OpenSession {
   }
 
  private:
-  void take(const DtlsRecord& record, SessionStep& step);
+  void takeTrain(std::span<IncomingRecord> train, SessionStep& step);
+  void take(const IncomingRecord& incoming, SessionStep& step);
   void takeAlert(ByteView content, SessionStep& step);
   void takePathMessage(ByteView content, SessionStep& step);
   void repeatLastFlight(SessionStep& step);
