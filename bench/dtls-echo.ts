@@ -61,6 +61,13 @@ export function echoMeasurements(anchors: Anchors): Measurement[] {
         ),
     },
     {
+      name: 'mcbn, busyPoll 50 us',
+      run: (seconds, counting) =>
+        roundTrip(seconds, counting, script('mcbn-peer.ts', 'serve', CCM8, 50), (port) =>
+          script('mcbn-peer.ts', 'ping', CCM8, port, seconds, 50),
+        ),
+    },
+    {
       name: 'node-dtls-client to mcbn',
       run: (seconds, counting) =>
         roundTrip(seconds, counting, script('mcbn-peer.ts', 'serve', CCM8), (port) =>

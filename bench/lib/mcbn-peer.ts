@@ -2,10 +2,11 @@
 //
 //   receive <suite> <seconds>            prints port, started, cost (us), result ('message' events per second)
 //   send <suite> <port> <bytes>          sends until it is ended
-//   serve <suite>                        prints port, echoes until it is ended
+//   serve <suite> [busyPoll]             prints port, echoes until it is ended
 //   blockable <suite>                    as serve; "block <ms>" stops its JavaScript for so long, then it says
 //                                        awake, and what it has received, delivered, dropped when all is quiet
-//   ping <suite> <port> <seconds>        result: median round trip of 64 B in microseconds
+//   ping <suite> <port> <seconds> [busyPoll]
+//                                        started, result: median round trip of 64 B in microseconds
 //   handshakes <suite> <port> <seconds>  result: handshakes a second, one after the other
 //   hold <suite> <port> <sessions>       prints ready, waits half a second, opens them, prints held
 
@@ -14,8 +15,9 @@ import * as dtls from '../../src/dtls/index.js'
 import { Counter, countHandshakes, Pinger, say } from './counting.js'
 import { BUFFER_BYTES, HOST, IDENTITY, KEY } from './credentials.js'
 
-const [role, suite = '', first, second] = process.argv.slice(2)
-const buffers = { recvBufferSize: BUFFER_BYTES, sendBufferSize: BUFFER_BYTES }
+const [role, suite = '', first, second, third] = process.argv.slice(2)
+const busyPoll = Number((role === 'ping' ? third : role === 'serve' && first) || 0)
+const buffers = { recvBufferSize: BUFFER_BYTES, sendBufferSize: BUFFER_BYTES, busyPoll }
 const HANDSHAKES_AT_ONCE = 32
 /** More than any measurement opens. */
 const MOST_SESSIONS = 200_000

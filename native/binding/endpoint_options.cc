@@ -79,6 +79,7 @@ std::optional<ServerOptions> serverOptions(const Napi::Value& value) {
   options.udp = udpOptions(given);
   options.dtls = dtlsOptions(given);
   options.idle_timeout = millisecondsOf(given, "idleTimeout");
+  options.busy_poll = static_cast<Microseconds>(given.integer("busyPoll"));
   options.threads = static_cast<size_t>(given.integer("threads"));
   options.thread_index = static_cast<size_t>(given.integer("threadIndex"));
   const auto secret = given.bytes("cookieSecret");
@@ -100,6 +101,7 @@ std::optional<ClientOptions> clientOptions(const Napi::Value& value, const Conte
   options.dtls = dtlsOptions(given);
   options.dtls.servername = given.text("servername");
   options.idle_timeout = millisecondsOf(given, "idleTimeout");
+  options.busy_poll = static_cast<Microseconds>(given.integer("busyPoll"));
   const Napi::Value credential = given.optional("credential");
   const Napi::Value resumed = given.optional("resumed");
   if (!given.complete()) return std::nullopt;

@@ -131,12 +131,15 @@ void IoThreadWrap::deliver(Napi::Env env, Napi::Function, Context* context, void
 void IoThreadWrap::visit(Napi::Env env, const std::shared_ptr<Bridge>& bridge) {
   if (bridge->closed) return;
   if (!bridge->io->visit()) bridge->watch->stop();
-  const Napi::HandleScope handles(env);
-  const Napi::CallbackScope scope(env, *bridge->async);
-  if (!env.IsExceptionPending()) tell(env, *bridge);
-  if (env.IsExceptionPending()) {
-    napi_fatal_exception(env, env.GetAndClearPendingException().Value());
-  }
+  // Answers are sent when JavaScript's turn is over, which the scope's end is.
+  do {
+    const Napi::HandleScope handles(env);
+    const Napi::CallbackScope scope(env, *bridge->async);
+    if (!env.IsExceptionPending()) tell(env, *bridge);
+    if (env.IsExceptionPending()) {
+      napi_fatal_exception(env, env.GetAndClearPendingException().Value());
+    }
+  } while (!bridge->closed && bridge->io->lookAgain());
 }
 
 void IoThreadWrap::tell(Napi::Env env, Bridge& bridge) {
@@ -184,9 +187,11 @@ Napi::Value IoThreadWrap::listen(const Napi::CallbackInfo& info) {
       self.touched(*found);
     });
   };
+  const Microseconds busy_poll = options->busy_poll;
   auto endpoint = std::make_unique<ServerEndpoint>(
       numberOf(info[0]), io().services(),
       ContextWrap::Unwrap(info[1].As<Napi::Object>())->context(), std::move(*options));
+  endpoint->busy_poll = busy_poll;
   const SystemError error = endpoint->open();
   Napi::Object opened = openedSocket(info.Env(), error, endpoint->localAddress());
   opened.Set("balanced", endpoint->balanced());
@@ -216,8 +221,10 @@ Napi::Value IoThreadWrap::connect(const Napi::CallbackInfo& info) {
   }
   if (!options) return openedSocket(info.Env(), {.code = EINVAL, .call = "connect"}, {});
   options->udp.slab = io().services().client_slab;
+  const Microseconds busy_poll = options->busy_poll;
   auto endpoint = std::make_unique<ClientEndpoint>(numberOf(info[0]), io().services(), context,
                                                    std::move(*options));
+  endpoint->busy_poll = busy_poll;
   const SystemError error = endpoint->open();
   const Address bound = endpoint->localAddress();
   if (!error) {

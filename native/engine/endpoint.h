@@ -18,6 +18,7 @@
 #include "datagram/poller.h"
 #include "datagram/udp_socket.h"
 #include "engine/arena.h"
+#include "engine/busy_poll.h"
 #include "engine/event.h"
 #include "engine/free_memory.h"
 #include "engine/peer_path.h"
@@ -150,6 +151,9 @@ class Endpoint : protected SessionSink {
   // Of the IoThread.
   bool dirty = false;      // waits for flush()
   uint32_t submitted = 0;  // the last submission with a message for it
+  // How long its thread may look for the next datagram before it sleeps (busy_poll.h); set before
+  // add().
+  Microseconds busy_poll = 0;
 
  protected:
   Endpoint(uint32_t id, IoServices& services)

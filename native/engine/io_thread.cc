@@ -14,6 +14,13 @@ namespace {
 
 constexpr uint64_t kWakeUpToken = UINT64_MAX;
 
+Microseconds microseconds() {
+  using std::chrono::steady_clock;
+  return static_cast<Microseconds>(
+      std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now().time_since_epoch())
+          .count());
+}
+
 // What JavaScript's thread sends by itself. More is worth waking the I/O thread: it encrypts while
 // JavaScript goes on.
 constexpr size_t kSentHere = 4'096;
@@ -118,9 +125,51 @@ bool IoThread::visit() {
   if (!engine) return true;
   if (!attendance_.attended()) return attendance_.invited();
   attendance_.visited(now());
-  takeTurn(poller_.wait(0));
+  if (busy_poll_.limit() > 0) busy_poll_.heard(microseconds());
+  look_until_.reset();
+  look();
   finishTurn(Waking::No);
   return attendance_.attended();
+}
+
+bool IoThread::lookAgain() {
+  for (bool worked = true;;) {
+    const std::unique_lock engine(engine_, std::try_to_lock);
+    if (!engine || busy_poll_.limit() == 0 || !attendance_.attended()) return false;
+    const Microseconds time = microseconds();
+    if (std::exchange(worked, false)) {
+      const Microseconds until = busy_poll_.lookUntil(time);
+      if (!look_until_) look_until_ = until;
+    }
+    if (time >= *look_until_) return false;
+    if (!(endpoints_.size() == 1 ? takeOnly() : look())) continue;
+    busy_poll_.heard(microseconds());
+    attendance_.visited(now());
+    finishTurn(Waking::No);
+    return true;
+  }
+}
+
+// Takes what is there; whether anything was.
+bool IoThread::look() {
+  if (takeOnly()) return true;
+  const auto events = poller_.wait(0);
+  takeTurn(events);
+  return !events.empty();
+}
+
+// Where there is one socket, it is read without asking the poller which one is ready: a call less
+// for each answer. False: that brought nothing, so it was not the socket.
+bool IoThread::takeOnly() {
+  if (endpoints_.size() != 1) return false;
+  const Endpoint& only = *endpoints_.begin()->second;
+  if (only.blocked()) return false;  // the poller knows whether there is room again
+  const uint32_t id = only.id();
+  const uint64_t before = only.stats().datagrams_received;
+  const PollEvent event{.token = id, .readable = true};
+  takeTurn({&event, 1});
+  const Endpoint* const still = endpoint(id);
+  return !still || still->stats().datagrams_received != before;
 }
 
 Milliseconds IoThread::now() const {
@@ -131,13 +180,26 @@ Milliseconds IoThread::now() const {
 }
 
 void IoThread::add(std::unique_ptr<Endpoint> endpoint) {
+  const bool counts = endpoint->busy_poll > 0;
   endpoints_[endpoint->id()] = std::move(endpoint);
+  if (counts) findBusyPoll();
+}
+
+// The longest that any of them allows: they are heard by the same thread.
+void IoThread::findBusyPoll() {
+  Microseconds longest = 0;
+  for (const auto& [id, endpoint] : endpoints_) longest = std::max(longest, endpoint->busy_poll);
+  busy_poll_.setLimit(longest);
 }
 
 void IoThread::remove(uint32_t id) {
   deadlines_.erase(id);
   send_queue_.forget(id);
-  endpoints_.erase(id);
+  const auto found = endpoints_.find(id);
+  if (found == endpoints_.end()) return;
+  const bool counted = found->second->busy_poll > 0;
+  endpoints_.erase(found);
+  if (counted) findBusyPoll();
 }
 
 void IoThread::touched(Endpoint& endpoint) {

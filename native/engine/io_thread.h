@@ -19,6 +19,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <thread>
 #include <unordered_map>
@@ -27,6 +28,7 @@
 #include "base/deadlines.h"
 #include "datagram/poller.h"
 #include "engine/attendance.h"
+#include "engine/busy_poll.h"
 #include "engine/endpoint.h"
 #include "engine/event.h"
 #include "engine/frame.h"
@@ -70,6 +72,10 @@ class IoThread {
   bool attend();
   // Takes a turn; events may follow, without a wake-up. False: watch no longer.
   bool visit();
+  // After what a visit brought was told: looks for what comes next, as long as busyPoll allows
+  // (busy_poll.h). True: there is more to tell. A visit and all that follow it wait no longer than
+  // that in all.
+  bool lookAgain();
 
   EventQueue& events() { return events_; }
   Milliseconds now() const;
@@ -90,6 +96,9 @@ class IoThread {
   bool runHere(const Task& task);
   void rest(std::unique_lock<std::mutex>& engine);
   void takeTurn(std::span<const PollEvent> events);
+  bool takeOnly();
+  bool look();
+  void findBusyPoll();
   enum class Waking : bool { No, Yes };
   void finishTurn(Waking waking = Waking::Yes);
   bool nothingWaits();
@@ -108,6 +117,8 @@ class IoThread {
   bool running_ = false;                // guarded by engine_
   Milliseconds asleep_until_ = kNever;  // the same
   Attendance attendance_;
+  BusyPoll busy_poll_;
+  std::optional<Microseconds> look_until_;  // of this visit, once it has nothing left to do
   EventQueue events_;
   Poller poller_;
   // Sessions that are silent give their contexts back: 4,096 directions need 2 to 5 MB.

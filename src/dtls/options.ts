@@ -22,6 +22,8 @@ export const REPLAY_WINDOW_BOUNDS = { min: 32, max: 65_536, unit: 'records' } as
 const MAX_RECORDS = 2_147_483_647
 const MAX_SESSIONS = 16_777_216
 const MAX_IO_THREADS = 64
+/** The I/O thread takes over when the event loop does nothing for 2 ms. */
+const MAX_BUSY_POLL = 1_000
 const RECORDS = ['mcbn', 'openssl'] as const
 
 /** {@link DtlsOptions} with nothing left open. */
@@ -87,6 +89,12 @@ export function resolveDtlsOptions(
         options.replayWindow,
         REPLAY_WINDOW_BOUNDS,
         DTLS_DEFAULTS.replayWindow,
+      ),
+      busyPoll: integerOption(
+        'busyPoll',
+        options.busyPoll,
+        { min: 0, max: MAX_BUSY_POLL, unit: 'us' },
+        DTLS_DEFAULTS.busyPoll,
       ),
       connectionId: connectionIdOption(options.connectionId, OWN_CONNECTION_ID[role], records),
       opensslRecords: records === 'openssl',

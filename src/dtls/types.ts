@@ -111,6 +111,18 @@ export interface DtlsOptions {
    */
   readonly forgeryLimit?: number
   /**
+   * Microseconds for which the event loop's thread may look for the next datagram before it sleeps, 0 to
+   * 1_000; 0: not at all. To wake a thread that sleeps takes longer than an answer: with one question and
+   * one answer at a time, on both sides, 50 halves the round trip or more, and uses up a processor on each
+   * side meanwhile. It looks only while little is on its way and while, lately, looking has paid; it gives up by
+   * itself after two or three times in vain, and costs nothing while nothing comes. The event loop is
+   * never held longer than this at a time. Clients of one JavaScript thread share it: the
+   * longest of theirs holds.
+   *
+   * @defaultValue 0
+   */
+  readonly busyPoll?: number
+  /**
    * Bytes a socket may have waiting to be sent before `send` returns `false`. Beyond four times as
    * much messages are not taken any more, and counted in `stats.dropped`.
    *
@@ -262,6 +274,7 @@ const DTLS_OPTIONS = {
   connectionId: false,
   replayWindow: 64,
   forgeryLimit: 0,
+  busyPoll: 0,
   highWaterMark: 1_048_576,
   recvBufferSize: 4_194_304,
   sendBufferSize: undefined,

@@ -138,6 +138,8 @@ export interface NativeDtlsOptions {
   readonly connectionId: number
   /** Keep sessions on OpenSSL's record layer. */
   readonly opensslRecords: boolean
+  /** Microseconds; 0: not at all. */
+  readonly busyPoll: number
   readonly keylog: boolean
 }
 

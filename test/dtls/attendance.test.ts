@@ -17,10 +17,11 @@ async function roundTrips(socket: ReturnType<typeof dial>, rounds: number): Prom
   }
 }
 
-describe('dtls/one message at a time', () => {
+// With busyPoll that thread also looks again before it sleeps: as often as it likes, for it is worth it here.
+describe.each([0, 1_000])('dtls/one message at a time, busyPoll %i', (busyPoll) => {
   it('is answered, again and again, with a pause and a burst in between', async () => {
-    const { port } = await echo({ psk: { [identity]: key } })
-    const socket = dial({ port, psk: { identity, key } })
+    const { port } = await echo({ psk: { [identity]: key }, busyPoll })
+    const socket = dial({ port, psk: { identity, key }, busyPoll })
     await socket.opened
     await roundTrips(socket, ROUNDS)
     await new Promise((resolve) => setTimeout(resolve, 120))
@@ -38,11 +39,11 @@ describe('dtls/one message at a time', () => {
     const script = new URL('./children/attending-server.ts', import.meta.url)
     const worker = new Worker(
       `import('tsx/esm/api').then(({ register }) => { register(); return import('${script}') })`,
-      { eval: true, workerData: { key } },
+      { eval: true, workerData: { key, busyPoll } },
     )
     onTestFinished(async () => void (await worker.terminate()))
     const [port] = await once(worker, 'message')
-    const talking = dial({ port, psk: { identity, key } })
+    const talking = dial({ port, psk: { identity, key }, busyPoll })
     await talking.opened
     const said: string[] = []
     worker.on('message', (word) => said.push(word))
@@ -50,7 +51,9 @@ describe('dtls/one message at a time', () => {
     await roundTrips(talking, ROUNDS)
     worker.postMessage(2_000)
     await waitFor('the block', () => said.length === 1)
-    const newcomers = Array.from({ length: 20 }, () => dial({ port, psk: { identity, key } }))
+    const newcomers = Array.from({ length: 20 }, () =>
+      dial({ port, psk: { identity, key }, busyPoll }),
+    )
     await Promise.all(newcomers.map(({ opened }) => opened))
     expect(said).toEqual(['blocked'])
     talking.send('kept')
@@ -60,8 +63,8 @@ describe('dtls/one message at a time', () => {
   })
 
   it('ends with the sockets: closing is heard at once on both sides', async () => {
-    const { port, server } = await echo({ psk: { [identity]: key } })
-    const socket = dial({ port, psk: { identity, key } })
+    const { port, server } = await echo({ psk: { [identity]: key }, busyPoll })
+    const socket = dial({ port, psk: { identity, key }, busyPoll })
     await socket.opened
     await roundTrips(socket, ROUNDS)
     await socket.close()

@@ -46,6 +46,7 @@ const ENDPOINT = {
   idleTimeout: 0,
   forgeryLimit: 0,
   replayWindow: 64,
+  busyPoll: 0,
   connectionId: -1,
   opensslRecords: false,
   keylog: false,

@@ -3,9 +3,12 @@ import { once } from 'node:events'
 import { parentPort, workerData } from 'node:worker_threads'
 import { createServer } from '../../../src/dtls/index.js'
 
-const server = createServer({ psk: { Client1: workerData.key } }, (socket) => {
-  socket.on('message', (message) => void socket.send(message))
-})
+const server = createServer(
+  { psk: { Client1: workerData.key }, busyPoll: workerData.busyPoll },
+  (socket) => {
+    socket.on('message', (message) => void socket.send(message))
+  },
+)
 server.listen(0, '127.0.0.1')
 await once(server, 'listening')
 parentPort?.on('message', (milliseconds: number) => {
