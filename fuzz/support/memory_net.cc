@@ -64,9 +64,7 @@ void UdpSocket::close() {
   peer_ = Address();
 }
 
-Address UdpSocket::localAddress() const {
-  return isOpen() ? net().sockets_[fd_].local : Address();
-}
+Address UdpSocket::localAddress() const { return isOpen() ? net().sockets_[fd_].local : Address(); }
 int UdpSocket::recvBufferSize() const { return 0; }
 int UdpSocket::sendBufferSize() const { return 0; }
 
@@ -77,8 +75,7 @@ ReceiveResult UdpSocket::receiveBatch() {
   while (!socket.inbox.empty() && socket.batch.size() < 64) {
     const memory::Packet packet = std::move(socket.inbox.front());
     socket.inbox.pop_front();
-    uint8_t* const bytes =
-        socket.memory.emplace_back(new uint8_t[packet.bytes.size()]).get();
+    uint8_t* const bytes = socket.memory.emplace_back(new uint8_t[packet.bytes.size()]).get();
     std::copy(packet.bytes.begin(), packet.bytes.end(), bytes);
     socket.batch.push_back({packet.from, MutableBytes(bytes, packet.bytes.size()), false});
   }

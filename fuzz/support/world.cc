@@ -212,7 +212,8 @@ void World::step() {
       addClient(input_.byte() & 1);
       break;
     case 14: {  // the system refuses
-      static constexpr int kErrors[] = {EAGAIN, ENOBUFS, EPERM, EMSGSIZE, ECONNREFUSED, ENETUNREACH};
+      static constexpr int kErrors[] = {EAGAIN,   ENOBUFS,      EPERM,
+                                        EMSGSIZE, ECONNREFUSED, ENETUNREACH};
       const uint8_t choice = input_.byte();
       memory::net().refusal = kErrors[choice % std::size(kErrors)];
       memory::net().refusals = 1 + choice / 64;

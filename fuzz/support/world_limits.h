@@ -6,12 +6,12 @@
 #include <cstdio>
 #include <cstdlib>
 
-#define REQUIRE_THAT(condition)                                          \
-  do {                                                                   \
-    if (!(condition)) {                                                  \
+#define REQUIRE_THAT(condition)                                            \
+  do {                                                                     \
+    if (!(condition)) {                                                    \
       std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-      std::abort();                                                      \
-    }                                                                    \
+      std::abort();                                                        \
+    }                                                                      \
   } while (false)
 
 namespace mcbn {

@@ -5,9 +5,8 @@
 namespace mcbn {
 
 Napi::Function AdmissionWrap::define(Napi::Env env) {
-  return DefineClass(
-      env, "Admission",
-      {InstanceMethod<&AdmissionWrap::lookupSettled>("lookupSettled")});
+  return DefineClass(env, "Admission",
+                     {InstanceMethod<&AdmissionWrap::lookupSettled>("lookupSettled")});
 }
 
 AdmissionWrap::AdmissionWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {

@@ -14,7 +14,7 @@ struct ClientOptions {
   UdpOptions udp;
   DtlsOptions dtls;
   Milliseconds idle_timeout = 0;  // 0: never
-  Microseconds busy_poll = 0;  // see Endpoint::busy_poll
+  Microseconds busy_poll = 0;     // see Endpoint::busy_poll
   // Goes on with this one instead of a handshake.
   std::optional<PortableSession> session;
   // Absent: JavaScript is asked once the server's hint is known.

@@ -97,13 +97,13 @@ struct Association {
   std::unique_ptr<PeerPath> path;  // while the peer is heard from an address not confirmed yet
   bool opened = false;
   bool ended = false;
-  uint32_t undelivered = 0;      // messages that JavaScript did not take in time
-  bool displaced = false;        // its place is another's already
-  bool unplaced = false;         // the handshake is done, but there is no place for it
-  Milliseconds active = 0;       // when a message was last received or sent
+  uint32_t undelivered = 0;           // messages that JavaScript did not take in time
+  bool displaced = false;             // its place is another's already
+  bool unplaced = false;              // the handshake is done, but there is no place for it
+  Milliseconds active = 0;            // when a message was last received or sent
   Milliseconds waits_since = kNever;  // a handshake whose client is due
   uint32_t lookup = 0;                // of Admission, once asked; 0: never
-  Association* older = nullptr;  // of a RecencyList: one for handshakes, one for open sessions
+  Association* older = nullptr;       // of a RecencyList: one for handshakes, one for open sessions
   Association* newer = nullptr;
   std::array<uint8_t, 32> random{};  // of the ClientHello
 };

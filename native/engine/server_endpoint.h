@@ -30,7 +30,7 @@ struct ServerOptions {
   UdpOptions udp;
   DtlsOptions dtls;
   Milliseconds idle_timeout = 0;  // 0: never
-  Microseconds busy_poll = 0;  // see Endpoint::busy_poll
+  Microseconds busy_poll = 0;     // see Endpoint::busy_poll
   Bytes cookie_secret;            // empty: a random one
   // Of several endpoints on one address, each with a thread of its own: how many there are, and
   // which one this is, in the order in which they are opened.

@@ -40,7 +40,7 @@ constexpr AeadSuite kAes128Ccm{AeadKind::Ccm, 16, 4, 8, 16, kCcmBlocks};
 constexpr AeadSuite kAes256Ccm{AeadKind::Ccm, 32, 4, 8, 16, kCcmBlocks};
 constexpr AeadSuite kAes128Ccm8{AeadKind::Ccm, 16, 4, 8, 8, kCcmBlocks};
 constexpr AeadSuite kAes256Ccm8{AeadKind::Ccm, 32, 4, 8, 8, kCcmBlocks};
-constexpr AeadSuite kChaCha20Poly1305{AeadKind::ChaCha, 32,           12, 0, 16, kChaChaBlocks};
+constexpr AeadSuite kChaCha20Poly1305{AeadKind::ChaCha, 32, 12, 0, 16, kChaChaBlocks};
 
 }  // namespace aead
 }  // namespace mcbn

@@ -189,7 +189,7 @@ class ClientScreen final : public HandshakeScreen {
     uint16_t helloSequence = 0;  // message_seq the ServerHello has or must have
     bool serverHello = false;
     unsigned verifyRequests = 0;
-    Bytes cookie;  // that was followed
+    Bytes cookie;                          // that was followed
     std::optional<uint16_t> doneSequence;  // message_seq of the ServerHelloDone
     MessageAssembler keyExchange{kMaxServerMessageBytes};
   };

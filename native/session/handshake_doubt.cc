@@ -80,7 +80,8 @@ void DtlsHandshake::suspectKey() {
   if (role_ != Role::Server || !handshake().psk().keyGiven()) return;
   HandshakeScreen& screen = this->screen();
   if (screen.holding() || !screen.changeCipherSpecSeen()) return;
-  if (screen.encryptedHandshakeRecords() > 0) timers_.suspectKey(step_->now, finished_with_exchange_);
+  if (screen.encryptedHandshakeRecords() > 0)
+    timers_.suspectKey(step_->now, finished_with_exchange_);
 }
 
 }  // namespace mcbn

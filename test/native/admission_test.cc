@@ -166,7 +166,8 @@ TEST_CASE("admission: lookups count until they settle, by host, and not beyond m
   CHECK_FALSE(admission.beginLookup("e"));
 }
 
-TEST_CASE("admission: another thread's handshake goes when it has waited longest, and long enough") {
+TEST_CASE(
+    "admission: another thread's handshake goes when it has waited longest, and long enough") {
   Admission admission({.max_handshakes = 2});
   Server one(admission), two(admission);
   two.member.waitsSince(1'000);

@@ -303,7 +303,8 @@ std::vector<Bytes> lastFlightOf(DtlsPair& pair) {
       ByteView rest(datagram);
       while (const auto record = nextRecord(rest)) {
         last = last || record->epoch > 0;
-        const bool exchange = record->epoch > 0 || record->type == content_type::kChangeCipherSpec ||
+        const bool exchange = record->epoch > 0 ||
+                              record->type == content_type::kChangeCipherSpec ||
                               record->fragment[0] == handshake_type::kClientKeyExchange;
         if (exchange) records.emplace_back(record->whole.begin(), record->whole.end());
       }
@@ -362,8 +363,7 @@ TEST_CASE(
 TEST_CASE("dtls session: one forged record of epoch 1 before a late Finished calls no key wrong") {
   for (const uint64_t number : {uint64_t{0}, uint64_t{7}, (uint64_t{1} << 48) - 1}) {
     CAPTURE(number);
-    DtlsPair pair(
-        {.ciphers = "PSK-AES128-GCM-SHA256", .dtls = dtlsOptions(400, 10'000, 5'000)});
+    DtlsPair pair({.ciphers = "PSK-AES128-GCM-SHA256", .dtls = dtlsOptions(400, 10'000, 5'000)});
     pair.connect(steadyNow());
     const std::vector<Bytes> records = lastFlightOf(pair);
     CAPTURE(records.size());
@@ -393,17 +393,16 @@ TEST_CASE("dtls session: a forged record from far ahead closes the handshake to 
     pair.run([&](Bytes& datagram) {
       ByteView rest(datagram);
       const auto record = nextRecord(rest);
-      const bool from_client = record && record->type == content_type::kHandshake &&
-                               pair.server && datagram == pair.at_client.sent.back();
+      const bool from_client = record && record->type == content_type::kHandshake && pair.server &&
+                               datagram == pair.at_client.sent.back();
       if (!forged && record && pair.server && from_client == to_server) {
         forged = true;
         // A fragment without content of the message that is due.
-        const uint8_t type = to_server ? handshake_type::kClientKeyExchange
-                                       : handshake_type::kServerHello;
+        const uint8_t type =
+            to_server ? handshake_type::kClientKeyExchange : handshake_type::kServerHello;
         Bytes body;
         Writer(body).u8(type).u24(60).u16(to_server ? 2 : 1).u24(0).u24(0);
-        const Bytes leap =
-            wire::record(content_type::kHandshake, 0, (uint64_t{1} << 48) - 1, body);
+        const Bytes leap = wire::record(content_type::kHandshake, 0, (uint64_t{1} << 48) - 1, body);
         to_server ? pair.toServer(leap, steadyNow()) : pair.toClient(leap, steadyNow());
       }
       return true;
@@ -420,7 +419,8 @@ TEST_CASE("dtls session: a forged alert ends no handshake whose answer takes 400
   pair.connect(now);
   // Every flight takes 400 ms each way; after each a stranger sends a fatal alert to both.
   for (unsigned flight = 0; flight < 8 && !pair.bothOpen(); ++flight) {
-    const Bytes alert = plaintextAlert(kDtls12, 900 + flight, alert::kFatal, alert::kHandshakeFailure);
+    const Bytes alert =
+        plaintextAlert(kDtls12, 900 + flight, alert::kFatal, alert::kHandshakeFailure);
     pair.toClient(alert, now);
     if (pair.server) pair.toServer(alert, now);
     std::deque<Bytes> to_server = std::exchange(pair.at_client.outgoing, {});

@@ -195,7 +195,8 @@ TEST_CASE("server screen: a fragment that contradicts an earlier one is dropped"
 TEST_CASE("server screen: a whole message outweighs parts of another, which anybody can send") {
   Client client(true);
   client.hello();
-  const Bytes one = wire::pskBody(wire::text("alice")), forged = wire::pskBody(wire::text("mallory"));
+  const Bytes one = wire::pskBody(wire::text("alice")),
+              forged = wire::pskBody(wire::text("mallory"));
   CHECK(client.handshake(wire::fragment(16, 2, forged, 0, 5)) == Verdict::Pass);
   CHECK(client.handshake(wire::message(16, 2, one)) == Verdict::Hold);
   CHECK(identityOf(client.screen) == wire::text("alice"));
@@ -205,7 +206,8 @@ TEST_CASE("server screen: no record number closes the way to those that follow")
   Client client(true);
   client.hello();
   const Bytes body = wire::pskBody(wire::text("alice"));
-  const Bytes early = wire::record(22, 0, (uint64_t{1} << 48) - 1, wire::fragment(16, 2, body, 0, 2));
+  const Bytes early =
+      wire::record(22, 0, (uint64_t{1} << 48) - 1, wire::fragment(16, 2, body, 0, 2));
   ByteView rest(early);
   CHECK(client.screen.inspect(*nextRecord(rest)) == Verdict::Pass);
   CHECK(client.keyExchange(wire::text("alice")) == Verdict::Hold);
