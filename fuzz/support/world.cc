@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 #include <cstdio>
 #include <cstdlib>
 
@@ -317,6 +318,7 @@ void World::answer(uint8_t how) {
     const size_t index = (how >> 4) % asked_.size();
     const Asked asked = asked_[index];
     asked_.erase(asked_.begin() + static_cast<ptrdiff_t>(index));
+    REQUIRE_THAT(admission_->lookupSettled(asked.lookup));
     if (server_) {
       // Nobody else has a key.
       PskAnswer answer = made("");

@@ -63,6 +63,7 @@ class World {
   struct Asked {
     uint32_t session;
     PskQuestion question;
+    uint32_t lookup;
   };
 
   void step();

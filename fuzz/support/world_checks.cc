@@ -40,10 +40,12 @@ void World::takeRow(const EventBatch& batch, const EventRow& row) {
       break;
     }
     case EventKind::Question: {
-      const auto& question = std::get<QuestionEvent>(batch.details[row.a]).question;
+      const auto& [question, host, port, lookup] =
+          std::get<QuestionEvent>(batch.details[row.a]);
       if (servers) {
         REQUIRE_THAT(asks_ && question.identity);
-        asked_.push_back({row.session, question});
+        REQUIRE_THAT(lookup != 0 && asked_.size() < kMostHandshakes);
+        asked_.push_back({row.session, question, lookup});
       } else {
         client->question = question;
       }

@@ -22,7 +22,7 @@ struct DatagramSsl {
   Handshake handshake;
 };
 
-class OpensslSession : private DatagramSink {
+class OpensslSession final : private DatagramSink {
  public:
   explicit OpensslSession(std::unique_ptr<DatagramSsl> ssl);
   OpensslSession(const OpensslSession&) = delete;
