@@ -85,7 +85,7 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof Interrupted) return error.exitCode
   if (error instanceof UsageError) return EXIT.usage
   // The command line was right; the file is missing, or the system keeps it.
-  if (fileProblem(error) !== undefined) return EXIT.failure
+  if (fileProblem(error) !== undefined && !isThere(error)) return EXIT.failure
   return error instanceof McbnError && error.kind === 'usage' ? EXIT.usage : EXIT.failure
 }
 
@@ -148,6 +148,11 @@ function systemErrorText(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('syscall' in error)) return undefined
   const advice = 'code' in error ? SYSTEM_ADVICE[String(error.code)] : undefined
   return advice === undefined ? oneLine(error.message) : `${oneLine(error.message)}; ${advice}`
+}
+
+/** To name a file that must not be there yet is a slip of the command line. */
+function isThere(error: unknown): boolean {
+  return error instanceof Error && (error.cause as NodeJS.ErrnoException).code === 'EEXIST'
 }
 
 /** What to do about a file that the system did not give, or did not take; undefined for other errors. */

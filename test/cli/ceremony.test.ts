@@ -28,7 +28,7 @@ let keyFile: Buffer
 beforeEach(() => {
   here = temporaryFolder()
   keyFile = randomBytes(32)
-  writeFileSync(join(here, 'lock'), keyFile)
+  writeFileSync(join(here, 'lock'), keyFile, { mode: 0o600 })
   mkdirSync(join(here, 'shared'))
 })
 
@@ -192,7 +192,7 @@ describe('cli/ceremony', () => {
   })
 
   it('takes a passphrase from a file, and never goes on without a lock', async () => {
-    writeFileSync(join(here, 'passphrase'), 'correct horse battery staple\n')
+    writeFileSync(join(here, 'passphrase'), 'correct horse battery staple\n', { mode: 0o600 })
     const lock = ['--passphrase-file', 'passphrase']
     expectSuccess(await ceremony('init', 'alice', '--label', 'alice', ...lock))
     expectSuccess(await ceremony('status', 'alice', ...lock))

@@ -18,7 +18,7 @@ let keyFile: Buffer
 beforeEach(() => {
   here = temporaryFolder()
   keyFile = randomBytes(32)
-  writeFileSync(join(here, 'lock'), keyFile)
+  writeFileSync(join(here, 'lock'), keyFile, { mode: 0o600 })
 })
 const run = (...args: readonly string[]) => mcbn(args, { cwd: here })
 

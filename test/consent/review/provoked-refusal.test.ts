@@ -9,7 +9,16 @@ import { consentRig } from '../workload/rig.js'
 
 const otherKey = Buffer.alloc(32, 9).toString('base64url')
 const spoiled: readonly (readonly [what: string, meddle: Meddle])[] = [
-  ['key', (path, sent) => (path.endsWith('request') ? { ...sent, pk: otherKey } : sent)],
+  // In the request and in what the evidence repeats of it: one alone answers no challenge.
+  [
+    'key',
+    (path, sent) =>
+      path.endsWith('request')
+        ? { ...sent, pk: otherKey }
+        : path.endsWith('evidence')
+          ? { ...sent, request: { ...sent.request, pk: otherKey } }
+          : sent,
+  ],
   [
     'token',
     (path, sent) =>
