@@ -28,13 +28,13 @@ function isThere(path: string): boolean {
 describe('docs/readme', () => {
   const blocks = [...read('README.md').matchAll(/```ts\n(.*?)```/gs)].map(([, block]) => `${block}`)
 
-  it('shows first what examples/consent.ts ends with, word for word', () => {
-    expect(blocks[0]).toMatch(/^const \[client, server\] = await/)
-    expect(read('examples/consent.ts')).toContain(blocks[0])
+  it('shows first a whole program, examples/shares-to-connection.ts as it is', () => {
+    expect(blocks[0]).toBe(read('examples/shares-to-connection.ts'))
   })
 
-  it('shows examples/shares-to-connection.ts as it is', () => {
-    expect(blocks).toContain(read('examples/shares-to-connection.ts'))
+  it('shows then what examples/consent.ts ends with, word for word', () => {
+    expect(blocks[1]).toMatch(/^const \[client, server\] = await/)
+    expect(read('examples/consent.ts')).toContain(blocks[1])
   })
 
   it('lists every example', () => {
