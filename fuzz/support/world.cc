@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <utility>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 #include "engine/frame.h"
 #include "record/dtls_record.h"

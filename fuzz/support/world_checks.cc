@@ -40,8 +40,7 @@ void World::takeRow(const EventBatch& batch, const EventRow& row) {
       break;
     }
     case EventKind::Question: {
-      const auto& [question, host, port, lookup] =
-          std::get<QuestionEvent>(batch.details[row.a]);
+      const auto& [question, host, port, lookup] = std::get<QuestionEvent>(batch.details[row.a]);
       if (servers) {
         REQUIRE_THAT(asks_ && question.identity);
         REQUIRE_THAT(lookup != 0 && asked_.size() < kMostHandshakes);

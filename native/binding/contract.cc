@@ -133,7 +133,8 @@ Napi::Object figures(Napi::Env env) {
 Napi::Object contractObject(Napi::Env env) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("events", events(env));
-  object.Set("eventRowLength", static_cast<double>(sizeof(EventRow) / sizeof(uint32_t)));
+  constexpr auto kRowLength = static_cast<uint32_t>(sizeof(EventRow) / sizeof(uint32_t));
+  object.Set("eventRowLength", kRowLength);
   object.Set("noDetail", static_cast<double>(kNoDetail));
   object.Set("ready", readyBits(env));
   object.Set("readyRange", static_cast<double>(TlsSession::kReadyRange));

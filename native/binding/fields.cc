@@ -85,7 +85,7 @@ void Fields::refuse(const std::string& why) {
 
 std::string Fields::strangerAmong(const Napi::Array& names) const {
   for (uint32_t i = 0; i < names.Length(); ++i) {
-    const std::string name = names.Get(i).ToString().Utf8Value();
+    std::string name = names.Get(i).ToString().Utf8Value();
     const auto same = [&](const char* known) { return std::string_view(known) == name; };
     if (std::none_of(read_.begin(), read_.end(), same)) return name;
   }
