@@ -179,16 +179,16 @@ void World::step() {
         Bytes room(kRoomBefore + kRoomBehind + 16);
         const Bytes text = message("server");
         std::copy(text.begin(), text.end(), room.begin() + kRoomBefore);
-        server_->send(*sessions_.begin(), MutableBytes(room).subspan(kRoomBefore, text.size()),
-                      now_);
+        const MutableBytes one[] = {MutableBytes(room).subspan(kRoomBefore, text.size())};
+        server_->send(*sessions_.begin(), one, now_);
         server_->flush();
       } else if (!clients_.empty()) {
         Client& client = clients_[input_.byte() % clients_.size()];
         Bytes room(kRoomBefore + kRoomBehind + 16);
         const Bytes text = message("client");
         std::copy(text.begin(), text.end(), room.begin() + kRoomBefore);
-        client.endpoint->send(ClientEndpoint::kSession,
-                              MutableBytes(room).subspan(kRoomBefore, text.size()), now_);
+        const MutableBytes one[] = {MutableBytes(room).subspan(kRoomBefore, text.size())};
+        client.endpoint->send(ClientEndpoint::kSession, one, now_);
         client.endpoint->flush();
       }
       break;
