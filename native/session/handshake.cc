@@ -94,7 +94,9 @@ void Handshake::onInfo(const SSL* ssl, int where, int value) {
 // ServerKeyExchange is written: in between the option goes, and the client's order counts (RFC 8422
 // section 5.1.1). Some clients list groups last that they cannot compute, as wolfSSL 5.5 X25519.
 void Handshake::followClientsGroups() {
-  if (SSL_get_state(ssl_) != TLS_ST_SR_CLNT_HELLO || protocol() == Protocol::Tls13) return;
+  // By name: the numbers of the states are other ones from OpenSSL 3.2 on, and this is compiled once.
+  static constexpr std::string_view kClientHelloRead = "TRCH";
+  if (SSL_state_string(ssl_) != kClientHelloRead || protocol() == Protocol::Tls13) return;
   SSL_clear_options(ssl_, SSL_OP_CIPHER_SERVER_PREFERENCE);
 }
 
