@@ -20,7 +20,10 @@ const plain = [
 ]
 
 /** What runs the command, or the package, as users do: from dist/. */
-const compiled = ['test/{cli,package}/**/*.test.ts', 'test/interop/{cli,key-text,tshark}.test.ts']
+const compiled = [
+  'test/{cli,image,package}/**/*.test.ts',
+  'test/interop/{cli,key-text,tshark}.test.ts',
+]
 
 export default defineConfig({
   resolve: {
