@@ -4,7 +4,7 @@ import { types } from 'node:util'
 import { McbnError } from './errors.js'
 
 /** Largest delay of a timer, milliseconds: what setTimeout takes. */
-const MAX_MILLISECONDS = 2_147_483_647
+export const MAX_MILLISECONDS = 2_147_483_647
 
 /** An integer option within bounds, or its default. */
 export function integerOption(

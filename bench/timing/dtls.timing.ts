@@ -1,32 +1,13 @@
 // `unknownIdentity: 'conceal'` in time: who does not know a key cannot find out which identities exist from when
 // the server answers. The prober is no mcbn client: it looks at the clock when a datagram comes.
 
-import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import type { DtlsServerOptions } from '../../src/dtls/index.js'
+import { KEY, KNOWN, prober, SOURCES, UNKNOWN, type Who } from '../../test/dtls/prober.js'
 import { serve } from '../../test/dtls/support.js'
-import { DtlsPeer } from '../../test/support/dtls-peer.js'
 import { seeded } from '../../test/support/random.js'
 import { waitFor } from '../../test/support/wait.js'
-
-const KNOWN = 'Client1'
-const UNKNOWN = 'Client2'
-type Who = typeof KNOWN | typeof UNKNOWN
-
-const KEY = randomBytes(32)
-const SOURCES: Readonly<Record<string, DtlsServerOptions['psk']>> = {
-  'a table': { [KNOWN]: KEY },
-  'a function': ({ identityText }) => (identityText === KNOWN ? KEY : null),
-  'a function that takes its time': ({ identityText }) =>
-    sleep(5).then(() => (identityText === KNOWN ? KEY : null)),
-}
-
-async function prober(port: number, who: Who): Promise<DtlsPeer> {
-  const peer = await DtlsPeer.create({ port, identity: Buffer.from(who), key: randomBytes(32) })
-  await peer.hello()
-  return peer
-}
 
 describe.each(Object.entries(SOURCES))('timing/dtls with %s', (_what, psk) => {
   it('answers alike in time', async () => {

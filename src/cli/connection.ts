@@ -2,13 +2,13 @@
 
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { type Command, Option } from 'commander'
+import { MAX_MILLISECONDS } from '../options.js'
 import type { KeyProtocol } from '../psk/derive.js'
 import {
   addDatagramFlags,
   type DatagramFlags,
   datagramOptions,
   integerArgument,
-  LONGEST_MS,
 } from './datagram-flags.js'
 import { UsageError } from './exit.js'
 import type { Target } from './url.js'
@@ -38,7 +38,7 @@ export function addConnectionFlags(command: Command): Command {
       new Option(
         '--handshake-timeout <ms>',
         'milliseconds to wait for a handshake; 0 = for ever (default: 10000, or the preset has one)',
-      ).argParser(integerArgument('--handshake-timeout', 'milliseconds', 0, LONGEST_MS)),
+      ).argParser(integerArgument('--handshake-timeout', 'milliseconds', 0, MAX_MILLISECONDS)),
     )
     .addOption(
       new Option('--alpn <names>', 'application protocols (RFC 7301), e.g. h2,http/1.1').argParser(

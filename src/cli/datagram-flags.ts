@@ -2,12 +2,10 @@
 
 import { type Command, Option } from 'commander'
 import { PRESET_NAMES, type PresetName } from '../dtls/presets.js'
+import { MAX_MILLISECONDS } from '../options.js'
 import type { Diagnostics, EventFields } from './diagnostics.js'
 import { UsageError } from './exit.js'
 import type { Target } from './url.js'
-
-/** The longest delay that a timer can have, in milliseconds (about 24.8 days). */
-export const LONGEST_MS = 2_147_483_647
 
 /** As commander hands them over. */
 export interface DatagramFlags {
@@ -39,7 +37,7 @@ export function addDatagramFlags(command: Command): Command {
       new Option(
         '--idle-timeout <ms>',
         'dtls: milliseconds without a message that end a session',
-      ).argParser(integerArgument('--idle-timeout', 'milliseconds', 0, LONGEST_MS)),
+      ).argParser(integerArgument('--idle-timeout', 'milliseconds', 0, MAX_MILLISECONDS)),
     )
     .option('--stats', 'dtls: tell the figures at the end, on stderr')
 }

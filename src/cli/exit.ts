@@ -12,8 +12,6 @@ export const EXIT = {
   usage: 2,
 } as const
 
-export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
-
 /** Ends the process with its exit code, once all output has left it. The first call counts. */
 export type Finish = (code: number) => void
 

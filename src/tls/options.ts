@@ -6,7 +6,6 @@ import {
   alpnOption,
   booleanOption,
   choiceOption,
-  integerOption,
   millisecondsOption,
   stringOption,
 } from '../options.js'
@@ -73,10 +72,9 @@ export function resolveTlsOptions(options: TlsOptions): ResolvedTlsOptions {
     ),
     noDelay: booleanOption('noDelay', options.noDelay, TLS_DEFAULTS.noDelay),
     keepAlive: booleanOption('keepAlive', options.keepAlive, TLS_DEFAULTS.keepAlive),
-    keepAliveInitialDelay: integerOption(
+    keepAliveInitialDelay: millisecondsOption(
       'keepAliveInitialDelay',
       delay,
-      { min: 0, max: 2_147_483_647, unit: 'ms' },
       TLS_DEFAULTS.keepAliveInitialDelay,
     ),
   }

@@ -2,33 +2,14 @@
 // server sends. That it cannot be told from the time either is measured by bench/timing/. The prober is no
 // mcbn client: it sends what it likes.
 
-import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import type { DtlsServerOptions } from '../../src/dtls/index.js'
-import { DtlsPeer } from '../support/dtls-peer.js'
+import type { DtlsPeer } from '../support/dtls-peer.js'
 import { TYPE } from '../support/dtls-wire.js'
 import { slowdown } from '../support/pace.js'
 import { waitFor } from '../support/wait.js'
+import { KNOWN, prober, SOURCES, UNKNOWN } from './prober.js'
 import { serve } from './support.js'
-
-const KNOWN = 'Client1'
-const UNKNOWN = 'Client2'
-type Who = typeof KNOWN | typeof UNKNOWN
-
-const KEY = randomBytes(32)
-const SOURCES: Readonly<Record<string, DtlsServerOptions['psk']>> = {
-  'a table': { [KNOWN]: KEY },
-  'a function': ({ identityText }) => (identityText === KNOWN ? KEY : null),
-  'a function that takes its time': ({ identityText }) =>
-    sleep(5).then(() => (identityText === KNOWN ? KEY : null)),
-}
-
-async function prober(port: number, who: Who): Promise<DtlsPeer> {
-  const peer = await DtlsPeer.create({ port, identity: Buffer.from(who), key: randomBytes(32) })
-  await peer.hello()
-  return peer
-}
 
 /** Type, epoch and length of every record that came, and the content of alerts. */
 function seen(peer: DtlsPeer): string[] {

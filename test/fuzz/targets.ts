@@ -41,6 +41,7 @@ import { importPsk, PSK_FILE_FORMATS, parseKeyText, parsePskFile } from '../../s
 import { everybody, table } from '../consent/ceremony/rehearsal.js'
 import { testNetwork } from '../consent/network.js'
 import { issuer, workloadOf } from '../consent/participant/fixture.js'
+import { b64, RELEASE, REQUEST } from '../consent/release/samples.js'
 
 /** What a parser is made for; all else that it throws is a defect. */
 type Expected = readonly string[]
@@ -62,7 +63,6 @@ export type Target = Common &
 
 const K = '00112233445566778899aabbccddeeff'
 const J = 'ffeeddccbbaa99887766554433221100'
-const b64 = (length: number) => Buffer.alloc(length, 0xa5).toString('base64url')
 const utf8 = (value: unknown) => Buffer.from(JSON.stringify(value))
 
 const people = table('n-of-n', 3)
@@ -70,27 +70,6 @@ const thresholdPeople = table('t-of-n', 4, 2)
 const network = testNetwork()
 const threshold = testNetwork({ t: 2 })
 
-const REQUEST = {
-  v: 'mcbn/1',
-  dh: b64(32),
-  role: 'client',
-  pk: b64(32),
-  suite: '0020-0001-0002',
-  r: b64(32),
-  instance: b64(16),
-}
-const RELEASE = {
-  v: 'mcbn/1',
-  label: 'bob',
-  dh: b64(32),
-  role: 'server',
-  c: b64(32),
-  tokenHash: b64(32),
-  header: { releaseId: b64(16), epoch: 1, issuedAt: 2, notAfter: 3, leaseSeconds: 600 },
-  enc: b64(32),
-  ciphertext: b64(48),
-  signature: b64(64),
-}
 const HEALTH = [
   {
     Node: { Address: '192.0.2.1' },

@@ -1,10 +1,11 @@
 // A TLS 1.2 client of a few lines that presents whatever identity it is told to, also one that no library
 // would send: it knows the key and TLS_PSK_WITH_AES_128_GCM_SHA256 (RFC 5487, RFC 5288), and nothing else.
 
-import { createCipheriv, createHash, createHmac, randomBytes } from 'node:crypto'
+import { createCipheriv, createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { onTestFinished } from 'vitest'
+import { masterSecret, prf } from './dtls-gcm.js'
 import { SUITE, TYPE, u16, u24 } from './dtls-wire.js'
 import { waitFor } from './wait.js'
 
@@ -123,23 +124,4 @@ function seal(keys: Buffer, type: number, plaintext: Uint8Array): Buffer {
   cipher.setAAD(Buffer.concat([sequence, Buffer.of(type), u16(TLS12), u16(plaintext.length)]))
   const sealed = Buffer.concat([cipher.update(plaintext), cipher.final()])
   return Buffer.concat([sequence, sealed, cipher.getAuthTag()])
-}
-
-/** RFC 4279 section 2: as many zeros as the key has bytes, then the key. */
-function masterSecret(key: Uint8Array, client: Buffer, server: Buffer): Buffer {
-  const premaster = Buffer.concat([u16(key.length), Buffer.alloc(key.length), u16(key.length), key])
-  return prf(premaster, 'master secret', Buffer.concat([client, server]), 48)
-}
-
-/** RFC 5246 section 5. */
-function prf(secret: Uint8Array, label: string, seed: Uint8Array, length: number): Buffer {
-  const labelled = Buffer.concat([Buffer.from(label), seed])
-  const hmac = (data: Uint8Array): Buffer => createHmac('sha256', secret).update(data).digest()
-  const parts: Buffer[] = []
-  let a = hmac(labelled)
-  for (let have = 0; have < length; have += 32) {
-    parts.push(hmac(Buffer.concat([a, labelled])))
-    a = hmac(a)
-  }
-  return Buffer.concat(parts).subarray(0, length)
 }

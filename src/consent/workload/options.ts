@@ -8,6 +8,7 @@ import {
   choiceOption,
   functionOption,
   integerOption,
+  MAX_MILLISECONDS,
   objectOption,
   typeName,
 } from '../../options.js'
@@ -46,7 +47,7 @@ export interface JoinSettings {
 }
 
 /** Milliseconds: what a timer takes. */
-const MILLISECONDS = { min: 1, max: 2_147_483_647, unit: 'ms' } as const
+const MILLISECONDS = { min: 1, max: MAX_MILLISECONDS, unit: 'ms' } as const
 
 /**
  * @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`; `MCBN_DESCRIPTOR_INVALID`.

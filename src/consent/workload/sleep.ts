@@ -1,7 +1,5 @@
+import { MAX_MILLISECONDS } from '../../options.js'
 import type { Clock } from '../base/clock.js'
-
-/** The longest delay that a timer can have, in milliseconds (about 24.8 days). */
-const LONGEST = 2_147_483_647
 
 /** Waits on a clock's timer. @returns resolves after `milliseconds`, or at once when the signal aborts. */
 export function sleep(clock: Clock, milliseconds: number, signal: AbortSignal): Promise<void> {
@@ -12,7 +10,7 @@ export function sleep(clock: Clock, milliseconds: number, signal: AbortSignal): 
       signal.removeEventListener('abort', done)
       resolve()
     }
-    const cancel = clock.after(Math.min(Math.max(0, milliseconds), LONGEST), done)
+    const cancel = clock.after(Math.min(Math.max(0, milliseconds), MAX_MILLISECONDS), done)
     signal.addEventListener('abort', done, { once: true })
   })
 }
@@ -39,7 +37,7 @@ export function timeLimit(
 ): { readonly signal: AbortSignal; readonly free: () => void } {
   const controller = new AbortController()
   const abort = (): void => controller.abort()
-  const cancel = clock.after(Math.min(milliseconds, LONGEST), abort)
+  const cancel = clock.after(Math.min(milliseconds, MAX_MILLISECONDS), abort)
   if (outer.aborted) abort()
   else outer.addEventListener('abort', abort, { once: true })
   return {
