@@ -21,6 +21,15 @@ std::optional<DtlsRecord> nextRecord(ByteView& datagram, size_t connection_id_le
   return record;
 }
 
+Bytes withSequence(const DtlsRecord& record, uint64_t sequence) {
+  constexpr size_t kLastByte = 10, kFirstByte = 5;
+  Bytes copy(record.whole.begin(), record.whole.end());
+  for (size_t at = kLastByte; at >= kFirstByte; --at, sequence >>= 8) {
+    copy[at] = static_cast<uint8_t>(sequence);
+  }
+  return copy;
+}
+
 Bytes plaintextAlert(uint16_t version, uint64_t sequence, uint8_t level, uint8_t description) {
   constexpr uint16_t kEpoch = 0, kLength = 2;
   Bytes out;

@@ -60,6 +60,10 @@ struct DtlsRecord {
 // themselves (RFC 9146 section 4). 0: none is expected, and their framing is as that of all others.
 std::optional<DtlsRecord> nextRecord(ByteView& datagram, size_t connection_id_length = 0);
 
+// The record with this number in its header. In the clear only: the tag of a sealed record covers
+// its number.
+Bytes withSequence(const DtlsRecord& record, uint64_t sequence);
+
 // An alert in the clear: 15 bytes, epoch 0 (RFC 6347 section 4.1). `sequence` must not repeat one
 // already used in epoch 0.
 Bytes plaintextAlert(uint16_t version, uint64_t sequence, uint8_t level, uint8_t description);

@@ -13,12 +13,6 @@ constexpr size_t kMaxEarlyBytes = 16'384;
 
 // After it the peer may send as many unproven records again.
 constexpr Milliseconds kRefillInterval = 250;
-// A copy of the record under another number.
-Bytes withSequence(const DtlsRecord& record, uint64_t sequence) {
-  Bytes copy(record.whole.begin(), record.whole.end());
-  for (size_t at = 10; at >= 5; --at, sequence >>= 8) copy[at] = static_cast<uint8_t>(sequence);
-  return copy;
-}
 
 std::string secondsText(Milliseconds milliseconds) {
   return std::to_string(milliseconds / 1000) + "." + std::to_string(milliseconds % 1000 / 100) +
@@ -101,6 +95,7 @@ void DtlsHandshake::accept(ByteView& records, SessionStep& step) {
   // the cookie has message_seq 1, which a plain handshake would file as a message from the future.
   // Its callbacks approve, since the cookie was verified before this session existed.
   next_plaintext_ = record->sequence + 1;
+  outbox_.beginAt(record->sequence);
   BIO_ADDR* nobody = BIO_ADDR_new();
   ssl_->wire.incoming = record->whole;
   const int listened = nobody ? DTLSv1_listen(ssl(), nobody) : -1;

@@ -6,6 +6,17 @@ namespace mcbn {
 
 void HandshakeOutbox::datagram(ByteView bytes) {
   MCBN_ASSERT(step_);
+  if (first_plaintext_) {
+    ByteView rest = bytes;
+    const auto first = nextRecord(rest);
+    if (first && first->sequence < *first_plaintext_) ahead_ = *first_plaintext_ - first->sequence;
+    first_plaintext_.reset();
+  }
+  if (ahead_ == 0) return post(bytes);
+  post(renumbered(bytes));
+}
+
+void HandshakeOutbox::post(ByteView bytes) {
   for (ByteView rest = bytes; !rest.empty();) {
     const auto record = nextRecord(rest);
     if (!record) break;
@@ -13,6 +24,15 @@ void HandshakeOutbox::datagram(ByteView bytes) {
   }
   if (!ids_.toPeer()) return emit(bytes);
   ids_.outgoing(bytes, mtu_, [this](ByteView replaced) { emit(replaced); });
+}
+
+Bytes HandshakeOutbox::renumbered(ByteView datagram) const {
+  Bytes moved;
+  while (const auto record = nextRecord(datagram)) {
+    const Bytes own = withSequence(*record, record->sequence + (record->epoch == 0 ? ahead_ : 0));
+    moved.insert(moved.end(), own.begin(), own.end());
+  }
+  return moved;
 }
 
 void HandshakeOutbox::emit(ByteView bytes) {
@@ -28,7 +48,7 @@ void HandshakeOutbox::sendFirstFlightAgain() {
 }
 
 void HandshakeOutbox::sendAlert(uint8_t level, uint8_t description) {
-  datagram(plaintextAlert(kDtls12, plaintext_sequence_, level, description));
+  post(plaintextAlert(kDtls12, plaintext_sequence_, level, description));
 }
 
 void HandshakeOutbox::sendGoodbye() {
@@ -38,7 +58,7 @@ void HandshakeOutbox::sendGoodbye() {
         plaintextAlert(kDtls12, plaintext_sequence_++, alert::kWarning, description);
     goodbye.insert(goodbye.end(), record.begin(), record.end());
   }
-  datagram(goodbye);
+  post(goodbye);
 }
 
 }  // namespace mcbn

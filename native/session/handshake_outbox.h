@@ -1,6 +1,6 @@
 // handshake_outbox.h: what a handshake sends, on its way from OpenSSL to the sink.
 //
-//   SSL --datagram()--> [ counts, connection IDs ] --> sink; a server's last flight is kept
+//   SSL --datagram()--> [ numbers, connection IDs ] --> sink; a server's last flight is kept
 //
 // Ownership   a DtlsHandshake has one; it borrows the HandshakeIds and the step in progress.
 // Thread      the session's.
@@ -8,6 +8,7 @@
 // Spec        RFC 6347 sections 4.1 (numbers) and 4.2.4 (the last flight), RFC 9146 section 3
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "session/handshake_ids.h"
@@ -20,6 +21,10 @@ class HandshakeOutbox final : public DatagramSink {
   // `mtu`: bytes of UDP payload.
   HandshakeOutbox(Role role, size_t mtu, HandshakeIds& ids) : role_(role), mtu_(mtu), ids_(ids) {}
 
+  // A server's flight begins with the record number of the ClientHello. OpenSSL 3.0 does so;
+  // 3.2 to 4.0 begin with 1, the number of a HelloVerifyRequest the client may have seen
+  // (RFC 6347 section 4.2.1).
+  void beginAt(uint64_t sequence) { first_plaintext_ = sequence; }
   // Around every call into OpenSSL; null: nothing is sent.
   void use(SessionStep* step) { step_ = step; }
 
@@ -44,6 +49,10 @@ class HandshakeOutbox final : public DatagramSink {
   std::vector<Bytes> takeLastFlight() { return std::move(last_flight_); }
 
  private:
+  // The records of epoch 0 under their numbers on the wire.
+  Bytes renumbered(ByteView datagram) const;
+  // Under the numbers of the wire: counts, writes connection IDs, sends.
+  void post(ByteView bytes);
   void emit(ByteView bytes);
 
   const Role role_;
@@ -53,6 +62,8 @@ class HandshakeOutbox final : public DatagramSink {
   std::vector<Bytes> last_flight_;
   std::vector<Bytes> first_flight_;
   bool keeps_first_ = role_ == Role::Client;
+  std::optional<uint64_t> first_plaintext_;  // until the first record is sent
+  uint64_t ahead_ = 0;  // of OpenSSL's numbers of epoch 0 are those on the wire
   uint64_t plaintext_sequence_ = 0;  // next free record number of epoch 0
   uint64_t encrypted_sequence_ = 0;  // the same of epoch 1
 };
