@@ -33,7 +33,7 @@ import {
 } from './options.js'
 import { PRESET_PORTS } from './presets.js'
 import { type DtlsRefusal, sealingKeyOption, sessionRefused } from './session-transfer.js'
-import { DtlsSocket } from './socket.js'
+import { DtlsSocket, tellSocket } from './socket.js'
 import type { SocketHome } from './socket-home.js'
 import { systemError } from './system-error.js'
 import {
@@ -173,7 +173,7 @@ class Client implements EndpointListener, SocketHome {
     this.#settings = settings
     this.endpoint = this.thread.register(this)
     this.thread.ref()
-    socket.attach(this, SESSION)
+    tellSocket.attached(socket, this, SESSION)
     // Not at once: the caller has yet to add listeners to the socket.
     process.nextTick(() => this.#resolve())
     this.#signal = settings.signal
@@ -240,24 +240,24 @@ class Client implements EndpointListener, SocketHome {
   }
 
   #fail(error: McbnError): void {
-    this.#socket.onEnded(error)
+    tellSocket.ended(this.#socket, error)
   }
 
   // ---- from the I/O thread ------------------------------------------------------------------------
 
   onOpened(_session: number, opened: NativeOpenedSession): void {
     this.#forgetSettings()
-    this.#socket.onOpened(opened, undefined)
+    tellSocket.opened(this.#socket, opened, undefined)
   }
 
   onMessage(_session: number, message: Buffer): void {
-    this.#batched = this.#socket.onMessage(message) || this.#batched
+    this.#batched = tellSocket.message(this.#socket, message) || this.#batched
   }
 
   onBatchEnd(): void {
     if (!this.#batched) return
     this.#batched = false
-    this.#socket.onBatchEnd()
+    tellSocket.batchEnd(this.#socket)
   }
 
   onQuestion(_session: number, { number, hint }: NativeSessionQuestion): void {
@@ -292,7 +292,7 @@ class Client implements EndpointListener, SocketHome {
   }
 
   onEnded(_session: number, ending: NativeEnding | undefined): void {
-    this.#socket.onEnded(ending?.failure && toError(ending.failure))
+    tellSocket.ended(this.#socket, ending?.failure && toError(ending.failure))
   }
 
   onKeylog(_session: number, line: Buffer): void {

@@ -15,7 +15,7 @@ import type {
 import { toError } from '../native/failure.js'
 import { type EndpointListener, IoThread } from './io-thread.js'
 import type { DtlsRefusal } from './session-transfer.js'
-import { DtlsSocket } from './socket.js'
+import { DtlsSocket, tellSocket } from './socket.js'
 import type { SocketHome } from './socket-home.js'
 import type { RemoteInfo } from './types.js'
 
@@ -118,7 +118,7 @@ export class ServerEndpoint<Peer> implements EndpointListener {
       const socket = this.sockets.get(session)
       const peer = socket ? socket.peer : this.#lookups.get(session)?.peer
       exported.push({ sealed: found[at + 1] as Buffer, peer })
-      if (socket) socket.onEnded(undefined, 'exported')
+      if (socket) tellSocket.ended(socket, undefined, 'exported')
       else this.#goneEarly.add(session)
     }
     return exported
@@ -228,16 +228,17 @@ export class ServerEndpoint<Peer> implements EndpointListener {
     if (this.#arriving.delete(session)) this.#tellArrival()
     const socket = new DtlsSocket<Peer>()
     this.sockets.set(session, socket)
-    socket.attach(this.#home, session)
+    tellSocket.attached(socket, this.#home, session)
     const [, identity] = opened
-    socket.onOpened(opened, lookup ? lookup.peer : this.#owner.keys.peerOf(identity))
+    const peer = lookup ? lookup.peer : this.#owner.keys.peerOf(identity)
+    tellSocket.opened(socket, opened, peer)
     this.#owner.onSession(socket)
   }
 
   /** @internal */
   onMessage(session: number, message: Buffer): void {
     const socket = this.sockets.get(session)
-    if (socket?.onMessage(message)) this.#batched.add(socket)
+    if (socket && tellSocket.message(socket, message)) this.#batched.add(socket)
   }
 
   /** @internal */
@@ -245,12 +246,13 @@ export class ServerEndpoint<Peer> implements EndpointListener {
     if (this.#batched.size === 0) return
     const sockets = [...this.#batched]
     this.#batched.clear()
-    for (const socket of sockets) socket.onBatchEnd()
+    for (const socket of sockets) tellSocket.batchEnd(socket)
   }
 
   /** @internal */
   onEnded(session: number, ending: NativeEnding | undefined): void {
-    this.sockets.get(session)?.onEnded(ending?.failure && toError(ending.failure))
+    const socket = this.sockets.get(session)
+    if (socket) tellSocket.ended(socket, ending?.failure && toError(ending.failure))
   }
 
   /** @internal */
@@ -270,7 +272,8 @@ export class ServerEndpoint<Peer> implements EndpointListener {
 
   /** @internal */
   onAddressChanged(session: number, remote: NativeRemote): void {
-    this.sockets.get(session)?.onAddressChanged(remote)
+    const socket = this.sockets.get(session)
+    if (socket) tellSocket.addressChanged(socket, remote)
   }
 
   /** @internal */

@@ -1,9 +1,10 @@
 // Where sockets live.
 
 import type { SessionChannels } from '../diagnostics.js'
-import type { NativeRemote } from '../native/dtls.js'
+import type { NativeOpenedSession, NativeRemote } from '../native/dtls.js'
 import type { IoThread } from './io-thread.js'
 import type { DtlsSocket } from './socket.js'
+import type { DtlsCloseReason } from './types.js'
 
 /** What the owner of sockets is told, and does for them: one for all sockets of a server. */
 export interface SocketHome {
@@ -21,4 +22,19 @@ export interface SocketHome {
   confirmAddress?(session: number, at: NativeRemote): void
   /** Somebody listens for `keylog`, or nobody does any more. */
   keylogWanted?(wanted: boolean): void
+}
+
+/** What the owner tells its sockets: see `tellSocket`. */
+export interface SocketNews {
+  /** The socket has a place; messages cannot be sent yet. */
+  attached<Peer>(socket: DtlsSocket<Peer>, home: SocketHome, session: number): void
+  /** Has `guard` asked before a message goes through, in or out; it destroys the socket if none may. */
+  guardedBy<Peer>(socket: DtlsSocket<Peer>, guard: () => boolean): void
+  opened<Peer>(socket: DtlsSocket<Peer>, opened: NativeOpenedSession, peer: Peer | undefined): void
+  /** @returns whether batchEnd() is wanted. */
+  message<Peer>(socket: DtlsSocket<Peer>, message: Buffer): boolean
+  batchEnd<Peer>(socket: DtlsSocket<Peer>): void
+  addressChanged<Peer>(socket: DtlsSocket<Peer>, remote: NativeRemote): void
+  /** The I/O thread has ended the session already. */
+  ended<Peer>(socket: DtlsSocket<Peer>, error: Error | undefined, reason?: DtlsCloseReason): void
 }

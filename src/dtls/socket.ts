@@ -13,12 +13,15 @@ import { Outgoing } from './outgoing.js'
 import type { SessionFacts } from './session-facts.js'
 import { connectionIdOf, familyOf, remoteInfo, sessionFacts } from './session-facts.js'
 import { type DtlsTransferOptions, notPortable, sealingKeyOf } from './session-transfer.js'
-import type { SocketHome } from './socket-home.js'
+import type { SocketHome, SocketNews } from './socket-home.js'
 import { type DtlsSocketStats, offlineStats } from './stats.js'
 import type { DtlsCipher, DtlsCloseReason, DtlsConnectionId } from './types.js'
 
 /** Of a socket's early messages: there are none any more, a listener has come. */
 const DELIVERED = null
+
+/** How endpoints tell sockets. Not exported by mcbn/dtls: nobody else can open, feed or end a socket. */
+export let tellSocket: SocketNews
 
 /**
  * One DTLS 1.2 association (RFC 6347): a message is a datagram, kept whole, not repeated by the library,
@@ -50,6 +53,25 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   #gone = false
   #closeReason: DtlsCloseReason | undefined
   #failure: Error | undefined
+  /** False: nothing may go through. It has destroyed the socket then. */
+  #guard: (() => boolean) | undefined
+
+  static {
+    tellSocket = {
+      attached: (socket, home, session) => {
+        socket.#home = home
+        socket.#session = session
+      },
+      guardedBy: (socket, guard) => {
+        socket.#guard = guard
+      },
+      opened: (socket, opened, peer) => socket.#onOpened(opened, peer),
+      message: (socket, message) => socket.#onMessage(message),
+      batchEnd: (socket) => socket.#onBatchEnd(),
+      addressChanged: (socket, remote) => socket.#onAddressChanged(remote),
+      ended: (socket, error, reason) => socket.#onEnded(error, reason),
+    }
+  }
 
   /** @internal */
   constructor() {
@@ -185,10 +207,8 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
 
   /** Figures of this moment; after the end those of the end, or when the peer ended it, those read last. */
   get stats(): DtlsSocketStats {
-    const ended = this.#state === 'closed'
-    const now = ended
-      ? null
-      : this.#home?.thread.native.sessionStats(this.#home.endpoint, this.#session)
+    const home = this.#state === 'closed' ? undefined : this.#home
+    const now = home?.thread.native.sessionStats(home.endpoint, this.#session)
     if (now) {
       this.#lastFigures = now
       return { ...now, dropped: this.#dropped }
@@ -249,7 +269,7 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   /** As `close`, and emits `error` if one is given. */
   destroy(error?: Error): this {
     if (this.#state === 'closed') return this
-    this.#rememberStats()
+    if (this.#state === 'open') void this.stats
     this.#end(error, error ? 'failed' : 'local')
     this.#home?.release(this.#session, false)
     return this
@@ -298,28 +318,19 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
    */
   exportSession(options: DtlsTransferOptions): Buffer {
     const key = sealingKeyOf('exportSession', options)
-    const home = this.#home
-    if (this.#state !== 'open' || !home) {
-      throw new McbnError('MCBN_SOCKET_CLOSED', `expected an open socket, it is ${this.#state}`)
-    }
-    this.#rememberStats()
+    this.#writable()
+    const home = this.#home as SocketHome
+    void this.stats
     home.thread.flush()
     const sealed = home.thread.native.exportSession(home.endpoint, this.#session, key)
     if (!sealed) throw notPortable()
-    this.onEnded(undefined, 'exported')
+    this.#onEnded(undefined, 'exported')
     return sealed
   }
 
-  // ---- from its endpoint --------------------------------------------------------------------------
+  // ---- inside; the first are what its endpoint tells ----------------------------------------------
 
-  /** @internal The socket has a place; messages cannot be sent yet. */
-  attach(home: SocketHome, session: number): void {
-    this.#home = home
-    this.#session = session
-  }
-
-  /** @internal */
-  onOpened(opened: NativeOpenedSession, peer: Peer | undefined): void {
+  #onOpened(opened: NativeOpenedSession, peer: Peer | undefined): void {
     if (this.#state !== 'opening' || !this.#home) return
     this.#state = 'open'
     this.#facts = sessionFacts(opened)
@@ -329,11 +340,14 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     this.emit('secureConnect')
   }
 
-  /** @internal @returns whether onBatchEnd() is wanted. */
-  onMessage(message: Buffer): boolean {
-    if (this.#state !== 'open') return false
+  #onMessage(message: Buffer): boolean {
+    if (this.#state !== 'open' || this.#guard?.() === false) return false
     if (this.#early !== DELIVERED) {
-      if (!this.#listening) return this.#keepEarly(message)
+      if (!this.#listening) {
+        this.#early ??= new EarlyMessages()
+        if (!this.#early.keep(message)) this.#dropped += 1
+        return false
+      }
       this.#deliverEarly()
     }
     const batched = this.listenerCount('messages') > 0
@@ -345,19 +359,17 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     return batched
   }
 
-  /** @internal */
-  onBatchEnd(): void {
+  #onBatchEnd(): void {
     const batch = this.#batch
     if (batch === undefined) return
     this.#batch = undefined
     this.emit('messages', batch)
   }
 
-  /** @internal */
-  onAddressChanged({ remoteAddress, remotePort }: NativeRemote): void {
+  #onAddressChanged({ remoteAddress, remotePort }: NativeRemote): void {
     try {
       // What came before: a listener for `messages` must not take it for a proof of the new address.
-      this.onBatchEnd()
+      this.#onBatchEnd()
     } finally {
       const facts = this.#facts
       if (this.#state === 'open' && facts) {
@@ -367,11 +379,10 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     }
   }
 
-  /** @internal The I/O thread has ended the session already. */
-  onEnded(error: Error | undefined, reason?: DtlsCloseReason): void {
+  #onEnded(error: Error | undefined, reason?: DtlsCloseReason): void {
     if (this.#state === 'closed') return
     try {
-      this.onBatchEnd()
+      this.#onBatchEnd()
     } finally {
       // Nothing failed where nobody had anything to say: only the reason tells.
       if (isIdle(error)) this.#end(undefined, 'idle')
@@ -380,25 +391,18 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     }
   }
 
-  // ---- inside -------------------------------------------------------------------------------------
-
   get #listening(): boolean {
     return this.listenerCount('message') > 0 || this.listenerCount('messages') > 0
   }
 
   #writable(): Outgoing {
+    this.#guard?.()
     if (this.#state === 'open' && this.#home) {
       this.#outgoing ??= new Outgoing(this.#home, this.#session, this)
       return this.#outgoing
     }
     const advice = this.#state === 'opening' ? 'wait for secureConnect' : 'open a new one'
     throw new McbnError('MCBN_SOCKET_CLOSED', `the socket is ${this.#state}, not open; ${advice}`)
-  }
-
-  #keepEarly(message: Buffer): false {
-    this.#early ??= new EarlyMessages()
-    if (!this.#early.keep(message)) this.#dropped += 1
-    return false
   }
 
   #deliverEarly(): void {
@@ -408,10 +412,6 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     if (early === undefined) return
     for (const message of early.all) this.emit('message', message)
     if (this.listenerCount('messages') > 0) this.emit('messages', early.all)
-  }
-
-  #rememberStats(): void {
-    if (this.#state === 'open') void this.stats
   }
 
   #end(error: Error | undefined, reason: DtlsCloseReason): void {

@@ -1,4 +1,4 @@
-import { Network } from './network.js'
+import { joinEpoch, Network } from './network.js'
 import { resolveJoin } from './options.js'
 import type { JoinOptions } from './types.js'
 
@@ -16,5 +16,7 @@ import type { JoinOptions } from './types.js'
  */
 export async function join(options: JoinOptions): Promise<Network> {
   const { settings, verified } = resolveJoin(options)
-  return await new Network(verified, settings).join(options.signal)
+  const network = new Network(verified, settings)
+  await joinEpoch(network, options.signal)
+  return network
 }

@@ -46,6 +46,9 @@ const ADVANCE_OPTIONS = {
 /** The one place where this default is written. */
 export const ADVANCE_DEFAULTS = { overlap: 10_000 } as const
 
+/** How `join` starts a network. Not exported by mcbn/consent: it is done once, before anybody has the network. */
+export let joinEpoch: (network: Network, signal: AbortSignal | undefined) => Promise<void>
+
 /**
  * A network joined by `join`. Emits `progress`, `renewed`, `redundancy`, `withdrawn`, `blamed`, `advanced` and, last,
  * `ended`: then its sockets and servers are closed and its keys wiped.
@@ -69,6 +72,10 @@ export class Network extends EventEmitter<NetworkEvents> {
   #next: Epoch | undefined
   #cancelOverlap: (() => void) | undefined
   #reason: EndReason | undefined
+
+  static {
+    joinEpoch = (network, signal) => network.#epoch.join(signal)
+  }
 
   /** @internal See `join`. */
   constructor(verified: VerifiedDescriptor, settings: JoinSettings) {
@@ -98,12 +105,6 @@ export class Network extends EventEmitter<NetworkEvents> {
     }
     this.tls = new NetworkTls(core)
     this.dtls = new NetworkDtls(core)
-  }
-
-  /** @internal */
-  async join(signal: AbortSignal | undefined): Promise<this> {
-    await this.#epoch.join(signal)
-    return this
   }
 
   // ---- what it is ---------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 // The open sockets of one epoch, so that they end with it, and what stands guard in front of them.
 
 import type { DtlsSocket } from '../../dtls/index.js'
+import { tellSocket } from '../../dtls/socket.js'
 import type { McbnError } from '../../errors.js'
 import type { TlsSocket } from '../../tls/index.js'
 
@@ -52,14 +53,5 @@ export function guardTls(socket: TlsSocket, check: Check): void {
 
 /** As {@link guardTls}, for the messages of a DTLS socket. */
 export function guardDtls(socket: DtlsSocket, check: Check): void {
-  const { onMessage, send, sendMany } = socket
-  socket.onMessage = (message) => check() && onMessage.call(socket, message)
-  socket.send = (data) => {
-    check()
-    return send.call(socket, data)
-  }
-  socket.sendMany = (datagrams) => {
-    check()
-    return sendMany.call(socket, datagrams)
-  }
+  tellSocket.guardedBy(socket, check)
 }
