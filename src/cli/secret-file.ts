@@ -1,6 +1,6 @@
 // Files that hold secrets: who else can read them.
 
-import { stat } from 'node:fs/promises'
+import { rename, rm, stat, writeFile } from 'node:fs/promises'
 import { shellWord } from './consent/files.js'
 
 /**
@@ -22,4 +22,16 @@ export async function exposureOf(path: string, option: string): Promise<string |
 export async function warnIfExposed(path: string, option: string): Promise<void> {
   const sentence = await exposureOf(path, option)
   if (sentence !== undefined) process.stderr.write(`mcbn: warning: ${sentence}\n`)
+}
+
+/** Writes a file for its owner alone, in the place of an older one. @throws the system's error. */
+export async function writeSecretFile(path: string, text: string): Promise<void> {
+  const beside = `${path}.${process.pid}.new`
+  try {
+    await writeFile(beside, text, { mode: 0o600, flag: 'wx' })
+    await rename(beside, path)
+  } catch (error) {
+    await rm(beside, { force: true })
+    throw error
+  }
 }

@@ -120,8 +120,15 @@ export type {
   ParticipantView,
   ParticipantWeb,
   ParticipantWebOptions,
+  ServeParticipantWebOptions,
 } from './participant/web/index.js'
-export { createParticipantWeb, participantView, WEB_DEFAULTS } from './participant/web/index.js'
+export {
+  createParticipantWeb,
+  participantView,
+  serveParticipantWeb,
+  WEB_DEFAULTS,
+  WEB_SERVER_DEFAULTS,
+} from './participant/web/index.js'
 export type { PolicyDecision, PolicyQuestion } from './policy/evaluate.js'
 export { evaluatePolicy } from './policy/evaluate.js'
 export type { ExamplePolicyOptions } from './policy/example.js'

@@ -181,12 +181,14 @@ describe('cli/participant', () => {
     expect(child.stdout).toMatch(/^participant alice listening on http:\/\/127\.0\.0\.1:\d+$/m)
     const [, page = ''] = await child.output(/^page: (http:\S+#login=\S+)$/m)
     expect((await fetch(page)).status).toBe(200)
+    const { origin } = new URL(page)
+    expect(origin).not.toBe(url)
     // The link works once: the token is for the next time.
     const [, token = ''] = await child.output(/^sign-in token, .*: (\S+)$/m)
     const login = (secret: string) =>
-      fetch(`${url}/web/login`, {
+      fetch(`${origin}/web/login`, {
         method: 'POST',
-        headers: { 'content-type': 'application/json', origin: url },
+        headers: { 'content-type': 'application/json', origin },
         body: JSON.stringify({ secret }),
       })
     expect((await login('x'.repeat(token.length))).status).toBe(401)

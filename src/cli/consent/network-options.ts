@@ -82,6 +82,20 @@ export function integer(option: string, text: string): number {
   throw new UsageError(`${option}: expected a number, got ${JSON.stringify(text.slice(0, 40))}`)
 }
 
+/** `127.0.0.1:7001`, `[::1]:7001`, `localhost:0`. */
+export function hostAndPort(
+  option: string,
+  text: string,
+): { readonly host: string; readonly port: number } {
+  const parts = /^(?:\[(?<v6>[0-9a-fA-F:.]+)\]|(?<name>[^:[\]\s]+)):(?<port>\d{1,5})$/.exec(
+    text,
+  )?.groups
+  const host = parts?.['v6'] ?? parts?.['name']
+  const port = Number(parts?.['port'])
+  if (host !== undefined && port <= 65_535) return { host, port }
+  throw new UsageError(`${option}: expected <host>:<port>, IPv6 in brackets, the port 0 to 65535`)
+}
+
 /** Seconds since 1970 as people read them. */
 export function time(since1970: number): string {
   return new Date(since1970 * 1000).toISOString().replace('.000Z', 'Z')

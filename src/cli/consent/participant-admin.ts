@@ -21,7 +21,7 @@ import { shellWord } from './files.js'
 import { addLockOptions, type LockFlags } from './lock.js'
 import { integer } from './network-options.js'
 import { addFolderOptions, type FolderFlags, lockOf } from './participant-options.js'
-import { described } from './participant-serve.js'
+import { described } from './participant-told.js'
 import { report } from './report.js'
 
 export function statusCommand(): Command {

@@ -3,30 +3,29 @@
 import { watch } from 'node:fs'
 import { Command } from 'commander'
 import { serveAdmin } from '../../consent/participant/admin.js'
-import { serveParticipant } from '../../consent/participant/http.js'
+import { type ParticipantServer, serveParticipant } from '../../consent/participant/http.js'
 import type { Participant } from '../../consent/participant/participant.js'
 import {
   participantOfStore,
   reloadStoredPolicy,
   type StoredParticipantOptions,
 } from '../../consent/participant/stored.js'
-import type { PendingRequest } from '../../consent/participant/types.js'
-import { createParticipantWeb, participantView } from '../../consent/participant/web/index.js'
 import { openStore, type Store } from '../../consent/store/store.js'
-import { EXIT, type Finish, UsageError } from '../exit.js'
+import { EXIT, type Finish } from '../exit.js'
 import { onStopSignal } from '../signals.js'
-import { readInput, shellWord } from './files.js'
+import { readInput } from './files.js'
 import { addLockOptions, type LockFlags } from './lock.js'
-import { integer } from './network-options.js'
+import { hostAndPort, integer } from './network-options.js'
 import { addFolderOptions, type FolderFlags, lockOf } from './participant-options.js'
+import { type Page, type PageFlags, servePage } from './participant-page.js'
+import { tell } from './participant-told.js'
 import { report } from './report.js'
 
 const DEFAULT_LISTEN = '127.0.0.1:7001'
 const MOST_ROOT_BYTES = 64 * 1024
 
-interface ServeFlags extends FolderFlags, LockFlags {
+interface ServeFlags extends FolderFlags, LockFlags, PageFlags {
   readonly listen: string
-  readonly web?: boolean
   readonly pkiRoot?: readonly string[]
   readonly rate?: string
 }
@@ -42,13 +41,19 @@ export function serveCommand(finish: Finish): Command {
     )
     .option('--listen <host:port>', 'address to listen on; port 0 takes a free one', DEFAULT_LISTEN)
     .option(
-      '--web',
-      'serve your page too, for this machine only; prints a link that signs in once, and a token',
+      '--web [host:port]',
+      'serve your page too, on an address of its own (127.0.0.1 and a free port unless given);\n' +
+        'prints a link that signs in once, and a token',
     )
+    .option(
+      '--web-host <name...>',
+      'names under which a proxy of yours serves the page; without one nothing may be forwarded to it',
+    )
+    .option('--web-token-file <file>', 'write the token to a file instead of printing it')
     .option('--pki-root <file...>', 'root certificate (PEM) of gcp-cs-pki evidence')
     .option('--rate <number>', 'requests a second that one address may send', '100')
     .action(async (flags: ServeFlags) => {
-      const address = hostAndPort(flags.listen)
+      const address = hostAndPort('--listen', flags.listen)
       const roots = await Promise.all(
         (flags.pkiRoot ?? []).map((file) => readInput(file, '--pki-root', MOST_ROOT_BYTES)),
       )
@@ -81,37 +86,39 @@ async function serve(
   finish: Finish,
 ): Promise<void> {
   const { dir, json, host, port, requestsPerSecond } = flags
-  const web =
-    flags.web === true ? createParticipantWeb(participantView(participant, store.audit)) : undefined
-  const server = await serveParticipant(participant, {
-    host,
-    port,
-    requestsPerSecond,
-    ...(web !== undefined && { web: (app) => void app.route('/', web.routes) }),
-  })
-  const admin = await serveAdmin(participant, dir, server.url).catch(async (error: unknown) => {
-    await server.close()
+  const opened: { close(): Promise<void> }[] = []
+  const close = async (): Promise<void> => {
+    for (const server of opened.toReversed()) await server.close()
+  }
+  const open = async <Server extends { close(): Promise<void> }>(opening: Promise<Server>) => {
+    const server = await opening
+    opened.push(server)
+    return server
+  }
+  let server: ParticipantServer
+  let page: Page | undefined
+  try {
+    server = await open(serveParticipant(participant, { host, port, requestsPerSecond }))
+    if (flags.web !== undefined) page = await open(servePage(participant, store.audit, flags))
+    await open(serveAdmin(participant, dir, server.url))
+  } catch (error) {
+    await close()
     throw error
-  })
+  }
   const unwatch = watchPolicy(store, participant, flags)
   // Before anything is said: who reads that it listens may stop it at once.
   onStopSignal(async () => {
     unwatch()
-    web?.close()
-    await admin.close()
-    await server.close()
+    await close()
     await participant.close()
     await store.close()
     finish(EXIT.ok)
   })
   const { label } = participant
   tell(participant, flags)
-  const page = web && { page: web.link(server.url), token: web.token }
-  report(json, { event: 'listening', label, url: server.url, ...page }, [
+  report(json, { event: 'listening', label, url: server.url, ...page?.told }, [
     `participant ${label} listening on ${server.url}`,
-    ...(page === undefined
-      ? []
-      : [`page: ${page.page}`, `sign-in token, for when that link has been used: ${page.token}`]),
+    ...(page?.lines ?? []),
     ...(participant.withdrawal === undefined
       ? []
       : [`${label} has withdrawn: nothing is released`]),
@@ -157,97 +164,4 @@ function watchPolicy(
     watcher.close()
     process.off('SIGHUP', onHangup)
   }
-}
-
-function tell(participant: Participant, { dir, json }: FolderFlags): void {
-  participant.on('pending', (request) => {
-    const { id, role, times } = request
-    if (times > 1) return
-    report(json, { event: 'pending', id, role, ...inShort(request) }, [
-      `${role} waits for your yes: ${described(request)}`,
-      `  mcbn participant approve --dir ${shellWord(dir)} ${id.slice(0, 16)}`,
-    ])
-  })
-  participant.on('released', (lease) => {
-    const { role, instance, project, renewals, expiresAt } = lease
-    const until = new Date(expiresAt).toISOString()
-    report(json, { event: renewals > 0 ? 'renewed' : 'released', ...lease }, [
-      `${renewals > 0 ? 'renewed for' : 'released to'} ${role} on ${instance} (${project}), until ${until}`,
-    ])
-  })
-  participant.on('refused', ({ role, code, details }) => {
-    report(json, { event: 'refused', role, code, details }, [
-      `refused ${role} (${code}): ${details.join('; ')}`,
-    ])
-  })
-  participant.on('decided', ({ id, decision, role }) => {
-    report(json, { event: 'decided', id, decision, role }, [
-      `${decision} ${role} ${id.slice(0, 16)}`,
-    ])
-  })
-  participant.on('withdrawn', (withdrawal) => {
-    report(json, { event: 'withdrawn', ...withdrawal }, [
-      `${withdrawal.label} has withdrawn: nothing is released from now on`,
-    ])
-  })
-}
-
-type Pairs = Iterable<readonly [name: string, value: string]>
-
-/** All that an approval is for (see `requestId`): nobody says yes to what is not shown. */
-interface Described
-  extends Pick<
-    PendingRequest['facts'],
-    | 'imageDigest'
-    | 'instance'
-    | 'project'
-    | 'args'
-    | 'overriddenArgs'
-    | 'serviceAccounts'
-    | 'kind'
-    | 'issuer'
-  > {
-  readonly env: Pairs
-  readonly overriddenEnv: Pairs
-}
-
-function inShort({ facts }: PendingRequest) {
-  const { kind, issuer, instance, project, imageDigest, args, overriddenArgs } = facts
-  return {
-    ...{ kind, issuer, instance, project, imageDigest, args, overriddenArgs },
-    env: [...facts.env],
-    overriddenEnv: [...facts.overriddenEnv],
-    serviceAccounts: facts.serviceAccounts,
-  }
-}
-
-/** What a person decides by. */
-export function described({ facts }: { readonly facts: Described }): string {
-  const { imageDigest, instance, project, args, overriddenArgs, serviceAccounts } = facts
-  const list = (what: string, items: readonly string[]) =>
-    items.length === 0 ? '' : `, ${what} ${JSON.stringify(items)}`
-  return (
-    `image ${imageDigest ?? 'unknown'}, instance ${instance ?? 'unknown'} in ${project ?? 'no project'}, ` +
-    `arguments ${JSON.stringify(args)}` +
-    list('environment', assignments(facts.env)) +
-    list('arguments changed by the operator', overriddenArgs) +
-    list('environment changed by the operator', assignments(facts.overriddenEnv)) +
-    list('service accounts', serviceAccounts) +
-    `, by ${facts.kind} of ${facts.issuer}`
-  )
-}
-
-function assignments(pairs: Pairs): string[] {
-  return Array.from(pairs, ([name, value]) => `${name}=${value}`).sort()
-}
-
-/** `127.0.0.1:7001`, `[::1]:7001`, `localhost:0`. */
-function hostAndPort(text: string): { readonly host: string; readonly port: number } {
-  const parts = /^(?:\[(?<v6>[0-9a-fA-F:.]+)\]|(?<name>[^:[\]\s]+)):(?<port>\d{1,5})$/.exec(
-    text,
-  )?.groups
-  const host = parts?.['v6'] ?? parts?.['name']
-  const port = Number(parts?.['port'])
-  if (host !== undefined && port <= 65_535) return { host, port }
-  throw new UsageError('--listen: expected <host>:<port>, IPv6 in brackets, the port 0 to 65535')
 }

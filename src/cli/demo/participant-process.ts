@@ -16,7 +16,11 @@ import type { Role } from '../../consent/descriptor/types.js'
 import { type ParticipantServer, serveParticipant } from '../../consent/participant/http.js'
 import { createParticipant, type Participant } from '../../consent/participant/participant.js'
 import type { RefusedRequest } from '../../consent/participant/types.js'
-import { createParticipantWeb, participantView } from '../../consent/participant/web/index.js'
+import {
+  createParticipantWeb,
+  participantView,
+  serveParticipantWeb,
+} from '../../consent/participant/web/index.js'
 import { examplePolicy } from '../../consent/policy/example.js'
 import { storePaths } from '../../consent/store/reading.js'
 import { createStore, type Store } from '../../consent/store/store.js'
@@ -37,6 +41,7 @@ const secrets: Uint8Array[] = [lock.keyFile]
 let opened: Store | undefined
 let participant: Participant | undefined
 let server: ParticipantServer | undefined
+let pageServer: ParticipantServer | undefined
 let lastRefusal: RefusedRequest | undefined
 
 answerCalls<ParticipantCalls>({
@@ -107,6 +112,7 @@ async function ceremony({ board, planHash }: Request<'ceremony'>) {
 
 async function serve({ trust, approval, page, damaged }: Request<'serve'>) {
   await server?.close()
+  await pageServer?.close()
   await participant?.close()
   const { label, keys, descriptor, audit, state } = store()
   if (descriptor === undefined) throw new Error('no ceremony yet')
@@ -132,13 +138,10 @@ async function serve({ trust, approval, page, damaged }: Request<'serve'>) {
     console.log(JSON.stringify({ refused: refusal.code, details: refusal.details }))
   })
   const web = page ? createParticipantWeb(participantView(made, audit)) : undefined
-  server = await serveParticipant(made, {
-    ...(web !== undefined && { web: (app) => app.route('/', web.routes) }),
-  })
-  return {
-    url: server.url,
-    ...(web !== undefined && { page: web.link(server.url), token: web.token }),
-  }
+  server = await serveParticipant(made)
+  if (web === undefined) return { url: server.url }
+  pageServer = await serveParticipantWeb(web)
+  return { url: server.url, page: web.link(pageServer.url), token: web.token }
 }
 
 async function decide({ decision, roles }: Request<'decide'>) {

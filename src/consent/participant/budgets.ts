@@ -5,7 +5,7 @@ import { RateLimiterMemory, RateLimiterRes } from './rate-limiter.js'
 import type { Source } from './sources.js'
 
 /** What is counted apart. */
-export type BudgetName = 'request' | 'evidence' | 'return' | 'status' | 'withdrawal' | 'page'
+export type BudgetName = 'request' | 'evidence' | 'return' | 'status' | 'withdrawal' | 'other'
 
 /** Of `requestsPerSecond`, the part for each: what costs more may be asked less. */
 const PARTS = {
@@ -14,7 +14,7 @@ const PARTS = {
   return: 1 / 10,
   status: 1 / 5,
   withdrawal: 1 / 5,
-  page: 1,
+  other: 1 / 5,
 } as const satisfies Record<BudgetName, number>
 
 /** Seconds over which is counted. */
@@ -40,7 +40,7 @@ export class Budgets {
       return: of('return'),
       status: of('status'),
       withdrawal: of('withdrawal'),
-      page: of('page'),
+      other: of('other'),
     }
   }
 

@@ -12,12 +12,9 @@
 // Cleartext on purpose: the operator who carries these messages is the one they are protected from, so TLS
 // to some proxy of the operator's would protect nothing. A share leaves sealed to a key that the evidence is
 // bound to, challenges are good once, and every answer is signed: reading gains nothing, altering is noticed,
-// and stopping messages is what an operator can do anyway. Nothing here is a secret or takes one. (The web page
-// of a participant is another matter: it is served on loopback.)
+// and stopping messages is what an operator can do anyway. Nothing here is a secret or takes one. (The page of a
+// participant is another matter: it has an address of its own, see web/serve.ts.)
 
-import type { Server } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
-import { createAdaptorServer } from '@hono/node-server'
 import { getConnInfo } from '@hono/node-server/conninfo'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
@@ -26,7 +23,7 @@ import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import type { Refused } from '../release/messages.js'
 import { MESSAGE_MAX_BYTES, readMessage } from '../release/parse.js'
 import { type BudgetName, Budgets } from './budgets.js'
-import { limitConnections } from './connections.js'
+import { type HttpListener, listenHttp } from './http-listener.js'
 import type { Participant } from './participant.js'
 import { type Source, sourceOf, TrustedProxies } from './sources.js'
 
@@ -35,8 +32,6 @@ export interface ServeParticipantOptions {
   readonly host?: string
   /** 0 takes a free one. @defaultValue 0 */
   readonly port?: number
-  /** Adds routes, e.g. a page for the person behind the participant; not below `/v1/`. */
-  readonly web?: (app: Hono, participant: Participant) => void
   /**
    * Requests a second that one source may send, over ten seconds; half as much evidence, a fifth of each of the
    * rest, counted apart. A source is an IPv4 address or an IPv6 network of 64 bits; one of 48 bits may send four
@@ -59,7 +54,6 @@ export interface ServeParticipantOptions {
 const OPTIONS = {
   host: undefined,
   port: undefined,
-  web: undefined,
   requestsPerSecond: undefined,
   trustedProxies: undefined,
   connections: undefined,
@@ -76,19 +70,8 @@ export const HTTP_DEFAULTS = {
   requestTimeout: 10_000,
 } as const satisfies ServeParticipantOptions
 
-export interface ParticipantServer {
-  /** `http://<host>:<port>`, as bound. */
-  readonly url: string
-  readonly host: string
-  readonly port: number
-  /** Stops listening, lets answers that are being made leave for a second, then ends all connections. */
-  close(): Promise<void>
-}
-
-/** Milliseconds that a socket may be silent: more than the web page's stream of events ever is. */
-const IDLE_MS = 60_000
-/** Milliseconds that answers have when the server closes. */
-const CLOSING_MS = 1_000
+/** Where a participant listens. */
+export type ParticipantServer = HttpListener
 
 /**
  * Serves a participant. The participant stays the caller's to close.
@@ -100,45 +83,17 @@ export async function serveParticipant(
   options: ServeParticipantOptions = {},
 ): Promise<ParticipantServer> {
   refuseUnknown('serveParticipant', options, OPTIONS)
-  const { host, port, connections, requestTimeout, requestsPerSecond } = resolve(options)
+  const { requestsPerSecond, ...limits } = resolve(options)
   const proxies = new TrustedProxies(options.trustedProxies)
-  const app = participantApp(participant, requestsPerSecond, options.web, proxies)
-  const server = createAdaptorServer({
-    fetch: app.fetch,
-    // Others in this process may use fetch() as Node made it.
-    overrideGlobalObjects: false,
-    serverOptions: {
-      headersTimeout: requestTimeout,
-      requestTimeout: 2 * requestTimeout,
-      connectionsCheckingInterval: Math.max(100, Math.min(1_000, requestTimeout / 4)),
-      keepAliveTimeout: 5_000,
-      maxHeaderSize: 8_192,
-    },
-  }) as Server
-  server.setTimeout(IDLE_MS)
-  const mostOfSource = Math.max(1, Math.floor(connections / 4))
-  limitConnections(server, { most: connections, mostOfSource, proxies })
-  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    answerUnreadable(error, socket)
-  })
-  await listening(server, host, port)
-  // From here on an error is a connection's that could not be accepted: no reason to end.
-  server.on('error', (error) => options.onError?.(error))
-  const bound = server.address() as AddressInfo
-  const shown = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address
-  return {
-    url: `http://${shown}:${bound.port}`,
-    host: bound.address,
-    port: bound.port,
-    close: () => closed(server),
-  }
+  const { fetch } = participantApp(participant, requestsPerSecond, proxies)
+  const mostOfSource = Math.max(1, Math.floor(limits.connections / 4))
+  return await listenHttp(fetch, { ...limits, mostOfSource, proxies, onError: options.onError })
 }
 
 /** The routes alone, for another server of the caller's. */
 export function participantApp(
   participant: Participant,
   requestsPerSecond: number = HTTP_DEFAULTS.requestsPerSecond,
-  web?: ServeParticipantOptions['web'],
   proxies: TrustedProxies = new TrustedProxies(),
 ): Hono {
   const app = new Hono()
@@ -155,14 +110,15 @@ export function participantApp(
   const budgets = new Budgets(requestsPerSecond)
   const source = (context: Context): Source => sourceIn(context, proxies)
   const within =
-    (name: BudgetName, except: (path: string) => boolean = () => false): MiddlewareHandler =>
+    (name: BudgetName): MiddlewareHandler =>
     async (context, next) => {
-      if (except(context.req.path)) return await next()
       const retryAfter = await budgets.spend(name, source(context))
       return retryAfter === undefined ? await next() : busy(context, retryAfter)
     }
-  // The page has a count of its own: a flood of the protocol must not lock its owner out.
-  app.use(within('page', (path) => path.startsWith('/v1/')))
+  // What is no path of the protocol, too: nothing is free of a count.
+  app.use(async (context, next) =>
+    context.req.path.startsWith('/v1/') ? await next() : await within('other')(context, next),
+  )
   app.use('/v1/status', within('status'))
   app.use('/v1/withdrawal', within('withdrawal'))
 
@@ -209,7 +165,6 @@ export function participantApp(
       return answer(context, 405, 'method', `expected ${allowed}`)
     })
   }
-  web?.(app, participant)
   return app
 }
 
@@ -265,45 +220,6 @@ function sourceIn(context: Context, proxies: TrustedProxies): Source {
   const forwarded = context.req.header('forwarded')
   const xForwardedFor = context.req.header('x-forwarded-for')
   return sourceOf(proxies.clientOf(address, { forwarded, xForwardedFor }))
-}
-
-/** What never became a request: too slow, too long a head, no HTTP. */
-function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
-  const [status, name] = UNREADABLE[error.code ?? ''] ?? ['400 Bad Request', 'invalid']
-  const body = JSON.stringify({ error: name, message: 'expected a request in HTTP/1.1' })
-  // Not only ended: who never closes its side would keep the place.
-  socket.end(
-    `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
-    () => socket.destroy(),
-  )
-}
-
-const UNREADABLE: Readonly<Record<string, readonly [status: string, error: string]>> = {
-  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'too-large'],
-  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'timeout'],
-}
-
-async function listening(server: Server, host: string, port: number): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, host, () => {
-      server.removeListener('error', reject)
-      resolve()
-    })
-  })
-}
-
-async function closed(server: Server): Promise<void> {
-  if (!server.listening) return
-  await new Promise<void>((resolve) => {
-    const impatient = setTimeout(() => server.closeAllConnections(), CLOSING_MS)
-    server.close(() => {
-      clearTimeout(impatient)
-      resolve()
-    })
-    server.closeIdleConnections()
-  })
 }
 
 function resolve(options: ServeParticipantOptions) {

@@ -2,7 +2,7 @@
 // operator, the same image on the same machine can be sent anywhere.
 
 import { expect, it } from 'vitest'
-import { described } from '../../../src/cli/consent/participant-serve.js'
+import { described } from '../../../src/cli/consent/participant-told.js'
 import { requestId } from '../../../src/consent/participant/approvals.js'
 import { factsOf, NOON, network } from '../participant/fixture.js'
 

@@ -7,6 +7,7 @@ import { AuditLog } from '../../../src/consent/audit/log.js'
 import { systemClock } from '../../../src/consent/base/clock.js'
 import { serveParticipant } from '../../../src/consent/participant/http.js'
 import { participantView } from '../../../src/consent/participant/web/participant-view.js'
+import { serveParticipantWeb } from '../../../src/consent/participant/web/serve.js'
 import { createParticipantWeb } from '../../../src/consent/participant/web/web.js'
 import { temporaryFolder } from '../../support/paths.js'
 import { policyOf, refused, released, round, setup, workloadOf } from '../participant/fixture.js'
@@ -24,17 +25,17 @@ async function open(): Promise<{
   // biome-ignore lint/suspicious/noExplicitAny: the events are the audit's own
   const { participant } = setup({ policy, clock: systemClock, audit: audit as any })
   const web = createParticipantWeb(participantView(participant, audit))
-  const server = await serveParticipant(participant, {
-    web: (app) => void app.route('/', web.routes),
-  })
+  const server = await serveParticipant(participant)
+  const page = await serveParticipantWeb(web)
   onTestFinished(async () => {
     web.close()
+    await page.close()
     await server.close()
     await participant.close()
     await audit.close()
   })
   const tab = await openTab()
-  await tab.page.goto(web.link(server.url))
+  await tab.page.goto(web.link(page.url))
   await tab.page.getByText('Live', { exact: true }).waitFor()
   return { tab, path, participant, url: server.url }
 }
@@ -94,8 +95,13 @@ describeInChromium('web/participant', () => {
     expect(await tab.page.locator('#audit-mark').getAttribute('role')).toBe('alert')
   })
 
-  it('leaves the protocol beside it as it is: no page, no cookie', async () => {
+  it('is nowhere on the address of the protocol', async () => {
     const { url } = await open()
+    for (const path of ['/', '/web/state', '/web/main.js']) {
+      expect((await fetch(url + path)).status).toBe(404)
+    }
+    const login = { method: 'POST', headers: { origin: url, 'content-type': 'application/json' } }
+    expect((await fetch(`${url}/web/login`, { ...login, body: '{}' })).status).toBe(404)
     const status = await fetch(`${url}/v1/status`)
     expect(status.status).toBe(200)
     expect(status.headers.get('content-security-policy')).toBeNull()

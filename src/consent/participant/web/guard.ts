@@ -36,10 +36,17 @@ const LOOPBACK_HOST = /^(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])$/
 const LOOPBACK_ADDRESS = /^(127\.|::1$|::ffff:127\.)/
 
 /**
+ * What proxies add to a request: RFC 7239, RFC 9110 section 7.6.3, and what came before them. A proxy on this
+ * machine connects from loopback and may write any Host; most of them still say that they are one.
+ */
+const FORWARDED =
+  /^(forwarded|via|x-forwarded(-.*)?|x-real-ip|x-original-(host|url|uri)|x-client-ip|x-cluster-client-ip|true-client-ip|cf-connecting-ip|fastly-client-ip)$/
+
+/**
  * Answers 403 to whoever is not a page of ours asking from this machine.
  *
- * @param hosts - further names under which a proxy of the owner's offers the page; the proxy then
- * decides who gets here, so the sender's address is no longer asked for.
+ * @param hosts - names under which a proxy of the owner's offers the page. That proxy decides who gets here: a
+ * request under such a name may come from any address and may be forwarded.
  */
 export function guard(hosts: readonly string[]): MiddlewareHandler {
   const names = new Set(hosts.map((name) => name.toLowerCase()))
@@ -55,11 +62,19 @@ export function guard(hosts: readonly string[]): MiddlewareHandler {
 function whatIsWrong(context: Context, names: ReadonlySet<string>): string | undefined {
   const host = context.req.header('host')?.toLowerCase() ?? ''
   const name = host.replace(/:\d{1,5}$/, '')
-  if (!LOOPBACK_HOST.test(name) && !names.has(name)) {
-    return 'Host: expected localhost or a loopback address'
-  }
-  if (names.size === 0 && !LOOPBACK_ADDRESS.test(remoteAddress(context))) {
-    return 'expected a connection from this machine; use a tunnel such as `ssh -L`'
+  // Two of them, and whoever stood between may have looked at the other (RFC 9112 section 3.2).
+  if (hostsTold(context) > 1) return 'Host: expected one'
+  // A whole address outranks Host (RFC 9112 section 3.2.2); only proxies are sent one.
+  if (!targetOf(context).startsWith('/')) return 'expected a path'
+  if (!names.has(name)) {
+    if (!LOOPBACK_HOST.test(name)) return 'Host: expected localhost or a loopback address'
+    if (!LOOPBACK_ADDRESS.test(remoteAddress(context))) {
+      return 'expected a connection from this machine; use a tunnel such as `ssh -L`'
+    }
+    const forwarded = Object.keys(context.req.header()).find((header) => FORWARDED.test(header))
+    if (forwarded !== undefined) {
+      return `${forwarded}: expected no proxy, or one under a name that the owner has given`
+    }
   }
   // Browsers say where a request comes from; both headers are out of a foreign script's reach.
   const site = context.req.header('sec-fetch-site')
@@ -79,6 +94,22 @@ function whatIsWrong(context: Context, names: ReadonlySet<string>): string | und
     return 'Content-Type: expected application/json'
   }
   return undefined
+}
+
+type Incoming = { readonly url?: string; readonly rawHeaders?: readonly string[] }
+
+function incomingOf(context: Context): Incoming {
+  return (context.env as { incoming?: Incoming } | undefined)?.incoming ?? {}
+}
+
+/** The request's target as it was sent; the path where the server is none of Node's. */
+function targetOf(context: Context): string {
+  return incomingOf(context).url ?? context.req.path
+}
+
+function hostsTold(context: Context): number {
+  const names = (incomingOf(context).rawHeaders ?? []).filter((_, at) => at % 2 === 0)
+  return names.filter((name) => name.toLowerCase() === 'host').length
 }
 
 function remoteAddress(context: Context): string {

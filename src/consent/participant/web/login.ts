@@ -8,9 +8,9 @@ import type { Seconds } from '../../base/time.js'
 import { RateLimiterMemory, RateLimiterRes } from '../rate-limiter.js'
 import { hash, randomText } from './sessions.js'
 
-/** Wrong tokens before everybody has to wait. */
+/** Wrong secrets before further wrong ones are told to wait. */
 export const MOST_WRONG = 10
-/** Seconds in which that many wrong tokens count. */
+/** Seconds in which that many count. */
 export const WRONG_SECONDS = 60
 /** Links not used yet; one more replaces the oldest. */
 export const MOST_LINKS = 8
@@ -20,7 +20,13 @@ export type LoginResult =
   | { readonly ok: true }
   | { readonly ok: false; readonly retryAfter?: Seconds }
 
-/** Tokens, links, and how often somebody may guess. */
+/**
+ * Tokens, links, and how often somebody may guess.
+ *
+ * A right secret always opens, however many wrong ones came before: 256 random bits are not guessed at any rate,
+ * and a limit for all would let any program of this machine lock the owner out. The limit is for what does not
+ * match: it tells people and their scripts that something is wrong.
+ */
 export class Login {
   /** For typing or pasting: 43 characters. */
   readonly token = randomText()
@@ -43,17 +49,13 @@ export class Login {
 
   /** @param secret - the token, or what a link carried; a link is spent by this. */
   async check(secret: string): Promise<LoginResult> {
-    // All callers share one allowance: on loopback an address tells nobody apart. Programs of this
-    // machine can use it up; a foreign web page cannot, its requests never come this far.
-    // Counted before it is looked at, or many at once would all be looked at.
+    if (this.#matches(hash(secret))) return { ok: true }
     try {
       await this.#limiter.consume(EVERYBODY)
+      return { ok: false }
     } catch (refused) {
       return { ok: false, retryAfter: secondsUntil(refused) }
     }
-    if (!this.#matches(hash(secret))) return { ok: false }
-    await this.#limiter.reward(EVERYBODY)
-    return { ok: true }
   }
 
   #matches(given: Buffer): boolean {

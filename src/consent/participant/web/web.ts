@@ -1,4 +1,4 @@
-// The page of one participant: its routes. Mounted on the participant's own HTTP server or another.
+// The page of one participant: its routes. serve.ts gives it an address of its own.
 
 import { createHash } from 'node:crypto'
 import type { Context, Handler, MiddlewareHandler } from 'hono'
@@ -23,7 +23,8 @@ export interface ParticipantWebOptions {
   /**
    * Names besides localhost and loopback addresses that the page answers to, without port. For a
    * proxy of your own that adds TLS and decides who gets through: without one, everything travels
-   * unencrypted. @defaultValue none
+   * unencrypted. Only requests under these names may be forwarded (`Forwarded`, `X-Forwarded-*`, `Via`) or
+   * come from another machine. @defaultValue none
    */
   readonly hosts?: readonly string[]
   /** @defaultValue the machine's */

@@ -1,0 +1,113 @@
+// An HTTP server that strangers reach: bounded in connections and in patience, and closed in good order.
+
+import type { Server } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import { createAdaptorServer } from '@hono/node-server'
+import type { Hono } from 'hono'
+import { limitConnections } from './connections.js'
+import { TrustedProxies } from './sources.js'
+
+export interface HttpListenerOptions {
+  readonly host: string
+  /** 0 takes a free one. */
+  readonly port: number
+  /** Most connections at once. */
+  readonly connections: number
+  /** Of those, most of one source. @defaultValue all */
+  readonly mostOfSource?: number
+  /** Milliseconds for the head of a request; twice that for all of it. */
+  readonly requestTimeout: number
+  readonly proxies?: TrustedProxies
+  /** Told about errors of the server itself, e.g. too many open files; it goes on. */
+  readonly onError?: ((error: Error) => void) | undefined
+}
+
+export interface HttpListener {
+  /** `http://<host>:<port>`, as bound. */
+  readonly url: string
+  readonly host: string
+  readonly port: number
+  /** Stops listening, lets answers that are being made leave for a second, then ends all connections. */
+  close(): Promise<void>
+}
+
+/** Milliseconds that a socket may be silent: more than the page's stream of events ever is. */
+const IDLE_MS = 60_000
+/** Milliseconds that answers have when the server closes. */
+const CLOSING_MS = 1_000
+
+/** @throws the system's error when it cannot listen. */
+export async function listenHttp(
+  fetch: Hono['fetch'],
+  options: HttpListenerOptions,
+): Promise<HttpListener> {
+  const { connections, requestTimeout, proxies = new TrustedProxies() } = options
+  const server = createAdaptorServer({
+    fetch,
+    // Others in this process may use fetch() as Node made it.
+    overrideGlobalObjects: false,
+    serverOptions: {
+      headersTimeout: requestTimeout,
+      requestTimeout: 2 * requestTimeout,
+      connectionsCheckingInterval: Math.max(100, Math.min(1_000, requestTimeout / 4)),
+      keepAliveTimeout: 5_000,
+      maxHeaderSize: 8_192,
+    },
+  }) as Server
+  server.setTimeout(IDLE_MS)
+  const { mostOfSource = connections } = options
+  limitConnections(server, { most: connections, mostOfSource, proxies })
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    answerUnreadable(error, socket)
+  })
+  await listening(server, options.host, options.port)
+  // From here on an error is a connection's that could not be accepted: no reason to end.
+  server.on('error', (error) => options.onError?.(error))
+  const bound = server.address() as AddressInfo
+  const shown = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address
+  return {
+    url: `http://${shown}:${bound.port}`,
+    host: bound.address,
+    port: bound.port,
+    close: () => closed(server),
+  }
+}
+
+/** What never became a request: too slow, too long a head, no HTTP. */
+function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  const [status, name] = UNREADABLE[error.code ?? ''] ?? ['400 Bad Request', 'invalid']
+  const body = JSON.stringify({ error: name, message: 'expected a request in HTTP/1.1' })
+  // Not only ended: who never closes its side would keep the place.
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+    () => socket.destroy(),
+  )
+}
+
+const UNREADABLE: Readonly<Record<string, readonly [status: string, error: string]>> = {
+  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'too-large'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'timeout'],
+}
+
+async function listening(server: Server, host: string, port: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.removeListener('error', reject)
+      resolve()
+    })
+  })
+}
+
+async function closed(server: Server): Promise<void> {
+  if (!server.listening) return
+  await new Promise<void>((resolve) => {
+    const impatient = setTimeout(() => server.closeAllConnections(), CLOSING_MS)
+    server.close(() => {
+      clearTimeout(impatient)
+      resolve()
+    })
+    server.closeIdleConnections()
+  })
+}
