@@ -120,7 +120,7 @@ const Context* Context::logging() const {
 std::optional<Failure> Context::configure() {
   const bool dtls = options_.transport == Transport::Dtls;
   ctx_ = SSL_CTX_new(dtls ? DTLS_method() : TLS_method());
-  if (!ctx_) return Failure{.message = "SSL_CTX_new failed: " + takeOpensslError().text};
+  if (!ctx_) return Failure{.message = "SSL_CTX_new failed: " + takeOpensslError().words()};
 
   // DTLS_method() will mean DTLS 1.3 one day: say what is meant.
   const int min_version = dtls ? DTLS1_2_VERSION : options_.min_version;

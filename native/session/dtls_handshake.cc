@@ -103,7 +103,7 @@ void DtlsHandshake::accept(ByteView& records, SessionStep& step) {
   if (listened != 1) {
     const OpensslError error = takeOpensslError();
     return fail({.code = "MCBN_HANDSHAKE_FAILED",
-                 .message = "OpenSSL refused the ClientHello: " + error.text,
+                 .message = "OpenSSL refused the ClientHello: " + error.words(),
                  .reason = error.text});
   }
   SSL_set_mtu(ssl(), static_cast<long>(options_.mtu));

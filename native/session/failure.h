@@ -25,8 +25,11 @@ std::string alertName(int alert);
 // means. node:crypto shares the queue: every entry into OpenSSL starts with ERR_clear_error().
 struct OpensslError {
   unsigned long code = 0;
-  int reason = 0;  // SSL_R_...; 0 when libssl did not report it
-  std::string text;
+  int reason = 0;    // SSL_R_...; 0 when libssl did not report it
+  std::string text;  // empty without an entry
+
+  // For a message, which must not end in the middle.
+  std::string words() const { return text.empty() ? "OpenSSL gives no reason" : text; }
 };
 OpensslError takeOpensslError();
 // Empties the queue; nearly free when it is empty, as before and behind every record it should be.

@@ -193,7 +193,7 @@ Failure Handshake::explainServer(const OpensslError& error) const {
                            ? "no cipher suite fits the client's offer and its key's hash"
                            : "the client offered no pre-shared key suite this server accepts"};
   }
-  return {.code = "MCBN_HANDSHAKE_FAILED", .message = "the handshake failed: " + error.text};
+  return {.code = "MCBN_HANDSHAKE_FAILED", .message = "the handshake failed: " + error.words()};
 }
 
 std::string Handshake::explainUnknownIdentity() const {
@@ -228,7 +228,7 @@ Failure Handshake::explainClient(const OpensslError& error) const {
                 "the server's identity hint is longer than the 256 bytes that OpenSSL takes; "
                 "shorten it on the server"};
   }
-  return {.code = "MCBN_HANDSHAKE_FAILED", .message = "the handshake failed: " + error.text};
+  return {.code = "MCBN_HANDSHAKE_FAILED", .message = "the handshake failed: " + error.words()};
 }
 
 Failure Handshake::explainPeerAlert(int alert) const {

@@ -63,7 +63,7 @@ class HandshakeOutbox final : public DatagramSink {
   std::vector<Bytes> first_flight_;
   bool keeps_first_ = role_ == Role::Client;
   std::optional<uint64_t> first_plaintext_;  // until the first record is sent
-  uint64_t ahead_ = 0;  // of OpenSSL's numbers of epoch 0 are those on the wire
+  uint64_t ahead_ = 0;               // of OpenSSL's numbers of epoch 0 are those on the wire
   uint64_t plaintext_sequence_ = 0;  // next free record number of epoch 0
   uint64_t encrypted_sequence_ = 0;  // the same of epoch 1
 };

@@ -31,7 +31,8 @@ OpensslSession::OpensslSession(std::unique_ptr<DatagramSsl> ssl) : ssl_(std::mov
   MCBN_ASSERT(ssl_ && SSL_is_init_finished(ssl_->handshake.ssl()));
   // The handshake's object ends; nothing waits for an answer any more.
   DTLS_set_timer_cb(ssl_->handshake.ssl(), nullptr);
-  SSL_set_app_data(ssl_->handshake.ssl(), nullptr);
+  SSL_set_app_data(ssl_->handshake.ssl(), this);
+  SSL_set_info_callback(ssl_->handshake.ssl(), onInfo);
   ssl_->handshake.psk().wipeKey();
   ssl_->wire.outgoing = this;
 }
@@ -82,17 +83,33 @@ size_t OpensslSession::shortestRecord() {
   return shortest_record_;
 }
 
+// A warning other than close_notify ends no session (RFC 5246 section 7.2). OpenSSL 3.0 looks at the same
+// record again and again, until five warnings have ended it, unless the peer seems to have closed: then it
+// throws the record away. For this one read it seems so.
+void OpensslSession::onInfo(const SSL* ssl, int where, int value) {
+  if ((where & SSL_CB_READ_ALERT) != SSL_CB_READ_ALERT) return;
+  auto* const self = static_cast<OpensslSession*>(SSL_get_app_data(ssl));
+  self->alert_ = value & 0xff;
+  if (value >> 8 != alert::kWarning || self->alert_ == alert::kCloseNotify) return;
+  SSL_set_shutdown(self->ssl_->handshake.ssl(), SSL_RECEIVED_SHUTDOWN);
+  self->warned_ = true;
+}
+
 // Delivers every message of the record that was offered.
 OpensslSession::Read OpensslSession::readMessages(SessionStep& step) {
   SSL* const ssl = ssl_->handshake.ssl();
   while (!step.ended) {
+    alert_ = kNoAlert;
+    warned_ = false;
     const int length = SSL_read(ssl, step.sink.reserveMessage(kMaxMessage), kMaxMessage);
     if (length > 0) {
       step.stats.messages_received += 1;
       step.sink.commitMessage(static_cast<size_t>(length));
       continue;
     }
-    switch (SSL_get_error(ssl, length)) {
+    const int error = SSL_get_error(ssl, length);
+    if (warned_) SSL_set_shutdown(ssl, 0);
+    switch (error) {
       case SSL_ERROR_WANT_READ:
       case SSL_ERROR_WANT_WRITE:
         if (!SSL_is_init_finished(ssl)) {
@@ -105,23 +122,34 @@ OpensslSession::Read OpensslSession::readMessages(SessionStep& step) {
         step.end(std::nullopt);
         return Read::Nothing;
       default: {
-        const OpensslError error = takeOpensslError();
+        const OpensslError why = takeOpensslError();
         // OpenSSL 3.0 has no other word for an empty record or a warning: neither is an error (RFC
         // 5246 sections 6.2.1 and 7.2). What ends a session leaves one in the queue.
-        if (error.code == 0) return Read::Empty;
-        const int alert = ssl_->handshake.alertReceived();
-        step.end(
-            Failure{.code = alert != kNoAlert ? "MCBN_CONNECTION_LOST" : "MCBN_PROTOCOL_ERROR",
-                    .message = alert != kNoAlert
-                                   ? "the peer ended the session with the alert " + alertName(alert)
-                                   : "the session broke: " + error.text,
-                    .reason = error.text,
-                    .alert = alert});
+        if (why.code == 0) return Read::Empty;
+        endBroken(why, step);
         return Read::Nothing;
       }
     }
   }
   return Read::Nothing;
+}
+
+void OpensslSession::endBroken(const OpensslError& why, SessionStep& step) {
+  Failure failure{.code = "MCBN_PROTOCOL_ERROR",
+                  .message = "the session broke: " + why.words(),
+                  .reason = why.text,
+                  .alert = alert_};
+  if (warned_) {
+    // Five in a row without a message between, or one no_renegotiation: nothing in OpenSSL's interface keeps it
+    // from giving up over these.
+    failure.message = "OpenSSL ended the session over the warning " + alertName(alert_) +
+                      " from the peer (" + why.words() +
+                      "); suites with an AEAD on mcbn's records live on";
+  } else if (alert_ != kNoAlert) {
+    failure.code = "MCBN_CONNECTION_LOST";
+    failure.message = "the peer ended the session with the alert " + alertName(alert_);
+  }
+  step.end(failure);
 }
 
 bool OpensslSession::send(ByteView message, SessionStep& step) {
@@ -134,8 +162,7 @@ bool OpensslSession::send(ByteView message, SessionStep& step) {
   // The caller has been told that the message was taken: silence would be a lie.
   const OpensslError error = takeOpensslError();
   step.end(Failure{.code = "MCBN_PROTOCOL_ERROR",
-                   .message = "OpenSSL could not make a record of a message: " +
-                              (error.text.empty() ? "no reason given" : error.text),
+                   .message = "OpenSSL could not make a record of a message: " + error.words(),
                    .reason = error.text});
   return false;
 }

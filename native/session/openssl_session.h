@@ -47,6 +47,8 @@ class OpensslSession final : private DatagramSink {
   // Empty: a record without content, or a warning.
   enum class Read { Nothing, Empty };
   Read readMessages(SessionStep& step);
+  void endBroken(const OpensslError& why, SessionStep& step);
+  static void onInfo(const SSL* ssl, int where, int value);
   bool mayRepeat();
 
   const std::unique_ptr<DatagramSsl> ssl_;
@@ -54,6 +56,9 @@ class OpensslSession final : private DatagramSink {
   size_t shortest_record_ = 0;   // 0: not known yet
   unsigned repeats_ = 0;         // of the peer's Finished
   bool heard_data_ = false;
+  // Of the read in progress.
+  int alert_ = kNoAlert;
+  bool warned_ = false;  // the alert is a warning that ends nothing
 };
 
 }  // namespace mcbn

@@ -26,7 +26,7 @@ TlsSession::TlsSession(std::shared_ptr<const Context> context, const Options& op
   clearOpensslErrors();
   BIO* bio = handshake_.valid() ? pipe_.newBio() : nullptr;
   if (!bio) {
-    fail({.message = "OpenSSL could not make a session: " + takeOpensslError().text});
+    fail({.message = "OpenSSL could not make a session: " + takeOpensslError().words()});
     return;
   }
   SSL* ssl = handshake_.ssl();
@@ -258,7 +258,7 @@ Failure TlsSession::explainRecord() {
   }
   return {.code = "MCBN_PROTOCOL_ERROR",
           .message = "the connection was ended: a record from the peer could not be accepted (" +
-                     error.text + ")",
+                     error.words() + ")",
           .reason = error.text,
           .alert = handshake_.alertSent()};
 }

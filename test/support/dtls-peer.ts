@@ -5,6 +5,7 @@ import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { onTestFinished } from 'vitest'
+import { CBC_SUITE, CbcRecords } from './dtls-cbc.js'
 import { explicitNonce, masterSecret, prf } from './dtls-gcm.js'
 import {
   clientHelloBody,
@@ -41,6 +42,8 @@ export interface PeerOptions {
   readonly identity: Uint8Array
   readonly key: Uint8Array
   readonly extensions?: Buffer
+  /** Offers TLS_PSK_WITH_AES_128_CBC_SHA instead. */
+  readonly cbc?: boolean
   /** Offers connection IDs, this one for records to us; may be empty. */
   readonly connectionId?: Buffer
   /** With `connectionId`: offers the return routability check (RFC 9853). */
@@ -75,6 +78,7 @@ export class DtlsPeer {
   #exchange: Buffer = Buffer.alloc(0)
   #finished: Buffer = Buffer.alloc(0)
   #keys: Keys | undefined
+  #cbc: CbcRecords | undefined
   readonly #sequences: [number, number] = [0, 0]
   /** What the server wants to find in records; undefined if it agreed to no IDs. */
   serverConnectionId: Buffer | undefined
@@ -128,7 +132,12 @@ export class DtlsPeer {
   /** Flights 1 to 4 of RFC 6347 section 4.2.4: until the ServerHelloDone has come. */
   async hello(): Promise<void> {
     const extensions = extensionsOf(this.#options)
-    const parts = { random: this.random, ...(extensions && { extensions }) }
+    const suites = this.#options.cbc ? [CBC_SUITE] : undefined
+    const parts = {
+      random: this.random,
+      ...(extensions && { extensions }),
+      ...(suites && { suites }),
+    }
     const first = message(MESSAGE.clientHello, 0, clientHelloBody(parts))
     this.send(this.plain(TYPE.handshake, first, DTLS10))
     const verify = await this.#message(MESSAGE.helloVerifyRequest)
@@ -219,6 +228,7 @@ export class DtlsPeer {
   seal(type: number, plaintext: Uint8Array, sequence: number = this.#sequences[1]): Buffer {
     const keys = this.#keys as Keys
     this.#sequences[1] = Math.max(this.#sequences[1], sequence + 1)
+    if (this.#cbc) return this.#cbc.seal(type, plaintext, sequence)
     const explicit = explicitNonce(1, sequence)
     const nonce = Buffer.concat([keys.writeSalt, explicit])
     const cipher = createCipheriv('aes-128-gcm', keys.write, nonce)
@@ -271,7 +281,9 @@ export class DtlsPeer {
     return { type: inner[end] as number, content: inner.subarray(0, end) }
   }
 
-  #unseal({ type, fragment, whole }: WireRecord): Buffer | undefined {
+  #unseal(received: WireRecord): Buffer | undefined {
+    if (this.#cbc) return this.#cbc.open(received)
+    const { type, fragment, whole } = received
     // epoch and sequence number as they are in the header (RFC 5246 section 6.2.3.3)
     const sequence = whole.subarray(3, RECORD_HEADER - 2)
     const length = fragment.length - EXPLICIT_NONCE - TAG
@@ -305,6 +317,9 @@ export class DtlsPeer {
   #derive(serverRandom: Buffer): void {
     const { key } = this.#options
     this.#master = masterSecret(key, this.random, serverRandom)
+    if (this.#options.cbc) {
+      this.#cbc = new CbcRecords(this.#master, this.random, serverRandom, false)
+    }
     const block = prf(
       this.#master,
       'key expansion',
