@@ -6,6 +6,7 @@
 #include "binding/admission_wrap.h"
 #include "binding/context_wrap.h"
 #include "binding/contract.h"
+#include "binding/file_lock.h"
 #include "binding/io_thread_wrap.h"
 #include "binding/key_table_wrap.h"
 #include "binding/tls_session_wrap.h"
@@ -33,6 +34,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   add("IoThread", data->io_thread, mcbn::IoThreadWrap::define(env));
   add("KeyTable", data->key_table, mcbn::KeyTableWrap::define(env));
   add("TlsSession", data->tls_session, mcbn::TlsSessionWrap::define(env));
+  exports.Set("tryLockFile", Napi::Function::New(env, mcbn::tryLockFile, "tryLockFile"));
   exports.Set("contract", mcbn::contractObject(env));
   exports.Set("opensslVersion", OpenSSL_version(OPENSSL_VERSION_STRING));
   return exports;

@@ -7,7 +7,8 @@ import { createVerifiers } from '../../src/consent/attestation/verifiers.js'
 import { serveParticipant } from '../../src/consent/participant/http.js'
 import { createParticipant } from '../../src/consent/participant/participant.js'
 import { participantOfStore } from '../../src/consent/participant/stored.js'
-import { openStore, type Store } from '../../src/consent/store/store.js'
+import { openStore } from '../../src/consent/store/open.js'
+import type { Store } from '../../src/consent/store/store.js'
 import { say } from './counting.js'
 
 const [dir = '', keyFile = '', audit, rate = '1000000'] = process.argv.slice(2)

@@ -25,7 +25,7 @@ import {
 import { type ReleaseRequest, SUITE } from '../../src/consent/release/messages.js'
 import { audience } from '../../src/consent/release/nonce.js'
 import { generateReceiver } from '../../src/consent/release/seal.js'
-import { createStore } from '../../src/consent/store/store.js'
+import { createStore } from '../../src/consent/store/open.js'
 import { HOST } from './credentials.js'
 
 export const AT_ONCE = 16

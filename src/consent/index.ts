@@ -189,18 +189,13 @@ export { combinePieces, describePiece, splitSecret } from './shares/pieces.js'
 export type { ShareProblem } from './shares/problem.js'
 export { InvalidShareError, SHARE_PROBLEMS } from './shares/problem.js'
 export type { Lease } from './store/lease.js'
+export type { CreateStoreOptions, OpenStoreOptions, StoreReading } from './store/open.js'
+export { createStore, openStore, readStore } from './store/open.js'
 export type { SealedSecrets, StoreKdf, StoreLock } from './store/seal.js'
 export { openSecrets, sealSecrets } from './store/seal.js'
 export type { Decision, ParticipantState, ParticipantStateKeeper } from './store/state.js'
 export { memoryState } from './store/state.js'
-export type {
-  CreateStoreOptions,
-  NewEpoch,
-  OpenStoreOptions,
-  Store,
-  StoreReading,
-} from './store/store.js'
-export { createStore, openStore, readStore } from './store/store.js'
+export type { NewEpoch, Store } from './store/store.js'
 export type {
   AdvanceOptions,
   AskOptions,

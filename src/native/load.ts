@@ -22,6 +22,12 @@ export interface NativeAddon {
   readonly KeyTable: new () => NativeKeyTable
   readonly TlsSession: NativeTlsSessionConstructor
   readonly contract: NativeContract
+  /**
+   * Locks an open file for this process alone, until its descriptor is closed.
+   *
+   * @returns false while it is locked through another opening of it.
+   */
+  tryLockFile(fd: number): boolean
   /** For example `3.0.19`: the running process's own, not the headers'. */
   readonly opensslVersion: string
 }

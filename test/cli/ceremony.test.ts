@@ -40,7 +40,11 @@ const json = (child: Finished) => JSON.parse(child.stdout) as Record<string, unk
 /** Folders and a plan, made without a process each: those commands have a test of their own. */
 async function planned(labels: readonly string[], t?: number): Promise<CheckedPlan> {
   const states = await Promise.all(
-    labels.map((label) => CeremonyState.create(join(here, label), { label, lock: { keyFile } })),
+    labels.map(async (label) => {
+      const state = await CeremonyState.create(join(here, label), { label, lock: { keyFile } })
+      state.close()
+      return state
+    }),
   )
   const plan = createPlan({
     network: 'demo',
@@ -63,12 +67,13 @@ async function stepOf(label: string, plan: CheckedPlan): Promise<void> {
     save: () => state.save(),
   }
   await driveStep(state.ceremony ?? (await state.begin(plan)), drive)
+  state.close()
 }
 
 async function keyCheckValue(labels: readonly string[]): Promise<string> {
   const results = await Promise.all(
     labels.map(async (label) => {
-      const state = await CeremonyState.open(join(here, label), { keyFile })
+      const state = await CeremonyState.read(join(here, label), { keyFile })
       if (state.ceremony === undefined) throw new Error(`${label} has no ceremony`)
       return [label, state.ceremony.result()] as const
     }),
@@ -180,7 +185,7 @@ describe('cli/ceremony', () => {
     const plan = await planned(['alice', 'bob'])
     await stepOf('alice', plan)
     await stepOf('bob', plan)
-    const bob = await CeremonyState.open(join(here, 'bob'), { keyFile })
+    const bob = await CeremonyState.read(join(here, 'bob'), { keyFile })
     const late = forgePackage(plan, 'bob', bob.keys)
     writeFileSync(join(here, 'shared', 'package-bob.json'), late)
     await stepOf('alice', plan)

@@ -28,7 +28,7 @@ async function made(labels: readonly string[]): Promise<Map<string, Buffer>> {
   const commitments: string[] = []
   for (const [label, share] of shares) {
     writeFileSync(join(here, `${label}.hex`), `${share.toString('hex')}\n`)
-    await CeremonyState.create(join(here, label), { label, lock: { keyFile } })
+    ;(await CeremonyState.create(join(here, label), { label, lock: { keyFile } })).close()
     const commitment = shareCommitment({ network: 'hand', epoch: 4, label, share })
     commitments.push(`${label}=${commitment.toString('base64url')}`)
   }

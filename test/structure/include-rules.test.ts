@@ -40,9 +40,14 @@ interface ImportRule {
 
 const IMPORT_RULES: readonly ImportRule[] = [
   {
-    from: /^src\/(psk|discovery|consent\/(?!workload\/))/,
+    from: /^src\/(psk|discovery|consent\/(?!workload\/|store\/process-lock\.ts))/,
     never: /^src\/(native|tls|dtls|cli)\//,
-    why: 'keys and consent work without the addon',
+    why: 'keys and consent work without the addon, but for the lock of a folder',
+  },
+  {
+    from: /^src\/consent\/store\//,
+    never: /^src\/(native\/(?!load\.ts)|tls|dtls|cli)/,
+    why: 'the lock of a folder needs one function of the addon',
   },
   {
     from: /^src\/consent\/participant\//,

@@ -48,12 +48,13 @@ export function initCommand(): Command {
     .action(async (folder: string, flags: InitFlags) => {
       const { label, keysOf, json } = flags
       const lock = await readLock(flags, keysOf === undefined ? 'new' : 'known')
-      const keys = keysOf === undefined ? undefined : (await CeremonyState.open(keysOf, lock)).keys
+      const keys = keysOf === undefined ? undefined : (await CeremonyState.read(keysOf, lock)).keys
       const state = await CeremonyState.create(folder, {
         label,
         lock,
         ...(keys !== undefined && { keys }),
       })
+      state.close()
       const card = `${folder.replace(/\/$/, '')}/participant.json`
       report(json, { step: 'init', folder, ...state.card }, [
         `${label}: keys made in ${folder}, sealed`,

@@ -83,7 +83,7 @@ export function statusCommand(): Command {
     .argument('<folder>', 'your folder, made by mcbn ceremony init')
     .option('--json', 'one JSON object instead of sentences')
     .action(async (folder: string, flags: StepFlags) => {
-      const state = await CeremonyState.open(folder, await readLock(flags))
+      const state = await CeremonyState.read(folder, await readLock(flags))
       const { ceremony } = state
       const label = state.card.label
       if (ceremony === undefined) {

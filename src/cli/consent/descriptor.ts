@@ -144,7 +144,7 @@ function signCommand(): Command {
     .option('--json', 'one JSON object instead of sentences')
     .action(async (file: string, flags: SignFlags) => {
       const signed = parseSignedDescriptor(await readInput(file, 'file', DESCRIPTOR_MAX_BYTES))
-      const { card, keys } = await CeremonyState.open(flags.keys, await readLock(flags))
+      const { card, keys } = await CeremonyState.read(flags.keys, await readLock(flags))
       const { label } = card
       const more = addSignature(signed, label, signDescriptor(signed.descriptor, label, keys))
       const beside = `${file}.${process.pid}.new`

@@ -1,15 +1,17 @@
 // Making a participant's folder, and putting the outcome of a ceremony into it.
 
+import { isDeepStrictEqual } from 'node:util'
 import { Command } from 'commander'
-import type { ParticipantKeys } from '../../consent/base/keys.js'
+import { type ParticipantKeys, publicKeys } from '../../consent/base/keys.js'
 import { CeremonyState } from '../../consent/ceremony/state.js'
 import { DESCRIPTOR_MAX_BYTES } from '../../consent/descriptor/descriptor.js'
 import { type VerifiedDescriptor, verifySignedDescriptor } from '../../consent/descriptor/signed.js'
 import { examplePolicy } from '../../consent/policy/example.js'
 import { POLICY_MAX_BYTES } from '../../consent/policy/parse.js'
+import { createStore, openStore, readStore } from '../../consent/store/open.js'
 import { readParticipant } from '../../consent/store/reading.js'
 import type { StoreLock } from '../../consent/store/seal.js'
-import { createStore, openStore, type Store } from '../../consent/store/store.js'
+import type { Store } from '../../consent/store/store.js'
 import { McbnError } from '../../errors.js'
 import { decodeHex } from '../../psk/hex.js'
 import { UsageError } from '../exit.js'
@@ -90,7 +92,13 @@ async function initFromCeremony(flags: InitFlags, folder: string, lock: StoreLoc
       flags.policy === undefined
         ? await policyToBegin(outcome.descriptor, flags)
         : await policyFor(outcome.descriptor, flags.policy)
-    const store = await createStore(dir, lock, { label: outcome.label, keys: outcome.keys })
+    const { label, keys } = outcome
+    // Made by an attempt that was interrupted: it goes on from there.
+    const begun = await readStore(dir).catch(() => undefined)
+    const isOurs = isDeepStrictEqual(begun?.publicKeys, publicKeys(keys)) && begun?.label === label
+    const store = isOurs
+      ? await openStore(dir, lock)
+      : await createStore(dir, lock, { label, keys })
     try {
       await store.installEpoch({ ...outcome, descriptor: outcome.descriptor.signed, policy }, lock)
     } finally {
@@ -114,7 +122,8 @@ export function installCommand(): Command {
     .summary('put share and descriptor of a new epoch in place')
     .description(
       'Put share and descriptor in place, the first or those of the next epoch; the old share is overwritten,\n' +
-        'approvals and a withdrawal were about the old epoch and go. Stop mcbn participant serve first.',
+        'approvals and a withdrawal were about the old epoch and go. Stop mcbn participant serve first. May be\n' +
+        'interrupted and typed again at any time: the folder is entirely at the old or at the new epoch.',
     )
     .option('--ceremony <folder>', 'your folder of a finished ceremony, locked the same way')
     .option('--descriptor <file>', 'the descriptor, signed by all')
@@ -160,7 +169,7 @@ async function outcomeOf(
   folder: string,
   lock: StoreLock,
 ): Promise<Epoch & { readonly label: string; readonly keys: ParticipantKeys }> {
-  const { ceremony, card, keys } = await CeremonyState.open(folder, lock)
+  const { ceremony, card, keys } = await CeremonyState.read(folder, lock)
   if (ceremony === undefined || !ceremony.finished) {
     throw new McbnError(
       'MCBN_CEREMONY_INVALID',

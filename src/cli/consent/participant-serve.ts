@@ -10,7 +10,8 @@ import {
   reloadStoredPolicy,
   type StoredParticipantOptions,
 } from '../../consent/participant/stored.js'
-import { openStore, type Store } from '../../consent/store/store.js'
+import { openStore } from '../../consent/store/open.js'
+import type { Store } from '../../consent/store/store.js'
 import { EXIT, type Finish } from '../exit.js'
 import { onStopSignal } from '../signals.js'
 import { readInput } from './files.js'

@@ -22,8 +22,9 @@ import {
   serveParticipantWeb,
 } from '../../consent/participant/web/index.js'
 import { examplePolicy } from '../../consent/policy/example.js'
+import { createStore } from '../../consent/store/open.js'
 import { storePaths } from '../../consent/store/reading.js'
-import { createStore, type Store } from '../../consent/store/store.js'
+import type { Store } from '../../consent/store/store.js'
 import { answerCalls, type Call } from '../answering.js'
 import type { ParticipantCalls } from './calls.js'
 import { LEASE_SECONDS, NETWORK } from './cast.js'

@@ -4,6 +4,7 @@
 //   secrets.json       the private keys and the ceremony's secret, sealed by passphrase or key file
 //   ceremony.json      the plan and every message sent or taken in; nothing secret
 //   descriptor.json    at the end: the descriptor, signed by all
+//   lock               who has it open; locked by the kernel
 //
 // A message is kept before it is sent, and a secret before any message about it is kept: whenever the
 // process ends, the next one finds either both or neither.
@@ -24,6 +25,7 @@ import {
   publicKeys,
 } from '../base/keys.js'
 import { readJson, Untrusted } from '../base/untrusted.js'
+import { lockFolder } from '../store/process-lock.js'
 import { openSecrets, type StoreLock, sealSecrets } from '../store/seal.js'
 import { Ceremony } from './ceremony.js'
 import { MESSAGE_MAX_BYTES, parseMessage } from './messages.js'
@@ -60,13 +62,15 @@ const OPTIONS = {
   keys: undefined,
 } as const satisfies OptionTable<NewStateOptions>
 
-/** A participant's folder, open. */
+/** A participant's folder, open; close it again. */
 export class CeremonyState {
   readonly folder: string
   /** What the others get to know before the ceremony. */
   readonly card: PlanParticipant
   readonly keys: ParticipantKeys
   readonly #lock: StoreLock
+  /** Absent where the folder is only read. */
+  #unlock: (() => void) | undefined
   #ceremony: Ceremony | undefined
   /** Hashes of plans that were begun here and left for another; hex. */
   #left: readonly string[] = []
@@ -78,18 +82,20 @@ export class CeremonyState {
     card: PlanParticipant,
     keys: ParticipantKeys,
     lock: StoreLock,
+    unlock?: () => void,
   ) {
     this.folder = folder
     this.card = card
     this.keys = keys
     this.#lock = lock
+    this.#unlock = unlock
   }
 
   /**
-   * Makes the folder, and keys.
+   * Makes the folder, and keys, for this process alone until {@link close}.
    *
    * @throws {McbnError} `MCBN_CEREMONY_INVALID` for a label that is none, or a folder that has a participant;
-   * the lock's own errors, see {@link sealSecrets}.
+   * `MCBN_STORE_INVALID` while another process has it; the lock's own errors, see {@link sealSecrets}.
    */
   static async create(folder: string, options: NewStateOptions): Promise<CeremonyState> {
     refuseUnknown('CeremonyState.create', options, OPTIONS)
@@ -99,24 +105,52 @@ export class CeremonyState {
         'label: expected 1 to 63 of a-z, 0-9, ., _, -, a letter or digit first, without "-to-"',
       )
     }
-    if ((await sizeOf(join(folder, FILES.participant))) !== undefined) {
-      throw invalid(`${folder}: expected a new folder, found one that has a participant`)
-    }
+    await demandNone(folder)
     await mkdir(folder, { recursive: true, mode: 0o700 })
-    await chmod(folder, 0o700)
-    const state = new CeremonyState(folder, { label, ...publicKeys(keys) }, keys, lock)
-    await state.#saveSecrets(undefined, undefined)
-    await state.#write(FILES.participant, cardBytes(state.card))
-    return state
+    const unlock = lockFolder(folder)
+    try {
+      // Another process may have made one before this one had the lock.
+      await demandNone(folder)
+      await chmod(folder, 0o700)
+      const state = new CeremonyState(folder, { label, ...publicKeys(keys) }, keys, lock, unlock)
+      await state.#saveSecrets(undefined, undefined)
+      await state.#write(FILES.participant, cardBytes(state.card))
+      return state
+    } catch (error) {
+      unlock()
+      throw error
+    }
   }
 
   /**
-   * Opens the folder; a ceremony that was under way stands where it stood.
+   * Opens the folder for this process alone, until {@link close}; a ceremony that was under way stands where
+   * it stood.
    *
-   * @throws {McbnError} `MCBN_STORE_INVALID` for another passphrase or key file, or altered files.
+   * @throws {McbnError} `MCBN_STORE_INVALID` for another passphrase or key file, altered files, or while
+   * another process, or this one, has it open.
    */
   static async open(folder: string, lock: StoreLock): Promise<CeremonyState> {
     await demandPrivate(folder)
+    const unlock = lockFolder(folder)
+    try {
+      return await CeremonyState.#load(folder, lock, unlock)
+    } catch (error) {
+      unlock()
+      throw error
+    }
+  }
+
+  /**
+   * Reads the folder as it is, also while another process has it open. What is read begins and saves nothing.
+   *
+   * @throws {McbnError} as {@link open}, but for a folder that somebody has open.
+   */
+  static async read(folder: string, lock: StoreLock): Promise<CeremonyState> {
+    await demandPrivate(folder)
+    return await CeremonyState.#load(folder, lock)
+  }
+
+  static async #load(folder: string, lock: StoreLock, unlock?: () => void): Promise<CeremonyState> {
     const card = parseCard(await read(join(folder, FILES.participant), SMALL_MAX_BYTES))
     const sealed = await read(join(folder, FILES.secrets), SMALL_MAX_BYTES)
     const secrets = await openSecrets(
@@ -129,7 +163,7 @@ export class CeremonyState {
         ed25519: secrets.subarray(0, SEED_BYTES),
         x25519: secrets.subarray(SEED_BYTES, 2 * SEED_BYTES),
       })
-      const state = new CeremonyState(folder, card, keys, lock)
+      const state = new CeremonyState(folder, card, keys, lock, unlock)
       await state.#resume(secrets.subarray(2 * SEED_BYTES))
       return state
     } finally {
@@ -156,6 +190,7 @@ export class CeremonyState {
    * finished it: its secret is not thrown away. Also for a plan that was begun here before and left.
    */
   async begin(plan: CheckedPlan): Promise<Ceremony> {
+    this.#demandOpen()
     const before = this.#ceremony
     if (before?.plan.hash.equals(plan.hash)) return before
     if (before !== undefined && before.round === 'sign') {
@@ -179,6 +214,7 @@ export class CeremonyState {
 
   /** Keeps everything that has changed. Call it before anything is sent. */
   async save(): Promise<void> {
+    this.#demandOpen()
     const ceremony = this.#ceremony
     if (ceremony === undefined) return
     await this.#saveMessages(ceremony)
@@ -191,6 +227,19 @@ export class CeremonyState {
     await this.#write(
       FILES.descriptor,
       Buffer.from(`${JSON.stringify(descriptor.signed, undefined, 2)}\n`),
+    )
+  }
+
+  /** Lets other processes open the folder. Its ceremony can be read on, and is kept no longer. */
+  close(): void {
+    this.#unlock?.()
+    this.#unlock = undefined
+  }
+
+  #demandOpen(): void {
+    if (this.#unlock !== undefined) return
+    throw invalid(
+      `${this.folder}: expected a folder that is open, got one that was closed or is only read`,
     )
   }
 
@@ -300,6 +349,11 @@ function parseKept(bytes: Uint8Array): Kept {
     .map((item) => Buffer.from(item.text(/^\{/, 'a message', MESSAGE_MAX_BYTES), 'utf8'))
   const left = fields.left.list(0, MOST_LEFT).map((item) => item.text(/^[0-9a-f]{64}$/, 'a hash'))
   return { plan, messages, left }
+}
+
+async function demandNone(folder: string): Promise<void> {
+  if ((await sizeOf(join(folder, FILES.participant))) === undefined) return
+  throw invalid(`${folder}: expected a new folder, found one that has a participant`)
 }
 
 async function demandPrivate(folder: string): Promise<void> {

@@ -103,12 +103,13 @@ export class Participant extends EventEmitter<ParticipantEvents> {
     this.#policy = policy
     this.#policyHash = options.policyHash
     this.#clock = options.clock ?? systemClock
+    this.#journal = new Journal(this.#clock, options.audit, this.#limits.refusalsPerMinute)
     this.#will = new Will({
       clock: this.#clock,
       state: options.state ?? memoryState(),
       pending: this.#limits.pending,
+      write: (line) => this.#journal.write(line),
     })
-    this.#journal = new Journal(this.#clock, options.audit, this.#limits.refusalsPerMinute)
     this.#challenges = new Challenges({
       clock: this.#clock,
       seconds: this.#limits.challengeSeconds,
@@ -266,7 +267,7 @@ export class Participant extends EventEmitter<ParticipantEvents> {
   }
 
   /**
-   * Lets a workload have the share from now on. Stored before this resolves.
+   * Lets a workload have the share from now on. Stored, and in the audit, before this resolves.
    *
    * @param id - of a {@link PendingRequest} or of an earlier {@link Decision}.
    * @param seconds - how long it holds. @defaultValue `limits.approvalSeconds`
@@ -280,8 +281,8 @@ export class Participant extends EventEmitter<ParticipantEvents> {
   }
 
   /**
-   * Refuses a workload, also one that was approved: it gets nothing from now on. Stored before this
-   * resolves. Its running lease runs out by itself.
+   * Refuses a workload, also one that was approved: it gets nothing from now on. Stored, and in the audit,
+   * before this resolves. Its running lease runs out by itself.
    *
    * @throws {McbnError} `MCBN_OPTION_RANGE` as {@link approve}.
    */
@@ -291,18 +292,15 @@ export class Participant extends EventEmitter<ParticipantEvents> {
 
   /**
    * Ends this participant's consent for good. Nothing is released from the moment of the call on; what is out
-   * ends with its lease. Going on needs a new epoch. Once it resolves, it is stored durably. A second call
-   * gives the same.
+   * ends with its lease. Going on needs a new epoch. Once it resolves, it is stored durably, and
+   * in the audit. A second call gives the same.
    *
    * @throws what the state keeper throws. The participant stays withdrawn as long as this process runs; call
    * again to store it.
    */
   async withdraw(): Promise<Withdrawal> {
     const { withdrawal, first } = await this.#will.withdraw(() => this.#signWithdrawal())
-    if (!first) return withdrawal
-    const { withdrawnAt } = withdrawal
-    await this.#journal.write({ type: 'withdrawn', withdrawnAt }).catch(() => undefined)
-    this.#tell('withdrawn', withdrawal)
+    if (first) this.#tell('withdrawn', withdrawal)
     return withdrawal
   }
 
@@ -423,7 +421,6 @@ export class Participant extends EventEmitter<ParticipantEvents> {
 
   async #decide(id: string, decision: Decision['decision'], seconds?: number): Promise<Decision> {
     const decided = await this.#will.decide(id, decision, seconds)
-    this.#journal.note({ type: decision, ...decided })
     this.#tell('decided', decided)
     return decided
   }

@@ -107,12 +107,16 @@ export async function withdrawStored(
   const { label } = store
   const dh = toBase64url(descriptorOf(store).hash)
   const { pending } = PARTICIPANT_LIMITS
-  const will = new Will({ clock, state: store.state, pending })
+  const will = new Will({
+    clock,
+    state: store.state,
+    pending,
+    write: (line) => store.audit.append(line),
+  })
   const withdrawnAt = toUnixSeconds(clock.wall())
-  const { withdrawal, first } = await will.withdraw(() =>
+  const { withdrawal } = await will.withdraw(() =>
     signWithdrawal({ label, dh, withdrawnAt }, store.keys.ed25519),
   )
-  if (first) await store.audit.append({ type: 'withdrawn', withdrawnAt })
   return withdrawal
 }
 

@@ -1,46 +1,50 @@
 // Several files change when an epoch is installed, and a crash can come between any two of them.
 //
-//   descriptor.next.json written -> secrets.json replaced -> state.json emptied -> audit -> next renamed
-//   |------- the old epoch ------|--------------------- the new epoch, finished when opened ----------|
+//   policy.next, descriptor.next written -> secrets replaced -> state emptied -> audit -> policy.next and
+//   descriptor.next renamed
+//   |--------- the old epoch -----------|------------- the new epoch, finished when opened -------------|
 
-import { unlink } from 'node:fs/promises'
 import type { AuditLog } from '../audit/log.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import { stateText } from './documents.js'
-import { invalid, moveStoreFile, writeStoreFile } from './files.js'
-import { readDescriptor, storePaths } from './reading.js'
+import { invalid, moveStoreFile, removeStoreFile, writeStoreFile } from './files.js'
+import type { History } from './history.js'
+import { readDescriptor, readPolicyFile, storePaths } from './reading.js'
 import type { StoredShare } from './secrets.js'
 
 /**
- * The second half of installing an epoch, also after a crash between the two: state, audit, descriptor. Done
- * again it does no harm, and the descriptor's rename is what ends it.
+ * The second half of installing an epoch, also after a crash between the two: state, audit, policy,
+ * descriptor. Done again it does no harm, and the descriptor's rename is what ends it.
  *
- * @returns whether there was something to finish.
+ * @param history - what the audit tells: its line is not written twice.
  */
 export async function finishInstalling(
   dir: string,
   stored: StoredShare | undefined,
   audit: AuditLog,
-): Promise<boolean> {
+  history: History,
+): Promise<void> {
   const paths = storePaths(dir)
   const next = await readDescriptor(dir, 'nextDescriptor')
-  if (next === undefined) return false
-  if (stored === undefined || !next.hash.equals(stored.descriptorHash)) {
-    // The crash came before its share was written: the ceremony's result has to be installed again.
-    await unlink(paths.nextDescriptor)
-    return false
-  }
-  if ((await readDescriptor(dir, 'descriptor'))?.hash.equals(next.hash)) {
-    // Installed already: a copy of it, e.g. out of a back-up, must not take a withdrawal back.
-    await unlink(paths.nextDescriptor)
-    return false
+  const known = next && (await readDescriptor(dir, 'descriptor'))?.hash.equals(next.hash)
+  // Not the share's: the crash came before that was written, and the ceremony's result has to be installed
+  // again. Installed already: a copy of it, e.g. out of a back-up, must not take a withdrawal back.
+  if (next === undefined || known || !stored || !next.hash.equals(stored.descriptorHash)) {
+    await removeStoreFile(paths.nextDescriptor)
+    await removeStoreFile(paths.nextPolicy)
+    return
   }
   const { hashHex: descriptorHash } = next
   const { network, epoch } = next.descriptor
+  const policy = await readPolicyFile(dir, 'nextPolicy')
   await writeStoreFile(paths.state, stateText({ descriptorHash, decisions: [] }))
-  await audit.append({ type: 'epoch-installed', network, epoch, descriptorHash })
+  if (history.installed !== descriptorHash) {
+    const policyHash = policy?.policyHash
+    await audit.append({ type: 'epoch-installed', network, epoch, descriptorHash, policyHash })
+    history.beginEpoch(descriptorHash)
+  }
+  if (policy !== undefined) await moveStoreFile(paths.nextPolicy, paths.policy)
   await moveStoreFile(paths.nextDescriptor, paths.descriptor)
-  return true
 }
 
 /** @throws {McbnError} `MCBN_STORE_INVALID` unless share and descriptor belong together. */

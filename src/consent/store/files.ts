@@ -6,6 +6,7 @@ import { constants } from 'node:fs'
 import {
   chmod,
   type FileHandle,
+  link,
   mkdir,
   open,
   readdir,
@@ -20,13 +21,19 @@ import { syncFolder, writeNewFile } from '../base/durable-file.js'
 /** Bits of a mode that let the group or others in. */
 const SHARED = 0o077
 const SHARED_WRITE = 0o022
-/** Not those of the lock: another process may be at it. */
 const TEMPORARY = /^\.[a-z]+\.[a-z.]+\.[0-9a-f]{16}\.tmp$/
+/** What a file held before, until it has been overwritten. */
+const REPLACED = /^\.([a-z]+\.[a-z.]+)\.[0-9a-f]{16}\.old$/
 
-/** Makes a folder that only its owner may enter; an existing one has to be so and empty. */
-export async function makeFolder(path: string): Promise<void> {
+/**
+ * Makes a folder that only its owner may enter. An existing one has to be so, and empty, but for `leftOvers`:
+ * what a process that ended while it made the folder has left.
+ */
+export async function makeFolder(path: string, leftOvers: readonly string[] = []): Promise<void> {
   await mkdir(path, { recursive: true, mode: 0o700 })
-  const names = await readdir(path)
+  const names = (await readdir(path)).filter(
+    (name) => !leftOvers.includes(name) && !TEMPORARY.test(name),
+  )
   if (names.length > 0) {
     throw invalid(`${path}: expected an empty folder or none, got one with ${names.length} entries`)
   }
@@ -105,18 +112,27 @@ export async function writeStoreFile(
   const folder = dirname(path)
   const name = path.slice(folder.length + 1)
   const temporary = join(folder, `.${name}.${randomBytes(8).toString('hex')}.tmp`)
-  const before = shred ? await openForShredding(path) : undefined
   try {
+    const before = shred ? await keepBeside(path) : undefined
     await writeNewFile(temporary, content, 0o600)
     await rename(temporary, path)
     await syncFolder(folder)
-    if (before !== undefined) await overwrite(before)
+    if (before !== undefined) await shredAndRemove(before)
   } catch (error) {
     await unlink(temporary).catch(() => undefined)
     throw invalid(`${path}: expected to be able to write it, got ${codeOf(error)}`, error)
-  } finally {
-    await before?.close()
   }
+}
+
+/** Removes a file that may not be there. */
+export async function removeStoreFile(path: string): Promise<void> {
+  try {
+    await unlink(path)
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return
+    throw invalid(`${path}: expected to be able to remove it, got ${codeOf(error)}`, error)
+  }
+  await syncFolder(dirname(path))
 }
 
 /** Puts a file in another's place. */
@@ -125,26 +141,51 @@ export async function moveStoreFile(from: string, to: string): Promise<void> {
   await syncFolder(dirname(to))
 }
 
-/** Removes what a crash in the middle of {@link writeStoreFile} left. Only for who holds the store. */
+/**
+ * Removes what a crash in the middle of {@link writeStoreFile} left, and overwrites what it had not come to.
+ * Only for who holds the store.
+ */
 export async function removeTemporaries(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
-    if (TEMPORARY.test(name)) await unlink(join(folder, name))
+    const path = join(folder, name)
+    if (TEMPORARY.test(name)) await shredAndRemove(path)
+    const replaced = REPLACED.exec(name)?.[1]
+    if (replaced === undefined) continue
+    // The crash came before the new file was in place: this is a second name of the one in use.
+    if (await isSameFile(path, join(folder, replaced))) await unlink(path)
+    else await shredAndRemove(path)
   }
 }
 
-async function openForShredding(path: string): Promise<FileHandle | undefined> {
+/** Gives a file a second name: whatever happens from now on, its bytes can be found and overwritten. */
+async function keepBeside(path: string): Promise<string | undefined> {
+  const name = path.slice(dirname(path).length + 1)
+  const beside = join(dirname(path), `.${name}.${randomBytes(8).toString('hex')}.old`)
   try {
-    return await open(path, constants.O_RDWR | constants.O_NOFOLLOW)
+    await link(path, beside)
+    return beside
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined
     throw error
   }
 }
 
-async function overwrite(handle: FileHandle): Promise<void> {
-  const { size } = await handle.stat()
-  await handle.write(randomBytes(size), 0, size, 0)
-  await handle.sync()
+async function isSameFile(left: string, right: string): Promise<boolean> {
+  const [one, other] = await Promise.all([stat(left), stat(right).catch(() => undefined)])
+  return one.ino === other?.ino && one.dev === other.dev
+}
+
+async function shredAndRemove(path: string): Promise<void> {
+  const handle = await open(path, constants.O_RDWR | constants.O_NOFOLLOW)
+  try {
+    const { size } = await handle.stat()
+    await handle.write(randomBytes(size), 0, size, 0)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  await unlink(path)
+  await syncFolder(dirname(path))
 }
 
 function checkOwner(path: string, { uid }: { readonly uid: number }): void {

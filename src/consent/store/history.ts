@@ -1,18 +1,27 @@
-// What the audit tells a participant that starts again: which shares are still out, and that it withdrew.
+// What the audit tells a participant that starts again: which shares are still out, what people decided, and
+// that it withdrew.
 
-import type { AuditLine } from '../audit/log.js'
+import type { AuditEntry, AuditLine } from '../audit/log.js'
 import { ROLES } from '../descriptor/types.js'
 import type { Lease } from './lease.js'
 import { instanceKey, outlasting, without } from './lease.js'
+import type { ParticipantState } from './state.js'
+
+/** Decisions remembered: more than a state holds, since later ones replace earlier. */
+const MOST_DECISIONS = 4_096
 
 export class History {
   readonly #leases = new Map<string, Lease>()
   #withdrawn = false
+  #installed: string | undefined
+  /** When each was decided last; the one decided longest ago first. */
+  readonly #decided = new Map<string, number>()
 
   /** In the order of the lines. */
   hear(line: AuditLine): void {
     if (line.event === 'withdrawn') this.#withdrawn = true
-    if (line.event === 'epoch-installed') this.beginEpoch()
+    if (line.event === 'epoch-installed') this.beginEpoch(`${line['descriptorHash']}`)
+    if (line.event === 'approved' || line.event === 'refused') this.#decision(line)
     if (line.event === 'lease-ended') this.#returned(line)
     if (line.event !== 'released' && line.event !== 'renewed') return
     const lease = leaseOf(line)
@@ -33,10 +42,35 @@ export class History {
     else this.#leases.set(key, left)
   }
 
-  /** Everything so far was about another epoch. */
-  beginEpoch(): void {
+  /** Refusals of evidence have no id. */
+  #decision({ id, decidedAt }: AuditLine): void {
+    if (typeof id !== 'string' || typeof decidedAt !== 'number') return
+    this.#decided.delete(id)
+    this.#decided.set(id, decidedAt)
+    const [oldest] = this.#decided.keys()
+    if (this.#decided.size > MOST_DECISIONS && oldest !== undefined) this.#decided.delete(oldest)
+  }
+
+  /** Everything so far was about another epoch. @param descriptorHash - hex. */
+  beginEpoch(descriptorHash: string): void {
+    this.#installed = descriptorHash
     this.#withdrawn = false
     this.#leases.clear()
+    this.#decided.clear()
+  }
+
+  /** The epoch that was installed last, by its descriptor's hash, hex. */
+  get installed(): string | undefined {
+    return this.#installed
+  }
+
+  /** Lines about what was stored by a process that ended before it could write them. */
+  missing({ decisions, withdrawal }: ParticipantState): readonly AuditEntry[] {
+    const lines: AuditEntry[] = decisions
+      .filter(({ id, decidedAt }) => this.#decided.get(id) !== decidedAt)
+      .map((decision) => ({ type: decision.decision, ...decision }))
+    if (withdrawal === undefined || this.#withdrawn) return lines
+    return [...lines, { type: 'withdrawn', withdrawnAt: withdrawal.withdrawnAt }]
   }
 
   /** Whether the epoch that is installed was withdrawn from. */

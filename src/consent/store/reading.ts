@@ -26,6 +26,8 @@ export function storePaths(dir: string) {
     /** There only while an epoch is being installed. */
     nextDescriptor: join(dir, 'descriptor.next.json'),
     policy: join(dir, 'policy.json'),
+    /** As `nextDescriptor`; absent where the policy stays. */
+    nextPolicy: join(dir, 'policy.next.json'),
     state: join(dir, 'state.json'),
     audit: join(dir, 'audit.jsonl'),
   }
@@ -86,8 +88,11 @@ export interface PolicyFile {
   readonly policyHash: string
 }
 
-export async function readPolicyFile(dir: string): Promise<PolicyFile | undefined> {
-  const path = storePaths(dir).policy
+export async function readPolicyFile(
+  dir: string,
+  which: 'policy' | 'nextPolicy' = 'policy',
+): Promise<PolicyFile | undefined> {
+  const path = storePaths(dir)[which]
   const bytes = await readStoreFile(path, { mostBytes: POLICY_MAX_BYTES })
   if (bytes === undefined) return undefined
   const policyHash = createHash('sha256').update(bytes).digest('hex')

@@ -6,7 +6,7 @@
 //   policy.json        its owner's rules, as a person wrote them
 //   state.json         decisions of people: approvals, withdrawal; of this epoch
 //   audit.jsonl        what happened, chained
-//   lock               who has it open
+//   lock               who has it open; locked by the kernel
 //
 // Whoever can write here as the owner can do what the owner can; the sealing protects copies (back-ups,
 // disks) and what is on them. Somebody who puts an old copy of everything back takes this participant back
@@ -14,16 +14,8 @@
 
 import { createHash } from 'node:crypto'
 import { McbnError } from '../../errors.js'
-import { type OptionTable, refuseUnknown } from '../../option-names.js'
-import { AuditLog } from '../audit/log.js'
-import type { Clock } from '../base/clock.js'
-import { systemClock } from '../base/clock.js'
-import {
-  generateParticipantKeys,
-  type ParticipantKeys,
-  type ParticipantPublicKeys,
-  publicKeys,
-} from '../base/keys.js'
+import type { AuditLog } from '../audit/log.js'
+import type { ParticipantKeys, ParticipantPublicKeys } from '../base/keys.js'
 import { type VerifiedDescriptor, verifySignedDescriptor } from '../descriptor/signed.js'
 import { checkPolicyAgainst, parsePolicy } from '../policy/parse.js'
 import type { Policy } from '../policy/types.js'
@@ -32,57 +24,19 @@ import {
   checkState,
   jsonText,
   type ParticipantDocument,
-  parseParticipant,
   parseState,
   type StateDocument,
   stateText,
 } from './documents.js'
-import { checkDescriptor, finishInstalling } from './epoch.js'
-import { checkFolder, invalid, makeFolder, removeTemporaries, writeStoreFile } from './files.js'
+import { finishInstalling } from './epoch.js'
+import { invalid, removeStoreFile, writeStoreFile } from './files.js'
 import { History } from './history.js'
 import type { Lease } from './lease.js'
-import { lockStore } from './process-lock.js'
-import {
-  type PolicyFile,
-  readDescriptor,
-  readParticipant,
-  readPolicyFile,
-  readState,
-  storePaths,
-} from './reading.js'
+import { type PolicyFile, readPolicyFile, readState, storePaths } from './reading.js'
 import type { StoreLock } from './seal.js'
 import type { StoredSecrets, StoredShare } from './secrets.js'
-import { checkLock, readSecrets, writeSecrets } from './secrets-file.js'
+import { checkLock, writeSecrets } from './secrets-file.js'
 import type { ParticipantState, ParticipantStateKeeper } from './state.js'
-
-export type { StoreReading } from './reading.js'
-export { readStore } from './reading.js'
-
-export interface OpenStoreOptions {
-  /** Whether the audit waits for the disk, see `AuditLog`. @defaultValue true */
-  readonly fsync?: boolean
-  /** @defaultValue the machine's clocks */
-  readonly clock?: Clock
-}
-
-const OPEN_OPTIONS = {
-  fsync: undefined,
-  clock: undefined,
-} as const satisfies OptionTable<OpenStoreOptions>
-
-export interface CreateStoreOptions extends OpenStoreOptions {
-  /** 1 to 63 of `a-z 0-9 . _ -`, the first a letter or digit. */
-  readonly label: string
-  /** @defaultValue fresh ones */
-  readonly keys?: ParticipantKeys
-}
-
-const CREATE_OPTIONS = {
-  fsync: undefined,
-  clock: undefined,
-  label: undefined,
-  keys: undefined,
-} as const satisfies OptionTable<CreateStoreOptions>
 
 /** What a ceremony gives a participant. */
 export interface NewEpoch {
@@ -94,83 +48,8 @@ export interface NewEpoch {
   readonly policy?: unknown
 }
 
-/**
- * Makes a participant's folder with its keys; share and descriptor come later, with {@link Store.installEpoch}.
- *
- * @param dir - made with mode 0700; an existing one has to be empty.
- * @throws {McbnError} `MCBN_STORE_INVALID`; for an unusable lock as `sealSecrets` says.
- */
-export async function createStore(
-  dir: string,
-  lock: StoreLock,
-  options: CreateStoreOptions,
-): Promise<Store> {
-  refuseUnknown('createStore', options, CREATE_OPTIONS)
-  const { label, keys = generateParticipantKeys() } = options
-  const text = jsonText({ version: 'mcbn/1', label, keys: publicKeys(keys) })
-  const document = parseParticipant(Buffer.from(text))
-  await makeFolder(dir)
-  const paths = storePaths(dir)
-  await writeSecrets(dir, { keys, stored: undefined }, lock, document)
-  await writeStoreFile(paths.state, stateText({ decisions: [] }))
-  // Last: a folder without it is no store, so one half made is never taken for one.
-  await writeStoreFile(paths.participant, text)
-  const { fsync, clock } = options
-  const store = await openStore(dir, lock, {
-    ...(fsync !== undefined && { fsync }),
-    ...(clock && { clock }),
-  })
-  await store.audit.append({ type: 'created', label })
-  return store
-}
-
-/**
- * Opens a participant's folder for this process alone; close it again.
- *
- * @throws {McbnError} `MCBN_STORE_INVALID` for a wrong lock, altered files, a folder or file that others can
- * get at, or while another process has it open; `MCBN_AUDIT_BROKEN`, `MCBN_POLICY_INVALID`,
- * `MCBN_DESCRIPTOR_INVALID` naming what is wrong with those.
- */
-export async function openStore(
-  dir: string,
-  lock: StoreLock,
-  options: OpenStoreOptions = {},
-): Promise<Store> {
-  refuseUnknown('openStore', options, OPEN_OPTIONS)
-  const { fsync = true, clock = systemClock } = options
-  await checkFolder(dir)
-  const unlock = lockStore(dir)
-  let secrets: StoredSecrets | undefined
-  let audit: AuditLog | undefined
-  try {
-    await removeTemporaries(dir)
-    const document = await readParticipant(dir)
-    secrets = await readSecrets(dir, lock, document)
-    const history = new History()
-    const onLine = history.hear.bind(history)
-    audit = await AuditLog.open(storePaths(dir).audit, { fsync, clock, onLine })
-    if (await finishInstalling(dir, secrets.stored, audit)) history.beginEpoch()
-    const descriptor = await readDescriptor(dir, 'descriptor')
-    checkDescriptor(descriptor, secrets.stored)
-    const state = await readState(dir)
-    checkState(state, document.label, descriptor)
-    if (history.withdrawn && state.withdrawal === undefined) {
-      throw invalid(
-        'state.json: expected the withdrawal that the audit tells of, got a state without',
-      )
-    }
-    const policy = await readPolicyFile(dir)
-    const leases = history.leases(clock.wall())
-    return new Store({ dir, document, secrets, descriptor, state, policy, audit, leases, unlock })
-  } catch (error) {
-    secrets?.stored?.share.fill(0)
-    await audit?.close()
-    unlock()
-    throw error
-  }
-}
-
-interface Opened {
+/** What a store is made of. @internal */
+export interface OpenedStore {
   readonly dir: string
   readonly document: ParticipantDocument
   readonly secrets: StoredSecrets
@@ -202,7 +81,7 @@ export class Store {
   #closed = false
 
   /** @internal */
-  constructor(opened: Opened) {
+  constructor(opened: OpenedStore) {
     const { dir, document, secrets, descriptor, state, policy, audit, leases, unlock } = opened
     this.dir = dir
     this.label = document.label
@@ -298,7 +177,8 @@ export class Store {
    * Puts share and descriptor of a ceremony in place, the first or the next epoch of the same network. The old
    * share goes: from memory, and from secrets.json, which is overwritten (see `writeStoreFile` for what that
    * does not reach). Approvals and a withdrawal were about the old epoch and go as well. Interrupted at any
-   * point, the store is entirely at the old or at the new epoch when it is opened again.
+   * point, the store is entirely at the old or at the new epoch, its policy too, when it is opened again. What
+   * is installed already may be installed again: nothing changes then.
    *
    * @param lock - the store's own; it is not kept in memory in between.
    * @throws {McbnError} `MCBN_DESCRIPTOR_INVALID`, `MCBN_SHARE_INVALID`, `MCBN_POLICY_INVALID`, or
@@ -307,15 +187,23 @@ export class Store {
   async installEpoch({ descriptor, share, policy }: NewEpoch, lock: StoreLock): Promise<void> {
     await this.#change(async () => {
       const next = verifySignedDescriptor(descriptor)
-      this.#checkNext(next)
+      const again = this.#descriptor?.hash.equals(next.hash) === true
+      if (!again) this.#checkNext(next)
       checkReleasedShare(next, this.label, share)
       const nextPolicy = policy === undefined ? undefined : parsePolicy(policy)
       if (nextPolicy !== undefined) checkPolicyAgainst(nextPolicy, next)
       await checkLock(this.dir, lock, this.#document)
+      if (again) return
+      const paths = storePaths(this.dir)
       const stored = { descriptorHash: next.hash, share: Buffer.alloc(share.length) }
       stored.share.set(share)
       try {
-        await writeStoreFile(storePaths(this.dir).nextDescriptor, jsonText(next.signed))
+        // Of an attempt before, about which nothing is known.
+        await removeStoreFile(paths.nextPolicy)
+        if (nextPolicy !== undefined) {
+          await writeStoreFile(paths.nextPolicy, policyBytes(policy, nextPolicy))
+        }
+        await writeStoreFile(paths.nextDescriptor, jsonText(next.signed))
         // From the moment that the secrets are written, the new epoch is the store's; opening finishes it.
         await writeSecrets(this.dir, { keys: this.#keys, stored }, lock, this.#document)
       } catch (error) {
@@ -324,10 +212,10 @@ export class Store {
       }
       this.#stored?.share.fill(0)
       this.#stored = stored
-      await finishInstalling(this.dir, stored, this.audit)
+      await finishInstalling(this.dir, stored, this.audit, new History())
       this.#descriptor = next
       this.#state = await readState(this.dir)
-      if (nextPolicy !== undefined) await this.#writePolicy(policy, nextPolicy)
+      this.#policy = await readPolicyFile(this.dir)
     })
   }
 
@@ -372,8 +260,7 @@ export class Store {
   }
 
   async #writePolicy(source: unknown, policy: Policy): Promise<void> {
-    const typed = typeof source === 'string' || source instanceof Uint8Array
-    const file = typed ? Buffer.from(source as string) : Buffer.from(jsonText(policy))
+    const file = policyBytes(source, policy)
     await writeStoreFile(storePaths(this.dir).policy, file)
     const policyHash = createHash('sha256').update(file).digest('hex')
     this.#policy = { policy, policyHash }
@@ -400,4 +287,10 @@ export class Store {
       throw invalid(`descriptor: epoch: expected a later one than ${before.epoch}, got ${epoch}`)
     }
   }
+}
+
+/** A person's text stays as it is. */
+function policyBytes(source: unknown, policy: Policy): Buffer {
+  const typed = typeof source === 'string' || source instanceof Uint8Array
+  return Buffer.from(typed ? (source as string) : jsonText(policy))
 }

@@ -14,7 +14,7 @@ import { generateParticipantKeys, publicKeys } from '../../../src/consent/base/k
 import { sealShare } from '../../../src/consent/release/seal.js'
 import { shareCommitment } from '../../../src/consent/shares/commitment.js'
 import { deriveNetworkKeys } from '../../../src/consent/shares/keys.js'
-import { createStore } from '../../../src/consent/store/store.js'
+import { createStore } from '../../../src/consent/store/open.js'
 import { join } from '../../../src/consent/workload/index.js'
 import type { McbnError } from '../../../src/errors.js'
 import { derivePsk } from '../../../src/psk/derive.js'

@@ -14,15 +14,27 @@ import { IMAGES } from './rehearsal.js'
 
 const lock = { keyFile: randomBytes(32) }
 
+/** The process that has each folder open; the next one comes when it has ended. */
+const open = new Map<string, CeremonyState>()
+
+async function opened(folder: string): Promise<CeremonyState> {
+  open.get(folder)?.close()
+  const state = await CeremonyState.open(folder, lock)
+  open.set(folder, state)
+  return state
+}
+
 async function folders(labels: readonly string[]): Promise<Map<string, string>> {
   const made = new Map(labels.map((label) => [label, join(temporaryFolder(), label)] as const))
-  for (const [label, folder] of made) await CeremonyState.create(folder, { label, lock })
+  for (const [label, folder] of made) {
+    open.set(folder, await CeremonyState.create(folder, { label, lock }))
+  }
   return made
 }
 
 async function planFor(made: ReadonlyMap<string, string>, t?: number): Promise<CheckedPlan> {
   const states = await Promise.all(
-    [...made.values()].map((folder) => CeremonyState.open(folder, lock)),
+    [...made.values()].map((folder) => CeremonyState.read(folder, lock)),
   )
   return createPlan({
     network: 'kept',
@@ -69,7 +81,7 @@ async function step(
   plan: CheckedPlan,
   transport: CeremonyTransport,
 ): Promise<boolean> {
-  const state = await CeremonyState.open(folder, lock)
+  const state = await opened(folder)
   const ceremony = state.ceremony ?? (await state.begin(plan))
   await driveStep(ceremony, { transport, save: () => state.save() })
   return ceremony.finished
@@ -114,7 +126,7 @@ describe('ceremony/state', () => {
     const secrets: Buffer[] = []
     for (let round = 0; round < 7; round += 1) {
       for (const each of made.values()) await step(each, plan, board)
-      const { ceremony, keys } = await CeremonyState.open(folder, lock)
+      const { ceremony, keys } = await opened(folder)
       const secret = ceremony?.secret
       if (secret?.kind === 'polynomial') secrets.push(...secret.polynomial.coefficients)
       if (secret?.kind === 'share') secrets.push(secret.share)
@@ -124,6 +136,7 @@ describe('ceremony/state', () => {
     expect(readdirSync(folder).sort()).toEqual([
       'ceremony.json',
       'descriptor.json',
+      'lock',
       'participant.json',
       'secrets.json',
     ])
@@ -146,7 +159,7 @@ describe('ceremony/state', () => {
       code: 'MCBN_STORE_INVALID',
     })
     chmodSync(folder, 0o755)
-    await expect(CeremonyState.open(folder, lock)).rejects.toMatchObject({
+    await expect(opened(folder)).rejects.toMatchObject({
       code: 'MCBN_STORE_INVALID',
       message: expect.stringContaining('mode 755; chmod 700'),
     })
@@ -155,13 +168,13 @@ describe('ceremony/state', () => {
   it('notices altered files: another label, another plan, another message', async () => {
     const made = await folders(['alice', 'bob'])
     const folder = made.get('alice') ?? ''
-    await (await CeremonyState.open(folder, lock)).begin(await planFor(made))
+    await (await opened(folder)).begin(await planFor(made))
     const alter = async (name: string, change: (text: string) => string) => {
       const path = join(folder, name)
       const before = readFileSync(path, 'utf8')
       writeFileSync(path, change(before))
-      const opened = CeremonyState.open(folder, lock)
-      await expect(opened).rejects.toMatchObject({ code: /^MCBN_(STORE|CEREMONY)_INVALID$/ })
+      const again = opened(folder)
+      await expect(again).rejects.toMatchObject({ code: /^MCBN_(STORE|CEREMONY)_INVALID$/ })
       writeFileSync(path, before)
     }
     await alter('participant.json', (text) => text.replace('alice', 'alicf'))
@@ -171,7 +184,7 @@ describe('ceremony/state', () => {
     )
     await alter('ceremony.json', () => '{}')
     await alter('secrets.json', (text) => text.replace('scrypt', 'none').replace('hkdf', 'hkdg'))
-    expect((await CeremonyState.open(folder, lock)).ceremony?.round).toBe('commit')
+    expect((await opened(folder)).ceremony?.round).toBe('commit')
   })
 
   it('opens, with nothing begun, where the process ended between the files of a next beginning', async () => {
@@ -179,12 +192,12 @@ describe('ceremony/state', () => {
     const folder = made.get('alice') ?? ''
     const first = await planFor(made)
     const path = join(folder, 'ceremony.json')
-    await (await CeremonyState.open(folder, lock)).begin(first)
+    await (await opened(folder)).begin(first)
     const before = readFileSync(path)
     const second = await planFor(made)
-    await (await CeremonyState.open(folder, lock)).begin(second)
+    await (await opened(folder)).begin(second)
     writeFileSync(path, before) // as if secrets.json alone had been written
-    const state = await CeremonyState.open(folder, lock)
+    const state = await opened(folder)
     expect(state.ceremony).toBeUndefined()
     await expect(state.begin(first)).rejects.toThrow(/not begun here before/)
     expect((await state.begin(second)).round).toBe('commit')
@@ -194,12 +207,27 @@ describe('ceremony/state', () => {
     const made = await folders(['alice', 'bob'])
     const folder = made.get('alice') ?? ''
     const [first, second] = [await planFor(made), await planFor(made)]
-    await (await CeremonyState.open(folder, lock)).begin(first)
-    await (await CeremonyState.open(folder, lock)).begin(second)
-    await expect((await CeremonyState.open(folder, lock)).begin(first)).rejects.toMatchObject({
+    await (await opened(folder)).begin(first)
+    await (await opened(folder)).begin(second)
+    await expect((await opened(folder)).begin(first)).rejects.toMatchObject({
       code: 'MCBN_CEREMONY_INVALID',
     })
-    expect((await CeremonyState.open(folder, lock)).ceremony?.plan.hashHex).toBe(second.hashHex)
+    expect((await opened(folder)).ceremony?.plan.hashHex).toBe(second.hashHex)
+  })
+
+  it('is one process’s alone: of two, the second would throw the first one’s secret away', async () => {
+    const made = await folders(['alice', 'bob'])
+    const folder = made.get('alice') ?? ''
+    const state = await opened(folder)
+    await expect(CeremonyState.open(folder, lock)).rejects.toThrow('got this process')
+    await expect(CeremonyState.create(folder, { label: 'alice', lock })).rejects.toThrow(
+      'found one',
+    )
+    await state.begin(await planFor(made))
+    state.close()
+    state.close()
+    await expect(state.save()).rejects.toThrow('got one that was closed')
+    expect((await opened(folder)).ceremony?.round).toBe('commit')
   })
 
   it('makes no participant where one is, and none of a bad label', async () => {
@@ -222,14 +250,13 @@ describe('ceremony/state', () => {
     for (let round = 0; round < 3; round += 1) {
       for (const each of made.values()) await step(each, plan, board)
     }
-    const early = await CeremonyState.open(folder, lock)
+    const early = await CeremonyState.read(folder, lock)
     expect(early.ceremony?.round).toBe('agree')
     for (const each of made.values()) await step(each, plan, board)
-    const late = await CeremonyState.open(folder, lock)
+    const late = await opened(folder)
     expect(late.ceremony?.round).toBe('sign')
     await expect(late.begin(await planFor(made))).rejects.toThrow(/use a new folder/)
-    await early.begin(await planFor(made))
-    expect((await CeremonyState.open(folder, lock)).ceremony?.round).toBe('commit')
+    await expect(early.begin(await planFor(made))).rejects.toThrow(/only read/)
   })
 })
 
@@ -237,7 +264,7 @@ describe('ceremony/state', () => {
 async function keyCheckValues(made: ReadonlyMap<string, string>, count: number): Promise<string[]> {
   const results = await Promise.all(
     [...made].map(async ([label, folder]) => {
-      const { ceremony } = await CeremonyState.open(folder, lock)
+      const { ceremony } = await opened(folder)
       if (ceremony === undefined) throw new Error(`${label} has no ceremony`)
       return { label, ...ceremony.result() }
     }),

@@ -27,6 +27,7 @@ describe('review/ceremony', () => {
     const sent = (await state.begin(plan)).outgoing()
     expect(sent.map(({ name }) => name)).toEqual(['commit-alice'])
     expect((await state.begin(plan)).outgoing()).toEqual(sent)
+    state.close()
     const again = await CeremonyState.open(folder, lock)
     expect((await again.begin(plan)).outgoing()).toEqual(sent)
   })

@@ -5,7 +5,7 @@ import { copyFileSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { withdrawStored } from '../../../src/consent/participant/stored.js'
-import { createStore, openStore } from '../../../src/consent/store/store.js'
+import { createStore, openStore } from '../../../src/consent/store/open.js'
 import { temporaryFolder } from '../../support/paths.js'
 import { alice, lock, shareOf, signed } from '../store/fixture.js'
 

@@ -32,8 +32,8 @@ import { participantOfStore } from '../../../../src/consent/participant/stored.j
 import { parsePolicy } from '../../../../src/consent/policy/parse.js'
 import { generateReceiver, sealShare } from '../../../../src/consent/release/seal.js'
 import { deriveNetworkKeys } from '../../../../src/consent/shares/keys.js'
+import { createStore, openStore } from '../../../../src/consent/store/open.js'
 import { openSecrets, sealSecrets } from '../../../../src/consent/store/seal.js'
-import { createStore, openStore } from '../../../../src/consent/store/store.js'
 import { join, type Network } from '../../../../src/consent/workload/index.js'
 import * as dtls from '../../../../src/dtls/index.js'
 import { derivePsk } from '../../../../src/psk/derive.js'
@@ -133,6 +133,7 @@ for (const mode of ['n-of-n', 't-of-n'] as const) {
     keys: need(people, 'ann'),
   })
   show('ceremony state:', state)
+  state.close()
   await fails('ceremony state with another passphrase', () =>
     CeremonyState.open(joinPath(folder, `ceremony-${mode}`), { passphrase: 'something else' }),
   )
