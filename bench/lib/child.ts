@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
-/** No process of a benchmark lives longer, whatever happens; each also ends itself after as much. */
+/** No process of a benchmark lives longer unless it says so; each also ends itself after as much. */
 const LIFETIME_MS = 240_000
 
 /** A benchmark that is interrupted takes its processes with it. */
@@ -23,11 +23,11 @@ export class Child implements AsyncDisposable {
   #ended = false
   #wake: () => void = () => {}
 
-  constructor(command: string, args: readonly (string | number)[]) {
+  constructor(command: string, args: readonly (string | number)[], lifetimeMs = LIFETIME_MS) {
     this.#command = [command, ...args].join(' ')
     this.#process = spawn(command, args.map(String), { stdio: ['ignore', 'pipe', 'pipe'] })
     running.add(this.#process)
-    const killer = setTimeout(() => this.#process.kill('SIGKILL'), LIFETIME_MS)
+    const killer = setTimeout(() => this.#process.kill('SIGKILL'), lifetimeMs)
     let rest = ''
     this.#process.stdout?.setEncoding('utf8').on('data', (text: string) => {
       const lines = (rest + text).split('\n')
