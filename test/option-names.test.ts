@@ -133,6 +133,7 @@ const none = undefined as never
 const CONSENT_CALLS: readonly (readonly [string, Call, string, string])[] = [
   ['join', (o) => consent.join({ ...o } as never), 'deadlin', 'deadline'],
   ['createParticipant', (o) => consent.createParticipant(o as never), 'polcy', 'policy'],
+  ['notifyOfPending', (o) => consent.notifyOfPending(none, o), 'webhok', 'webhook'],
   ['serveParticipantWeb', (o) => consent.serveParticipantWeb(none, o), 'prot', 'port'],
   ['serveParticipant', (o) => consent.serveParticipant(none, o), 'prot', 'port'],
   [

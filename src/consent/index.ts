@@ -98,6 +98,15 @@ export type { ParticipantEvents } from './participant/events.js'
 export type { ParticipantServer, ServeParticipantOptions } from './participant/http.js'
 export { participantApp, serveParticipant } from './participant/http.js'
 export type {
+  NotificationResult,
+  NotifiedRequest,
+  NotifyOptions,
+  PendingNotification,
+  PendingNotifier,
+  WebhookOptions,
+} from './participant/notify/index.js'
+export { NOTIFY_DEFAULTS, notifyOfPending } from './participant/notify/index.js'
+export type {
   NewPolicy,
   ParticipantAudit,
   ParticipantLimits,

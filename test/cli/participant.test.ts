@@ -21,6 +21,7 @@ import { need, testNetwork } from '../consent/network.js'
 import { ask, network, policyOf, tokenFor, workloadOf } from '../consent/participant/fixture.js'
 import { temporaryFolder } from '../support/paths.js'
 import type { Child } from '../support/process.js'
+import { waitFor } from '../support/wait.js'
 import { expectFailure, expectSuccess, mcbn, startMcbn } from './command.js'
 
 const PASSPHRASE = 'correct horse battery'
@@ -177,7 +178,10 @@ describe('cli/participant', () => {
   it('serves, tells who waits, and does what its owner says from other terminals', async () => {
     const made = await folder({ approval: 'manual' })
     const { dir } = made
-    const { child, url } = await serving(made, '--web')
+    const heard = join(temporaryFolder(), 'heard')
+    const bell = join(temporaryFolder(), 'bell')
+    writeFileSync(bell, `#!/bin/sh\ncat >>'${heard}'\n`, { mode: 0o700 })
+    const { child, url } = await serving(made, '--web', '--notify-command', bell)
     expect(child.stdout).toMatch(/^participant alice listening on http:\/\/127\.0\.0\.1:\d+$/m)
     const [, page = ''] = await child.output(/^page: (http:\S+#login=\S+)$/m)
     expect((await fetch(page)).status).toBe(200)
@@ -197,6 +201,11 @@ describe('cli/participant', () => {
 
     expect(await play(url)).toMatchObject({ code: 'manual' })
     const [, id = ''] = await child.output(/mcbn participant approve --dir \S+ ([0-9a-f]{16})$/m)
+    await waitFor('the bell', () => existsSync(heard) && readFileSync(heard, 'utf8').endsWith('}'))
+    expect(JSON.parse(readFileSync(heard, 'utf8'))).toMatchObject({
+      type: 'consent.pending',
+      data: { label: 'alice', waiting: 1 },
+    })
     const status = JSON.parse(
       (await mcbn(['participant', 'status', '--dir', dir, '--json'])).stdout,
     )

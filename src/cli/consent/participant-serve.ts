@@ -17,6 +17,7 @@ import { onStopSignal } from '../signals.js'
 import { readInput } from './files.js'
 import { addLockOptions, type LockFlags } from './lock.js'
 import { hostAndPort, integer } from './network-options.js'
+import { addNotifyOptions, type NotifyFlags, notifier } from './participant-notify.js'
 import { addFolderOptions, type FolderFlags, lockOf } from './participant-options.js'
 import { type Page, type PageFlags, servePage } from './participant-page.js'
 import { tell } from './participant-told.js'
@@ -25,14 +26,14 @@ import { report } from './report.js'
 const DEFAULT_LISTEN = '127.0.0.1:7001'
 const MOST_ROOT_BYTES = 64 * 1024
 
-interface ServeFlags extends FolderFlags, LockFlags, PageFlags {
+interface ServeFlags extends FolderFlags, LockFlags, PageFlags, NotifyFlags {
   readonly listen: string
   readonly pkiRoot?: readonly string[]
   readonly rate?: string
 }
 
 export function serveCommand(finish: Finish): Command {
-  return addLockOptions(addFolderOptions(new Command('serve')))
+  return addNotifyOptions(addLockOptions(addFolderOptions(new Command('serve'))))
     .summary('give your share to whom your policy allows, until you stop it')
     .description(
       'Give your share to whom your policy allows, until SIGINT or SIGTERM (exit code 0).\n' +
@@ -100,6 +101,8 @@ async function serve(
   let page: Page | undefined
   try {
     server = await open(serveParticipant(participant, { host, port, requestsPerSecond }))
+    const told = await notifier(participant, flags)
+    if (told !== undefined) opened.push(told)
     if (flags.web !== undefined) page = await open(servePage(participant, store.audit, flags))
     await open(serveAdmin(participant, dir, server.url))
   } catch (error) {
