@@ -17,11 +17,14 @@ export type { LocalLauncher, ServeLauncherOptions } from './attestation/local/la
 export { serveLauncher } from './attestation/local/launcher.js'
 export type { LocalVerifierOptions } from './attestation/local/verifier.js'
 export { checkLocalIssuers, createLocalVerifier } from './attestation/local/verifier.js'
+export { measurementDigest } from './attestation/platform.js'
 export type {
   AttestedFacts,
   Attester,
+  ClaimValue,
   Evidence,
   EvidenceRequest,
+  PlatformSection,
   Verifier,
   VerifyRequest,
 } from './attestation/types.js'
@@ -144,7 +147,15 @@ export type { ExamplePolicyOptions } from './policy/example.js'
 export { examplePolicy } from './policy/example.js'
 export { checkPolicyAgainst, parsePolicy } from './policy/parse.js'
 export { POLICY_SCHEMA } from './policy/schema.js'
-export type { Policy, PolicyRole, PolicyWindow } from './policy/types.js'
+export type {
+  ClaimRule,
+  ConfidentialSpaceRules,
+  PlatformRules,
+  Policy,
+  PolicyPlatforms,
+  PolicyRole,
+  PolicyWindow,
+} from './policy/types.js'
 export type {
   LeaseReturn,
   RefusalCode,

@@ -9,6 +9,7 @@ import { evaluatePolicy } from '../../src/consent/policy/evaluate.js'
 import { parsePolicy } from '../../src/consent/policy/parse.js'
 import type { PolicyRole } from '../../src/consent/policy/types.js'
 import { testNetwork } from '../consent/network.js'
+import { accounts, space } from '../support/facts.js'
 import { repositoryRoot } from '../support/paths.js'
 
 const page = readFileSync(join(repositoryRoot, 'docs/CONFIDENTIAL-SPACE.md'), 'utf8')
@@ -56,11 +57,7 @@ function attested(changes: Partial<AttestedFacts> = {}): AttestedFacts {
     attestedAt: now - 10_000,
     expiresAt: now + 3_590_000,
     hardware: 'GCP_INTEL_TDX',
-    software: 'CONFIDENTIAL_SPACE',
-    softwareVersion: '251200',
     debug: 'disabled-since-boot',
-    secureBoot: true,
-    support: ['LATEST', 'STABLE', 'USABLE'],
     imageDigest: rules.images[0],
     imageReference: 'REGION-docker.pkg.dev/AUTHOR_PROJECT/REPO/server',
     args: JSON.parse(/^ENTRYPOINT (.*)$/m.exec(dockerfile)?.[1] ?? '[]') as string[],
@@ -70,7 +67,10 @@ function attested(changes: Partial<AttestedFacts> = {}): AttestedFacts {
     project: 'franks-project',
     zone: 'europe-west4-a',
     instance: '4711',
-    serviceAccounts: ['mcbn-server@franks-project.iam.gserviceaccount.com'],
+    platform: space({
+      swversion: '251200',
+      google_service_accounts: ['mcbn-server@franks-project.iam.gserviceaccount.com'],
+    }),
     ...changes,
   }
 }
@@ -116,10 +116,10 @@ describe('docs/confidential-space', () => {
     ['args[0]', { args: ['sh', '/app/server.mjs'] }],
     ['args', { args: ['node'] }],
     ['dbgstat', { debug: 'enabled' }],
-    ['support_attributes', { support: ['USABLE'] }],
+    ['support_attributes', { platform: space({ support_attributes: ['USABLE'] }) }],
     ['image_digest', { imageDigest: `sha256:${'00'.repeat(32)}` }],
     ['project_id', { project: 'other-project' }],
-    ['service account', { serviceAccounts: ['other@franks-project.iam.gserviceaccount.com'] }],
+    ['service account', { platform: accounts('other@franks-project.iam.gserviceaccount.com') }],
     ['hwmodel', { hardware: 'GCP_SHIELDED_VM' }],
   ]
   it.each(others)('explains the refusal that begins %o', (text, changes) => {

@@ -1,5 +1,6 @@
 // What a participant that serves tells of what happens: sentences for people, JSON for machines.
 
+import { CONFIDENTIAL_SPACE, serviceAccountsOf } from '../../consent/attestation/platform.js'
 import type { Participant } from '../../consent/participant/participant.js'
 import type { PendingRequest } from '../../consent/participant/types.js'
 import { shellWord } from './files.js'
@@ -40,7 +41,7 @@ export function tell(participant: Participant, { dir, json }: FolderFlags): void
   })
 }
 
-type Pairs = Iterable<readonly [name: string, value: string]>
+type Pairs = Iterable<readonly [name: string, value: unknown]>
 
 /** All that an approval is for (see `requestId`): nobody says yes to what is not shown. */
 interface Described
@@ -51,7 +52,7 @@ interface Described
     | 'project'
     | 'args'
     | 'overriddenArgs'
-    | 'serviceAccounts'
+    | 'platform'
     | 'kind'
     | 'issuer'
   > {
@@ -65,24 +66,35 @@ function inShort({ facts }: PendingRequest) {
     ...{ kind, issuer, instance, project, imageDigest, args, overriddenArgs },
     env: [...facts.env],
     overriddenEnv: [...facts.overriddenEnv],
-    serviceAccounts: facts.serviceAccounts,
+    platform: facts.platform,
   }
 }
 
 /** What a person decides by. */
 export function described({ facts }: { readonly facts: Described }): string {
-  const { imageDigest, instance, project, args, overriddenArgs, serviceAccounts } = facts
-  const list = (what: string, items: readonly string[]) =>
-    items.length === 0 ? '' : `, ${what} ${JSON.stringify(items)}`
+  const { imageDigest, instance, project, args, overriddenArgs } = facts
   return (
     `image ${imageDigest ?? 'unknown'}, instance ${instance ?? 'unknown'} in ${project ?? 'no project'}, ` +
     `arguments ${JSON.stringify(args)}` +
     list('environment', assignments(facts.env)) +
     list('arguments changed by the operator', overriddenArgs) +
     list('environment changed by the operator', assignments(facts.overriddenEnv)) +
-    list('service accounts', serviceAccounts) +
+    said(facts) +
     `, by ${facts.kind} of ${facts.issuer}`
   )
+}
+
+/** Confidential Space's other claims are for the policy to judge; of other platforms all are part of the id. */
+function said({ platform }: Pick<Described, 'platform'>): string {
+  const isSpace = platform.name === CONFIDENTIAL_SPACE
+  const items = isSpace
+    ? serviceAccountsOf({ platform })
+    : assignments(Object.entries(platform.claims))
+  return list(isSpace ? 'service accounts' : `${platform.name} says`, items)
+}
+
+function list(what: string, items: readonly string[]): string {
+  return items.length === 0 ? '' : `, ${what} ${JSON.stringify(items)}`
 }
 
 function assignments(pairs: Pairs): string[] {

@@ -8,8 +8,9 @@
 import type { UnixMilliseconds, UnixSeconds } from '../base/time.js'
 import type { JsonObject } from './json.js'
 import { isObject, own } from './json.js'
+import { CONFIDENTIAL_SPACE, platformSection } from './platform.js'
 import { refused } from './refuse.js'
-import type { AttestedFacts } from './types.js'
+import type { AttestedFacts, PlatformSection } from './types.js'
 
 /** What has been checked before claims are read. */
 export interface CheckedToken {
@@ -38,11 +39,7 @@ export function attestedFacts(token: CheckedToken, payload: JsonObject): Atteste
     attestedAt: token.attestedAt,
     expiresAt: token.expiresAt,
     hardware: text(top, 'hwmodel'),
-    software: text(top, 'swname'),
-    softwareVersion: texts(top, 'swversion').join(',') || undefined,
     debug: text(top, 'dbgstat'),
-    secureBoot: truth(top, 'secboot'),
-    support: texts(space, 'support_attributes'),
     imageDigest: digest(container, 'image_digest'),
     imageReference: text(container, 'image_reference'),
     args: texts(container, 'args'),
@@ -52,8 +49,48 @@ export function attestedFacts(token: CheckedToken, payload: JsonObject): Atteste
     project: text(gce, 'project_id'),
     zone: text(gce, 'zone'),
     instance: text(gce, 'instance_id'),
-    serviceAccounts: texts(top, 'google_service_accounts'),
+    platform: confidentialSpace(top, space, container),
   })
+}
+
+/** What Confidential Space alone says. Names are the token's; signatures are named by the keys that made them. */
+function confidentialSpace(top: Claims, space: Claims, container: Claims): PlatformSection {
+  const tdx = tdxOf(top)
+  const gpu = inner(inner(top, 'submods'), 'nvidia_gpu')
+  const made = {
+    swname: text(top, 'swname'),
+    swversion: texts(top, 'swversion').join(',') || undefined,
+    secboot: truth(top, 'secboot'),
+    attester_tcb: someTexts(top, 'attester_tcb'),
+    support_attributes: someTexts(space, 'support_attributes'),
+    'monitoring_enabled.memory': truth(inner(space, 'monitoring_enabled'), 'memory'),
+    'tdx.gcp_attester_tcb_status': text(tdx, 'gcp_attester_tcb_status'),
+    'tdx.gcp_attester_tcb_date': text(tdx, 'gcp_attester_tcb_date'),
+    'nvidia_gpu.cc_mode': text(gpu, 'cc_mode'),
+    image_signatures: signingKeys(container),
+    google_service_accounts: someTexts(top, 'google_service_accounts'),
+  }
+  return platformSection(CONFIDENTIAL_SPACE, made)
+}
+
+/** Documented as a list of one, sent as an object: both are read. */
+function tdxOf(top: Claims): Claims {
+  const value = own(top.values, 'tdx')
+  const only = Array.isArray(value) && value.length === 1 ? value[0] : value
+  return inner({ path: '', values: { tdx: only } }, 'tdx')
+}
+
+/** The ids of the keys whose signature over the image the platform has verified. */
+function signingKeys(container: Claims): readonly string[] | undefined {
+  const value = own(container.values, 'image_signatures') ?? []
+  const path = pathOf(container, 'image_signatures')
+  if (!Array.isArray(value)) throw refused(path, 'expected a list of objects')
+  const ids = value.map((one: unknown) => {
+    const id = isObject(one) ? own(one, 'key_id') : undefined
+    if (typeof id === 'string') return id
+    throw refused(path, 'expected each with a key_id, text')
+  })
+  return ids.length === 0 ? undefined : Object.freeze(ids)
 }
 
 /** A time: whole seconds since 1970. The platform documents integers, so fractions are refused. */
@@ -99,6 +136,11 @@ function digest(claims: Claims, name: string): string | undefined {
   const value = text(claims, name)
   if (value === undefined || DIGEST.test(value)) return value
   throw refused(pathOf(claims, name), 'expected sha256: and 64 lower-case hex digits, not a tag')
+}
+
+function someTexts(claims: Claims, name: string): readonly string[] | undefined {
+  const found = texts(claims, name)
+  return found.length === 0 ? undefined : found
 }
 
 function texts(claims: Claims, name: string): readonly string[] {

@@ -1,5 +1,5 @@
 // The seam of attestation: a workload asks its attester for evidence, a participant's verifier turns
-// evidence into facts. Another platform (AWS Nitro, Azure MAA, Intel Trust Authority) is another kind.
+// evidence into facts. Another platform is another kind.
 
 import type { UnixMilliseconds } from '../base/time.js'
 
@@ -47,41 +47,51 @@ export interface VerifyRequest {
   readonly now: UnixMilliseconds
 }
 
+/** A claim as facts and policies have it: text, whole number, truth, or a list of texts. */
+export type ClaimValue = string | number | boolean | readonly string[]
+
 /**
- * What verified evidence says, in the words of no platform in particular. Absent is undefined or
- * empty, never a guess: a policy refuses what it cannot see.
+ * What one kind of platform says and others do not. Names are the platform's own, and those of EAT
+ * (RFC 9711 section 4) where it has them; inner names follow a dot. A claim that was not made is absent.
+ */
+export interface PlatformSection {
+  /** E.g. `confidential-space`: the section of a policy that judges it. */
+  readonly name: string
+  readonly claims: Readonly<Record<string, ClaimValue>>
+}
+
+/**
+ * What verified evidence says: what all platforms share, and a section for what is one platform's alone.
+ * Absent is undefined or empty, never a guess: a policy refuses what it cannot see.
  */
 export interface AttestedFacts {
   readonly kind: string
-  /** Who signed: the token's issuer. */
+  /** Who signed: the token's issuer, or the maker of the root of trust. */
   readonly issuer: string
   /** When the evidence was made. */
   readonly attestedAt: UnixMilliseconds
   readonly expiresAt: UnixMilliseconds
-  /** `hwmodel`, e.g. `GCP_INTEL_TDX`. */
+  /** EAT's `hwmodel` (RFC 9711 section 4.2.4) as text, e.g. `GCP_INTEL_TDX`, `AMD_SEV_SNP`. */
   readonly hardware: string | undefined
-  /** `swname`, e.g. `CONFIDENTIAL_SPACE`. */
-  readonly software: string | undefined
-  /** `swversion`, as it came, joined by commas. */
-  readonly softwareVersion: string | undefined
-  /** `dbgstat`, e.g. `disabled-since-boot`. */
+  /** EAT's `dbgstat` (RFC 9711 section 4.2.9), e.g. `disabled-since-boot`. */
   readonly debug: string | undefined
-  readonly secureBoot: boolean | undefined
-  /** `submods.confidential_space.support_attributes`, e.g. `STABLE`. */
-  readonly support: readonly string[]
-  /** The digest of the image that runs, `sha256:` and 64 hex digits; never a tag. */
+  /**
+   * The digest of what runs, `sha256:` and 64 hex digits; never a tag. A container's manifest, or, where
+   * the platform measures a whole machine, {@link measurementDigest} of its registers.
+   */
   readonly imageDigest: string | undefined
   /** The reference it was started by; for people, never for decisions. */
   readonly imageReference: string | undefined
+  /** A container's; empty where the platform measures a whole machine and they are part of the image. */
   readonly args: readonly string[]
   readonly env: ReadonlyMap<string, string>
   /** What the operator changed against the image: arguments, and environment by name. */
   readonly overriddenArgs: readonly string[]
   readonly overriddenEnv: ReadonlyMap<string, string>
-  /** `submods.gce.project_id`. */
+  /** The cloud's name for whose machine it is: project, subscription, account. */
   readonly project: string | undefined
   readonly zone: string | undefined
-  /** `submods.gce.instance_id`: which machine, as the platform says it; caps count by it. */
+  /** Which machine, as the platform says it; caps count by it. */
   readonly instance: string | undefined
-  readonly serviceAccounts: readonly string[]
+  readonly platform: PlatformSection
 }

@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto'
 import { McbnError } from '../../errors.js'
 import { lengthPrefixed } from '../../psk/encoding.js'
+import { CONFIDENTIAL_SPACE, serviceAccountsOf } from '../attestation/platform.js'
 import type { AttestedFacts } from '../attestation/types.js'
 import type { Clock } from '../base/clock.js'
 import type { Role } from '../descriptor/types.js'
@@ -138,7 +139,7 @@ export function requestId(descriptorHash: Uint8Array, role: Role, facts: Atteste
     sortedPairs(facts.env),
     facts.overriddenArgs,
     sortedPairs(facts.overriddenEnv),
-    [...facts.serviceAccounts].sort(),
+    ...platformParts(facts),
   ]
   // Lists in a fixed order have one spelling in JSON, whatever a token's text holds.
   return createHash('sha256')
@@ -148,7 +149,17 @@ export function requestId(descriptorHash: Uint8Array, role: Role, facts: Atteste
     .digest('hex')
 }
 
-function sortedPairs(map: ReadonlyMap<string, string>): readonly (readonly [string, string])[] {
+/** Of Confidential Space what an approval has always been for: an old one holds on. Of others all they say. */
+function platformParts(facts: AttestedFacts): readonly unknown[] {
+  const { name, claims } = facts.platform
+  const accounts = [...serviceAccountsOf(facts)].sort()
+  if (name === CONFIDENTIAL_SPACE) return [accounts]
+  return [accounts, name, sortedPairs(new Map(Object.entries(claims)))]
+}
+
+function sortedPairs<Value>(
+  map: ReadonlyMap<string, Value>,
+): readonly (readonly [string, Value])[] {
   return [...map].sort(([left], [right]) => (left < right ? -1 : 1))
 }
 

@@ -1,6 +1,7 @@
 // What a participant remembers of what it did: counters, and lines for the audit. Strangers can cause
 // refusals as fast as the network carries them, so those are written up to a rate and counted beyond it.
 
+import { serviceAccountsOf } from '../attestation/platform.js'
 import type { AttestedFacts } from '../attestation/types.js'
 import type { AuditEntry } from '../audit/events.js'
 import type { Clock } from '../base/clock.js'
@@ -126,9 +127,8 @@ export class Journal {
 /** What the audit keeps about a workload: what a person needs to recognise it. No environment. */
 export function factsForAudit(facts: AttestedFacts): Omit<AuditEntry, 'type'> {
   const { kind, issuer, hardware, instance, imageDigest, imageReference, project, zone } = facts
-  const { serviceAccounts, args } = facts
   return {
     ...{ kind, issuer, hardware, instance, imageDigest, imageReference, project, zone },
-    ...{ serviceAccounts, args },
+    ...{ serviceAccounts: serviceAccountsOf(facts), args: facts.args },
   }
 }

@@ -6,13 +6,10 @@ import type { AttestedFacts } from '../attestation/types.js'
 import type { Seconds, UnixMilliseconds } from '../base/time.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import type { Role } from '../descriptor/types.js'
-import {
-  DEBUG_DISABLED,
-  DESCRIPTOR_HASH_VARIABLE,
-  HARDWARE_NEVER,
-  isNeverAllowed,
-  POLICY_DEFAULTS,
-} from './defaults.js'
+import { container, place } from './container.js'
+import { POLICY_DEFAULTS } from './defaults.js'
+import { expected, quote } from './detail.js'
+import { platform, rulesFor } from './platform.js'
 import type { Policy, PolicyRole } from './types.js'
 import { windowState } from './window.js'
 
@@ -59,12 +56,14 @@ export function evaluatePolicy(policy: Policy, question: PolicyQuestion): Policy
   if (rules === undefined) {
     details.push(`role: the policy has no rules for the ${quote(role)}`)
   } else {
+    const section = rulesFor(rules, facts.platform.name)
     details.push(
-      ...platform(policy, rules, facts, now),
+      ...origin(policy, rules, facts),
+      ...platform(policy, rules, section, facts),
+      ...age(policy, facts, now),
       ...image(rules, facts, descriptor, role),
-      ...argumentsOf(rules, facts),
-      ...environment(policy, rules, facts),
-      ...place(rules, facts),
+      ...(section === undefined ? [] : container(policy, section, facts)),
+      ...place(section ?? {}, facts),
     )
   }
   if (details.length > 0) return { allowed: false, code: 'policy', details: bounded(details) }
@@ -78,36 +77,17 @@ function* belonging(policy: Policy, { descriptor, hashHex }: VerifiedDescriptor)
   }
 }
 
-function* platform(
+function* origin(
   policy: Policy,
   rules: PolicyRole,
-  facts: AttestedFacts,
-  now: number,
+  { kind, issuer }: AttestedFacts,
 ): Iterable<string> {
-  const { kind, issuer, software, debug, secureBoot, hardware, support } = facts
   if (!rules.attestation.includes(kind)) {
     yield expected('attestation', rules.attestation.join(' or '), kind)
   }
   if (kind === 'local' && !policy.localIssuers?.some((local) => local.issuer === issuer)) {
     yield `issuer: expected one of localIssuers, got ${quote(issuer)}`
   }
-  const softwareAllowed = rules.software ?? POLICY_DEFAULTS.software
-  if (software !== softwareAllowed) yield expected('swname', softwareAllowed, software)
-  if (debug !== DEBUG_DISABLED) yield expected('dbgstat', DEBUG_DISABLED, debug)
-  if (secureBoot !== true) yield expected('secboot', 'true', secureBoot)
-  const allowed = rules.hardware ?? POLICY_DEFAULTS.hardware
-  if (hardware === undefined || !allowed.includes(hardware) || HARDWARE_NEVER.has(hardware)) {
-    yield expected('hwmodel', allowed.join(' or '), hardware)
-  }
-  const wanted = rules.support ?? POLICY_DEFAULTS.support
-  // An experimental image can carry STABLE as well: it is still one with features nobody has reviewed.
-  if (
-    !support.includes(wanted) ||
-    (wanted !== 'EXPERIMENTAL' && support.includes('EXPERIMENTAL'))
-  ) {
-    yield expected('support_attributes', `${wanted} without EXPERIMENTAL`, support.join(', '))
-  }
-  yield* age(policy, facts, now)
 }
 
 function* age(
@@ -140,73 +120,6 @@ function* image(
   }
 }
 
-function* argumentsOf(
-  rules: PolicyRole,
-  { args, overriddenArgs }: AttestedFacts,
-): Iterable<string> {
-  if (args.length !== rules.args.length) {
-    yield expected('args', `${rules.args.length} of them`, args.length)
-  }
-  for (const [at, arg] of rules.args.entries()) {
-    if (at < args.length && args[at] !== arg) yield expected(`args[${at}]`, quote(arg), args[at])
-  }
-  for (const [at, arg] of args.slice(rules.args.length).entries()) {
-    yield expected(`args[${rules.args.length + at}]`, 'no such argument', arg)
-  }
-  if (overriddenArgs.length > 0 && rules.overrides?.args !== true) {
-    yield expected('cmd_override', 'none', overriddenArgs.length)
-  }
-}
-
-function* environment(policy: Policy, rules: PolicyRole, facts: AttestedFacts): Iterable<string> {
-  const allowed = rules.env ?? {}
-  const measured = facts.env.get(DESCRIPTOR_HASH_VARIABLE) ?? ''
-  // The nonce binds this epoch's hash in any case; the environment says what the machine was started for.
-  if (measured !== policy.descriptorHash && !policy.predecessors?.includes(measured)) {
-    const got = facts.env.has(DESCRIPTOR_HASH_VARIABLE) ? 'another value' : 'none'
-    yield `env ${DESCRIPTOR_HASH_VARIABLE}: expected the pinned hash of the descriptor, got ${got}`
-  }
-  for (const [name, value] of facts.env) {
-    if (isNeverAllowed(name)) {
-      yield `env ${quote(name)}: never allowed, whatever a policy names`
-    } else if (name === DESCRIPTOR_HASH_VARIABLE) {
-      // Checked above.
-    } else if (!Object.hasOwn(allowed, name)) {
-      yield `env ${quote(name)}: not named by the policy`
-    } else if (allowed[name] !== null && allowed[name] !== value) {
-      yield `env ${quote(name)}: expected the policy's value, got another one`
-    }
-  }
-  for (const [name, value] of facts.overriddenEnv) {
-    if (name !== DESCRIPTOR_HASH_VARIABLE && !rules.overrides?.env?.includes(name)) {
-      yield `env_override ${quote(name)}: not among the overrides that the policy allows`
-    } else if (facts.env.get(name) !== value) {
-      // Then one of the two lists is not what the container got, and nobody knows which.
-      yield `env_override ${quote(name)}: expected the same value as in env, got another one`
-    }
-  }
-}
-
-function* place(rules: PolicyRole, facts: AttestedFacts): Iterable<string> {
-  const { project, serviceAccounts, instance } = facts
-  if (project === undefined || !rules.projects.includes(project)) {
-    yield expected('project_id', rules.projects.join(' or '), project)
-  }
-  const accounts = rules.serviceAccounts
-  if (accounts !== undefined) {
-    // All of them: with a second account the workload could be reached in another's name.
-    if (serviceAccounts.length === 0) yield expected('service accounts', 'one', undefined)
-    for (const account of serviceAccounts) {
-      if (!accounts.includes(account)) {
-        yield expected('service accounts', accounts.join(' or '), account)
-      }
-    }
-  }
-  if (instance === undefined || instance === '') {
-    yield expected('instance_id', 'one, since leases are counted by it', instance)
-  }
-}
-
 function inTime(policy: Policy, { descriptor }: VerifiedDescriptor, now: number): PolicyDecision {
   const { notBefore, notAfter } = descriptor.validity
   if (!(now / 1000 <= notAfter)) return never("validity: the descriptor's time is over")
@@ -229,16 +142,6 @@ function inTime(policy: Policy, { descriptor }: VerifiedDescriptor, now: number)
 
 function never(detail: string): PolicyDecision {
   return { allowed: false, code: 'policy', details: [detail] }
-}
-
-function expected(claim: string, wanted: string, got: unknown): string {
-  return `${claim}: expected ${wanted}, got ${got === undefined ? 'nothing' : quote(got)}`
-}
-
-/** JSON, so that no text can break out of the sentence; short, since a stranger may have written it. */
-function quote(value: unknown): string {
-  const text = JSON.stringify(value) ?? typeof value
-  return text.length > 120 ? `${text.slice(0, 119)}…` : text
 }
 
 function bounded(details: readonly string[]): readonly string[] {

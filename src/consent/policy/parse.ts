@@ -3,12 +3,14 @@
 
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
 import { McbnError } from '../../errors.js'
+import { CONFIDENTIAL_SPACE } from '../attestation/platform.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import { ROLES } from '../descriptor/types.js'
 import { DESCRIPTOR_HASH_VARIABLE, HARDWARE_NEVER, isNeverAllowed } from './defaults.js'
 import { parseStrictJson } from './json.js'
+import { PLATFORM_OF_KIND, rulesFor } from './platform.js'
 import { POLICY_SCHEMA } from './schema.js'
-import type { Policy, PolicyRole } from './types.js'
+import type { PlatformRules, Policy, PolicyRole } from './types.js'
 import { isDateTime } from './window.js'
 
 /** Most bytes of a policy file. */
@@ -181,11 +183,51 @@ function checkWindow({ window }: Policy): void {
   }
 }
 
-function checkRole(path: string, rules: PolicyRole, policy: Policy): void {
-  if (rules.attestation.includes('local') && (policy.localIssuers ?? []).length === 0) {
+function checkRole(path: string, role: PolicyRole, policy: Policy): void {
+  if (role.attestation.includes('local') && (policy.localIssuers ?? []).length === 0) {
     const expected = "`local` only together with localIssuers, the test issuers' public keys"
     throw invalid(`${path}.attestation`, expected, 'none of those')
   }
+  checkPlaces(path, role)
+  checkRules(path, role, policy)
+  for (const [name, rules] of Object.entries(role.platforms ?? {})) {
+    if (rules !== undefined) checkRules(`${path}.platforms.${name}`, rules, policy)
+  }
+}
+
+/** Fields that stand in a section of `platforms`, and for Confidential Space beside the sections too. */
+const PLATFORM_FIELDS = [
+  'hardware',
+  'software',
+  'support',
+  'projects',
+  'serviceAccounts',
+  'args',
+  'env',
+  'overrides',
+] as const satisfies readonly (keyof PolicyRole)[]
+
+/** Each rule in one place, and a place for each kind. */
+function checkPlaces(path: string, role: PolicyRole): void {
+  const { platforms } = role
+  const beside = PLATFORM_FIELDS.find((field) => role[field] !== undefined)
+  const section = `${path}.platforms.${CONFIDENTIAL_SPACE}`
+  if (platforms === undefined || beside !== undefined) {
+    for (const field of ['projects', 'args'] as const) {
+      if (role[field] === undefined) throw invalid(`${path}.${field}`, 'a value', 'none')
+    }
+  }
+  if (beside !== undefined && platforms?.[CONFIDENTIAL_SPACE] !== undefined) {
+    throw invalid(`${path}.${beside}`, `it in ${section} alone, since that is there`, 'it twice')
+  }
+  for (const kind of role.attestation) {
+    const name = Object.hasOwn(PLATFORM_OF_KIND, kind) ? PLATFORM_OF_KIND[kind] : undefined
+    if (name === undefined || rulesFor(role, name) !== undefined) continue
+    throw invalid(`${path}.platforms.${name}`, `rules, since ${kind} is accepted`, 'none')
+  }
+}
+
+function checkRules(path: string, rules: PlatformRules, policy: Policy): void {
   for (const [at, model] of (rules.hardware ?? []).entries()) {
     if (!HARDWARE_NEVER.has(model)) continue
     const expected = 'hardware with encrypted memory; on this one the operator could read the share'

@@ -3,29 +3,34 @@
 
 import type { Seconds } from '../base/time.js'
 
-/** Rules for one role. */
-export interface PolicyRole {
-  /** Image digests allowed, `sha256:` and 64 hex digits; each must be in the descriptor's role too. */
-  readonly images: readonly string[]
-  /** Kinds of evidence accepted, e.g. `gcp-cs-oidc`. `local` only where it is named here. */
-  readonly attestation: readonly string[]
-  /** Never GCP_SHIELDED_VM. @defaultValue ['GCP_INTEL_TDX', 'GCP_AMD_SEV', 'GCP_AMD_SEV_ES'] */
+/**
+ * What one claim of a platform has to be: equal to a value; one of a list, or, where the claim is a list,
+ * with nothing beside the list; a number at least; or a list that includes each of some.
+ */
+export type ClaimRule =
+  | string
+  | number
+  | boolean
+  | readonly string[]
+  | { readonly atLeast: number }
+  | { readonly includes: readonly string[] }
+
+/** Rules for the evidence of one platform. */
+export interface PlatformRules {
+  /**
+   * Never GCP_SHIELDED_VM. @defaultValue for Confidential Space GCP_INTEL_TDX, GCP_AMD_SEV, GCP_AMD_SEV_ES;
+   * for another platform of mcbn's the only one that it has; for others none
+   */
   readonly hardware?: readonly string[]
-  /** @defaultValue 'CONFIDENTIAL_SPACE' */
-  readonly software?: string
-  /** Required among the support attributes; EXPERIMENTAL is refused beside it. @defaultValue 'STABLE' */
-  readonly support?: string
-  /** Cloud projects allowed; at least one. */
-  readonly projects: readonly string[]
-  /** Service accounts allowed, and no other beside them; absent: any. */
-  readonly serviceAccounts?: readonly string[]
-  /** The container's arguments, exactly. */
-  readonly args: readonly string[]
+  /** Cloud projects allowed. @defaultValue any; Confidential Space needs one at least */
+  readonly projects?: readonly string[]
+  /** The container's arguments, exactly. @defaultValue none; Confidential Space needs them said */
+  readonly args?: readonly string[]
   /**
    * Environment: names allowed, each with its one allowed value or `null` for any. What is not named is
-   * refused, and some names (NODE_OPTIONS, LD_PRELOAD, SSLKEYLOGFILE, ...) are refused even if named.
-   * MCBN_DESCRIPTOR_HASH is always required to be the pinned hash, in hex, or one of `predecessors`: the
-   * operator sets it, and need not be allowed to, since it has no other value.
+   * refused, and some names (NODE_OPTIONS, LD_PRELOAD, SSLKEYLOGFILE, ...) are refused even if named. On
+   * Confidential Space MCBN_DESCRIPTOR_HASH is always required to be the pinned hash, in hex, or one of
+   * `predecessors`: the operator sets it, and need not be allowed to, since it has no other value.
    */
   readonly env?: Readonly<Record<string, string | null>>
   /**
@@ -33,6 +38,36 @@ export interface PolicyRole {
    * result has to be what `args` and `env` allow all the same. @defaultValue none
    */
   readonly overrides?: { readonly args?: boolean; readonly env?: readonly string[] }
+  /** The platform's own claims, by the names that docs/PLATFORMS.md lists. What is not named here is not judged. */
+  readonly claims?: Readonly<Record<string, ClaimRule>>
+}
+
+/** Rules for Google Confidential Space. */
+export interface ConfidentialSpaceRules extends PlatformRules {
+  /** `swname`. @defaultValue 'CONFIDENTIAL_SPACE' */
+  readonly software?: string
+  /** Required among the support attributes; EXPERIMENTAL is refused beside it. @defaultValue 'STABLE' */
+  readonly support?: string
+  /** Service accounts allowed, and no other beside them; absent: any. */
+  readonly serviceAccounts?: readonly string[]
+}
+
+/** Rules by the name of the platform's section, see `AttestedFacts`. */
+export interface PolicyPlatforms {
+  readonly 'confidential-space'?: ConfidentialSpaceRules
+  readonly [name: string]: PlatformRules | undefined
+}
+
+/**
+ * Rules for one role. What {@link ConfidentialSpaceRules} has may stand here, as it did before there were
+ * other platforms: it means the same as in the section `confidential-space`, and stands in one place only.
+ */
+export interface PolicyRole extends Omit<ConfidentialSpaceRules, 'claims'> {
+  /** Image digests allowed, `sha256:` and 64 hex digits; each must be in the descriptor's role too. */
+  readonly images: readonly string[]
+  /** Kinds of evidence accepted, e.g. `gcp-cs-oidc`. `local` only where it is named here. */
+  readonly attestation: readonly string[]
+  readonly platforms?: PolicyPlatforms
   /** Most workloads of this role with a live lease at once, by attested instance. @defaultValue 1 */
   readonly instances?: number
   /** Whether a person approves each workload first. @defaultValue 'automatic' */

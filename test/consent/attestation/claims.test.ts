@@ -70,11 +70,7 @@ describe('attestation/claims', () => {
       attestedAt: Number(iat) * 1000,
       expiresAt: Number(exp) * 1000,
       hardware: undefined,
-      software: undefined,
-      softwareVersion: undefined,
       debug: undefined,
-      secureBoot: undefined,
-      support: [],
       imageDigest: undefined,
       imageReference: undefined,
       args: [],
@@ -84,7 +80,7 @@ describe('attestation/claims', () => {
       project: undefined,
       zone: undefined,
       instance: undefined,
-      serviceAccounts: [],
+      platform: { name: 'confidential-space', claims: {} },
     })
   })
 
@@ -109,6 +105,9 @@ describe('attestation/claims', () => {
 
   it('ignores claims it does not know, as other tokens of the platform carry them', async () => {
     const facts = await verify(verifier, sign(withClaim('tdx', { gcp_attester_tcb_status: 'x' })))
-    expect(facts.secureBoot).toBe(true)
+    expect(facts.platform.claims).toMatchObject({
+      secboot: true,
+      'tdx.gcp_attester_tcb_status': 'x',
+    })
   })
 })

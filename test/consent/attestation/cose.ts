@@ -62,11 +62,7 @@ export function createEnclaveVerifier(publicKey: KeyObject): Verifier {
         attestedAt,
         expiresAt: attestedAt + 300_000,
         hardware: 'ENCLAVE',
-        software: undefined,
-        softwareVersion: undefined,
-        debug: undefined,
-        secureBoot: undefined,
-        support: [],
+        debug: 'disabled-since-boot',
         imageDigest: digestOf(facts.get('pcr0') as Buffer),
         imageReference: undefined,
         args: [],
@@ -76,7 +72,7 @@ export function createEnclaveVerifier(publicKey: KeyObject): Verifier {
         project: undefined,
         zone: undefined,
         instance: facts.get('module_id') as string,
-        serviceAccounts: [],
+        platform: { name: 'enclave', claims: { measured: ['pcr0'] } },
       }
     },
   }

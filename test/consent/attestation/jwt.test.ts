@@ -15,6 +15,7 @@ import {
   rsaKey,
   verify,
 } from '../../support/evidence.js'
+import { space } from '../../support/facts.js'
 
 const key = rsaKey()
 const header = { alg: 'RS256', kid: 'one', typ: 'JWT' }
@@ -33,11 +34,7 @@ describe('attestation/jwt', () => {
       attestedAt: NOW,
       expiresAt: NOW + 3_600_000,
       hardware: 'GCP_INTEL_TDX',
-      software: 'CONFIDENTIAL_SPACE',
-      softwareVersion: '250800',
       debug: 'disabled-since-boot',
-      secureBoot: true,
-      support: ['LATEST', 'STABLE', 'USABLE'],
       imageDigest: IMAGE,
       imageReference: `registry.local/workload@${IMAGE}`,
       args: ['serve'],
@@ -47,7 +44,11 @@ describe('attestation/jwt', () => {
       project: 'local-project',
       zone: 'local-zone',
       instance: '1000000000000000001',
-      serviceAccounts: ['workload@local-project.iam.gserviceaccount.com'],
+      platform: space({
+        attester_tcb: ['INTEL'],
+        'monitoring_enabled.memory': false,
+        google_service_accounts: ['workload@local-project.iam.gserviceaccount.com'],
+      }),
     })
   })
 

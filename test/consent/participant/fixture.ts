@@ -29,6 +29,7 @@ import { SUITE } from '../../../src/consent/release/messages.js'
 import { audience, releaseNonce } from '../../../src/consent/release/nonce.js'
 import { generateReceiver, type Receiver } from '../../../src/consent/release/seal.js'
 import { memoryState } from '../../../src/consent/store/state.js'
+import { space } from '../../support/facts.js'
 import { CLIENT_IMAGE, need, SERVER_IMAGE, type TestNetwork, testNetwork } from '../network.js'
 
 /** 2027-03-05, a Friday, 12:00 UTC. */
@@ -294,11 +295,7 @@ export function factsOf(
     attestedAt: now,
     expiresAt: now + 3_600_000,
     hardware: 'GCP_INTEL_TDX',
-    software: 'CONFIDENTIAL_SPACE',
-    softwareVersion: '250800',
     debug: 'disabled-since-boot',
-    secureBoot: true,
-    support: ['STABLE'],
     imageDigest,
     imageReference: 'registry.test/workload',
     args,
@@ -308,7 +305,7 @@ export function factsOf(
     project: 'local-project',
     zone: 'local-zone',
     instance: '1',
-    serviceAccounts: [],
+    platform: space({ support_attributes: ['STABLE'] }),
     ...changes,
   }
 }

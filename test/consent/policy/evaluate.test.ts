@@ -3,6 +3,7 @@ import type { AttestedFacts } from '../../../src/consent/attestation/types.js'
 import { evaluatePolicy, type PolicyDecision } from '../../../src/consent/policy/evaluate.js'
 import { parsePolicy } from '../../../src/consent/policy/parse.js'
 import type { Policy, PolicyRole, PolicyWindow } from '../../../src/consent/policy/types.js'
+import { accounts, space } from '../../support/facts.js'
 import {
   CLIENT_IMAGE,
   clientRules,
@@ -92,18 +93,30 @@ describe("policy/evaluate judges the platform's claims", () => {
       { kind: 'gcp-cs-pki' },
       'attestation: expected gcp-cs-oidc, got "gcp-cs-pki"',
     ],
-    ['no software', { software: undefined }, 'swname: expected CONFIDENTIAL_SPACE, got nothing'],
-    ['other software', { software: 'GCE' }, 'swname: expected CONFIDENTIAL_SPACE, got "GCE"'],
+    [
+      'no software',
+      { platform: space({ swname: undefined }) },
+      'swname: expected CONFIDENTIAL_SPACE, got nothing',
+    ],
+    [
+      'other software',
+      { platform: space({ swname: 'GCE' }) },
+      'swname: expected CONFIDENTIAL_SPACE, got "GCE"',
+    ],
     [
       'no word on debugging',
       { debug: undefined },
       'dbgstat: expected disabled-since-boot, got nothing',
     ],
-    ['secure boot unsaid', { secureBoot: undefined }, 'secboot: expected true, got nothing'],
+    [
+      'secure boot unsaid',
+      { platform: space({ secboot: undefined }) },
+      'secboot: expected true, got nothing',
+    ],
     ['no hardware', { hardware: undefined }, 'hwmodel: expected GCP_INTEL_TDX or GCP_AMD_SEV or'],
     [
       'no support',
-      { support: [] },
+      { platform: space({ support_attributes: [] }) },
       'support_attributes: expected STABLE without EXPERIMENTAL, got ""',
     ],
     ['a time that is none', { attestedAt: Number.NaN }, 'iat: expected a token at most 300 s old'],
@@ -131,7 +144,13 @@ describe("policy/evaluate judges the platform's claims", () => {
       { tokenAgeSeconds: 10 },
     )
     expect(
-      decide({ hardware: 'GCP_AMD_SEV', software: 'OTHER', support: ['USABLE'] }, policy),
+      decide(
+        {
+          hardware: 'GCP_AMD_SEV',
+          platform: space({ swname: 'OTHER', support_attributes: ['USABLE'] }),
+        },
+        policy,
+      ),
     ).toEqual({
       allowed: true,
     })
@@ -256,11 +275,11 @@ describe('policy/evaluate judges arguments and environment', () => {
 describe('policy/evaluate judges project and service account', () => {
   it('wants all service accounts allowed, and one at least, where the policy names some', () => {
     const policy = policyWith({ serviceAccounts: ['a@x', 'b@x'] })
-    expect(decide({ serviceAccounts: ['b@x'] }, policy).allowed).toBe(true)
-    expect(detailsOf(decide({ serviceAccounts: [] }, policy))[0]).toContain(
+    expect(decide({ platform: accounts('b@x') }, policy).allowed).toBe(true)
+    expect(detailsOf(decide({ platform: accounts() }, policy))[0]).toContain(
       'expected one, got nothing',
     )
-    expect(detailsOf(decide({ serviceAccounts: ['a@x', 'c@x'] }, policy))).toEqual([
+    expect(detailsOf(decide({ platform: accounts('a@x', 'c@x') }, policy))).toEqual([
       'service accounts: expected a@x or b@x, got "c@x"',
     ])
   })

@@ -15,6 +15,7 @@ import {
 } from '../../../src/consent/descriptor/signed.js'
 import { parsePolicy } from '../../../src/consent/policy/parse.js'
 import type { Policy, PolicyRole } from '../../../src/consent/policy/types.js'
+import { space } from '../../support/facts.js'
 
 export const CLIENT_IMAGE = `sha256:${'c1'.repeat(32)}`
 export const SERVER_IMAGE = `sha256:${'5e'.repeat(32)}`
@@ -55,13 +56,13 @@ export function verifiedDescriptor(
   return verifySignedDescriptor({ descriptor: made, signatures: Object.fromEntries(signatures) })
 }
 
-export const clientRules: PolicyRole = {
+export const clientRules = {
   images: [CLIENT_IMAGE],
   attestation: ['gcp-cs-oidc'],
   projects: ['example-project'],
   args: ['node', '/app/client.js'],
   env: { HOSTNAME: null, PATH: '/usr/bin' },
-}
+} satisfies PolicyRole
 
 /** A policy for the client alone, as a file would have it. */
 export function policyWith(
@@ -85,11 +86,7 @@ export function factsWith(changed: Partial<AttestedFacts> = {}): AttestedFacts {
     attestedAt: NOON - 5_000,
     expiresAt: NOON + 3_595_000,
     hardware: 'GCP_INTEL_TDX',
-    software: 'CONFIDENTIAL_SPACE',
-    softwareVersion: '250300',
     debug: 'disabled-since-boot',
-    secureBoot: true,
-    support: ['LATEST', 'STABLE', 'USABLE'],
     imageDigest: CLIENT_IMAGE,
     imageReference: `registry.example/client@${CLIENT_IMAGE}`,
     args: clientRules.args,
@@ -103,7 +100,10 @@ export function factsWith(changed: Partial<AttestedFacts> = {}): AttestedFacts {
     project: 'example-project',
     zone: 'europe-west3-a',
     instance: '1234567890',
-    serviceAccounts: ['client@example-project.iam.gserviceaccount.com'],
+    platform: space({
+      swversion: '250300',
+      google_service_accounts: ['client@example-project.iam.gserviceaccount.com'],
+    }),
     ...changed,
   }
 }

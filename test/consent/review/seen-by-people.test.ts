@@ -4,13 +4,15 @@
 import { expect, it } from 'vitest'
 import { described } from '../../../src/cli/consent/participant-told.js'
 import { requestId } from '../../../src/consent/participant/approvals.js'
+import { accounts } from '../../support/facts.js'
 import { factsOf, NOON, network } from '../participant/fixture.js'
 
 const changes = [
   { env: new Map([['TARGET', 'evil.example']]) },
   { overriddenArgs: ['node', '/app/other.js'] },
   { overriddenEnv: new Map([['TARGET', 'evil.example']]) },
-  { serviceAccounts: ['frank@operator.example'] },
+  { platform: accounts('frank@operator.example') },
+  { platform: { name: 'amd-sev-snp', claims: { vmpl: 0 } } },
   { issuer: 'https://other.test' },
   { kind: 'other' },
   { args: ['node', '/app/other.js'] },

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { expect, it, onTestFinished } from 'vitest'
 import type { AttestedFacts } from '../../../src/consent/attestation/types.js'
 import { seenOf } from '../../../src/consent/participant/web/state.js'
+import { space } from '../../support/facts.js'
 import { describeInChromium, expectCalm, openTab, signIn, tabIn } from './browser.js'
 import { MemoryParticipant, someFacts, someLease, someRequest } from './memory-participant.js'
 import { servePageForTest } from './page-server.js'
@@ -22,10 +23,7 @@ function hostileFacts(text: string): AttestedFacts {
   return someFacts({
     issuer: text,
     hardware: text,
-    software: text,
-    softwareVersion: text,
     debug: text,
-    support: [text],
     imageDigest: text,
     imageReference: text,
     args: [text, text],
@@ -35,7 +33,13 @@ function hostileFacts(text: string): AttestedFacts {
     project: text,
     zone: text,
     instance: text,
-    serviceAccounts: [text],
+    platform: space({
+      swname: text,
+      swversion: text,
+      support_attributes: [text],
+      google_service_accounts: [text],
+      [text]: text,
+    }),
   })
 }
 

@@ -9,6 +9,7 @@ import type {
 } from '../../../src/consent/participant/web/view.js'
 import type { Lease } from '../../../src/consent/store/lease.js'
 import type { Decision } from '../../../src/consent/store/state.js'
+import { space } from '../../support/facts.js'
 
 export const SERVER_IMAGE = `sha256:${'9f3c1d7ab2e84056'.repeat(4)}`
 export const CLIENT_IMAGE = `sha256:${'41d0e6c85b7a92f3'.repeat(4)}`
@@ -21,11 +22,7 @@ export function someFacts(changes: Partial<AttestedFacts> = {}): AttestedFacts {
     attestedAt: now - 12_000,
     expiresAt: now + 3_588_000,
     hardware: 'GCP_INTEL_TDX',
-    software: 'CONFIDENTIAL_SPACE',
-    softwareVersion: '260300',
     debug: 'disabled-since-boot',
-    secureBoot: true,
-    support: ['LATEST', 'STABLE', 'USABLE'],
     imageDigest: CLIENT_IMAGE,
     imageReference: 'europe-docker.pkg.dev/frank-prod/mcbn/client:2.4',
     args: ['node', 'client.js', '--report=weekly'],
@@ -35,7 +32,10 @@ export function someFacts(changes: Partial<AttestedFacts> = {}): AttestedFacts {
     project: 'frank-prod',
     zone: 'europe-west4-b',
     instance: '7130591662014558273',
-    serviceAccounts: ['workload@frank-prod.iam.gserviceaccount.com'],
+    platform: space({
+      swversion: '260300',
+      google_service_accounts: ['workload@frank-prod.iam.gserviceaccount.com'],
+    }),
     ...changes,
   }
 }

@@ -1,6 +1,7 @@
 // The page as a person uses it, in Chromium.
 
 import { expect, it } from 'vitest'
+import { space } from '../../support/facts.js'
 import { waitFor } from '../../support/wait.js'
 import { describeInChromium, expectCalm, openTab, signIn, tabIn } from './browser.js'
 import {
@@ -176,7 +177,7 @@ describeInChromium('web/page: deciding', () => {
       kind: 'local',
       hardware: 'GCP_SHIELDED_VM',
       debug: 'enabled',
-      secureBoot: undefined,
+      platform: space({ secboot: undefined }),
       imageDigest: 'client:latest',
       project: undefined,
       overriddenEnv: new Map([['NODE_OPTIONS', '--inspect']]),

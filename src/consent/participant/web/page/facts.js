@@ -1,6 +1,7 @@
 // What an attestation says about a program, in words for people, each with what was really said.
 
-/** @import { ShownRequest, NameAndValue } from '../state.js' */
+/** @import { ShownFacts, ShownRequest, NameAndValue } from '../state.js' */
+/** @import { ClaimValue } from '../../../attestation/types.js' */
 
 import { announce, make, row, visible } from './dom.js'
 import { duration, moment, now, tick } from './time.js'
@@ -15,9 +16,13 @@ const HARDWARE = {
   GCP_INTEL_TDX: 'Intel TDX: memory encrypted',
   GCP_AMD_SEV: 'AMD SEV: memory encrypted',
   GCP_AMD_SEV_ES: 'AMD SEV-ES: memory and registers encrypted',
+  AMD_SEV_SNP: 'AMD SEV-SNP: memory and registers encrypted, integrity kept',
+  INTEL_TDX: 'Intel TDX: memory encrypted',
+  AWS_NITRO: 'AWS Nitro: an enclave apart from its host machine',
   GCP_SHIELDED_VM: 'no memory encryption: the operator can read it',
 }
 
+const CONFIDENTIAL_SPACE = 'confidential-space'
 const DIGEST = /^sha256:[0-9a-f]{64}$/
 
 /**
@@ -33,9 +38,11 @@ export function factsOf(request) {
       row('Careful', warning('Evidence of a test issuer. It proves nothing about any hardware.')),
     )
   }
+  const isSpace = facts.platform.name === CONFIDENTIAL_SPACE
+  // Other platforms may have no such thing; Confidential Space always says.
+  if (isSpace || facts.project !== undefined) list.append(row('Project', said(facts.project)))
+  if (isSpace || facts.zone !== undefined) list.append(row('Zone', said(facts.zone)))
   list.append(
-    row('Project', said(facts.project)),
-    row('Zone', said(facts.zone)),
     row('Machine', said(facts.instance)),
     row('Hardware', known(facts.hardware, HARDWARE, facts.hardware === 'GCP_SHIELDED_VM')),
     row('Arguments', texts(facts.args)),
@@ -48,14 +55,64 @@ export function factsOf(request) {
     list.append(row('Environment the operator changed', pairs(facts.overriddenEnv)))
   }
   list.append(
-    row('Service accounts', texts(facts.serviceAccounts)),
-    row('Started as', reference(facts.imageReference)),
-    row('Platform software', joined([facts.software, facts.softwareVersion, ...facts.support])),
     row('Debugging', debugging(facts.debug)),
-    row('Secure boot', secureBoot(facts.secureBoot)),
+    ...(isSpace ? spaceRows(facts) : platformRows(facts)),
     row('Issuer of the evidence', joined([facts.issuer, facts.kind])),
   )
   return list
+}
+
+/**
+ * What Confidential Space alone says.
+ * @param {ShownFacts} facts
+ */
+function spaceRows(facts) {
+  const { google_service_accounts, swname, swversion, secboot, support_attributes, ...others } =
+    facts.platform.claims
+  return [
+    row('Service accounts', texts(listOf(google_service_accounts))),
+    row('Started as', reference(facts.imageReference)),
+    row(
+      'Platform software',
+      joined([textOf(swname), textOf(swversion), ...listOf(support_attributes)]),
+    ),
+    row('Secure boot', secureBoot(secboot)),
+    ...(Object.keys(others).length > 0 ? [row('More of the platform', claims(others))] : []),
+  ]
+}
+
+/**
+ * All that another platform says, under its own names.
+ * @param {ShownFacts} facts
+ */
+function platformRows(facts) {
+  return [
+    row('Platform', visible(facts.platform.name)),
+    row('It says', claims(facts.platform.claims)),
+  ]
+}
+
+/** @param {Readonly<Record<string, ClaimValue>>} said */
+function claims(said) {
+  return pairs(
+    Object.entries(said).map(([name, value]) => [
+      name,
+      Array.isArray(value) ? value.join(', ') : `${value}`,
+    ]),
+  )
+}
+
+/**
+ * @param {ClaimValue | undefined} value
+ * @returns {readonly string[]}
+ */
+function listOf(value) {
+  return typeof value === 'object' ? value : []
+}
+
+/** @param {ClaimValue | undefined} value */
+function textOf(value) {
+  return typeof value === 'string' ? value : undefined
 }
 
 /**
@@ -132,7 +189,7 @@ function debugging(text) {
   return make('span', {}, warning('may be on: '), said(text))
 }
 
-/** @param {boolean | undefined} value */
+/** @param {ClaimValue | undefined} value */
 function secureBoot(value) {
   if (value === true) return make('span', {}, 'yes')
   return warning(value === false ? 'no' : 'not stated')
