@@ -4,6 +4,7 @@
 
 #include "binding/addon_data.h"
 #include "binding/admission_wrap.h"
+#include "binding/certificate_path.h"
 #include "binding/context_wrap.h"
 #include "binding/contract.h"
 #include "binding/file_lock.h"
@@ -35,6 +36,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   add("KeyTable", data->key_table, mcbn::KeyTableWrap::define(env));
   add("TlsSession", data->tls_session, mcbn::TlsSessionWrap::define(env));
   exports.Set("tryLockFile", Napi::Function::New(env, mcbn::tryLockFile, "tryLockFile"));
+  exports.Set("validatePath", Napi::Function::New(env, mcbn::validatePathOf, "validatePath"));
   exports.Set("contract", mcbn::contractObject(env));
   exports.Set("opensslVersion", OpenSSL_version(OPENSSL_VERSION_STRING));
   return exports;

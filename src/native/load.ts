@@ -12,6 +12,7 @@ import type {
 } from './contract.js'
 import type { NativeAdmissionConstructor, NativeIoThreadConstructor } from './dtls.js'
 import { findAddon, isThere, libc, type NotFound, platformOf, VARIABLE } from './find.js'
+import type { NativePath, NativePathRequest } from './path.js'
 import type { NativeTlsSessionConstructor } from './tls.js'
 
 /** What native/addon.cc exports. */
@@ -21,6 +22,7 @@ export interface NativeAddon {
   readonly Context: new (options: NativeContextOptions) => NativeContext
   readonly KeyTable: new () => NativeKeyTable
   readonly TlsSession: NativeTlsSessionConstructor
+  readonly validatePath: (request: NativePathRequest) => NativePath
   readonly contract: NativeContract
   /**
    * Locks an open file for this process alone, until its descriptor is closed.

@@ -26,10 +26,11 @@ const NATIVE_LAYERS: Readonly<Record<string, readonly string[]>> = {
   base: [],
   datagram: ['base'],
   record: ['base'],
+  trust: ['base'],
   psk: ['base', 'record'],
   session: ['base', 'record', 'psk'],
   engine: ['base', 'datagram', 'record', 'psk', 'session'],
-  binding: ['record', 'psk', 'session', 'engine'],
+  binding: ['record', 'trust', 'psk', 'session', 'engine'],
 }
 
 interface ImportRule {
@@ -40,9 +41,14 @@ interface ImportRule {
 
 const IMPORT_RULES: readonly ImportRule[] = [
   {
-    from: /^src\/(psk|discovery|consent\/(?!workload\/|store\/process-lock\.ts))/,
+    from: /^src\/(psk|discovery|consent\/(?!workload\/|store\/process-lock\.ts|attestation\/path\.ts))/,
     never: /^src\/(native|tls|dtls|cli)\//,
-    why: 'keys and consent work without the addon, but for the lock of a folder',
+    why: 'keys and consent work without the addon, but for the lock of a folder and chains of certificates',
+  },
+  {
+    from: /^src\/consent\/attestation\//,
+    never: /^src\/(native\/(?!path\.ts)|tls|dtls|cli)/,
+    why: 'chains of certificates need one function of the addon',
   },
   {
     from: /^src\/consent\/store\//,

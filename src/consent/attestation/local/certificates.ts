@@ -1,7 +1,7 @@
 // X.509 certificates (RFC 5280) for the local issuer's PKI tokens. Node reads certificates but makes none,
 // so the few lines of DER (X.690) that three of them need are here.
 
-import { type KeyObject, randomBytes, sign } from 'node:crypto'
+import { createHash, createPublicKey, type KeyObject, randomBytes, sign } from 'node:crypto'
 import type { UnixMilliseconds } from '../../base/time.js'
 
 export interface CertificateRequest {
@@ -24,6 +24,8 @@ const OID = {
   commonName: '550403',
   basicConstraints: '551d13',
   keyUsage: '551d0f',
+  subjectKeyId: '551d0e',
+  authorityKeyId: '551d23',
 } as const
 
 const TAG = {
@@ -38,6 +40,7 @@ const TAG = {
   set: 0x31,
   utcTime: 0x17,
   generalizedTime: 0x18,
+  keyId: 0x80,
   version: 0xa0,
   extensions: 0xa3,
 } as const
@@ -53,7 +56,10 @@ export function issueCertificate(request: CertificateRequest): Buffer {
     sequence(time(request.validFrom), time(request.validUntil)),
     name(request.subject),
     request.publicKey.export({ type: 'spki', format: 'der' }),
-    der(TAG.extensions, sequence(basicConstraints(request.ca), keyUsage(request))),
+    der(
+      TAG.extensions,
+      sequence(basicConstraints(request.ca), keyUsage(request), ...keyIds(request)),
+    ),
   )
   return sequence(body, algorithm, bitString(sign('sha256', body, request.signingKey)))
 }
@@ -86,8 +92,22 @@ function keyUsage({ ca, signs = ca ? 'certificates' : 'data' }: CertificateReque
   )
 }
 
-function extension(id: string, value: Buffer): Buffer {
-  return sequence(oid(id), truth(), der(TAG.bytes, value))
+/** Subject's and authority's key identifiers (RFC 5280 sections 4.2.1.1 and 4.2.1.2; hash as RFC 7093 has it). */
+function keyIds({ publicKey, signingKey }: CertificateRequest): readonly Buffer[] {
+  const issuerKey = createPublicKey(signingKey)
+  return [
+    extension(OID.subjectKeyId, der(TAG.bytes, keyId(publicKey)), false),
+    extension(OID.authorityKeyId, sequence(der(TAG.keyId, keyId(issuerKey))), false),
+  ]
+}
+
+function keyId(key: KeyObject): Buffer {
+  const info = key.export({ type: 'spki', format: 'der' })
+  return createHash('sha256').update(info).digest().subarray(0, 20)
+}
+
+function extension(id: string, value: Buffer, critical = true): Buffer {
+  return sequence(oid(id), ...(critical ? [truth()] : []), der(TAG.bytes, value))
 }
 
 function name(common: string): Buffer {

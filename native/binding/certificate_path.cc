@@ -1,0 +1,53 @@
+#include "binding/certificate_path.h"
+
+#include "binding/convert.h"
+#include "binding/fields.h"
+#include "trust/certificate_path.h"
+
+namespace mcbn {
+namespace {
+
+std::vector<ByteView> listOf(const Napi::Value& given) {
+  std::vector<ByteView> all;
+  if (!given.IsArray()) return all;
+  const Napi::Array array = given.As<Napi::Array>();
+  for (uint32_t at = 0; at < array.Length(); ++at) {
+    const Napi::Value one = array[at];
+    all.push_back(viewOf(one));
+  }
+  return all;
+}
+
+}  // namespace
+
+// ({leaf, intermediates, roots, crls, time, strict, digitalSignature}): {failure, depth, extensions}.
+Napi::Value validatePathOf(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Fields fields(info[0], "path");
+  PathRequest request;
+  request.leaf = fields.bytes("leaf");
+  request.intermediates = listOf(fields.array("intermediates"));
+  request.roots = listOf(fields.array("roots"));
+  request.crls = listOf(fields.array("crls"));
+  request.strict = fields.flag("strict");
+  request.digital_signature = fields.flag("digitalSignature");
+  const Napi::Value time = fields.optional("time");
+  if (!fields.complete()) return env.Undefined();
+  request.time = time.IsNumber() ? time.As<Napi::Number>().Int64Value() : 0;
+
+  const PathVerdict verdict = validatePath(request);
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("failure", verdict.failure);
+  result.Set("depth", verdict.depth);
+  Napi::Array extensions = Napi::Array::New(env, verdict.extensions.size());
+  for (uint32_t at = 0; at < verdict.extensions.size(); ++at) {
+    Napi::Array pair = Napi::Array::New(env, 2);
+    pair[0U] = Napi::String::New(env, verdict.extensions[at].first);
+    pair[1U] = bufferOf(env, verdict.extensions[at].second);
+    extensions[at] = pair;
+  }
+  result.Set("extensions", extensions);
+  return result;
+}
+
+}  // namespace mcbn
