@@ -1,9 +1,9 @@
 #include "engine/endpoint.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
+#include "base/few.h"
 #include "record/connection_id.h"
 
 namespace mcbn {
@@ -103,13 +103,13 @@ size_t Endpoint::trainLength(std::span<const ReceivedDatagram> datagrams, size_t
 
 void Endpoint::receiveTrain(Association& association, std::span<const ReceivedDatagram> train,
                             Milliseconds now) {
-  std::array<MutableBytes, kTrain> datagrams;
-  for (size_t i = 0; i < train.size(); ++i) {
-    datagrams[i] = train[i].datagram;
+  Few<MutableBytes, kTrain> datagrams;
+  for (const ReceivedDatagram& received : train) {
+    datagrams.add(received.datagram);
     stats_.datagrams_received += 1;
-    stats_.bytes_received += train[i].datagram.size();
+    stats_.bytes_received += received.datagram.size();
   }
-  receiveInto(association, std::span(datagrams).first(train.size()), now);
+  receiveInto(association, datagrams.items(), now);
 }
 
 void Endpoint::post(const Address& to, ByteView datagram) {

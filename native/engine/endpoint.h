@@ -102,6 +102,7 @@ struct Association {
   bool unplaced = false;              // the handshake is done, but there is no place for it
   Milliseconds active = 0;            // when a message was last received or sent
   Milliseconds waits_since = kNever;  // a handshake whose client is due
+  Milliseconds looked_at = kNever;    // when its deadlines are looked at next, at the latest
   uint32_t lookup = 0;                // of Admission, once asked; 0: never
   Association* older = nullptr;       // of a RecencyList: one for handshakes, one for open sessions
   Association* newer = nullptr;
@@ -119,6 +120,8 @@ class Endpoint : protected SessionSink {
   virtual void expire(Milliseconds now) = 0;
   virtual Milliseconds deadline() const = 0;
   virtual Association* find(uint32_t session) = 0;
+  // Whether JavaScript may hear a little later that a session has opened or ended.
+  virtual bool sessionsMayWait() const { return false; }
   // Ends every session, with a goodbye unless they go on elsewhere; no events follow.
   enum class Goodbye : bool { No, Yes };
   virtual void closeAll(Goodbye goodbye = Goodbye::Yes) = 0;

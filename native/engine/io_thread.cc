@@ -3,11 +3,12 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <optional>
 #include <semaphore>
 #include <utility>
+
+#include "base/few.h"
 
 namespace mcbn {
 namespace {
@@ -108,7 +109,7 @@ bool IoThread::runHere(const Task& task) {
     return false;
   }
   task(*this);
-  finishTurn();
+  finishTurn(Telling::AtOnce);
   if (!attendance_.attended() && nextDeadline() < asleep_until_) wake_up_.ring();
   return true;
 }
@@ -128,7 +129,7 @@ bool IoThread::visit() {
   if (busy_poll_.limit() > 0) busy_poll_.heard(microseconds());
   look_until_.reset();
   look();
-  finishTurn(Waking::No);
+  finishTurn(Telling::Here);
   return attendance_.attended();
 }
 
@@ -145,7 +146,7 @@ bool IoThread::lookAgain() {
     if (!(endpoints_.size() == 1 ? takeOnly() : look())) continue;
     busy_poll_.heard(microseconds());
     attendance_.visited(now());
-    finishTurn(Waking::No);
+    finishTurn(Telling::Here);
     return true;
   }
 }
@@ -277,7 +278,7 @@ void IoThread::takeTurn(std::span<const PollEvent> events) {
   expire();
 }
 
-void IoThread::finishTurn(Waking waking) {
+void IoThread::finishTurn(Telling telling) {
   for (const uint32_t id : std::exchange(dirty_, {})) {
     Endpoint* const found = endpoint(id);
     if (!found) continue;
@@ -290,8 +291,22 @@ void IoThread::finishTurn(Waking waking) {
   });
   sending_.clear();
   released_.store(sent_, std::memory_order_release);
-  attendance_.noteTurn(events_.filling().rows);
-  events_.publish(waking == Waking::Yes);
+  const std::vector<EventRow>& news = events_.filling().rows;
+  attendance_.noteTurn(news);
+  if (news.empty()) return wake_pace_.toldAll();
+  const bool patient = telling == Telling::Paced && !attendance_.attended() && mayWait(news);
+  if (wake_pace_.tells(patient, now())) events_.publish(telling != Telling::Here);
+}
+
+// Whether all of it is of sessions that have opened or ended, with which JavaScript can do nothing
+// yet, or any more.
+bool IoThread::mayWait(std::span<const EventRow> rows) {
+  return std::ranges::all_of(rows, [this](const EventRow& row) {
+    const bool may = row.kind == EventKind::Opened || row.kind == EventKind::Ended ||
+                     row.kind == EventKind::Refused;
+    const Endpoint* const of = may ? endpoint(row.endpoint) : nullptr;
+    return of && of->sessionsMayWait();
+  });
 }
 
 void IoThread::expire() {
@@ -306,7 +321,7 @@ void IoThread::expire() {
 }
 
 Milliseconds IoThread::nextDeadline() {
-  return std::min(deadlines_.next(), services_.free_memory.deadline());
+  return std::min({deadlines_.next(), services_.free_memory.deadline(), wake_pace_.deadline()});
 }
 
 int IoThread::waitTime() {
@@ -364,10 +379,10 @@ void IoThread::sendRows(uint32_t number, MutableBytes rows) {
 // Rows of one session.
 void IoThread::send(Endpoint& endpoint, std::span<const SubmittedRow> rows, uint32_t number,
                     Milliseconds time) {
-  std::array<MutableBytes, SubmittedTrain::kMost> messages;
-  std::ranges::transform(rows, messages.begin(), &SubmittedRow::message);
+  Few<MutableBytes, SubmittedTrain::kMost> messages;
+  for (const SubmittedRow& row : rows) messages.add(row.message);
   endpoint.submitted = number;
-  endpoint.send(rows.front().session, std::span(messages).first(rows.size()), time);
+  endpoint.send(rows.front().session, messages.items(), time);
   touched(endpoint);
 }
 

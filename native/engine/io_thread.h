@@ -33,6 +33,7 @@
 #include "engine/event.h"
 #include "engine/frame.h"
 #include "engine/send_queue.h"
+#include "engine/wake_pace.h"
 
 namespace mcbn {
 
@@ -99,8 +100,13 @@ class IoThread {
   bool takeOnly();
   bool look();
   void findBusyPoll();
-  enum class Waking : bool { No, Yes };
-  void finishTurn(Waking waking = Waking::Yes);
+  enum class Telling : uint8_t {
+    Paced,   // wakes JavaScript's thread, now or soon (wake_pace.h)
+    AtOnce,  // wakes it
+    Here,    // whoever calls takes what there is
+  };
+  void finishTurn(Telling telling = Telling::Paced);
+  bool mayWait(std::span<const EventRow> rows);
   bool nothingWaits();
   void runTasks();
   void expire();
@@ -117,6 +123,7 @@ class IoThread {
   bool running_ = false;                // guarded by engine_
   Milliseconds asleep_until_ = kNever;  // the same
   Attendance attendance_;
+  WakePace wake_pace_;
   BusyPoll busy_poll_;
   std::optional<Microseconds> look_until_;  // of this visit, once it has nothing left to do
   EventQueue events_;

@@ -344,6 +344,7 @@ void ServerEndpoint::expire(Milliseconds now) {
   while (const auto due = deadlines_.pop(now)) {
     Association* association = find(*due);
     if (!association) continue;
+    association->looked_at = kNever;
     enter(*association);
     if (association->session.deadline() <= now) association->session.expire(now, *this);
     mobility_.check(*association, now);
@@ -381,7 +382,10 @@ void ServerEndpoint::leave() {
   if (association->ended) return drop(*association);
   const Milliseconds session = association->session.deadline();
   const Milliseconds path = association->path ? association->path->deadline() : kNever;
-  deadlines_.atLatest(association->id, std::min({session, path, idleDeadline(*association)}));
+  const Milliseconds deadline = std::min({session, path, idleDeadline(*association)});
+  if (deadline >= association->looked_at) return;
+  association->looked_at = deadline;
+  deadlines_.set(association->id, deadline);
 }
 
 void ServerEndpoint::endWith(Association& association, const Failure& failure) {

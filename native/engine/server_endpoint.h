@@ -77,6 +77,7 @@ class ServerEndpoint final : public Endpoint, private PeerMobility::Owner {
   void expire(Milliseconds now) override;
   Milliseconds deadline() const override;
   Association* find(uint32_t session) override;
+  bool sessionsMayWait() const override { return true; }
   void closeAll(Goodbye goodbye) override;
   // Numbers of sessions that exportSession() can take, so many at most.
   std::vector<uint32_t> portableSessions(size_t most) const;

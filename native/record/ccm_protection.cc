@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/few.h"
 #include "record/ccm_batch.h"
 #include "record/connection_id.h"
 #include "record/record_protection.h"
@@ -32,14 +33,15 @@ bool RecordProtection::readyForCcm() {
 
 void RecordProtection::ccm(std::span<RecordPiece> pieces) {
   constexpr size_t kMost = CcmBatch::kWidest;
-  std::array<CcmMessage, kMost> messages;
+  Few<CcmMessage, kMost> messages;
   std::array<std::array<uint8_t, kNonceBytes>, kMost> nonces;
   std::array<uint8_t, kMost * CidAdditionalData::kMost> additional;
-  std::array<RecordPiece*, kMost> of;
+  Few<RecordPiece*, kMost> of;
 
   for (; !pieces.empty(); pieces = pieces.subspan(std::min(pieces.size(), kMost))) {
     const auto some = pieces.first(std::min(pieces.size(), kMost));
-    size_t count = 0;
+    messages.clear();
+    of.clear();
     uint8_t* room = additional.data();
     for (RecordPiece& piece : some) {
       piece.done = false;
@@ -48,9 +50,9 @@ void RecordProtection::ccm(std::span<RecordPiece> pieces) {
       const size_t id_type = id_.empty() ? 0 : 1;
       const size_t length = sealing ? piece.length + id_type : piece.length - suite_.overhead();
       uint8_t* const text = piece.fragment + suite_.explicit_nonce;
-      nonces[count] = nonceOf(piece.number, piece.fragment);
-      CcmMessage& message = messages[count];
-      message = {nonces[count], {}, {text, length}, text + length};
+      auto& nonce = nonces[messages.size()];
+      nonce = nonceOf(piece.number, piece.fragment);
+      CcmMessage& message = messages.add({nonce, {}, {text, length}, text + length});
       if (id_.empty()) {
         message.additional = plainAdditional(piece, length, room);
       } else {
@@ -59,14 +61,13 @@ void RecordProtection::ccm(std::span<RecordPiece> pieces) {
         message.additional = {room, data.view().size()};
       }
       room += message.additional.size();
-      of[count] = &piece;
-      count += 1;
+      of.add(&piece);
     }
     if (!readyForCcm()) return;
     CcmBatch batch(aes_.get(), kNonceBytes, suite_.tag);
-    const std::span<CcmMessage> wanted(messages.data(), count);
+    const std::span<CcmMessage> wanted = messages.items();
     if (!(direction_ == Direction::Seal ? batch.seal(wanted) : batch.open(wanted))) return;
-    for (size_t i = 0; i < count; ++i) {
+    for (size_t i = 0; i < wanted.size(); ++i) {
       of[i]->done = direction_ == Direction::Seal || messages[i].authentic;
     }
   }

@@ -1,8 +1,9 @@
 #include "record/record_layer.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
+
+#include "base/few.h"
 
 namespace mcbn {
 namespace {
@@ -53,23 +54,23 @@ bool RecordLayer::seal(uint8_t type, ByteView message, uint8_t* out) {
 }
 
 size_t RecordLayer::seal(uint8_t type, std::span<const MutableBytes> messages) {
-  std::array<RecordPiece, kTogether> pieces;
+  Few<RecordPiece, kTogether> pieces;
   size_t sealed = 0;
   while (sealed < messages.size()) {
-    size_t count = 0;
+    pieces.clear();
     // The record that uses the keys up is the last one, as it is when they are sealed one by one.
     for (const MutableBytes message : messages.subspan(sealed)) {
-      if (count == pieces.size() || (sealed + count > 0 && exhausted())) break;
+      if (pieces.full() || (sealed + pieces.size() > 0 && exhausted())) break;
       if (next_write_ > kMaxSequence) break;
       uint8_t* const fragment = message.data() - suite_.explicit_nonce;
-      pieces[count++] = {type, numberOf(next_write_++), fragment, message.size()};
+      pieces.add({type, numberOf(next_write_++), fragment, message.size()});
       blocks_ += message.size() / 16 + 3;
     }
-    const std::span<RecordPiece> some(pieces.data(), count);
+    const std::span<RecordPiece> some = pieces.items();
     write_.seal(some);
     const auto failed = std::ranges::find(some, false, &RecordPiece::done);
     sealed += static_cast<size_t>(failed - some.begin());
-    if (count == 0 || failed != some.end()) break;
+    if (some.empty() || failed != some.end()) break;
   }
   return sealed;
 }
@@ -98,21 +99,22 @@ std::optional<size_t> RecordLayer::open(const DtlsRecord& record, uint8_t* out) 
 }
 
 void RecordLayer::decrypt(std::span<IncomingRecord> train) {
-  std::array<RecordPiece, kTogether> pieces;
-  std::array<IncomingRecord*, kTogether> of;
+  Few<RecordPiece, kTogether> pieces;
+  Few<IncomingRecord*, kTogether> of;
   while (!train.empty()) {
-    size_t count = 0, looked = 0;
-    for (; looked < train.size() && count < pieces.size(); ++looked) {
+    pieces.clear();
+    of.clear();
+    size_t looked = 0;
+    for (; looked < train.size() && !pieces.full(); ++looked) {
       IncomingRecord& incoming = train[looked];
       const DtlsRecord& record = incoming.record;
       incoming.authentic = false;
       if (judge(record) != DropReason::None) continue;
-      pieces[count] = {record.type, numberOf(record.sequence), incoming.place,
-                       record.fragment.size()};
-      of[count++] = &incoming;
+      pieces.add({record.type, numberOf(record.sequence), incoming.place, record.fragment.size()});
+      of.add(&incoming);
     }
-    read_.open({pieces.data(), count});
-    for (size_t i = 0; i < count; ++i) of[i]->authentic = pieces[i].done;
+    read_.open(pieces.items());
+    for (size_t i = 0; i < pieces.size(); ++i) of[i]->authentic = pieces[i].done;
     train = train.subspan(looked);
   }
 }

@@ -151,7 +151,9 @@ bool RecordProtection::additionalData(uint8_t type, uint64_t number, size_t leng
 // By measurement (bench/native/ccm.cc): two records are faster together however long they are.
 bool RecordProtection::together(std::span<const RecordPiece> pieces) const {
   if (suite_.kind != AeadKind::Ccm || pieces.empty()) return false;
-  return pieces.size() > 1 || CcmBatch::worthOne(pieces[0].length);
+  if (pieces.size() > 1) return true;
+  const size_t around = direction_ == Direction::Open ? suite_.overhead() : 0;
+  return CcmBatch::worthOne(pieces[0].length - std::min(pieces[0].length, around));
 }
 
 void RecordProtection::writeHeader(const RecordPiece& piece) const {

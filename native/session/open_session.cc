@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/few.h"
 #include "record/message_room.h"
 
 namespace mcbn {
@@ -76,8 +77,7 @@ size_t OpenSession::maxMessage(size_t mtu) const {
 void OpenSession::receive(std::span<const MutableBytes> datagrams, SessionStep& step) {
   MCBN_ASSERT(!taken_);
   heard_newer_ = false;
-  std::array<IncomingRecord, kTrain> train;
-  size_t count = 0;
+  Few<IncomingRecord, kTrain> train;
   const size_t id_length = records_.ownConnectionId().size();
   for (const MutableBytes datagram : datagrams) {
     for (ByteView records = datagram; !records.empty();) {
@@ -87,14 +87,14 @@ void OpenSession::receive(std::span<const MutableBytes> datagrams, SessionStep& 
         break;
       }
       // In the memory that receive() was lent.
-      train[count++] = {*record, const_cast<uint8_t*>(record->fragment.data())};
-      if (count < kTrain) continue;
-      takeTrain(train, step);
-      count = 0;
+      train.add({*record, const_cast<uint8_t*>(record->fragment.data())});
+      if (!train.full()) continue;
+      takeTrain(train.items(), step);
+      train.clear();
       if (step.ended) return;
     }
   }
-  takeTrain(std::span(train).first(count), step);
+  takeTrain(train.items(), step);
 }
 
 void OpenSession::takeTrain(std::span<IncomingRecord> train, SessionStep& step) {

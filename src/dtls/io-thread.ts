@@ -57,11 +57,10 @@ export class IoThread {
   readonly #endpoints = new Map<number, EndpointListener>()
   /** By endpoint. */
   readonly #waiters = new Map<number, Set<Waiter>>()
-  readonly #stagers = new Set<Stager>()
+  #stagers: Stager[] = []
   #lastEndpoint = 0
   readonly #staging: Staging
   #flushQueued = false
-  #lastStager: Stager | undefined
   #references = 0
   readonly #rows = new Uint32Array(ROWS * EVENT_ROW_LENGTH)
 
@@ -95,15 +94,10 @@ export class IoThread {
   }
 
   /** Puts a message where the next flush() finds it. */
-  stage(endpoint: number, session: number, message: Uint8Array, stager: Stager): void {
+  stage(endpoint: number, session: number, message: Uint8Array): void {
     if (!this.#staging.add(endpoint, session, message)) {
       this.flush()
       this.#staging.add(endpoint, session, message)
-    }
-    // Mostly the same as before, and cheaper to compare than to look up.
-    if (stager !== this.#lastStager) {
-      this.#lastStager = stager
-      this.#stagers.add(stager)
     }
     if (!this.#flushQueued) {
       this.#flushQueued = true
@@ -114,12 +108,17 @@ export class IoThread {
     }
   }
 
+  /** Tells the stager of the next flush(), once for each call of this. */
+  tellSubmitted(stager: Stager): void {
+    this.#stagers.push(stager)
+  }
+
   flush(): void {
     if (this.#staging.empty) return
     const number = this.#staging.submit()
-    for (const stager of this.#stagers) stager.onSubmitted(number)
-    this.#stagers.clear()
-    this.#lastStager = undefined
+    const stagers = this.#stagers
+    this.#stagers = []
+    for (const stager of stagers) stager.onSubmitted(number)
   }
 
   /** Calls the waiter when the endpoint has sent a submission, and now and then before, until forget(). */

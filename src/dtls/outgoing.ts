@@ -59,7 +59,8 @@ export class Outgoing implements Stager, Waiter {
   /** @returns false when the high-water mark is reached: onDrain() follows. */
   push(message: Uint8Array): boolean {
     // In this order: stage() may submit what was staged before, and that alone.
-    this.#thread.stage(this.#endpoint, this.#session, message, this)
+    this.#thread.stage(this.#endpoint, this.#session, message)
+    if (this.#staged === 0) this.#thread.tellSubmitted(this)
     this.#staged += message.length
     if (this.#staged + this.#submittedBytes < this.#highWaterMark) return true
     if (this.bytes < this.#highWaterMark) return true
@@ -68,7 +69,6 @@ export class Outgoing implements Stager, Waiter {
   }
 
   onSubmitted(number: number): void {
-    if (this.#staged === 0) return
     this.#submitted.push({ number, bytes: this.#staged })
     this.#submittedBytes += this.#staged
     this.#staged = 0

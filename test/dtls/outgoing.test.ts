@@ -28,7 +28,7 @@ describe('dtls/outgoing', () => {
   })
 
   it('asks once about each of many sessions that wait for one socket', () => {
-    // A full socket is not to be had on loopback: this one takes a submission whenever the test says so.
+    // No socket on loopback stays full: this one takes a submission whenever the test says so.
     let progress = 0
     let last = 0
     let asked = 0
@@ -37,6 +37,7 @@ describe('dtls/outgoing', () => {
     const thread = {
       native: { progress: () => progress },
       stage() {},
+      tellSubmitted() {},
       flush() {},
       wait(waiter: Waiter) {
         asked += 1

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "base/few.h"
 #include "record/replay_window.h"
 
 using namespace mcbn;
@@ -69,4 +70,21 @@ TEST_CASE("replay window: the last 64 numbers count once, older ones never (RFC 
   CHECK(window.seen((uint64_t{1} << 48) - 1));
   CHECK_FALSE(window.seen((uint64_t{1} << 48) - 2));
   CHECK(window.seen((uint64_t{1} << 48) - 65));
+}
+
+TEST_CASE("few: holds what was added, in order, until it is full, and begins anew") {
+  Few<ByteView, 3> views;
+  CHECK(views.size() == 0);
+  const Bytes bytes = {1, 2, 3};
+  for (size_t i = 0; i < 3; ++i) {
+    CHECK_FALSE(views.full());
+    views.add(ByteView(bytes).first(i + 1));
+  }
+  CHECK(views.full());
+  CHECK(views[1].size() == 2);
+  REQUIRE(views.items().size() == 3);
+  CHECK(views.items()[2].size() == 3);
+  views.clear();
+  CHECK(views.items().empty());
+  CHECK(views.add(bytes).size() == 3);
 }
