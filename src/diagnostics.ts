@@ -46,6 +46,15 @@ export interface HandshakeErrorMessage {
   readonly remotePort: number | undefined
 }
 
+/** A question that a server put to its key lookup, and what came of it. The identity is not told. */
+export interface PskLookupMessage {
+  readonly protocol: string
+  /** `abandoned`: the handshake ended first. */
+  readonly outcome: 'found' | 'unknown' | 'failed' | 'timeout' | 'abandoned'
+  /** Milliseconds. */
+  readonly duration: number
+}
+
 function channelsOf(side: string): SessionChannels {
   return {
     open: channel(`mcbn.${side}.session.open`),
@@ -58,6 +67,8 @@ export const DTLS_CLIENT = channelsOf('dtls.client')
 export const DTLS_SERVER = channelsOf('dtls.server')
 export const TLS_CLIENT = channelsOf('tls.client')
 export const TLS_SERVER = channelsOf('tls.server')
+/** A {@link PskLookupMessage}. */
+export const PSK_LOOKUP = channel('mcbn.psk.lookup')
 /** { socket, host, port }: `dtls.connect` was called. */
 export const DTLS_CLIENT_SOCKET = channel('mcbn.dtls.client.socket')
 /** { server, address, family, port } */
@@ -75,6 +86,21 @@ export function publishClose(
   error: Error | undefined,
 ): void {
   if (close.hasSubscribers) close.publish({ ...described(socket), error })
+}
+
+/** @returns tells how a lookup ended, once; undefined without a subscriber. */
+export function lookupBegins(
+  protocol: string,
+): ((outcome: PskLookupMessage['outcome']) => void) | undefined {
+  if (!PSK_LOOKUP.hasSubscribers) return undefined
+  const began = performance.now()
+  return (outcome) => {
+    PSK_LOOKUP.publish({
+      protocol,
+      outcome,
+      duration: performance.now() - began,
+    } satisfies PskLookupMessage)
+  }
 }
 
 export function publishHandshakeError(

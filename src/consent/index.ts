@@ -100,6 +100,7 @@ export type {
 export type { ParticipantEvents } from './participant/events.js'
 export type { ParticipantServer, ServeParticipantOptions } from './participant/http.js'
 export { participantApp, serveParticipant } from './participant/http.js'
+export type { HttpListener } from './participant/http-listener.js'
 export type {
   NotificationResult,
   NotifiedRequest,

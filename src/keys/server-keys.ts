@@ -1,5 +1,6 @@
 // A server's `psk` option at work: hits live in the addon's table, misses may be asked of a lookup.
 
+import { lookupBegins, type PskLookupMessage } from '../diagnostics.js'
 import { McbnError } from '../errors.js'
 import type { NativeKeyTable, NativeQuestion } from '../native/contract.js'
 import { refuseUnknown } from '../option-names.js'
@@ -123,6 +124,7 @@ export class ServerKeys<Peer> {
   ): Cancel {
     const identity = question.identity ?? Buffer.alloc(0)
     const abort = new AbortController()
+    const tell = lookupBegins(question.protocol)
     let open = true
     let timer: NodeJS.Timeout | undefined
     let running = true
@@ -138,6 +140,7 @@ export class ServerKeys<Peer> {
       }
       open = false
       clearTimeout(timer)
+      tell?.(outcomeOf(answer))
       done(answer)
     }
     const fail = (cause: unknown): void => {
@@ -182,6 +185,7 @@ export class ServerKeys<Peer> {
       if (!open) return
       open = false
       clearTimeout(timer)
+      tell?.('abandoned')
       stop()
     }
   }
@@ -189,6 +193,12 @@ export class ServerKeys<Peer> {
   #bytesOf(identity: string | Uint8Array): Buffer {
     return identityBytes(identity, 'identity', this.#identityMaxBytes)
   }
+}
+
+function outcomeOf(answer: LookupAnswer<unknown>): PskLookupMessage['outcome'] {
+  if ('key' in answer) return 'found'
+  if ('unknown' in answer) return 'unknown'
+  return answer.error.code === 'MCBN_LOOKUP_TIMEOUT' ? 'timeout' : 'failed'
 }
 
 function answerOf<Peer>(identity: Buffer, value: unknown): LookupAnswer<Peer> {

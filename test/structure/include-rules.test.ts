@@ -81,6 +81,11 @@ const IMPORT_RULES: readonly ImportRule[] = [
     why: 'an image is made of files, whatever they do',
   },
   { from: /^src\/(?!cli\/)/, never: /^src\/cli\//, why: 'the library does not know its command' },
+  {
+    from: /^src\/(?!cli\/|metrics\/)/,
+    never: /^src\/metrics\//,
+    why: 'what is measured does not know by whom',
+  },
   { from: /^src\/tls\//, never: /^src\/dtls\//, why: 'what both share lives beside them' },
   { from: /^src\/dtls\//, never: /^src\/tls\//, why: 'what both share lives beside them' },
   { from: /^src\/native\//, never: /^src\/(tls|dtls)\//, why: 'the addon is below the sockets' },

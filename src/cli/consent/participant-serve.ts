@@ -13,6 +13,12 @@ import {
 import { openStore } from '../../consent/store/open.js'
 import type { Store } from '../../consent/store/store.js'
 import { EXIT, type Finish } from '../exit.js'
+import {
+  addOperationsOptions,
+  type Operations,
+  type OperationsFlags,
+  openOperations,
+} from '../operations.js'
 import { onStopSignal } from '../signals.js'
 import { readInput } from './files.js'
 import { addLockOptions, type LockFlags } from './lock.js'
@@ -26,14 +32,15 @@ import { report } from './report.js'
 const DEFAULT_LISTEN = '127.0.0.1:7001'
 const MOST_ROOT_BYTES = 64 * 1024
 
-interface ServeFlags extends FolderFlags, LockFlags, PageFlags, NotifyFlags {
+interface ServeFlags extends FolderFlags, LockFlags, PageFlags, NotifyFlags, OperationsFlags {
   readonly listen: string
   readonly pkiRoot?: readonly string[]
   readonly rate?: string
 }
 
 export function serveCommand(finish: Finish): Command {
-  return addNotifyOptions(addLockOptions(addFolderOptions(new Command('serve'))))
+  const command = addLockOptions(addFolderOptions(new Command('serve')))
+  return addOperationsOptions(addNotifyOptions(command))
     .summary('give your share to whom your policy allows, until you stop it')
     .description(
       'Give your share to whom your policy allows, until SIGINT or SIGTERM (exit code 0).\n' +
@@ -99,10 +106,15 @@ async function serve(
   }
   let server: ParticipantServer
   let page: Page | undefined
+  let operations: Operations | undefined
+  let stopping = false
   try {
     server = await open(serveParticipant(participant, { host, port, requestsPerSecond }))
     const told = await notifier(participant, flags)
     if (told !== undefined) opened.push(told)
+    operations = await openOperations(flags, () => (stopping ? { notReady: 'stopping' } : true))
+    if (operations !== undefined) opened.push(operations)
+    operations?.metrics.watchParticipant({ participant, server, notifier: told })
     if (flags.web !== undefined) page = await open(servePage(participant, store.audit, flags))
     await open(serveAdmin(participant, dir, server.url))
   } catch (error) {
@@ -112,6 +124,7 @@ async function serve(
   const unwatch = watchPolicy(store, participant, flags)
   // Before anything is said: who reads that it listens may stop it at once.
   onStopSignal(async () => {
+    stopping = true
     unwatch()
     await close()
     await participant.close()
@@ -120,8 +133,10 @@ async function serve(
   })
   const { label } = participant
   tell(participant, flags)
-  report(json, { event: 'listening', label, url: server.url, ...page?.told }, [
+  const metrics = operations === undefined ? {} : { metrics: operations.url }
+  report(json, { event: 'listening', label, url: server.url, ...metrics, ...page?.told }, [
     `participant ${label} listening on ${server.url}`,
+    ...(operations === undefined ? [] : [`metrics, health and readiness on ${operations.url}`]),
     ...(page?.lines ?? []),
     ...(participant.withdrawal === undefined
       ? []

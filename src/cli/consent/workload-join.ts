@@ -11,8 +11,10 @@ import type {
   Role,
 } from '../../consent/index.js'
 import { McbnError } from '../../errors.js'
+import type { Readiness } from '../../metrics/index.js'
 import type { Diagnostics } from '../diagnostics.js'
 import { UsageError } from '../exit.js'
+import { addOperationsOptions, openOperations } from '../operations.js'
 import { readInput } from './files.js'
 
 /** As commander hands them over. */
@@ -24,6 +26,7 @@ export interface WorkloadFlags {
   readonly tokenType?: 'OIDC' | 'PKI'
   readonly deadline: number
   readonly audit?: string
+  readonly metrics?: string
   readonly json?: boolean
   readonly verbose?: boolean
 }
@@ -43,7 +46,7 @@ const DEADLINE_SECONDS = 60
 const LONGEST_SECONDS = 2_147_483
 
 export function addWorkloadOptions(command: Command): Command {
-  return command
+  return addOperationsOptions(command)
     .addOption(
       new Option(
         '--descriptor <file|url>',
@@ -114,6 +117,16 @@ export async function joinNetwork(
   const consent = await import('../../consent/index.js')
   const descriptor = await descriptorOf(flags.descriptor)
   const audit = flags.audit === undefined ? undefined : await openAudit(flags.audit)
+  let state: Readiness = { notReady: 'joining' }
+  const operations = await openOperations(flags, () => state)
+  if (operations !== undefined) {
+    const { url } = operations
+    diagnostics.event('operations', `metrics, health and readiness on ${url}`, { url })
+  }
+  const close = async (): Promise<void> => {
+    await operations?.close()
+    await audit?.close()
+  }
   const options: JoinOptions = {
     descriptor,
     descriptorHash: hashOf(flags),
@@ -122,21 +135,29 @@ export async function joinNetwork(
     participants: participantsOf(flags),
     deadline: flags.deadline * 1_000,
     signal,
-    onProgress: (progress) => tellProgress(progress, diagnostics),
+    onProgress(progress) {
+      operations?.metrics.onProgress(progress)
+      tellProgress(progress, diagnostics)
+    },
     ...(audit !== undefined && { audit }),
   }
   try {
     const network = await consent.join(options)
+    operations?.metrics.watchNetwork(network)
+    state = true
+    network.on('ended', () => {
+      state = { notReady: 'ended' }
+    })
     tellJoined(network, diagnostics)
     return {
       network,
       async close() {
         await network.close()
-        await audit?.close()
+        await close()
       },
     }
   } catch (error) {
-    await audit?.close()
+    await close()
     if (error instanceof consent.InsufficientConsentError) tellInsufficient(error, diagnostics)
     throw error
   }

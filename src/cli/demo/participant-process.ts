@@ -14,6 +14,7 @@ import { createPlan, parsePlan, planBytes } from '../../consent/ceremony/plan.js
 import { PLAN_NAME } from '../../consent/ceremony/transport.js'
 import type { Role } from '../../consent/descriptor/types.js'
 import { type ParticipantServer, serveParticipant } from '../../consent/participant/http.js'
+import type { HttpListener } from '../../consent/participant/http-listener.js'
 import { createParticipant, type Participant } from '../../consent/participant/participant.js'
 import type { RefusedRequest } from '../../consent/participant/types.js'
 import {
@@ -42,7 +43,7 @@ const secrets: Uint8Array[] = [lock.keyFile]
 let opened: Store | undefined
 let participant: Participant | undefined
 let server: ParticipantServer | undefined
-let pageServer: ParticipantServer | undefined
+let pageServer: HttpListener | undefined
 let lastRefusal: RefusedRequest | undefined
 
 answerCalls<ParticipantCalls>({
@@ -141,8 +142,9 @@ async function serve({ trust, approval, page, damaged }: Request<'serve'>) {
   const web = page ? createParticipantWeb(participantView(made, audit)) : undefined
   server = await serveParticipant(made)
   if (web === undefined) return { url: server.url }
-  pageServer = await serveParticipantWeb(web)
-  return { url: server.url, page: web.link(pageServer.url), token: web.token }
+  const opened = await serveParticipantWeb(web)
+  pageServer = opened
+  return { url: server.url, page: web.link(opened.url), token: web.token }
 }
 
 async function decide({ decision, roles }: Request<'decide'>) {

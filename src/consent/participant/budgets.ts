@@ -27,6 +27,10 @@ export class Budgets {
     Record<BudgetName, { own: RateLimiterMemory; site: RateLimiterMemory }>
   >
 
+  readonly #refused: Record<BudgetName, number> = {
+    ...{ request: 0, evidence: 0, return: 0, status: 0, withdrawal: 0, other: 0 },
+  }
+
   constructor(requestsPerSecond: number) {
     const of = (name: BudgetName) => {
       const points = Math.max(1, Math.round(requestsPerSecond * PARTS[name] * WINDOW_SECONDS))
@@ -44,6 +48,11 @@ export class Budgets {
     }
   }
 
+  /** How often each was told to wait. */
+  get refused(): Readonly<Record<BudgetName, number>> {
+    return { ...this.#refused }
+  }
+
   /** @returns `undefined`: within the budget; else when to ask again, at least 1. */
   async spend(name: BudgetName, { own, site }: Source): Promise<Seconds | undefined> {
     const limiters = this.#limiters[name]
@@ -54,6 +63,7 @@ export class Budgets {
       return undefined
     } catch (limit) {
       if (!(limit instanceof RateLimiterRes)) throw limit
+      this.#refused[name] += 1
       return Math.max(1, Math.ceil(limit.msBeforeNext / 1000))
     }
   }

@@ -71,7 +71,10 @@ export const HTTP_DEFAULTS = {
 } as const satisfies ServeParticipantOptions
 
 /** Where a participant listens. */
-export type ParticipantServer = HttpListener
+export interface ParticipantServer extends HttpListener {
+  /** Requests since the start that were told to wait, by what their source had asked too often. */
+  readonly throttled: Readonly<Record<BudgetName, number>>
+}
 
 /**
  * Serves a participant. The participant stays the caller's to close.
@@ -85,9 +88,17 @@ export async function serveParticipant(
   refuseUnknown('serveParticipant', options, OPTIONS)
   const { requestsPerSecond, ...limits } = resolve(options)
   const proxies = new TrustedProxies(options.trustedProxies)
-  const { fetch } = participantApp(participant, requestsPerSecond, proxies)
+  const budgets = new Budgets(requestsPerSecond)
+  const { fetch } = appWithin(participant, budgets, proxies)
   const mostOfSource = Math.max(1, Math.floor(limits.connections / 4))
-  return await listenHttp(fetch, { ...limits, mostOfSource, proxies, onError: options.onError })
+  const { onError } = options
+  const listener = await listenHttp(fetch, { ...limits, mostOfSource, proxies, onError })
+  return {
+    ...listener,
+    get throttled() {
+      return budgets.refused
+    },
+  }
 }
 
 /** The routes alone, for another server of the caller's. */
@@ -96,6 +107,10 @@ export function participantApp(
   requestsPerSecond: number = HTTP_DEFAULTS.requestsPerSecond,
   proxies: TrustedProxies = new TrustedProxies(),
 ): Hono {
+  return appWithin(participant, new Budgets(requestsPerSecond), proxies)
+}
+
+function appWithin(participant: Participant, budgets: Budgets, proxies: TrustedProxies): Hono {
   const app = new Hono()
   app.onError((_error, context) =>
     answer(context, 500, 'internal', 'see the log of the participant'),
@@ -107,7 +122,6 @@ export function participantApp(
     context.header('Retry-After', String(retryAfter))
     return context.json({ label: participant.label, code: 'busy', retryAfter }, 429)
   }
-  const budgets = new Budgets(requestsPerSecond)
   const source = (context: Context): Source => sourceIn(context, proxies)
   const within =
     (name: BudgetName): MiddlewareHandler =>

@@ -11,7 +11,7 @@ import type { ParticipantCounters, RefusedRequest } from './types.js'
 
 const MINUTE_MS = 60_000
 
-export type Count = Exclude<keyof ParticipantCounters, 'refused'>
+export type Count = Exclude<keyof ParticipantCounters, 'refused' | 'auditFailures'>
 
 export class Journal {
   readonly #clock: Clock
@@ -42,12 +42,8 @@ export class Journal {
   }
 
   get counters(): ParticipantCounters {
-    return { ...this.#counters, refused: { ...this.#refused } }
-  }
-
-  /** Lines that the audit did not take; anything above 0 needs a person. */
-  get failures(): number {
-    return this.#failures
+    const refused = { ...this.#refused }
+    return { ...this.#counters, refused, auditFailures: this.#failures }
   }
 
   count(what: Count): void {

@@ -61,4 +61,6 @@ export interface ParticipantCounters {
   readonly malformed: number
   /** Evidence that did not verify. */
   readonly evidenceRefused: number
+  /** Lines that the audit did not take; anything above 0 needs a person. */
+  readonly auditFailures: number
 }

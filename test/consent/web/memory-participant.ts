@@ -113,6 +113,7 @@ export class MemoryParticipant implements ParticipantView {
         refused: { policy: 2, manual: 7 },
         malformed: 1,
         evidenceRefused: 2,
+        auditFailures: 0,
       },
       ...this.changes,
     }

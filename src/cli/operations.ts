@@ -1,0 +1,46 @@
+// --metrics: the addresses at which a process tells how it is.
+
+import type { Command } from 'commander'
+import type { Metrics, OperationsServer, Readiness } from '../metrics/index.js'
+import { hostAndPort } from './consent/network-options.js'
+
+export interface OperationsFlags {
+  readonly metrics?: string
+}
+
+export function addOperationsOptions(command: Command): Command {
+  return command.option(
+    '--metrics <host:port>',
+    'serve /metrics (Prometheus), /healthz and /readyz there; they show nobody by name',
+  )
+}
+
+export interface Operations {
+  readonly metrics: Metrics
+  readonly url: string
+  close(): Promise<void>
+}
+
+/**
+ * Opens the address, so that it answers while the rest is still starting.
+ *
+ * @returns undefined without --metrics. @throws {UsageError}; the system's error when it cannot listen.
+ */
+export async function openOperations(
+  { metrics: address }: OperationsFlags,
+  ready: () => Readiness,
+): Promise<Operations | undefined> {
+  if (address === undefined) return undefined
+  const at = hostAndPort('--metrics', address)
+  const { createMetrics, serveOperations } = await import('../metrics/index.js')
+  const metrics = createMetrics({ process: true })
+  const server: OperationsServer = await serveOperations({ ...at, metrics, ready })
+  return {
+    metrics,
+    url: server.url,
+    async close() {
+      metrics.close()
+      await server.close()
+    },
+  }
+}
