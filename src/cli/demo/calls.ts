@@ -76,6 +76,8 @@ export interface SearchAnswer {
   readonly found: boolean
   /** What is public was looked for in the same way, and found: the search can find. */
   readonly control: boolean
+  /** Spellings in which a secret made for it was planted and found; negative: so many were not found. */
+  readonly spellings: number
   readonly files: number
   readonly bytes: number
 }

@@ -1,9 +1,11 @@
-// Looks for secrets in files, in every spelling that a program or a person would write them in. Runs in the
-// process that has the secrets, and tells yes or no.
+// Looks for secrets in files. Runs in the process that has the secrets, and tells yes or no.
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { SearchAnswer } from './calls.js'
+import { filesBelow, spellingsOf, whereFound } from './finder.js'
 
 /**
  * @param root - a folder; everything below it is read, sockets apart.
@@ -15,42 +17,37 @@ export function searchFolder(
   secrets: readonly Uint8Array[],
   known: Uint8Array,
 ): SearchAnswer {
-  const needles = secrets.flatMap(spellings)
-  const control = spellings(known)
-  const answer = { secrets: secrets.length, found: false, control: false, files: 0, bytes: 0 }
-  for (const path of filesBelow(root)) {
-    const content = readFileSync(path)
-    answer.files += 1
-    answer.bytes += content.length
-    answer.found ||= needles.some((needle) => content.includes(needle))
-    answer.control ||= control.some((needle) => content.includes(needle))
+  const wanted = new Map(secrets.map((secret, at) => [`secret ${at}`, Buffer.from(secret)]))
+  const files = filesBelow(root)
+  const found = whereFound(files, new Map([...wanted, ['known', Buffer.from(known)]]))
+  return {
+    secrets: secrets.length,
+    found: found.some((line) => line.startsWith('secret ')),
+    control: found.some((line) => line.startsWith('known ')),
+    spellings: spellingsFound(),
+    files: files.length,
+    bytes: files.reduce((sum, { bytes }) => sum + bytes.length, 0),
   }
-  return answer
 }
 
-/** Raw; hex in both cases; base64 in both alphabets, wherever in a longer text it begins. */
-export function spellings(secret: Uint8Array): Buffer[] {
-  const raw = Buffer.from(secret)
-  const hex = raw.toString('hex')
-  const found = [raw, Buffer.from(hex), Buffer.from(hex.toUpperCase())]
-  for (const before of [0, 1, 2]) {
-    const text = Buffer.concat([Buffer.alloc(before), raw])
-      .toString('base64')
-      .replace(/=+$/, '')
-    // Of the first and the last character, neighbouring bytes decide some bits.
-    const start = Math.ceil((before * 8) / 6)
-    const end = Math.floor(((before + raw.length) * 8) / 6)
-    const sure = text.slice(start, end)
-    found.push(Buffer.from(sure))
-    found.push(Buffer.from(sure.replaceAll('+', '-').replaceAll('/', '_')))
+/**
+ * A secret made for this, written in each spelling to a file, and looked for in the same way. In a folder apart:
+ * others search the first one at the same time.
+ *
+ * @returns how many spellings were found; negative: so many were not.
+ */
+function spellingsFound(): number {
+  const secret = randomBytes(32)
+  const folder = mkdtempSync(join(tmpdir(), 'mcbn-control-'))
+  try {
+    const spellings = [...spellingsOf(secret)]
+    for (const [at, [, bytes]] of spellings.entries()) writeFileSync(join(folder, `${at}`), bytes)
+    const found = whereFound(filesBelow(folder), new Map([['the control', secret]]))
+    const missed = spellings.filter(
+      (_, at) => !found.some((line) => line.startsWith(`the control in ${at},`)),
+    )
+    return missed.length === 0 ? spellings.length : -missed.length
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
   }
-  return found
-}
-
-function filesBelow(folder: string): string[] {
-  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
-    const path = join(folder, entry.name)
-    if (entry.isDirectory()) return filesBelow(path)
-    return entry.isFile() ? [path] : []
-  })
 }

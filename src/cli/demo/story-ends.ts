@@ -145,23 +145,26 @@ async function search(stage: Stage): Promise<Finding> {
     await stage.client.call('search', { root }),
   ]
   const owners = [...PARTICIPANTS, 'client']
-  for (const [at, { found, control }] of searches.entries()) {
+  for (const [at, { found, control, spellings }] of searches.entries()) {
     expectTrue(`the search of ${owners[at]} to find what is public`, control)
+    expectTrue(`the search of ${owners[at]} to find what it has planted`, spellings > 0)
     expectTrue(`no secret of ${owners[at]} in the files`, !found)
   }
   const secrets = searches.reduce((sum, each) => sum + each.secrets, 0)
   const { messages, tls, dtls } = await stage.frank.call('seen', {})
-  const { files = 0, bytes = 0 } = searches.at(-1) ?? {}
+  const { files = 0, bytes = 0, spellings = 0 } = searches.at(-1) ?? {}
   const size = `${files} files, ${Math.round(bytes / 1024)} KiB`
   return {
-    detail: `${secrets} secrets looked for, each by the process that has it (raw, hex, base64, base64url): none found`,
+    detail: `${secrets} secrets looked for, each by the process that has it: none found`,
     also: [
       `in all that Frank recorded (messages ${messages} bytes, TLS ${tls}, DTLS ${dtls}), all logs, folders and audits: ${size}`,
+      `in ${spellings} spellings, each planted first and found (bytes, hex, base64, <Buffer ..>, JSON, decimal, escapes)`,
       `${audits.length} audits verified, ${lines} lines`,
     ],
     facts: {
       secrets,
       found: false,
+      spellings,
       files,
       bytes,
       seenByFrank: messages + tls + dtls,

@@ -7,9 +7,9 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
+import { filesBelow, spellingsOf, whereFound } from '../../../src/cli/demo/finder.js'
 import { temporaryFolder } from '../../support/paths.js'
 import { run, typescript } from '../../support/process.js'
-import { filesBelow, whereFound } from '../../support/search.js'
 
 const program = fileURLToPath(new URL('programs/whole-round.ts', import.meta.url))
 
@@ -63,6 +63,13 @@ describe('attack 30: secrets in logs, errors, util.inspect, JSON', () => {
 
   const secret = randomBytes(32)
   const half = secret.subarray(16)
+  it.each([...spellingsOf(secret)])('would find a secret that is there as %s', (_, bytes) => {
+    const amid = Buffer.concat([Buffer.from('\n"before" '), bytes, Buffer.from(' after\n')])
+    const places = [{ name: 'here', bytes: amid }]
+    expect(whereFound(places, new Map([['the key', secret]]))).not.toEqual([])
+    expect(whereFound(places, new Map([['another', randomBytes(32)]]))).toEqual([])
+  })
+
   it.each<[string, Buffer | string]>([
     ['as it is', Buffer.concat([Buffer.from('..'), secret, Buffer.from('..')])],
     ['in hex', `key ${secret.toString('hex')}.`],
