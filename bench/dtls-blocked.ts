@@ -1,4 +1,4 @@
-// A server whose JavaScript stands still for five seconds, in a process of its own; this one has its clients.
+// A server whose JavaScript stands still for five seconds, in its own process; this one has its clients.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as dtls from '../src/dtls/index.js'

@@ -1,6 +1,6 @@
 // Alice and Bob have to agree; then a client and a server meet; then Bob changes his mind. All of it in one
-// process here, which only an example may do: in earnest each participant and each workload is a machine of
-// its own (`mcbn participant`, `mcbn workload`), and hardware says what a workload is.
+// process here, which only an example may do: in earnest each participant and each workload is a separate
+// machine (`mcbn participant`, `mcbn workload`), and hardware says what a workload is.
 
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'

@@ -8,7 +8,7 @@ import { connect, createServer } from 'mcbn/tls'
 
 const key = randomBytes(32)
 
-// Without TLS of its own: the connections that it is handed are encrypted already.
+// Without TLS itself: the connections that it is handed are encrypted already.
 const http2 = createHttp2Server((request, response) => {
   response.end(`${request.method} ${request.url} over HTTP/${request.httpVersion}`)
 })

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { derivePsk } from 'mcbn/psk'
 import { connect, createServer } from 'mcbn/tls'
 
-// 32 random bytes from each participant. Who lacks one of them cannot make the key.
+// 32 random bytes from each participant. Without all of them nobody can make the key.
 const shares = { alice: randomBytes(32), bob: randomBytes(32), carol: randomBytes(32) }
 const descriptorHash = createHash('sha256').update('what all three agreed on').digest()
 const key = derivePsk(shares, { descriptorHash, network: 'example', epoch: 1, protocol: 'tls13' })

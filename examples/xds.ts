@@ -1,5 +1,5 @@
-// A resolver of one's own: endpoints from an xDS control plane, by EDS over REST-JSON. Takes the control
-// plane's address as argument; without one it brings a small control plane of its own.
+// Your own resolver: endpoints from an xDS control plane, by EDS over REST-JSON. Takes the control
+// plane's address as argument; without one it brings its own small control plane.
 
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'

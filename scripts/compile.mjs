@@ -1,4 +1,4 @@
-// src/ becomes dist/, in one step: who reads dist/ meanwhile sees the old one or the new one.
+// src/ becomes dist/, in one step: a reader of dist/ sees the old one or the new one.
 import { spawnSync } from 'node:child_process'
 import {
   chmodSync,

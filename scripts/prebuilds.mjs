@@ -44,7 +44,7 @@ if (wanted.length === 0) {
   for (const name of wanted.includes('all') ? Object.keys(TARGETS) : wanted) cross(name)
 }
 
-/** In a folder of its own, because prebuildify starts by removing build/. */
+/** In its own folder, because prebuildify starts by removing build/. */
 function forThisPlatform() {
   const stage = join(root, 'build', 'prebuilds')
   rmSync(stage, { recursive: true, force: true })

@@ -6,7 +6,7 @@
 // name anywhere on the stack: every call into the addon has node's and V8's frames below it, so that
 // would hide our leaks too. A leak is ours when its stack comes from the addon and does not pass
 // through V8 on the way to the allocation: what V8 keeps for itself, V8 has to free. Any error that
-// is no leak counts, whoever made it.
+// is no leak counts, whatever made it.
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'

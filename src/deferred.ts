@@ -1,8 +1,8 @@
 /**
  * A promise that is settled from outside; Promise.withResolvers comes with Node 22.
  *
- * Its rejection is nobody's fault as long as nobody asked for it: whoever does not await it hears of
- * the failure by an `error` event.
+ * Its rejection is nobody's fault as long as nobody asked for it: code that does not await it learns
+ * of the failure from an `error` event.
  */
 export class Deferred<Value = void> {
   readonly promise: Promise<Value>

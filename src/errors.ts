@@ -123,7 +123,7 @@ export class McbnError extends Error {
   declare readonly name: 'McbnError'
   /** What happened; stable. */
   readonly code: McbnErrorCode
-  /** Who has to act; follows from the code. */
+  /** The party that has to act; follows from the code. */
   readonly kind: McbnErrorKind
   /** See {@link McbnErrorOptions.alert}; absent where no alert was involved. */
   declare readonly alert?: string

@@ -1,4 +1,4 @@
-// mcbn: everything under one name. Each part is also a module of its own: mcbn/tls, mcbn/dtls, mcbn/psk,
+// mcbn: everything under one name. Each part is also a separate module: mcbn/tls, mcbn/dtls, mcbn/psk,
 // mcbn/consent, mcbn/discovery.
 
 export * as consent from './consent/index.js'

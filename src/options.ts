@@ -25,7 +25,7 @@ export function integerOption(
   return value
 }
 
-/** Milliseconds; 0 means "for ever" where the option says so. */
+/** Milliseconds; 0 means "forever" where the option says so. */
 export function millisecondsOption(name: string, value: unknown, otherwise: number): number {
   return integerOption(name, value, { min: 0, max: MAX_MILLISECONDS, unit: 'ms' }, otherwise)
 }

@@ -58,5 +58,5 @@ void link_open(struct link* link, int fd, enum batching kind);
 void link_flush(struct link* link);
 SSL* link_ssl(SSL_CTX* context, struct link* link, int server);
 
-// For programs with transport of their own: a BIO_METHOD that answers what OpenSSL's DTLS asks for.
+// For programs with their own transport: a BIO_METHOD that answers what OpenSSL's DTLS asks for.
 BIO_METHOD* datagram_method(int (*write)(BIO*, const char*, int), int (*read)(BIO*, char*, int));

@@ -1,4 +1,4 @@
-// dtls_load.c: the load that servers are measured with, whoever wrote them: many clients, one
+// dtls_load.c: the load that servers are measured with, whichever library they use: many clients, one
 // process.
 //
 //   dtls_load handshakes <suite> <port> <seconds> <at once>     result: full handshakes per second

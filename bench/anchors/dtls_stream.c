@@ -24,7 +24,7 @@ static void handshake(SSL* ssl) {
   }
 }
 
-// Blocking, but not for ever: DTLS has timers to look after.
+// Blocking, but not forever: DTLS has timers to look after.
 static void limit_waits(int fd) {
   const struct timeval wait = {.tv_usec = 200000};
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);

@@ -94,7 +94,7 @@ function drawGroup({ title, unit, better, subjects }: Group, top: number): strin
   return `<text x="${MARGIN}" y="${top + 14}" class="title">${escaped(heading)}</text>\n${rows.join('\n')}`
 }
 
-/** For those who hear the picture. */
+/** For screen readers. */
 function inWords({ title, unit, better, subjects }: Group): string {
   const figures = subjects.map(({ name, median }) => {
     return `${name} ${median === null ? 'failed' : `${number(median)} ${unit}`}`

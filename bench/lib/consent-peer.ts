@@ -1,4 +1,4 @@
-// A participant as a process of its own, out of a folder, with its audit on the disk or without one.
+// A participant in its own process, out of a folder, with its audit on the disk or without one.
 //
 //   <folder> <key file> <audit: disk | none> [requests a second of one source]     prints port; serves until it is ended
 

@@ -1,4 +1,4 @@
-// node:dgram in plaintext, as a process of its own: what Node does without any cryptography.
+// node:dgram in plaintext, in its own process: what Node does without any cryptography.
 //
 //   receive <seconds>          prints port, started, cost (us), result ('message' events per second)
 //   send <port> <bytes>        sends until it is ended

@@ -1,4 +1,4 @@
-// mcbn's side of every DTLS measurement, as a process of its own.
+// mcbn's side of every DTLS measurement, in its own process.
 //
 //   receive <suite> <seconds>            prints port, started, cost (us), result ('message' events per second)
 //   send <suite> <port> <bytes>          sends until it is ended

@@ -33,7 +33,7 @@ export interface Measurement {
   readonly better: 'higher' | 'lower'
   /** Ours first. */
   readonly subjects: readonly Subject[]
-  /** Relative to another subject, or a limit of its own. */
+  /** Relative to another subject, or its own limit. */
   readonly bars: readonly (Bar | { readonly limit: number })[]
   /** One more turn counts system calls. */
   readonly counts?: boolean

@@ -1,4 +1,4 @@
-// node-dtls-client, a DTLS client in JavaScript on node:dgram, as a process of its own; it has no server.
+// node-dtls-client, a DTLS client in JavaScript on node:dgram, in its own process; it has no server.
 //
 //   ping <port> <seconds>          result: median round trip of 64 B in microseconds
 //   handshakes <port> <seconds>    result: handshakes a second, one after the other

@@ -6,7 +6,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import type { Child } from './child.js'
 
 const ALL = 'raw_syscalls:sys_enter'
-/** Ways to wake a thread of one's own, or to wait for one: futex, and what is written to an eventfd. */
+/** Ways to wake a thread, or to wait for one: futex, and what is written to an eventfd. */
 const WAKE_UPS = ['syscalls:sys_enter_futex', 'syscalls:sys_enter_write']
 const SENDS = ['sendto', 'sendmsg', 'sendmmsg'].map((name) => `syscalls:sys_enter_${name}`)
 const SWITCHES = 'context-switches'

@@ -1,4 +1,4 @@
-// `unknownIdentity: 'conceal'` in time: who does not know a key cannot find out which identities exist from when
+// `unknownIdentity: 'conceal'` in time: a peer without the key cannot find out which identities exist from when
 // the server answers. The prober is no mcbn client: it looks at the clock when a datagram comes.
 
 import { setTimeout as sleep } from 'node:timers/promises'

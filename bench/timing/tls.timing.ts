@@ -31,7 +31,7 @@ describe('timing/tls', () => {
     },
   )
 
-  it('would show in those medians if a lookup took 30 ms longer for who is known', async () => {
+  it('would show in those medians if a lookup took 30 ms longer for a known identity', async () => {
     const { port } = await serve({
       psk: async ({ identityText }) => {
         if (identityText !== known()) return null

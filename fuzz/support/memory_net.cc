@@ -99,7 +99,7 @@ SendResult UdpSocket::sendBatch(std::span<const OutgoingDatagram> datagrams) {
   return result;
 }
 
-// ---- Poller: whoever drives knows what there is -------------------------------------------------
+// ---- Poller: the driver knows what there is -------------------------------------------------
 
 struct Poller::State {};
 void Poller::StateDeleter::operator()(State* state) const { delete state; }

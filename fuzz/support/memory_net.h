@@ -1,7 +1,7 @@
 // memory_net.h: UDP without a kernel. Links in the place of native/datagram/'s sockets and poller, so
 // that whole endpoints can be fuzzed, and tested with a system that refuses.
 //
-//   socket.sendBatch() -> Net::sent -> whoever drives -> Net::deliver() -> socket.receiveBatch()
+//   socket.sendBatch() -> Net::sent -> the driver -> Net::deliver() -> socket.receiveBatch()
 //
 // Thread  one.
 #pragma once

@@ -39,7 +39,7 @@ std::optional<Address> addressOf(Fields& given) {
   return Address::parse(host, static_cast<uint16_t>(given.integer("port")));
 }
 
-// Where a client sends from; no address: the system chooses. nullopt: it was given, but is none.
+// Where a client sends from; no address: the system chooses. nullopt: it was given, but is not an address.
 std::optional<Address> localOf(std::string host, uint16_t port, const Address& remote) {
   if (host.empty() && port == 0) return Address();
   if (host.empty()) host = remote.isIpv6() ? "::" : "0.0.0.0";

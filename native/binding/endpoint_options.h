@@ -1,6 +1,6 @@
 // endpoint_options.h: what listen() and connect() were given, as the engine has it.
 //
-// JavaScript has checked the options (src/dtls/options.ts). nullopt: an address is none, or a
+// JavaScript has checked the options (src/dtls/options.ts). nullopt: an address is invalid, or a
 // JavaScript exception is pending because the two sides do not know the same fields.
 #pragma once
 

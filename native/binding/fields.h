@@ -1,4 +1,4 @@
-// fields.h: reads an object of our own TypeScript, every field of which is known here.
+// fields.h: reads an object that src/native made; every field is known here.
 //
 // A field that is missing, of the wrong type, or known to one side only is a defect of ours. It is
 // told at once, to the first call that has it, instead of becoming a silent default.

@@ -30,7 +30,7 @@ class IoThreadWrap : public Napi::ObjectWrap<IoThreadWrap> {
     EventDetails details;
     Napi::FunctionReference on_batch;
     std::unique_ptr<Napi::AsyncContext> async;
-    Watch* watch = nullptr;  // null: there is none, and none to attend with
+    Watch* watch = nullptr;  // null: nothing to watch or attend with
     bool closed = false;
     uint32_t* rows = nullptr;  // JavaScript's array, which rows_ keeps
     size_t max_rows = 0;

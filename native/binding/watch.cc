@@ -42,7 +42,7 @@ void Watch::onReadable(uv_poll_t* handle, int, int) {
   if (!watch->closing_) watch->readable_();
 }
 
-// Only there so that the environment waits: the owner, who is told as well, calls close().
+// Only there so that the environment waits: the owner is told as well, and calls close().
 void Watch::onEnvironmentEnd(napi_async_cleanup_hook_handle, void*) {}
 
 }  // namespace mcbn

@@ -13,7 +13,7 @@
 
 namespace mcbn {
 
-// 28 bytes, cheap to copy. A default-made Address is no address: family AF_UNSPEC, equal only to
+// 28 bytes, cheap to copy. A default-made Address is not an address: family AF_UNSPEC, equal only to
 // another such.
 class Address {
  public:

@@ -99,7 +99,7 @@ void WakeUp::drain() {
   [[maybe_unused]] const ssize_t taken = ::read(readFd_, &count, sizeof(count));
   // In this order: a ring() between the two lines is not written, but what it announces was
   // pushed before, and the caller looks at its queues after drain(). The other way round its
-  // write could be taken here, with the flag left up for ever.
+  // write could be taken here, with the flag left up forever.
   rung_.exchange(false);
 }
 

@@ -34,7 +34,7 @@ struct UdpOptions {
   int recvBufferSize = 0;  // SO_RCVBUF, bytes; 0: the system's default
   int sendBufferSize = 0;  // SO_SNDBUF, bytes; 0: the system's default
   uint16_t batch = 64;     // slots filled by one receiveBatch(), 1 to 1024; see ReceiveResult
-  std::shared_ptr<ReceiveSlab> slab;  // to share; null: one of its own, with `batch` slots
+  std::shared_ptr<ReceiveSlab> slab;  // to share; null: it makes one, with `batch` slots
 };
 
 struct ReceivedDatagram {

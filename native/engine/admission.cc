@@ -19,7 +19,7 @@ void countDown(std::unordered_map<std::string, size_t>& counts, const std::strin
 
 }  // namespace
 
-// Who has an IPv6 address has at least 2^64 of them (RFC 6177 section 2): the network counts. Of a
+// The holder of one IPv6 address has at least 2^64 of them (RFC 6177 section 2): the network counts. Of a
 // link's own addresses, and of those that stand for an IPv4 address, each counts.
 std::string hostKey(const Address& address) {
   constexpr std::array<uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -119,7 +119,7 @@ bool Admission::lookupSettled(uint32_t number) {
 
 bool Admission::opened(Member& member, const std::string& host, Milliseconds now) {
   const std::lock_guard lock(mutex_);
-  // Other handshakes do not count here: who has proved nothing yet displaces nobody.
+  // Other handshakes do not count here: a peer that has proved nothing displaces nobody.
   // More than one goes where spared() has left too many.
   while (sessions_ >= limits_.max_sessions) {
     Member* const victim = mostSilent(now);

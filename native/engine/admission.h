@@ -1,4 +1,4 @@
-// admission.h: who may begin a handshake with a server, and who has to go for whom.
+// admission.h: which peer may begin a handshake with a server, and which session goes for it.
 //
 //   cookie echoed --begin()--> handshake --opened()--> session --ended()--> gone
 //                  no: not answered      |
@@ -7,7 +7,7 @@
 //
 // The limits hold for a server as a whole, so all its endpoints share one. Only a peer that has
 // proved its key displaces a session: until then a newcomer is one of maxHandshakes, whatever it
-// sends. And only a session that was silent for evictAfter is displaced: whoever holds one key can
+// sends. And only a session that was silent for evictAfter is displaced: the holder of one key can
 // open any number of sessions, and must not empty the server of others that are in use.
 //
 // Handshakes that wait for their client make room: when a newcomer finds no place, one that has waited
@@ -18,7 +18,7 @@
 // A lookup counts until the application's promise settles, whether or not its handshake is there
 // still: what is abandoned costs memory and a place at the database all the same.
 //
-// Ownership   shared by the endpoints of a server; each joins with a member of its own.
+// Ownership   shared by the endpoints of a server; each joins with its own member.
 // Thread      any, behind a mutex: asked once or twice a handshake, never for a datagram. A
 //             member's silence is written by its endpoint's thread and read by all.
 #pragma once
@@ -88,7 +88,7 @@ class Admission {
   void join(Member& member);
   void leave(Member& member);
 
-  // Counts a handshake. `replaces`: another one of its own that ends with it, so there is room.
+  // Counts a handshake. `replaces`: another of its handshakes, which ends with it, so there is room.
   Entry begin(const std::string& host, bool replaces, Milliseconds now);
   // Nobody on the newcomer's own thread has waited long enough: has another thread end one. False:
   // there is none.
@@ -104,8 +104,8 @@ class Admission {
   // Its promise has settled. False: there was none of that number.
   bool lookupSettled(uint32_t number);
   // The handshake is done and the peer has proved its key. False when there is no place for another
-  // session: it is to end as a handshake that came to nothing. True may have cost `member` sessions
-  // of its own: takeEvictions().
+  // session: it is to end as a handshake that came to nothing. True may have cost `member` some
+  // of its sessions: takeEvictions().
   bool opened(Member& member, const std::string& host, Milliseconds now);
   // A session that came from elsewhere, open. False: there is no place for it.
   bool arrived(const std::string& host);

@@ -1,7 +1,7 @@
 // client_endpoint.h: a connected UDP socket with one session.
 //
 // Ownership   the IoThread owns it.
-// Thread      the I/O thread, but for open(), which JavaScript's thread calls before add().
+// Thread      the I/O thread, except for open(), which JavaScript's thread calls before add().
 #pragma once
 
 #include "engine/endpoint.h"

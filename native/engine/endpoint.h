@@ -7,7 +7,7 @@
 // session on a connected socket. What they share is here: the outbox and how sessions report.
 //
 // Ownership   the IoThread owns endpoints; an endpoint owns its socket and sessions.
-// Thread      the I/O thread, but for open(), which JavaScript's thread calls before add().
+// Thread      the I/O thread, except for open(), which JavaScript's thread calls before add().
 #pragma once
 
 #include <array>
@@ -70,7 +70,7 @@ struct IoServices {
   FreeMemory free_memory = {};
   // What flush() makes of an outbox.
   std::vector<OutgoingDatagram> batch = {};
-  // Lent to the endpoint that is writing: ten thousand idle ones need none of their own.
+  // Lent to the endpoint that is writing: ten thousand idle ones need no buffer each.
   Arena spare = {};
   // What all clients receive into; only JavaScript's thread touches the pointer.
   std::shared_ptr<ReceiveSlab> client_slab = {};

@@ -50,7 +50,7 @@ void EventQueue::publish(bool wanted) {
   {
     const std::lock_guard lock(mutex_);
     waiting_bytes_ += filling_.weight();
-    // While JavaScript is busy, small batches join: each has a slab of its own.
+    // While JavaScript is busy, small batches join: each has its own slab.
     if (!waiting_.empty() && waiting_.back().weight() + filling_.weight() <= kSlabBytes) {
       waiting_.back().append(filling_, *pool_);
     } else {

@@ -143,7 +143,7 @@ class EventQueue {
   // Room for a message of at most `capacity` bytes, in the batch being filled; hands over what was
   // filled first, if there is none. I/O thread only.
   uint8_t* reserveMessage(size_t capacity);
-  // Hands over what was filled, if anything; I/O thread only. `wake`: unless whoever calls takes it
+  // Hands over what was filled, if anything; I/O thread only. `wake`: unless the caller takes it
   // himself.
   void publish(bool wake = true);
   // No room for messages: a blocked event loop must not make the process grow without limit.

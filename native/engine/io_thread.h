@@ -103,7 +103,7 @@ class IoThread {
   enum class Telling : uint8_t {
     Paced,   // wakes JavaScript's thread, now or soon (wake_pace.h)
     AtOnce,  // wakes it
-    Here,    // whoever calls takes what there is
+    Here,    // the caller takes what there is
   };
   void finishTurn(Telling telling = Telling::Paced);
   bool mayWait(std::span<const EventRow> rows);

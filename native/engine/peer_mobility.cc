@@ -66,7 +66,7 @@ void PeerMobility::believe(Association& association) {
   admission_.moved(hostKey(path->confirmed()), hostKey(path->to()));
 }
 
-// Everything that is known by the address moves along, but for what counts by the host: a forger of
+// Everything that is known by the address moves along, except for what counts by the host: a forger of
 // sender addresses must not get more places by them, nor use up those of others.
 void PeerMobility::moveTo(Association& association, const Address& to) {
   directory_.move(association, to);

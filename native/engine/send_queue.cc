@@ -44,7 +44,7 @@ uint32_t SendQueue::progressOf(uint32_t endpoint) const {
 }
 
 uint32_t SendQueue::progress(uint32_t endpoint) const {
-  // In this order: whoever falls behind in a submission is in behind_ before sent_ tells of it.
+  // In this order: an endpoint that falls behind in a submission is in behind_ before sent_ tells of it.
   const uint32_t sent = sent_.load(std::memory_order_acquire);
   if (behind_count_ == 0) return sent;
   const std::lock_guard lock(mutex_);

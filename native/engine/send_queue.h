@@ -7,8 +7,8 @@
 // progress stands still while that of all others goes on. Submissions are numbered from 1 on; 0
 // means "none", and numbers wrap.
 //
-// Thread      add(), progress() and notifyAt() are for JavaScript's thread, the rest for whoever
-//             has the engine (io_thread.h).
+// Thread      add(), progress() and notifyAt() are for JavaScript's thread, the rest for the
+//             thread that has the engine (io_thread.h).
 #pragma once
 
 #include <atomic>

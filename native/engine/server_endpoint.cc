@@ -189,7 +189,7 @@ void ServerEndpoint::hello(const Address& from, MutableBytes datagram, const Dtl
       const bool repeated = known && std::equal(hello.random.begin(), hello.random.end(),
                                                 known->random.begin(), known->random.end());
       if (!repeated) continue;
-      // Every handshake has a random of its own: what comes when it is done, the network kept back.
+      // Every handshake has its own random: a copy that comes after it was delayed by the network.
       return known->opened ? dropped(DropReason::Duplicate) : deliver(*known, datagram, now);
     }
   }

@@ -6,10 +6,10 @@
 //                                               --yes-> a new session
 //            --else--> dropped and counted
 //
-// Who is found where is peer_directory.h's, and peers that move are peer_mobility.h's.
+// peer_directory.h finds sessions; peer_mobility.h follows peers that move.
 //
 // Ownership   the IoThread owns it; it owns its associations.
-// Thread      the I/O thread, but for open(), which JavaScript's thread calls before add().
+// Thread      the I/O thread, except for open(), which JavaScript's thread calls before add().
 // Spec        RFC 6347 sections 4.2.1 (cookies) and 4.2.8, RFC 9146
 #pragma once
 
@@ -32,11 +32,11 @@ struct ServerOptions {
   Milliseconds idle_timeout = 0;  // 0: never
   Microseconds busy_poll = 0;     // see Endpoint::busy_poll
   Bytes cookie_secret;            // empty: a random one
-  // Of several endpoints on one address, each with a thread of its own: how many there are, and
+  // Of several endpoints on one address, each with its own thread: how many there are, and
   // which one this is, in the order in which they are opened.
   size_t threads = 1;
   size_t thread_index = 0;
-  std::shared_ptr<Admission> admission;  // null: one of its own, with the default limits
+  std::shared_ptr<Admission> admission;  // null: the endpoint makes one, with the default limits
   // Has this endpoint's thread call evict() soon; from any thread.
   std::function<void()> evict_soon = [] {};
 };

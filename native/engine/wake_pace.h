@@ -25,7 +25,7 @@ class WakePace {
     toldAll();
     return true;
   }
-  // Nothing is held back any more, whoever told it.
+  // Nothing is held back any more: either thread has told it.
   void toldAll() { deadline_ = kNever; }
   // When something is held back: until when.
   Milliseconds deadline() const { return deadline_; }

@@ -3,7 +3,7 @@
 //   type 25 | version | epoch, number | connection ID | length | protected: content | type | zeros
 //
 // The receiver chooses the ID that it wants to find in records; either side may do without. From
-// epoch 1 on every record towards a peer that gave a non-empty ID has it, and none towards others.
+// epoch 1 on every record to a peer that gave a non-empty ID has it, and none to others.
 //
 // Spec        RFC 9146 sections 3 (which ID goes where), 4 (format), 5.3 (additional data)
 #pragma once

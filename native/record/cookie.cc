@@ -82,7 +82,7 @@ bool Cookies::verify(ByteView address, const DtlsClientHello& hello, uint64_t wa
   Reader reader(cookie);
   uint32_t window = 0;
   if (cookie.size() != kCookieBytes || !reader.u32(window)) return false;
-  // Wraps like the windows themselves: -1, 0 or 1 away from now. The window is no secret.
+  // Wraps like the windows themselves: -1, 0 or 1 away from now. The window is not a secret.
   if (window - windowOf(wallSeconds) + 1 > 2) return false;
   Cookie expected;
   if (!compute(address, hello, window, expected)) return false;

@@ -34,7 +34,7 @@ using Cookie = std::array<uint8_t, kCookieBytes>;
 class Cookies {
  public:
   // `secretOrEmpty`: borrowed during the call, any length, 32 random bytes recommended; empty
-  // means 32 fresh random bytes of our own.
+  // means 32 fresh random bytes.
   explicit Cookies(ByteView secretOrEmpty);
   ~Cookies();
   Cookies(Cookies&& other) noexcept;

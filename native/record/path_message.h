@@ -12,7 +12,7 @@ namespace mcbn {
 
 enum class PathMessageType : uint8_t { Challenge = 0, Response = 1, Drop = 2 };
 
-// Echoed as it is: its bytes have no order of their own.
+// Echoed as it is: its bytes have no byte order.
 using PathCookie = std::array<uint8_t, 8>;
 
 struct PathMessage {

@@ -3,7 +3,7 @@
 //
 //   client offers its ID --ClientHello--> server; client <--ServerHello-- the server's ID
 //
-// A server answers only with a suite of our own record layer: OpenSSL's cannot write records with
+// A server answers only with a suite of our record layer: OpenSSL's cannot write records with
 // an ID. A client must offer before it knows the suite; should the server agree to IDs together
 // with another suite, the handshake fails and refused() says why.
 //

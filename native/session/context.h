@@ -2,7 +2,7 @@
 //
 // Ownership   shared_ptr: every session keeps its Context alive, because SSL_new() keeps the
 //             SSL_CTX but not this object.
-// Thread      immutable after create(), but for logging_, which is made once; SSL_new() on one
+// Thread      immutable after create(), except for logging_, which is made once; SSL_new() on one
 //             SSL_CTX is safe from several threads.
 // Spec        RFC 4279, 5487, 5489, 6655, 7905 (suites); RFC 8446 section 4.2.11; RFC 9257
 //             (advice).
@@ -47,7 +47,7 @@ class Context {
   // The secrets of `ssl`, one of this context's, are logged from now on.
   void logKeys(SSL* ssl) const;
 
-  // A suite of its list, by the IANA's number; null: it is none of them.
+  // A suite of its list, by the IANA's number; null: it is not in it.
   const SSL_CIPHER* suiteOf(uint16_t number) const;
 
   Role role() const { return options_.role; }

@@ -64,7 +64,7 @@ void DtlsHandshake::retransmit() {
   timers_.repeated(step_->now);
   const auto* const client = std::get_if<ClientScreen>(&*screen_);
   if (!client || !client->awaitsServerHello()) return;
-  // A server answers the first hello at any time, with a cookie of its own. If it does know us, nothing
+  // A server answers the first hello at any time, with its own cookie. If it does know us, nothing
   // is lost.
   if (++cookie_repeats_ >= kCookieRepeats) outbox_.sendFirstFlightAgain();
 }

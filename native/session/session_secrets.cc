@@ -69,7 +69,7 @@ size_t shortestEncrypted(const SSL_CIPHER* cipher) {
 
 std::optional<ExporterSecrets> ExporterSecrets::of(const SSL* ssl) {
   const SSL_SESSION* const session = SSL_get_session(ssl);
-  // Pending before ChangeCipherSpec, and for ever: nothing is renegotiated.
+  // Pending before ChangeCipherSpec, and forever: nothing is renegotiated.
   const SSL_CIPHER* const cipher = SSL_get_pending_cipher(ssl);
   if (!session || !cipher) return std::nullopt;
   std::array<uint8_t, kMaster + 2 * kRandom> bytes;

@@ -97,7 +97,7 @@ PathVerdict judge(const PathRequest& request) {
   X509_VERIFY_PARAM* rules = X509_STORE_CTX_get0_param(context.get());
   X509_VERIFY_PARAM_set_auth_level(rules, kSecurityLevel);
   X509_VERIFY_PARAM_set_time(rules, static_cast<time_t>(request.time));
-  // Trusted ones first: whoever sends a second way to a root's name gains nothing.
+  // Trusted ones first: a second way to a root's name gains its sender nothing.
   unsigned long flags = X509_V_FLAG_TRUSTED_FIRST;
   if (request.strict) flags |= X509_V_FLAG_X509_STRICT;
   if (!request.crls.empty()) {

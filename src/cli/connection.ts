@@ -37,7 +37,7 @@ export function addConnectionFlags(command: Command): Command {
     .addOption(
       new Option(
         '--handshake-timeout <ms>',
-        'milliseconds to wait for a handshake; 0 = for ever (default: 10000, or the preset has one)',
+        'milliseconds to wait for a handshake; 0 = forever (default: 10000, or the preset has one)',
       ).argParser(integerArgument('--handshake-timeout', 'milliseconds', 0, MAX_MILLISECONDS)),
     )
     .addOption(
@@ -51,7 +51,7 @@ export function addConnectionFlags(command: Command): Command {
     .option('--verbose', 'tell connections and failing peers, one line each on stderr')
 }
 
-/** The libraries' options, but for keys and versions, checked here as far as the libraries do not. */
+/** The libraries' options, except for keys and versions, checked here as far as the libraries do not. */
 export function sharedOptions(flags: ConnectionFlags, target: Target) {
   const { handshakeTimeout } = flags
   return {
@@ -132,7 +132,7 @@ export class KeyLog {
   }
 
   /**
-   * The file of `--keylog`, else of `SSLKEYLOGFILE`, else none. Made readable by its owner only: whoever
+   * The file of `--keylog`, else of `SSLKEYLOGFILE`, else none. Made readable by its owner only: anyone who
    * reads it reads the traffic.
    *
    * @throws {UsageError} when the named file cannot be appended to. One that only the environment

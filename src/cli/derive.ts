@@ -51,7 +51,7 @@ Examples:
   })
 }
 
-/** The check value gets a name of its own, so that no script takes it for a key. */
+/** The check value gets its own name, so that no script takes it for a key. */
 function asJson({ key, ...rest }: DerivedKey): object {
   const digits = key.toString('hex')
   return { ...rest, ...(rest.protocol === 'kcv' ? { kcv: digits } : { key: digits }) }

@@ -53,7 +53,7 @@ interface KeyFlags extends ShareFlags {
   readonly identity?: string
 }
 
-/** What a key on this command line can be for: `kcv` is no secret, and `dtls13` is not spoken. */
+/** What a key on this command line can be for: `kcv` is not a secret, and `dtls13` is not spoken. */
 const CONNECTION_PROTOCOLS = ['tls13', 'tls12', 'dtls12'] as const satisfies readonly KeyProtocol[]
 
 /** Adds the options that name keys. */

@@ -10,7 +10,7 @@ import { atMost, factsOf, factsText, GOODBYE_MS } from './link.js'
 import type { Service } from './services.js'
 import { formatHostPort, formatTarget, type Target } from './url.js'
 
-/** What serving takes, whoever has the keys. */
+/** What serving takes, wherever the keys come from. */
 export interface ServeOptions {
   readonly target: Target
   readonly keyLog: KeyLog | undefined

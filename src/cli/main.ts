@@ -16,7 +16,7 @@ const finish: Finish = (code) => {
   process.stdout.write('', () => process.stderr.write('', exit))
 }
 
-// A reader that went away is no failure of ours; who needs to know listens as well (output.ts).
+// A reader that went away is not a failure of ours; code that needs to know listens too (output.ts).
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
 process.on('uncaughtException', (error) => {
   process.stderr.write(`${errorLine(error)}\n`)

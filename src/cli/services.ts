@@ -61,7 +61,7 @@ const HTTP_IDLE_MS = 60_000
 /** `GET /` is answered with 200 and "ok"; the rest with what HTTP has for it (RFC 9110). */
 function serveHttp(diagnostics: Diagnostics): Service {
   const server = createServer(answer)
-  // The server never listens itself, so only this one of its own time limits works.
+  // The server never listens itself, so of its time limits only this one works.
   server.timeout = HTTP_IDLE_MS
   return {
     stream(socket) {

@@ -1,6 +1,6 @@
 // From a name to a connection: endpoints in the order of RFC 2782, one after the other, until one opens.
 //
-// Who answers at an endpoint is decided by the pre-shared key alone. A resolver that lies can make this
+// The pre-shared key alone decides who answers at an endpoint. A resolver that lies can make this
 // slow or make it fail; it cannot make it connect to somebody else.
 
 import { McbnError } from '../errors.js'
@@ -27,7 +27,7 @@ export interface DiscoveryConnectOptions {
    */
   readonly attemptTimeout?: number
   /**
-   * Milliseconds for everything, asking the resolver included; `0` waits for ever.
+   * Milliseconds for everything, asking the resolver included; `0` waits forever.
    *
    * @defaultValue 30_000
    */
@@ -122,7 +122,7 @@ export async function tryEndpoints<Result>(
         const result = attempt(endpoint, own.signal)
         return await orAborted(result, own.signal).catch((thrown: unknown) => {
           overall.signal.throwIfAborted()
-          // Destroyed sockets have errors of their own; the reason is that the time was up.
+          // Destroyed sockets have their own errors; the reason is that the time was up.
           const error = own.signal.aborted ? own.signal.reason : thrown
           if (isFinal(error)) throw error
           failures.push({ endpoint, error: error as Error })

@@ -15,9 +15,9 @@ export interface Health {
   readonly unusable: string[]
 }
 
-/** @throws {Error} when it is no list. */
+/** @throws {Error} when it is not a list. */
 export function parseHealth(body: unknown): Health {
-  if (!Array.isArray(body)) throw new Error('the answer is no list of instances')
+  if (!Array.isArray(body)) throw new Error('the answer is not a list of instances')
   const health: Health = { endpoints: [], unusable: [] }
   for (const entry of body.slice(0, MOST_ENDPOINTS)) {
     const found = instance(fields(entry))

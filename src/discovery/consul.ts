@@ -1,4 +1,4 @@
-// Consul's catalog over its HTTP API: who is registered, who passes its health checks, and blocking
+// Consul's catalog over its HTTP API: registered instances, their health checks, and blocking
 // queries that tell of a change (developer.hashicorp.com/consul/api-docs: health, acl, blocking queries).
 
 import { McbnError } from '../errors.js'
@@ -206,7 +206,7 @@ class Consul implements Resolver {
     if (index !== undefined) {
       url.searchParams.set('index', `${index}`)
       url.searchParams.set('wait', `${Math.ceil(this.#wait / 1_000)}s`)
-      // Consul itself adds up to a sixteenth, to spread those who wait.
+      // Consul itself adds up to a sixteenth, to spread the clients that wait.
       timeout += Math.ceil((this.#wait * 17) / 16) + 1_000
     }
     const answer = await this.#asking(url, timeout, signal)

@@ -34,7 +34,7 @@ export function startDeadline(
   }
 }
 
-/** The promise, or the signal's reason if that comes first. Whoever made the promise ends the work. */
+/** The promise, or the signal's reason if that comes first. The maker of the promise ends the work. */
 export async function orAborted<Value>(
   promise: Promise<Value>,
   signal: AbortSignal,

@@ -1,4 +1,4 @@
-// DNS SRV (RFC 2782): priority and weight in the record; A and AAAA are left to whoever connects.
+// DNS SRV (RFC 2782): priority and weight in the record; A and AAAA are left to the code that connects.
 
 import { Resolver as DnsResolver } from 'node:dns/promises'
 import { McbnError } from '../errors.js'
@@ -40,7 +40,7 @@ export interface DnsSrvOptions {
    */
   readonly cacheTime?: number
   /**
-   * Told of every record that cannot be used, and why: its target is no host name, or its port is 0.
+   * Told of every record that cannot be used, and why: its target is not a host name, or its port is 0.
    * Without it such a record is told only when no other is left.
    */
   readonly onUnusable?: (reason: string) => void

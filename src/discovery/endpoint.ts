@@ -4,8 +4,8 @@ import { isIP, isIPv6 } from 'node:net'
 import type { Endpoint } from './types.js'
 
 /**
- * How many endpoints of one answer are looked at. A DNS message of 64 KiB holds about as many; who sends
- * more wants to be heard by nobody else.
+ * How many endpoints of one answer are looked at. A DNS message of 64 KiB holds about as many; a sender of
+ * more wants to drown out the others.
  */
 export const MOST_ENDPOINTS = 1_024
 
@@ -18,14 +18,14 @@ const LARGEST = 65_535
  * @returns the endpoint, or what is wrong with it. The text repeats nothing of the value.
  */
 export function parseEndpoint(value: unknown): Endpoint | string {
-  if (value === null || typeof value !== 'object') return 'it is no object'
+  if (value === null || typeof value !== 'object') return 'it is not an object'
   const { host, port, priority, weight, servername } = value as Partial<Record<string, unknown>>
   if (!isHost(host)) return 'its host is neither an address nor a name'
-  if (!isWithin(port, 1)) return 'its port is none from 1 to 65535'
-  if (!isWithin(priority, 0)) return 'its priority is none from 0 to 65535'
-  if (!isWithin(weight, 0)) return 'its weight is none from 0 to 65535'
+  if (!isWithin(port, 1)) return 'its port is not an integer from 1 to 65535'
+  if (!isWithin(priority, 0)) return 'its priority is not an integer from 0 to 65535'
+  if (!isWithin(weight, 0)) return 'its weight is not an integer from 0 to 65535'
   if (servername === undefined) return { host, port, priority, weight }
-  if (!isHost(servername) || isIP(servername) !== 0) return 'its servername is no name'
+  if (!isHost(servername) || isIP(servername) !== 0) return 'its servername is not a name'
   return { host, port, priority, weight, servername }
 }
 
@@ -51,7 +51,7 @@ export function orderEndpoints(
 }
 
 function byWeight(endpoints: readonly Endpoint[], random: () => number): Endpoint[] {
-  // The RFC leaves the order before drawing open, but for those of weight 0, which come first. A shuffled
+  // The RFC leaves the order before drawing open, except for those of weight 0, which come first. A shuffled
   // one spreads connections where nobody set weights, which is nearly everywhere.
   const shuffled = shuffle(endpoints, random)
   const left = [

@@ -29,7 +29,7 @@ export interface HttpAnswer {
 }
 
 /**
- * Asks once, over a connection of its own.
+ * Asks once, over its own connection.
  *
  * @returns the answer, whatever its status; rejects with the signal's reason when that aborts.
  * @throws {Error} saying what went wrong, and repeating nothing that either side sent.

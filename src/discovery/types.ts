@@ -40,7 +40,7 @@ export interface Resolver {
    *
    * @param service - a name as this resolver's directory spells it.
    * @returns at least one endpoint, in any order: {@link orderEndpoints} orders them.
-   * @throws {McbnError} `MCBN_DISCOVERY_FAILED` when there is none, or nobody who knows answers.
+   * @throws {McbnError} `MCBN_DISCOVERY_FAILED` when there is no endpoint, or no directory answers.
    */
   resolve(service: string, options?: ResolveOptions): Promise<readonly Endpoint[]>
   /**

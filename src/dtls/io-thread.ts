@@ -182,7 +182,7 @@ export class IoThread {
   }
 
   #onProgress(endpoint: number): void {
-    // A copy: whoever is done may wait again at once.
+    // A copy: a waiter that is done may wait again at once.
     for (const waiter of [...(this.#waiters.get(endpoint) ?? [])]) {
       shielded(() => waiter.onProgress())
     }

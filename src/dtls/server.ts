@@ -54,7 +54,7 @@ export interface CloseOptions {
 }
 
 /**
- * A DTLS 1.2 server with pre-shared keys: one address, many sessions, on I/O threads of its own.
+ * A DTLS 1.2 server with pre-shared keys: one address, many sessions, on its own I/O threads.
  * Nothing is kept for an address that has not echoed a cookie (RFC 6347 section 4.2.1).
  *
  * Emits `listening`, `secureConnection` (socket), `clientError` (error, rinfo), `keylog` (line), `close`,

@@ -34,14 +34,14 @@ export interface DtlsOptions {
   readonly ALPNProtocols?: readonly string[]
   /**
    * Milliseconds before an unfinished handshake is abandoned with `MCBN_HANDSHAKE_TIMEOUT`; `0` waits
-   * for ever. A wrong key is named long before (`MCBN_PSK_MISMATCH`).
+   * forever. A wrong key is named long before (`MCBN_PSK_MISMATCH`).
    *
    * @defaultValue 10_000
    */
   readonly handshakeTimeout?: number
   /**
    * Milliseconds a `psk` function may take before the handshake fails with `MCBN_LOOKUP_TIMEOUT`;
-   * `0` waits for ever.
+   * `0` waits forever.
    *
    * @defaultValue 5_000
    */
@@ -68,7 +68,7 @@ export interface DtlsOptions {
    */
   readonly mtu?: number
   /**
-   * Who protects records once the handshake is done. `'mcbn'` frees OpenSSL's session (47 to 120 KB) and is
+   * Which code protects records once the handshake is done. `'mcbn'` frees OpenSSL's session (47 to 120 KB) and is
    * faster; suites without an AEAD (CBC) stay on OpenSSL all the same. `'openssl'` keeps every session there.
    * The bytes on the wire are alike.
    *
@@ -83,8 +83,8 @@ export interface DtlsOptions {
    * - a number, 0 to 32: bytes of the IDs in records to this side; 0 for none.
    *
    * The server follows a client as soon as an authentic record newer than all before it comes from
-   * elsewhere: see the socket's `addressChange`. An ID stays the same and goes unencrypted: whoever sees
-   * the traffic of two networks can tell that they carry the same session.
+   * elsewhere: see the socket's `addressChange`. An ID stays the same and goes unencrypted: an
+   * observer of two networks can tell that they carry the same session.
    *
    * @defaultValue false
    * @throws {McbnError} `MCBN_OPTION_CONFLICT` with `records: 'openssl'`, which has no connection IDs.
@@ -93,8 +93,8 @@ export interface DtlsOptions {
   /**
    * How many records back one may come and still be taken, 32 to 65_536 (RFC 6347 section 4.1.2.6): a
    * record that was seen, or is older, is dropped as `replayed`. More than 64 is for paths that reorder
-   * a lot, at a bit a record for each session. It cannot be turned off: whoever records a datagram
-   * could have it delivered again, as often as he likes. Sessions on OpenSSL's record layer (CBC
+   * a lot, at a bit a record for each session. It cannot be turned off: otherwise anyone who records a
+   * datagram could have it delivered again and again. Sessions on OpenSSL's record layer (CBC
    * suites, `records: 'openssl'`) always have OpenSSL's 64.
    *
    * @defaultValue 64
@@ -157,7 +157,7 @@ export interface DtlsServerOptions<Peer = undefined> extends DtlsOptions {
    */
   readonly unknownIdentity?: 'conceal' | 'alert'
   /**
-   * I/O threads, 1 to 64, each with a UDP socket of its own on the same address (SO_REUSEPORT): the system
+   * I/O threads, 1 to 64, each with its own UDP socket on the same address (SO_REUSEPORT): the system
    * gives every client to one of them. Worth it when one thread is busy and processors are idle. All
    * limits, keys and the cookie secret are the server's as a whole. Linux only; elsewhere one thread runs,
    * see `stats.ioThreads`.

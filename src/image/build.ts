@@ -48,7 +48,7 @@ export interface BuiltImage {
     readonly version: string
     readonly lock: ImageLock
     readonly app: App | undefined
-    /** Absent where the program brings an mcbn with an addon of its own. */
+    /** Absent where the program brings an mcbn with its own addon. */
     readonly addon: Addon | undefined
   }
 }

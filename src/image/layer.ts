@@ -98,7 +98,7 @@ export interface ArchiveEntry {
 
 /**
  * @param wanted - leaves out what it says no to, by the name in the archive.
- * @throws {McbnError} `MCBN_IMAGE_INVALID` if it is no tar.
+ * @throws {McbnError} `MCBN_IMAGE_INVALID` if it is not a tar.
  */
 export async function unpackEntries(
   tar: Uint8Array,
@@ -141,7 +141,7 @@ export async function compress(bytes: Uint8Array): Promise<Uint8Array> {
   return Buffer.concat(chunks)
 }
 
-/** Reading is the same whoever does it, and Node's zlib is fast. Layers of others may not be compressed. */
+/** Any zlib reads the same, and Node's is fast. Layers made elsewhere may be uncompressed. */
 export function decompress(bytes: Uint8Array): Uint8Array {
   return bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes) : bytes
 }

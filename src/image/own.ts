@@ -44,7 +44,7 @@ export async function ownEntries(
     ? await compiledSource(PACKAGE_ROOT)
     : join(PACKAGE_ROOT, 'dist')
   for (const name of await filesBelow(dist)) {
-    // Types and maps are for those who write programs.
+    // Types and maps are for programmers.
     if (/\.(d\.ts|map|tsbuildinfo)$/.test(name)) continue
     entries.push(file(`${MCBN_FOLDER}/dist/${name}`, await readFile(join(dist, name))))
   }
@@ -63,7 +63,7 @@ export async function ownEntries(
 /**
  * The compiled addon for a platform: the one given, a prebuilt one, or what was compiled here.
  *
- * @throws {McbnError} `MCBN_IMAGE_SOURCE_UNAVAILABLE` when there is none.
+ * @throws {McbnError} `MCBN_IMAGE_SOURCE_UNAVAILABLE` when there is no source.
  */
 export async function addonFor(platform: Platform, given: string | undefined): Promise<Addon> {
   const { node } = ARCHITECTURE[platform]

@@ -1,5 +1,5 @@
-// How an image was made: an in-toto statement with SLSA's predicate. Whoever builds again gets the same statement but
-// for `runDetails`; the signature says who claims it.
+// How an image was made: an in-toto statement with SLSA's predicate. A second build gives the same statement
+// except for `runDetails`; the signature says who claims it.
 // https://slsa.dev/spec/v1.1/provenance, https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md
 
 import type { BuiltImage } from './build.js'

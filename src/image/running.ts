@@ -1,5 +1,5 @@
 // The digest of an image of what runs here: this node, this package as it is installed, and the packages it needs.
-// Nothing is fetched and nothing is written, so it takes a second. It is no image that another machine can make again,
+// Nothing is fetched and nothing is written, so it takes a second. It is not an image that another machine can make again,
 // as nobody has the same node and the same folder: for that there is `buildImage`.
 
 import { readFile } from 'node:fs/promises'

@@ -7,7 +7,7 @@ import { type ArchiveEntry, decompress, unpackEntries } from './layer.js'
 import type { FoundImage } from './layout.js'
 
 /**
- * Writes the file system that the layers make together. Owners are whoever calls this.
+ * Writes the file system that the layers make together. The files belong to the caller.
  *
  * @returns how many files.
  * @throws {McbnError} `MCBN_IMAGE_INVALID` if the folder is there, or if a layer holds what an image of

@@ -16,7 +16,7 @@ export interface ServerPskOptions<Peer> {
 }
 
 /**
- * @param lookupTimeout - milliseconds; 0: for ever.
+ * @param lookupTimeout - milliseconds; 0: forever.
  * @throws {McbnError} of kind `usage`; `MCBN_ADDON_UNAVAILABLE`.
  */
 export function serverContext<Peer>(

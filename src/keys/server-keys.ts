@@ -43,7 +43,7 @@ export class ServerKeys<Peer> {
   readonly #peers = new Map<string, Peer>()
 
   /**
-   * @param lookupTimeout - milliseconds an answer may take; 0: for ever.
+   * @param lookupTimeout - milliseconds an answer may take; 0: forever.
    * @param identityMaxBytes - what the protocols of this server can carry.
    */
   constructor(
@@ -148,7 +148,7 @@ export class ServerKeys<Peer> {
       settle({ error: lookupFailed(identity, cause) })
     }
     const stop = (): void => {
-      // One that does not listen must not keep its place for ever.
+      // A lookup that ignores the signal must not keep its place forever.
       if (running) setTimeout(finished, UNSETTLED_MS).unref()
       abort.abort()
     }

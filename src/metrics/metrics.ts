@@ -34,7 +34,7 @@ export interface WatchOptions {
 export type Unwatch = () => void
 
 export interface Metrics {
-  /** For `registry.metrics()`, and for metrics of your own. */
+  /** For `registry.metrics()`, and for your own metrics. */
   readonly registry: Registry
   /** @param watched - `server` and `notifier` where the process has them. */
   watchParticipant(watched: WatchedParticipant, options?: WatchOptions): Unwatch

@@ -1,5 +1,5 @@
-// The addresses at which a process tells how it is: /metrics for Prometheus, /healthz and /readyz for whoever
-// starts and stops it. They take nothing and have nothing secret, so anybody on their network may ask.
+// The addresses at which a process tells how it is: /metrics for Prometheus, /healthz and /readyz for the
+// system that starts and stops it. They take nothing and have nothing secret, so anybody on their network may ask.
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'

@@ -85,7 +85,7 @@ function mayRead(file: string): boolean {
 }
 
 /**
- * What a file that did not load is for, as `linux-arm64, musl`; undefined when it is no binary that is known.
+ * What a file that did not load is for, as `linux-arm64, musl`; undefined when it is not a binary that is known.
  * The dynamic linker says of a file for another processor that it is not there.
  */
 export function platformOf(file: string): string | undefined {

@@ -134,7 +134,7 @@ function whyNotLoaded(file: string, cause: unknown): string {
   }
   const platform = platformOf(file)
   const found = `the addon ${file} does not load in ${here()} with OpenSSL ${process.versions.openssl}: `
-  if (platform === undefined) return `${found}it is no compiled addon (${said}); ${remedy(file)}`
+  if (platform === undefined) return `${found}it is not a compiled addon (${said}); ${remedy(file)}`
   const own =
     process.platform === 'linux'
       ? `linux-${process.arch}, ${libc()}`

@@ -171,7 +171,7 @@ const gnutls: LineRules = {
   },
 }
 
-/** GnuTLS passes over a line whose key is not hex digits alone: whoever wrote it wants to know. */
+/** GnuTLS passes over a line whose key is not hex digits alone: its author wants to know. */
 function gnutlsKey(digits: string): Buffer {
   if (digits.endsWith('\r')) {
     throw new LineProblem(

@@ -12,7 +12,7 @@ const EVERY_DIGIT = { any: /^[0-9a-fA-F]*$/, lower: /^[0-9a-f]*$/ } as const
  *
  * @param name - what the text is, for the message; the text itself is never shown.
  * @returns fresh bytes, outside Node's shared pool; the caller owns and wipes them.
- * @throws {McbnError} `code`, when a character is no hex digit or one digit is missing.
+ * @throws {McbnError} `code`, when a character is not a hex digit or one digit is missing.
  */
 export function decodeHex(
   text: string,

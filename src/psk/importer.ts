@@ -16,7 +16,7 @@ export interface ImportPskOptions {
   /** `external_identity`: 1 to 65,535 bytes, a string as UTF-8. */
   readonly identity: string | Uint8Array
   /**
-   * Where the key came from and who uses it in which role, which stops reflection (RFC 9258
+   * The key's origin, and the role of each user, which stops reflection (RFC 9258
    * appendix B): 0 to 65,535 bytes, a string as UTF-8. Both peers must use the same bytes.
    * @defaultValue '' (no context)
    */

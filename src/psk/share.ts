@@ -18,7 +18,7 @@ export const LABEL = /^[a-z0-9][a-z0-9._-]{0,62}$/
 /** A share that has been checked, with the name its participant goes by in messages. */
 export interface CheckedShare {
   readonly participant: string
-  /** A copy, 32 bytes; whoever asked for it owns and wipes it. */
+  /** A copy, 32 bytes; the caller owns and wipes it. */
   readonly bytes: Buffer
 }
 
@@ -43,7 +43,7 @@ export function checkShares(shares: Iterable<readonly [string, Share]>): Checked
       if (earlier !== undefined) {
         throw invalid(
           participant,
-          `expected a share of its own, got that of ${earlier.participant}`,
+          `expected a share that no other participant has, got that of ${earlier.participant}`,
         )
       }
     }

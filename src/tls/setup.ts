@@ -11,7 +11,7 @@ export interface TlsSocketSetup<Peer> {
   readonly signal?: AbortSignal | undefined
   /** What a client wants to reach, for messages. */
   readonly target?: string
-  /** Servers: who is told, instead of the socket's own events, until the socket is open. */
+  /** Servers: told instead of the socket's own events, until the socket is open. */
   readonly server?: {
     readonly keylog: boolean
     onKeylog(line: Buffer, socket: TlsSocket<Peer>): void

@@ -102,7 +102,7 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
 
   /**
    * Settles with the handshake: with the socket, the same moment as `secureConnect`, or with the error.
-   * Whoever asks for it before then need not listen to `error` for the handshake's sake.
+   * Code that awaits it need not listen to `error` for the handshake's sake.
    */
   get opened(): Promise<this> {
     if (!this.#whenOpened) {
@@ -350,7 +350,7 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
       const session = this.#session as NativeTlsSession
       const step = session.shutdown()
       const notify = step & READY.ciphertext ? session.takeCiphertext() : NOTHING
-      // A peer that is gone already has no use for our close_notify: its error is none.
+      // A peer that is gone already has no use for our close_notify: failing to send it is not an error.
       this.transport.end(notify, () => callback())
     })
   }

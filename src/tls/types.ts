@@ -31,14 +31,14 @@ export interface TlsOptions {
   readonly ALPNProtocols?: readonly string[]
   /**
    * Milliseconds until a connection that is not secure yet is given up with `MCBN_HANDSHAKE_TIMEOUT`;
-   * `0` waits for ever. On a client it includes connecting and its `psk` function.
+   * `0` waits forever. On a client it includes connecting and its `psk` function.
    *
    * @defaultValue 10_000
    */
   readonly handshakeTimeout?: number
   /**
    * Milliseconds a `psk` function may take before the handshake fails with `MCBN_LOOKUP_TIMEOUT`;
-   * `0` waits for ever.
+   * `0` waits forever.
    *
    * @defaultValue 5_000
    */

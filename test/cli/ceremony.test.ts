@@ -37,7 +37,7 @@ const DIR = ['--dir', 'shared']
 const ceremony = (...args: readonly string[]) => mcbn(['ceremony', ...args], { cwd: here })
 const json = (child: Finished) => JSON.parse(child.stdout) as Record<string, unknown>
 
-/** Folders and a plan, made without a process each: those commands have a test of their own. */
+/** Folders and a plan, made without a process each: other tests run those commands. */
 async function planned(labels: readonly string[], t?: number): Promise<CheckedPlan> {
   const states = await Promise.all(
     labels.map(async (label) => {
@@ -175,7 +175,7 @@ describe('cli/ceremony', () => {
     expect((await first.stop()).code).toBe(0)
     const second = startMcbn([...boardArgs, url.replace('http://', '')], { cwd: here })
     await second.output(/listening/)
-    // Whoever met the closed door has ended with an error, and simply begins again.
+    // A client that met the closed door has ended with an error, and simply begins again.
     const again = ['bob', 'carol', 'alice'].map(run)
     await Promise.all(again.map((child) => child.output(/"event":"finished"/, 25_000)))
     expect(await keyCheckValue(['alice', 'bob'])).toBe(await keyCheckValue(['bob', 'carol']))

@@ -1,4 +1,4 @@
-// The command under test, in processes of its own.
+// The command under test, in its own processes.
 
 import { expect } from 'vitest'
 import { commandFile } from '../support/paths.js'

@@ -31,7 +31,7 @@ const PROCESSES = 8
 /** Milliseconds: a minute is what is promised of a machine that has nothing else to do. */
 const LIMIT = 180_000 * slowdown
 
-/** A demo whose temporary files are in a folder of its own. */
+/** A demo whose temporary files are in its own folder. */
 function startDemo(...args: string[]): { readonly child: Child; readonly folder: string } {
   const folder = temporaryFolder()
   const child = startMcbn(['demo', ...args], { env: { TMPDIR: folder }, lifetime: LIMIT })

@@ -87,7 +87,7 @@ describe('cli/descriptor', () => {
     )
   })
 
-  it('refuses a share that is none before anybody commits to it', async () => {
+  it('refuses an invalid share before anybody commits to it', async () => {
     const naming = ['--label', 'alice', ...HAND]
     for (const [text, why] of [
       [randomBytes(31).toString('hex'), /expected 32 bytes, got 31/],

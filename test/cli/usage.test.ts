@@ -40,12 +40,12 @@ describe('cli/usage', () => {
         /leave nothing to speak/,
       ],
       [
-        'a version that is none',
+        'an unknown version',
         ['connect', TLS, ...PSK, '--min-version', 'TLSv1.1'],
         /Allowed choices are TLSv1.2, TLSv1.3/,
       ],
       [
-        'a timeout that is no number',
+        'a timeout that is not a number',
         ['connect', TLS, ...PSK, '--handshake-timeout', '10s'],
         /expected milliseconds from 0 to 2147483647, got "10s"/,
       ],
@@ -118,7 +118,7 @@ describe('cli/usage', () => {
       expectSuccess(child)
       const text = child.stdout.replace(/\s+/g, ' ')
       for (const expression of told) expect(text).toMatch(expression)
-      // Nobody's terminal is known here: 80 columns, but for commands that are shown to be typed.
+      // Nobody's terminal is known here: 80 columns, except for commands that are shown to be typed.
       const wide = child.stdout.split('\n').filter((line) => line.length > 80)
       expect(wide.filter((line) => !/^ {2}(mcbn|echo) /.test(line))).toEqual([])
     })

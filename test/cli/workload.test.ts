@@ -1,4 +1,4 @@
-// mcbn workload: both workloads as processes of their own, participants behind HTTP, a launcher's socket
+// mcbn workload: both workloads in their own processes, participants behind HTTP, a launcher's socket
 // for each.
 
 import { writeFileSync } from 'node:fs'

@@ -15,7 +15,7 @@ function seen(value: unknown): string {
   return `${inspect(value, { depth: 20, showHidden: true })} ${JSON.stringify(value)} ${own}`
 }
 
-describe('discovery/consul: who is registered', () => {
+describe('discovery/consul: registered instances', () => {
   it("gives the service's own address, else its node's; port and weight", async () => {
     const consul = await consulServer()
     consul.set('ledger', [
@@ -42,11 +42,11 @@ describe('discovery/consul: who is registered', () => {
     const resolver = over(consul, { onUnusable: (reason) => told.push(reason) })
     expect(await resolver.resolve('ledger')).toHaveLength(1)
     expect(told).toHaveLength(2)
-    expect(told[0]).toMatch(/^instance .* on node .*: its port is none from 1 to 65535$/)
+    expect(told[0]).toMatch(/^instance .* on node .*: its port is not an integer from 1 to 65535$/)
     expect(told[1]).toMatch(/its host is neither an address nor a name$/)
     consul.set('ledger', bad)
     expect((await failure(over(consul).resolve('ledger'))).message).toMatch(
-      /none of 2 registered instances can be used; instance .*: its port is none/,
+      /none of 2 registered instances can be used; instance .*: its port is not an integer/,
     )
   })
 
@@ -189,7 +189,7 @@ describe('discovery/consul: tokens', () => {
     expect(consul.questions.filter(({ path }) => path === '/v1/acl/login')).toHaveLength(3)
   })
 
-  it('names what bearerToken throws, and what it gives that is no token', async () => {
+  it('names what bearerToken throws, and what it gives that is not a token', async () => {
     const consul = await consulServer()
     const failing = async () => {
       throw new Error('no attester here')

@@ -54,7 +54,7 @@ describe('discovery/dns', () => {
       onUnusable: (reason) => told.push(reason),
     }).resolve(NAME)
     expect(told).toHaveLength(2)
-    expect(told[0]).toMatch(/its port is none from 1 to 65535/)
+    expect(told[0]).toMatch(/its port is not an integer from 1 to 65535/)
     const hopeless = await dnsServer(() => bad)
     expect((await failure(over(hopeless).resolve(NAME))).message).toMatch(/none of 2 SRV records/)
   })

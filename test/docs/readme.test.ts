@@ -18,7 +18,7 @@ function read(file: string): string {
   return readFileSync(join(repositoryRoot, file), 'utf8')
 }
 
-/** A folder without files is not in git: whoever clones does not have it. */
+/** A folder without files is not in git: anyone who clones does not have it. */
 function isThere(path: string): boolean {
   const full = join(repositoryRoot, path)
   if (!existsSync(full)) return false

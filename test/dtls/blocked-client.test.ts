@@ -1,6 +1,6 @@
 // A client whose system buffer is full holds back nobody but itself, though many clients share an I/O thread; a
 // server's goes on as soon as there is room. On
-// loopback no buffer is ever full: root can make a slow network, in namespaces of its own.
+// loopback no buffer is ever full: root can make a slow network, in its own namespaces.
 
 import { spawnSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'

@@ -1,4 +1,4 @@
-// `unknownIdentity: 'conceal'`: who does not know a key cannot find out which identities exist from what the
+// `unknownIdentity: 'conceal'`: a peer without the key cannot find out which identities exist from what the
 // server sends. That it cannot be told from the time either is measured by bench/timing/. The prober is no
 // mcbn client: it sends what it likes.
 

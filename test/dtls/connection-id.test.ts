@@ -148,7 +148,7 @@ describe('dtls/connection ID: agreeing (RFC 9146 section 3)', () => {
     expect(tooLong).toThrow(expect.objectContaining({ code: 'MCBN_MESSAGE_TOO_LARGE' }))
   })
 
-  it('gives every session of a server an ID of its own', async () => {
+  it('gives every session of a server its own ID', async () => {
     const key = freshKey()
     const { server, port } = await serve({ psk: { [identity]: key }, connectionId: 1 })
     // 300 sessions, 256 IDs: the rest do without one.

@@ -1,4 +1,4 @@
-// A full server: who may come in, and who has to go for it.
+// A full server: which peer may come in, and which session goes for it.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
@@ -40,7 +40,7 @@ describe('dtls/evictAfter', () => {
     expect(server.stats).toMatchObject({ sessions: 3, evictions: 1, handshakesCompleted: 4 })
   })
 
-  it('whoever was not silent for so long stays, and the newcomer waits', async () => {
+  it('keeps sessions that were not silent for so long, and the newcomer waits', async () => {
     const { server, port } = await echo({ ...keys, maxSessions: 2, evictAfter: 2 * SILENT })
     const [first, second] = (await openAll(port, 2)) as [DtlsSocket, DtlsSocket]
     const late = dial({ port, psk, retransmitTimeout: 20 })

@@ -1,4 +1,4 @@
-// Peers that mean harm: strangers without a key, and those who have one.
+// Peers that mean harm: strangers without a key, and peers that have one.
 
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -1,4 +1,4 @@
-// A server on several I/O threads, each with a socket of its own on one address (SO_REUSEPORT).
+// A server on several I/O threads, each with its own socket on one address (SO_REUSEPORT).
 
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'

@@ -1,4 +1,4 @@
-// Thousands of clients in one process, each with a socket of its own: they share threads, and leave nothing.
+// Thousands of clients in one process, each with its own socket: they share threads, and leave nothing.
 
 import { readdirSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'

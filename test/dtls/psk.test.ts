@@ -1,4 +1,4 @@
-// Who gets in on DTLS 1.2, and what both sides learn when somebody does not.
+// Which peers get in on DTLS 1.2, and what both sides learn when one does not.
 
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'

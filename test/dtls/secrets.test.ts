@@ -51,7 +51,7 @@ describe('dtls/ciphers', () => {
     },
   )
 
-  it.each(CBC)('%s is there for those who ask for it, on both sides', async (ciphers) => {
+  it.each(CBC)('%s is there for those that ask for it, on both sides', async (ciphers) => {
     const key = freshKey()
     const { port } = await echo({ psk: { [identity]: key }, ciphers })
     const client = await dialOpen({ port, ciphers, psk: { identity, key } })

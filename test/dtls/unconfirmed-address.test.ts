@@ -1,4 +1,4 @@
-// Who confirms an address, and what a session may do from one that nobody has confirmed.
+// How an address is confirmed, and what a session may do from one that is not.
 
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'

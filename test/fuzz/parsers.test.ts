@@ -19,7 +19,7 @@ const LONGEST_MESSAGE = 2_000
 
 const patience = (seconds + 60) * 1_000 * slowdown
 
-describe('fuzz/parsers: a value or one of its own errors, whatever comes', () => {
+describe('fuzz/parsers: a value or one of its errors, for any input', () => {
   it.each(TARGETS)(
     '$name',
     async (target) => {

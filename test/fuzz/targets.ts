@@ -1,5 +1,5 @@
 // Everything that parses what strangers, people or files say, with what it may answer: a value, or one of
-// its own errors.
+// its errors.
 
 import { generateKeyPairSync, sign } from 'node:crypto'
 import { formatTarget, parseTarget } from '../../src/cli/url.js'
@@ -335,7 +335,7 @@ export const TARGETS: readonly Target[] = [
         stored: { descriptorHash: Buffer.alloc(32, 1), share: Buffer.alloc(32, 2) },
       }),
     ],
-    // A seed of equal bytes is no key, whoever sealed it.
+    // A seed of equal bytes is no key, no matter who sealed it.
     errors: ['MCBN_STORE_INVALID', 'MCBN_KEY_INVALID'],
     run: decodeSecrets,
   },

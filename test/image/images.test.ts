@@ -266,7 +266,7 @@ interface Container {
   readonly socket?: string
 }
 
-/** Starts a root file system as its image says: not root, read-only, in its own namespaces but for the network. */
+/** Starts a root file system as its image says: not root, read-only, in its own namespaces except for the network. */
 function container(
   name: string,
   root: string,

@@ -1,4 +1,4 @@
-// Peers beyond those that every check must have: tested where they are installed, and whoever lacks
+// Peers beyond those that every check must have: tested where they are installed, and a machine that lacks
 // one is told, in CI too.
 
 import { describe } from 'vitest'

@@ -1,4 +1,4 @@
-// Peers that echo datagrams as they came, in both roles: programs of our own, each on a library of somebody
+// Peers that echo datagrams as they came, in both roles: our own programs, each on a library of somebody
 // else (peers/echo.h, pion/main.go), compiled where that library is installed.
 
 import { createHash } from 'node:crypto'

@@ -24,7 +24,7 @@ const WINDOW = 32
 interface Case {
   readonly suite: string
   readonly records: 'mcbn' | 'openssl'
-  /** Who says goodbye: mcbn, or the peer. */
+  /** The side that says goodbye: mcbn, or the peer. */
   readonly closer: 'mcbn' | 'peer'
 }
 

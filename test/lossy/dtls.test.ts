@@ -1,5 +1,5 @@
 // DTLS over networks that lose, repeat, reorder and damage (RFC 6347 section 4.2.4). Seeds make it the same
-// every time, but for the scheduler.
+// every time, except for the scheduler.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
@@ -85,7 +85,7 @@ describe('lossy/dtls', () => {
               type === TYPE.changeCipherSpec || (type === TYPE.handshake && epoch === 1),
           )
           if (direction === 'to server' || !last || lost >= times) return true
-          // The system may have put ChangeCipherSpec and Finished into datagrams of their own.
+          // The system may have put ChangeCipherSpec and Finished into their own datagrams.
           if (recordsOf(datagram).some(({ epoch }) => epoch === 1)) lost += 1
           return false
         },

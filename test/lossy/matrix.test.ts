@@ -45,7 +45,7 @@ function cells(suites: readonly string[]): Cell[] {
   )
 }
 
-/** So many at a time: the machine must not add a weather of its own. */
+/** So many at a time: the machine must not add its own weather. */
 async function batched<Item>(items: readonly Item[], run: (item: Item) => Promise<void>) {
   const left = [...items]
   const worker = async () => {

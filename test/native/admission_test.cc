@@ -1,4 +1,4 @@
-// Who may begin and who has to go, without sockets; and the same from several threads, for TSan.
+// Which peer may begin and which session goes, without sockets; and the same from several threads, for TSan.
 #include "engine/admission.h"
 
 #include <doctest/doctest.h>
@@ -134,7 +134,7 @@ TEST_CASE("admission: no host has more than it leaves to others, however many th
   CHECK(first == 60);
   while (begun(admission, "b")) second += 1;
   CHECK(second == 30);
-  // Those that hold places wait for each other's; who has none always finds one.
+  // Those that hold places wait for each other's; a peer without one always finds one.
   for (int host = 0; host < 20; ++host) CHECK(begun(admission, std::to_string(host)));
 }
 

@@ -122,7 +122,7 @@ std::vector<bool> damage(Noise& noise, std::vector<Plain>& messages, std::vector
   return damaged;
 }
 
-// Sealed as EVP seals; opened but for what was damaged, which is wiped.
+// Sealed as EVP seals; opened except for what was damaged, which is wiped.
 bool agrees(Noise& noise, const Bytes& key, std::vector<Plain> messages, size_t tag) {
   const Context aes = aesOf(key);
   CcmBatch ccm(aes.get(), 12, tag);

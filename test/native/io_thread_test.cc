@@ -231,7 +231,7 @@ TEST_CASE("io thread: another thread may take its place while little is on its w
     REQUIRE(visitUntil(sent));
   }
 
-  // Whoever attends and does not come: the other thread takes it.
+  // The attending thread does not come: the other takes it.
   sendOne();
   CHECK(loop.until([&] { return loop.heard.messages == sent; }));
   // Silence, a flood, an end: nothing is lost on the way back.

@@ -92,7 +92,7 @@ describe('native/load', () => {
   })
 
   it.each<[string, () => string | Uint8Array, RegExp]>([
-    ['no binary', () => 'this is no shared object', /it is no compiled addon/],
+    ['no binary', () => 'this is no shared object', /it is not a compiled addon/],
     ['one for another processor', () => ownBinary({ machine: 243 }), /it is for linux-riscv64, /],
     ['one for macOS', () => machO(0x0100000c), /it is for darwin-arm64, this is linux-/],
     ['one cut short', () => ownBinary({}).subarray(0, 60), /does not load/],

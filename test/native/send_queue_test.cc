@@ -60,7 +60,7 @@ TEST_CASE("send queue: a full socket keeps only its own messages waiting") {
   CHECK(queue.progress(kFull) == 7);
 }
 
-TEST_CASE("send queue: whoever waits is told once, and not before its own endpoint got there") {
+TEST_CASE("send queue: each waiter is told once, and not before its own endpoint got there") {
   SendQueue queue;
   queue.notifyAt(kFull, 3);
   queue.notifyAt(kFree, 3);

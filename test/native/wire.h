@@ -1,5 +1,5 @@
 // wire.h: builds the bytes that tests feed: records, handshake messages, hellos. Independent of the
-// code under test but for Writer.
+// code under test except for Writer.
 #pragma once
 
 #include <algorithm>

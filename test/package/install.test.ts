@@ -91,7 +91,7 @@ describe('package', () => {
     expect(child.exit.code, child.report()).toBe(0)
   })
 
-  it('imports mcbn with all that has an entry of its own', async () => {
+  it('imports mcbn with all that has its own entry', async () => {
     const child = await program(`
       import * as mcbn from 'mcbn'
       import * as tls from 'mcbn/tls'
@@ -157,7 +157,7 @@ function linksOf(markdown: string): string[] {
   const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => `${link}`)
   return (
     links
-      // Links to tests are for who reads the repository.
+      // Links to tests are for readers of the repository.
       .filter((link) => !/^(https?:|mailto:|#|\.\.\/test\/)/.test(link))
       .map((link) => link.replace(/#.*$/, ''))
   )

@@ -138,7 +138,7 @@ async function outcome(
   return JSON.parse(child.stdout)
 }
 
-/** As this release names them. Since Node 25 the network is a right of its own. */
+/** As this release names them. Since Node 25 the network is a separate permission. */
 async function permissionFlags(node: string): Promise<string[]> {
   const asked = `const has = (flag) => process.allowedNodeEnvironmentFlags.has(flag)
     console.log(has('--permission'), has('--allow-net'))`

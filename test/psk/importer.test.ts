@@ -20,7 +20,7 @@ describe('import/refusals', () => {
     ['a lone surrogate as identity', { identity: '\ud800' }, 'MCBN_IDENTITY_INVALID'],
     ['an identity of 65,536 bytes', { identity: 'x'.repeat(65_536) }, 'MCBN_IDENTITY_INVALID'],
     ['more than 65,535 bytes in all', { identity: 'x'.repeat(65_520) }, 'MCBN_OPTION_RANGE'],
-    ['a context that is no text', { context: 5 }, 'MCBN_OPTION_TYPE'],
+    ['a context that is not a text', { context: 5 }, 'MCBN_OPTION_TYPE'],
     ['a lone surrogate as context', { context: '\udfff' }, 'MCBN_OPTION_RANGE'],
     ['TLS 1.2 (RFC 9258 section 5.1)', { targetProtocol: 'TLSv1.2' }, 'MCBN_OPTION_RANGE'],
     ['no protocol', { targetProtocol: undefined }, 'MCBN_OPTION_RANGE'],

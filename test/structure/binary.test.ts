@@ -1,4 +1,4 @@
-// The binary that users get: OpenSSL comes from the running node, never from a library of its own.
+// The binary that users get: OpenSSL comes from the running node, never from its own library.
 
 import { execFileSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
@@ -12,7 +12,7 @@ describe.skipIf(process.platform !== 'linux' || !findProgram('readelf'))('struct
   const needed = [...readelf('--dynamic').matchAll(/\(NEEDED\).*\[(.+)\]/g)].map((line) => line[1])
   const undefinedSymbols = [...readelf('--dyn-syms').matchAll(/ UND (\w+)/g)].map((line) => line[1])
 
-  it('links no OpenSSL of its own', () => {
+  it('links no OpenSSL but the one of node', () => {
     expect(needed.length).toBeGreaterThan(0)
     expect(needed.filter((library) => /ssl|crypto/.test(`${library}`))).toEqual([])
   })

@@ -118,7 +118,7 @@ function read(file: string): string {
   return readFileSync(join(repositoryRoot, file), 'utf8')
 }
 
-/** All imports, those of types too: a circle of types is a circle for who reads. */
+/** All imports, those of types too: a circle of types is a circle for readers. */
 function importsOf(file: string): string[] {
   const statements = /^\s*(?:import|export)\s+(?:type\s)?(?:[^'"]*?\sfrom\s+)?['"](\.[^'"]+)['"]/gm
   const dynamic = /\bimport\(\s*['"](\.[^'"]+)['"]\s*\)/g

@@ -43,7 +43,7 @@ const IMPORT_RULES: readonly ImportRule[] = [
   {
     from: /^src\/(psk|discovery|consent\/(?!workload\/|store\/process-lock\.ts|attestation\/path\.ts))/,
     never: /^src\/(native|tls|dtls|cli)\//,
-    why: 'keys and consent work without the addon, but for the lock of a folder and chains of certificates',
+    why: 'keys and consent work without the addon, except for the lock of a folder and chains of certificates',
   },
   {
     from: /^src\/consent\/attestation\//,
@@ -58,7 +58,7 @@ const IMPORT_RULES: readonly ImportRule[] = [
   {
     from: /^src\/consent\/participant\//,
     never: /^src\/consent\/workload\//,
-    why: 'whoever gives shares shares no code with who uses them, but the messages',
+    why: 'participants share no code with workloads except the messages',
   },
   {
     from: /^src\/consent\/workload\//,

@@ -1,6 +1,6 @@
 // A UDP relay that treats datagrams as a bad network does, the same way for the same seed.
 //
-//   client -> relay -> server: every client gets a port of its own towards the server.
+//   client -> relay -> server: every client gets its own port to the server.
 
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'

@@ -1,4 +1,4 @@
-// A UDP relay for one client that changes the port it has towards the server, as a NAT does after a pause.
+// A UDP relay for one client that changes the port it has to the server, as a NAT does after a pause.
 
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'

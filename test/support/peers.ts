@@ -1,4 +1,4 @@
-// Programs that tests talk to. Whoever lacks one locally sees loudly what was left out; in CI, where
+// Programs that tests talk to. Anyone who lacks one locally sees loudly what was left out; in CI, where
 // .ci/run installs them all, a missing one is a failure: a skipped interop test proves nothing.
 
 import { accessSync, constants } from 'node:fs'

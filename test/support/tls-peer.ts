@@ -78,7 +78,7 @@ export async function presentIdentity(options: TlsPeerOptions): Promise<TlsPeerR
       record(TYPE.handshake, seal(keys, TYPE.handshake, finished)),
     ]),
   )
-  // Only who has the same master secret gets as far as a ChangeCipherSpec of its own.
+  // Only a peer with the same master secret gets as far as its own ChangeCipherSpec.
   const opened = (): boolean => records.some(({ type }) => type === TYPE.changeCipherSpec)
   await waitFor('the end of the handshake', () => opened() || ended())
   const alerts = records

@@ -57,7 +57,7 @@ describe.each(VERSIONS)('revoking during a handshake, %s', (version) => {
     await closed
     expect(opened).toEqual([])
     expect(failures.map(({ code }) => code)).toEqual(['MCBN_PSK_IDENTITY_UNKNOWN'])
-    // Whoever begins after setPsk() is welcome.
+    // A handshake that begins after setPsk() is welcome.
     await dialOpen({ ...only, port, psk: { identity, key } })
     await waitFor('the next connection', () => opened.length === 1)
   })

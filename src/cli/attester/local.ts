@@ -65,7 +65,7 @@ export function localSubcommand(finish: Finish): Command {
     .summary("serve the launcher's socket, until you stop it")
     .description(
       "Serve the socket of Confidential Space's launcher for one workload, until SIGINT or SIGTERM (exit code 0).\n" +
-        'Whoever may open it gets tokens that say it is this workload.',
+        'Anyone who may open it gets tokens that say it is this workload.',
     )
     .requiredOption('--issuer <folder>', 'made by mcbn attester init')
     .requiredOption('--socket <path>', 'made; goes when this ends')

@@ -2,7 +2,7 @@
 
 import type { Call, Nothing } from '../answering.js'
 
-/** Who carries the messages: mcbn, or node:dgram as it is, unprotected. */
+/** What carries the messages: mcbn, or plain node:dgram, unprotected. */
 export type Carrier = 'mcbn' | 'dgram'
 
 export interface Serving {

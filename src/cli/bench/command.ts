@@ -1,4 +1,4 @@
-// mcbn bench: how fast mcbn is on this machine, or towards a server of one's own.
+// mcbn bench: how fast mcbn is on this machine, or to your own server.
 
 import { Command, Option } from 'commander'
 import { keyProtocolFor, limitToKey } from '../connection.js'
@@ -25,7 +25,7 @@ const LARGEST = 1_300
 export function benchCommand(finish: Finish): Command {
   const command = new Command('bench')
   command
-    .description('measure mcbn on this machine, or towards a DTLS server of your own')
+    .description('measure mcbn on this machine, or to your own DTLS server')
     .argument('[what...]', `${NAMES.join(', ')}; or dtls://host:port; default: all of them`)
     .addOption(number('--seconds <n>', 'seconds measured for each figure', 0.1, 60).default(2))
     .addOption(number('--size <bytes>', 'bytes of a message', 4, LARGEST).default(64))

@@ -1,4 +1,4 @@
-// One side of a measurement, as a process of its own: a server that counts or echoes, or a client.
+// One side of a measurement, as its own process: a server that counts or echoes, or a client.
 
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'

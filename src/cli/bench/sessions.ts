@@ -7,7 +7,7 @@ import { quantile, WARM_UP_MS } from './traffic.js'
 /** Handshakes under way while sessions are opened. */
 export const HANDSHAKES_AT_ONCE = 32
 
-/** Full handshakes (cookie and PSK), each from a port of its own, each ended by close_notify. */
+/** Full handshakes (cookie and PSK), each from its own port, each ended by close_notify. */
 export async function handshakes(
   options: DtlsConnectOptions,
   atOnce: number,

@@ -39,7 +39,7 @@ export function initCommand(): Command {
     .summary('make your keys, and a folder for them')
     .description(
       'Make a folder with your keys, sealed, and participant.json with the public ones, which is for\n' +
-        'whoever writes the plan. Every epoch is a ceremony of its own, in a folder of its own.',
+        'the author of the plan. Every epoch is a separate ceremony, in its own folder.',
     )
     .argument('<folder>', 'made, for you alone (mode 700)')
     .requiredOption('--label <label>', 'your name in the network: 1 to 63 of a-z 0-9 . _ -')
@@ -58,7 +58,7 @@ export function initCommand(): Command {
       const card = `${folder.replace(/\/$/, '')}/participant.json`
       report(json, { step: 'init', folder, ...state.card }, [
         `${label}: keys made in ${folder}, sealed`,
-        `next: hand ${card} to whoever writes the plan, who types`,
+        `next: hand ${card} to the author of the plan, who types`,
         `  mcbn ceremony plan --network <name> --epoch <number> [--threshold <t>] --participant ${shellWord(card)} <others' files> --client-image sha256:<digest> --server-image sha256:<digest> --dir <shared folder>`,
       ])
     })
@@ -75,7 +75,7 @@ export function planCommand(): Command {
     .summary('write the plan that all will sign')
     .description(
       'Write the plan: who takes part, how many of them are needed, which images may run, how long.\n' +
-        'Whoever writes it is trusted with nothing: everybody reads it and compares its hash.',
+        'Anyone who writes it is trusted with nothing: everybody reads it and compares its hash.',
     )
     .option('--threshold <t>', 'any t of the participants are enough (without it: all are needed)')
     .option('--out <file>', 'write it to a file; for a board, which is started with it')

@@ -134,7 +134,7 @@ async function doStep(step: Step, folder: string, flags: StepFlags): Promise<voi
   process.exitCode = EXIT.failure
 }
 
-/** Does nothing but send: a step of its own would be one too many. */
+/** Only sends: a step for this alone would be one too many. */
 async function resend(ceremony: Ceremony, { transport }: DriveOptions): Promise<CeremonyProgress> {
   for (const { name, bytes } of ceremony.outgoing()) await transport.put(name, bytes)
   return progressOf(ceremony)

@@ -1,5 +1,5 @@
 // mcbn ceremony: making the shares and the descriptor of a network, together, by people who trust neither
-// each other nor whoever carries their messages.
+// each other nor anyone who carries their messages.
 
 import { Command } from 'commander'
 import type { Finish } from '../exit.js'
@@ -11,8 +11,8 @@ export function ceremonyCommand(finish: Finish): Command {
   const command = new Command('ceremony')
     .summary('make the shares and the descriptor of a network, all together')
     .description(
-      'Make the shares and the descriptor of a network, all together: every participant on a machine\n' +
-        'of their own, messages over a shared folder (--dir) or a board (mcbn ceremony board).',
+      'Make the shares and the descriptor of a network, all together: each participant on their own\n' +
+        'machine, messages over a shared folder (--dir) or a board (mcbn ceremony board).',
     )
     .addHelpText('after', HELP)
   for (const part of [initCommand(), planCommand(), showCommand(), ...stepCommands()]) {
@@ -36,7 +36,7 @@ The steps, each of which says what comes next:
   finish    descriptor and share are yours
   run       all of them from commit on, waiting for the others
 
-Whoever cheats is named, and the ceremony ends (MCBN_CEREMONY_CHEATED). Messages that were altered on the
+Anyone who cheats is named, and the ceremony ends (MCBN_CEREMONY_CHEATED). Messages that were altered on the
 way blame nobody (MCBN_CEREMONY_INVALID). Secrets stay in the folder, sealed by passphrase or key file.
 
 Example, 2 of 3 over a shared folder; CLIENT and SERVER are the images' digests (sha256:...), and

@@ -46,7 +46,7 @@ export function descriptorCommand(): Command {
 }
 
 const HELP = `
-By hand, every participant on a machine of their own:
+By hand, each participant on their own machine:
   mcbn ceremony init ./alice --label alice            keys, and participant.json for the others
   mcbn descriptor commitment --label alice --network demo --epoch 1 alice.hex
   mcbn descriptor create --network demo --epoch 1 --participant alice.json bob.json \\
@@ -163,8 +163,8 @@ function signCommand(): Command {
 
 function showCommand(): Command {
   return new Command('show')
-    .summary('show a descriptor, and who has signed it')
-    .description('Show a descriptor, and who has signed it.')
+    .summary('show a descriptor, and its signers')
+    .description('Show a descriptor, and its signers.')
     .argument('<file>', 'the descriptor (- reads stdin)')
     .option('--json', 'one JSON object instead of sentences')
     .action(async (file: string, { json }: { readonly json?: boolean }) => {

@@ -4,7 +4,7 @@ import type { Role } from '../../consent/descriptor/types.js'
 import { McbnError } from '../../errors.js'
 import type { ImageConfig } from '../../image/config.js'
 
-/** Digests of the images that an option names; what is no digest is taken for a layout, and read. */
+/** Digests of the images that an option names; what is not a digest is taken for a layout, and read. */
 export async function digestsOf(
   option: string,
   role: Role,
@@ -13,7 +13,7 @@ export async function digestsOf(
   return await Promise.all(
     images.map(async (image) => {
       if (image.startsWith('sha256:')) return image
-      // What reads archives is loaded for those who need it.
+      // The reader of archives is loaded only when it is needed.
       const { readLayout } = await import('../../image/layout.js')
       const { LABEL } = await import('../../image/config.js')
       const { digest, config } = await readLayout(image)
@@ -69,7 +69,7 @@ export async function verifiedImage(text: string): Promise<VerifiedImage> {
   if (role !== 'client' && role !== 'server') {
     throw new McbnError(
       'MCBN_OPTION_CONFLICT',
-      `--verify-image: ${layout} is no image of a workload`,
+      `--verify-image: ${layout} is not an image of a workload`,
     )
   }
   return { digest, role, program: programOf(config) }

@@ -26,9 +26,9 @@ import { report } from './report.js'
 
 export function statusCommand(): Command {
   return addFolderOptions(new Command('status'))
-    .summary('say who waits for you, who has your share, and for which network')
+    .summary('list waiting requests, holders of your share, and its network')
     .description(
-      'Say who waits for you, who has your share, and for which network. Needs no passphrase; what waits and\n' +
+      'List waiting requests, holders of your share, and its network. Needs no passphrase; what waits and\n' +
         'what is out is known only while mcbn participant serve runs.',
     )
     .action(async ({ dir, json }: FolderFlags) => {
@@ -177,7 +177,7 @@ function shownValue(value: unknown): string {
 
 async function demandRunning<Answer>(dir: string, answer: Answer | undefined): Promise<Answer> {
   if (answer !== undefined) return answer
-  // Says first if this is no participant's folder at all.
+  // Says first if this is not a participant's folder at all.
   const { label } = await readStore(dir)
   throw new McbnError(
     'MCBN_CONNECTION_FAILED',

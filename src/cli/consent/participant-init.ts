@@ -42,7 +42,7 @@ export function initCommand(): Command {
     .option('--policy <file>', 'your policy, instead of one to begin with')
     .option(
       '--verify-image <layout...>',
-      'build the images again before you rely on them (<layout>=<dir> for one with a program of its own); the\npolicy gets their arguments and environment',
+      'build the images again before you rely on them (<layout>=<dir> for a layout with its own program); the\npolicy gets their arguments and environment',
     )
     .option(
       '--local-issuer <file>',
@@ -60,9 +60,7 @@ export function initCommand(): Command {
         throw new UsageError('init: expected either --ceremony or --label')
       }
       if (policy !== undefined && ceremony === undefined) {
-        throw new UsageError(
-          '--policy: expected with --ceremony; without a descriptor there is none',
-        )
+        throw new UsageError('--policy: expected with --ceremony; a policy needs a descriptor')
       }
       const lock = await lockOf(flags, ceremony === undefined ? 'new' : 'known')
       if (ceremony === undefined) return await initWithKeys(flags, label ?? '', lock)

@@ -1,4 +1,4 @@
-// The page of a participant that serves, on an address of its own.
+// The page of a participant that serves, on its own address.
 
 import type { Participant } from '../../consent/participant/participant.js'
 import {
@@ -25,7 +25,7 @@ export interface Page {
   close(): Promise<void>
 }
 
-/** @throws {UsageError} for an address that is none; the system's error when it cannot listen. */
+/** @throws {UsageError} for an invalid address; the system's error when it cannot listen. */
 export async function servePage(
   participant: Participant,
   audit: AuditForPage,

@@ -46,12 +46,12 @@ export function serveCommand(finish: Finish): Command {
       'Give your share to whom your policy allows, until SIGINT or SIGTERM (exit code 0).\n' +
         'A changed policy.json is put in force at once; SIGHUP reads it again and says so.\n' +
         'Messages travel unencrypted: the share in them is sealed to the workload, all of them are signed, and\n' +
-        'whoever carries them can read and alter them and gains nothing.',
+        'their carrier can read and alter them and gains nothing.',
     )
     .option('--listen <host:port>', 'address to listen on; port 0 takes a free one', DEFAULT_LISTEN)
     .option(
       '--web [host:port]',
-      'serve your page too, on an address of its own (127.0.0.1 and a free port unless given);\n' +
+      'serve your page too, on its own address (127.0.0.1 and a free port unless given);\n' +
         'prints a link that signs in once, and a token',
     )
     .option(
@@ -122,7 +122,7 @@ async function serve(
     throw error
   }
   const unwatch = watchPolicy(store, participant, flags)
-  // Before anything is said: who reads that it listens may stop it at once.
+  // Before anything is printed: a reader of "listening" may stop it at once.
   onStopSignal(async () => {
     stopping = true
     unwatch()

@@ -22,13 +22,13 @@ export function splitCommand(): Command {
     .summary('back a secret up in pieces, some of which are enough')
     .description(
       'Back one secret up in pieces, any few of which bring it back (mcbn combine).\n' +
-        'Whoever splits holds the whole secret, and so does whoever combines: this is a dealer, for drawers\n' +
+        'The person who splits or combines holds the whole secret: this is a dealer, for drawers\n' +
         'and safes. For shares that nobody ever holds together, see mcbn ceremony.',
     )
     .argument('<file>', 'secret of 16 to 64 bytes as hex digits in a file (- reads stdin)')
     .requiredOption('--threshold <t>', 'how many pieces bring it back, 2 or more')
     .requiredOption('--pieces <n>', 'how many are made, 255 at most')
-    .option('--out-dir <folder>', 'write each to a file of its own (default: one a line on stdout)')
+    .option('--out-dir <folder>', 'write each to its own file (default: one a line on stdout)')
     .option('--json', 'one JSON object instead of lines')
     .addHelpText('after', HELP)
     .action(async (file: string, flags: SplitFlags) => {
@@ -43,7 +43,7 @@ export function splitCommand(): Command {
         report(json, { ...options, files }, [
           `${pieces.length} pieces written, any ${threshold} of which bring the secret back:`,
           ...files.map((path) => `  ${path}`),
-          'next: move each to a place of its own; to bring the secret back:',
+          'next: move each to its own place; to bring the secret back:',
           `  mcbn combine ${files.slice(0, threshold).map(shellWord).join(' ')}`,
         ])
       } finally {
@@ -53,7 +53,7 @@ export function splitCommand(): Command {
 }
 
 const HELP = `
-Each piece names its set, its number, and how many are needed, and has a check of its own, so that combine
+Each piece names its set, its number, and how many are needed, and has its own check, so that combine
 can say which one is mistyped, missing or from another set.
 
 Example:

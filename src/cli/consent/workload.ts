@@ -1,4 +1,4 @@
-// mcbn workload: a server or a client that has no key of its own, and connects only while enough
+// mcbn workload: a server or a client that has no key itself, and connects only while enough
 // participants agree.
 
 import { Command, Option } from 'commander'

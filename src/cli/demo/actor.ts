@@ -48,7 +48,7 @@ export class Actor<Calls extends CallTypes<Calls>> {
     const output = openSync(this.#log, 'a', 0o600)
     this.#child = fork(
       fileURLToPath(new URL(`./${program}-process${extension}`, import.meta.url)),
-      // Its name last: what a machine is started with is part of what is measured.
+      // Its name last: a machine's arguments are part of its measurement.
       [root, name],
       {
         serialization: 'json',
@@ -98,7 +98,7 @@ export class Actor<Calls extends CallTypes<Calls>> {
     return answer as Calls[Name]['answer']
   }
 
-  /** Keeps nothing of what is said from now on: links that sign people in, for instance. */
+  /** Keeps nothing of the output from now on: links that sign people in, for instance. */
   hush(): void {
     this.#noting = false
   }

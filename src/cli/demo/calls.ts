@@ -1,5 +1,5 @@
 // What the demonstration can ask each of its processes over the IPC channel. None of it is a secret: shares
-// and keys never leave the process that has them, not even towards the demonstration.
+// and keys never leave the process that has them, not even to the demonstration.
 
 import type { UnixSeconds } from '../../consent/base/time.js'
 import type { PlanParticipant } from '../../consent/ceremony/plan.js'
@@ -58,7 +58,7 @@ export interface ParticipantCalls {
     },
     { readonly url: string; readonly page?: string; readonly token?: string }
   >
-  /** A person's decision about those who wait, and about those decided before. */
+  /** A person's decision about requests that wait, and about those decided before. */
   readonly decide: Call<
     { readonly decision: 'approved' | 'refused'; readonly roles: readonly Role[] },
     { readonly images: readonly string[] }

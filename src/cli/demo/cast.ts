@@ -1,9 +1,9 @@
-// Who plays in the demonstration, and on which terms.
+// The cast of the demonstration, and its terms.
 
 import type { LocalWorkload } from '../../consent/attestation/local/claims.js'
 import type { Role } from '../../consent/descriptor/types.js'
 
-/** Who holds a share. */
+/** Holders of a share. */
 export const PARTICIPANTS = ['alice', 'bob', 'carol'] as const
 export type Label = (typeof PARTICIPANTS)[number]
 

@@ -27,7 +27,7 @@ export function demoCommand(finish: Finish): Command {
 
 const HELP = `
 Alice, Bob and Carol hold shares; a server and a client may connect only when enough of them agree. Each
-is a process of its own, and every byte between them goes through Frank, the operator, who records,
+runs in its own process, and every byte between them goes through Frank, the operator, who records,
 alters and replays. Shares and keys never leave the process that has them. Tokens are real, signed by a
 stand-in for the hardware vendor: nothing here measures anything.
 
@@ -48,7 +48,7 @@ async function demo(reporter: DemoReporter, web: boolean, finish: Finish): Promi
   })
   const began = performance.now()
   const results = await runSteps(STORY, stage, reporter)
-  // What fails because it was stopped is no failure: the signal's own end is on its way.
+  // What fails because it was stopped is not a failure: the signal's own end is on its way.
   if (stopped) return await forever()
   const failed = results.find(({ outcome }) => outcome === 'failed')
   if (failed !== undefined || !web) await stage.stop()

@@ -135,7 +135,7 @@ export class Connections {
 
 async function openTls(network: Network, port: number): Promise<TlsSocket> {
   const socket = network.tls.connect({ host: HOST, port, minVersion: 'TLSv1.3', handshakeTimeout })
-  // `opened` tells the first error; later ones have readers of their own.
+  // `opened` tells the first error; later ones have their own readers.
   socket.on('error', () => undefined)
   return await socket.opened
 }

@@ -56,7 +56,7 @@ export class Front {
     return `http://${HOST}:${(server.address() as AddressInfo).port}`
   }
 
-  /** Sends the participant a message of his own. */
+  /** Sends the participant his own message. */
   async send(path: string, message: Message): Promise<Exchange> {
     const { status, text } = await post(`${this.target}${path}`, JSON.stringify(message))
     this.#record.keep('messages', `POST ${path}\n${JSON.stringify(message)}\n${status}\n${text}\n`)

@@ -46,7 +46,7 @@ export async function relayTcp(route: Route, record: FrankRecord): Promise<numbe
 /** @returns the port that clients take for the server's. */
 export async function relayUdp(route: Route, record: FrankRecord): Promise<number> {
   const near = createSocket('udp4')
-  /** A socket towards the server for every client, so that answers find their way back. */
+  /** A socket to the server for every client, so that answers find their way back. */
   const far = new Map<number, UdpSocket>()
   near.on('message', (message, { port, address }) => {
     record.keep('dtls', message)

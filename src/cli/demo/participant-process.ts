@@ -1,4 +1,4 @@
-// Alice, Bob or Carol: a process with a folder of its own. Its keys are made here, its share is made here by
+// Alice, Bob or Carol: a process with its own folder. Its keys are made here, its share is made here by
 // the ceremony, and both stay here.
 
 import { randomBytes } from 'node:crypto'
@@ -167,7 +167,7 @@ async function waiting(role: Role): Promise<string> {
     if (found !== undefined) return found.id
     await sleep(50)
   }
-  throw new Error(`expected the ${role} among those who wait, got none`)
+  throw new Error(`expected the ${role} among the waiting requests, got none`)
 }
 
 function store(): Store {

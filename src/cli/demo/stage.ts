@@ -184,7 +184,7 @@ export class Stage {
   /** The participants' own addresses: for Frank, not for workloads. */
   direct: Readonly<Record<string, string>> = {}
 
-  /** Keeps nothing of what is said from now on. */
+  /** Keeps nothing of the output from now on. */
   hush(): void {
     for (const actor of this.#actors) actor.hush()
   }

@@ -22,7 +22,7 @@ async function tryWrongImage(stage: Stage): Promise<Finding> {
   const asked = stage.machine('stranger').call('join', { patience: JOIN_MS })
   const { have, refused } = await expectInsufficient('stranger', asked)
   expectEqual('shares', have, 0)
-  // One refusal is enough where all are needed: whoever was asked last may not have been heard.
+  // One refusal is enough where all are needed: the last one asked may not have answered yet.
   const label = PARTICIPANTS.find((each) => refused.includes(`${each}: policy`))
   if (label === undefined) throw new StepFailed(`refused: expected policy, got ${refused.join()}`)
   const { details } = await stage.participant(label).call('refusal', {})

@@ -64,7 +64,7 @@ async function askThree(stage: Stage): Promise<Finding> {
     also: [
       known
         ? 'no key is derived; by the list of the kernel, neither workload has a TCP or UDP port open'
-        : 'no key is derived, the client has nothing to connect with',
+        : 'no key is derived, the client cannot connect',
     ],
     facts: {
       code: 'MCBN_CONSENT_INSUFFICIENT',

@@ -42,7 +42,7 @@ async function withdraw(stage: Stage): Promise<Finding> {
   }
 }
 
-/** It renews at a moment of its own. */
+/** It renews at a time that it chooses itself. */
 async function serverClosed(stage: Stage): Promise<void> {
   const { ports } = stage
   if (ports === undefined) throw new StepFailed('expected a server, got none')

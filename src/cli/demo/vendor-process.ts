@@ -1,5 +1,5 @@
-// The vendor of the hardware: measures what runs on the machines, and signs what it measured with keys of
-// its own. The only one who is believed about that; it knows nothing of networks or shares.
+// The vendor of the hardware: measures what runs on the machines, and signs what it measured with its own
+// keys. Only its word counts about that; it knows nothing of networks or shares.
 
 import { rmSync } from 'node:fs'
 import type { LocalWorkload } from '../../consent/attestation/local/claims.js'

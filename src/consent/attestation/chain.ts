@@ -1,6 +1,6 @@
 // The certificate chain of a PKI token: exactly leaf, intermediate, root (RFC 7515 section 4.1.6), the
 // last one pinned. OpenSSL checks signatures from the root down, so that no key is used before it is
-// trusted: whoever sends a chain with a huge key of his own makes nobody calculate with it.
+// trusted: a sender of a chain with a huge key makes nobody calculate with it.
 
 import { type KeyObject, X509Certificate } from 'node:crypto'
 import { McbnError } from '../../errors.js'

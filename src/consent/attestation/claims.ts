@@ -3,7 +3,7 @@
 //
 // Types are strict and nothing is coerced: 'true' is not true, 1 is not '1', one text is not a list of
 // one. The platform's servers write an empty list or map as null, or leave it out; both mean empty. Whether
-// a value is good enough is the policy's to say; only a digest that is none is refused here.
+// a value is good enough is for the policy to say; only a malformed digest is refused here.
 
 import type { UnixMilliseconds, UnixSeconds } from '../base/time.js'
 import type { JsonObject } from './json.js'

@@ -13,7 +13,7 @@ import type { Verifier } from './types.js'
 
 export const GCP_CS_OIDC = 'gcp-cs-oidc'
 
-/** Who issues Confidential Space's tokens, both OIDC and PKI. */
+/** The issuer of Confidential Space's tokens, both OIDC and PKI. */
 export const GCP_CS_ISSUER = 'https://confidentialcomputing.googleapis.com'
 
 /** Where its keys are: what the issuer's discovery document names, pinned so that nothing can redirect. */
@@ -37,7 +37,7 @@ export interface GcpOidcOptions {
   readonly timeout?: number
   /** Its monotonic clock counts the ages. @defaultValue systemClock */
   readonly clock?: Clock
-  /** For tests: another address of the key set. Whoever controls it can forge evidence. */
+  /** For tests: another address of the key set. Anyone who controls it can forge evidence. */
   readonly testing?: { readonly jwksUri: string }
 }
 

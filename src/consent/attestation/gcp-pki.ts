@@ -17,7 +17,7 @@ export interface GcpPkiOptions {
    * The roots trusted, at least one: a certificate (PEM text or DER bytes) or its SHA-256 fingerprint (64 hex
    * digits, colons allowed). Google names its root in
    * https://confidentialcomputing.googleapis.com/.well-known/attestation-pki-root; nothing is fetched from
-   * there, since a pin that comes over the network is none.
+   * there, since a pin that comes over the network pins nothing.
    */
   readonly roots: readonly (string | Uint8Array)[]
 }
@@ -29,7 +29,7 @@ const OPTIONS = {
 /**
  * A verifier of `gcp-cs-pki`.
  *
- * @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE` if a root is none, or there is none.
+ * @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE` if a root is invalid, or none is given.
  */
 export function createGcpPkiVerifier(options: GcpPkiOptions): Verifier {
   refuseUnknown('createGcpPkiVerifier', options, OPTIONS)

@@ -6,7 +6,7 @@ import { refused } from './refuse.js'
 /** An object as JSON.parse made it: to be asked by {@link own} only. */
 export type JsonObject = Readonly<Record<string, unknown>>
 
-/** An own property's value; `undefined` if there is none. */
+/** An own property's value; `undefined` if there is no such property. */
 export function own(object: JsonObject, name: string): unknown {
   return Object.hasOwn(object, name) ? object[name] : undefined
 }
@@ -22,7 +22,7 @@ export function isObject(value: unknown): value is JsonObject {
  */
 export function objectOf(part: string, what: string): JsonObject {
   const bytes = Buffer.from(part, 'base64url')
-  // Buffer ignores what it does not understand; whoever spells a token in two ways has two tokens.
+  // Buffer ignores what it does not understand; a token with two spellings would be two tokens.
   if (bytes.toString('base64url') !== part) {
     throw refused(what, 'expected base64url without padding (RFC 7515 section 2)')
   }

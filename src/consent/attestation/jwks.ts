@@ -17,7 +17,7 @@ const MOST_EXPONENT_BYTES = 4
 /** Milliseconds that evidence under a key that is known waits for fresh ones. */
 const STALE_WAIT = 500
 
-/** Says what is wrong with a key set; callers turn it into an error of their own. */
+/** Says what is wrong with a key set; callers turn it into their own error. */
 export class NotAKeySet extends Error {
   override readonly name = 'NotAKeySet'
 }
@@ -200,7 +200,7 @@ async function fetchJson(options: RemoteKeysOptions): Promise<unknown> {
 
 async function answerOf(options: RemoteKeysOptions, signal: AbortSignal): Promise<unknown> {
   const answer = await options.fetch(options.address, {
-    // The address is the trust: whoever could redirect could choose the keys.
+    // The address is the trust: a redirect would let others choose the keys.
     redirect: 'error',
     headers: { accept: 'application/json' },
     signal,

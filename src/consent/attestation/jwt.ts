@@ -1,5 +1,5 @@
 // What all evidence in the form of a JWT (RFC 7519) has in common: bounds, header, signature, audience,
-// nonce, times. A kind adds who may issue and where keys come from; keys never come from the token, but for
+// nonce, times. Each kind adds its issuers and its source of keys; keys never come from the token, except in
 // a certificate chain that ends in a pinned root.
 //
 // Choices, all on the strict side:
@@ -137,7 +137,7 @@ function checkTimes(
   const nbf = seconds(payload, 'nbf')
   const exp = seconds(payload, 'exp')
   const clock = now / 1000
-  // The comparisons are written so that a `now` that is no number passes none of them.
+  // The comparisons are written so that a `now` that is not a number passes none of them.
   if (!(iat <= clock + CLOCK_TOLERANCE_SECONDS)) {
     throw refused(
       'iat',

@@ -66,7 +66,7 @@ export interface PlatformSection {
  */
 export interface AttestedFacts {
   readonly kind: string
-  /** Who signed: the token's issuer, or the maker of the root of trust. */
+  /** The issuer: the token's, or the maker of the root of trust. */
   readonly issuer: string
   /** When the evidence was made. */
   readonly attestedAt: UnixMilliseconds

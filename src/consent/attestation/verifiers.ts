@@ -63,7 +63,7 @@ export function createVerifiers(
   return verifiers
 }
 
-/** A verifier, or why there is none. */
+/** A verifier, or the reason for its absence. */
 function shipped(
   kind: string,
   { localIssuers }: EvidencePolicy,

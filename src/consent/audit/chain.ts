@@ -1,5 +1,5 @@
 // The chain: each line is the canonical JSON (RFC 8785) of one event, with the SHA-256 of the line before.
-// Whoever alters, removes or inserts a line has to rewrite all that follow; whoever has noted a head can
+// A forger who alters, removes or inserts a line has to rewrite all that follow; anyone who has noted a head can
 // tell. What a chain alone cannot show is that its end was cut off: for that, note heads elsewhere.
 
 import { createHash } from 'node:crypto'

@@ -31,7 +31,7 @@ type FieldKind = 'text' | 'texts' | 'integer' | 'boolean' | 'counts'
 
 /**
  * Every field there is: nothing secret, no token, no environment variable's value. Times are milliseconds
- * since 1970, but for `withdrawnAt`, which repeats the signed withdrawal's seconds.
+ * since 1970, except for `withdrawnAt`, which repeats the signed withdrawal's seconds.
  */
 const FIELDS = {
   label: 'text',
@@ -144,7 +144,7 @@ function isInteger(value: unknown): value is number {
   return Number.isSafeInteger(value) && !Object.is(value, -0)
 }
 
-/** Control and direction characters would let a stranger write on the terminal of who reads the log. */
+/** Control and direction characters would let a stranger write on the terminal of the person who reads the log. */
 const UNPRINTABLE = /[\p{Cc}\p{Surrogate}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu
 /** A JWT (RFC 7519): its beginning is `{"` in base64url. Evidence is a credential to somebody. */
 const TOKEN = /eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*)?/g

@@ -23,7 +23,7 @@ export interface OpenedFile {
   readonly sink: AuditSink
   readonly head: AuditHead
   readonly recent: readonly AuditLine[]
-  /** An unfinished last line, already moved to a file of its own beside it. */
+  /** An unfinished last line, already moved to its own file beside it. */
   readonly setAside?: { readonly file: string; readonly bytes: number }
 }
 

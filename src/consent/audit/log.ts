@@ -76,8 +76,8 @@ export class AuditLog {
   /**
    * Opens an audit's file, or creates it (mode 0600), and verifies every line in it before going on.
    *
-   * A last line that a crash left without its end was never confirmed to anybody. It is moved to a file of
-   * its own beside (`audit.jsonl.torn-<line>`), and a line `repaired` says so.
+   * A last line that a crash left without its end was never confirmed to anybody. It is moved to a
+   * file beside it (`audit.jsonl.torn-<line>`), and a line `repaired` says so.
    *
    * @throws {McbnError} `MCBN_AUDIT_BROKEN` with `line` for any other damage; nothing is changed then.
    */

@@ -35,7 +35,7 @@ export interface ParticipantPublicKeys {
   readonly x25519: string
 }
 
-/** The seeds of both private keys, 32 bytes each; whoever holds them owns and wipes them. */
+/** The seeds of both private keys, 32 bytes each; the holder owns and wipes them. */
 export interface ParticipantSeeds {
   readonly ed25519: Buffer
   readonly x25519: Buffer

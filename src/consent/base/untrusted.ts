@@ -22,7 +22,7 @@ export class Untrusted {
     this.#code = code
   }
 
-  /** The value as it came, for a reader of its own. */
+  /** The value as it came, for a reader with its own rules. */
   get value(): unknown {
     return this.#value
   }

@@ -39,7 +39,7 @@ import { cheated, invalid } from './refusals.js'
 import { type CeremonySecret, wipeSecret } from './secret.js'
 import { openSubShare, sealSubShare } from './sub-share.js'
 
-/** Who takes part in what. */
+/** The participants, and the network that they make keys for. */
 export interface CeremonySeat {
   readonly plan: CheckedPlan
   readonly label: string
@@ -236,7 +236,7 @@ export class Ceremony {
     return { label, plan: this.plan.hashHex, round, finished }
   }
 
-  /** Of its own: with `getters`, util.inspect would ask for the secret too. */
+  /** Written by hand: with `getters`, util.inspect would ask for the secret too. */
   [inspect.custom](): string {
     return `Ceremony ${inspect(this.toJSON())}`
   }
@@ -362,7 +362,7 @@ export class Ceremony {
   #polynomial() {
     const secret = this.#secret
     if (secret.kind === 'polynomial') return secret.polynomial
-    throw new McbnError('MCBN_INTERNAL', 'a share is no polynomial')
+    throw new McbnError('MCBN_INTERNAL', 'a share is not a polynomial')
   }
 
   #say<Kind extends MessageKind>(round: Kind, body: CeremonyMessage<Kind>['body'], to?: string) {
@@ -382,7 +382,7 @@ export class Ceremony {
     this.#messages.set(name, { message, bytes: Buffer.from(bytes) })
   }
 
-  /** Tells the others, who would wait for ever. Never answers one complaint with another. */
+  /** Tells the others, which would otherwise wait forever. Never answers one complaint with another. */
   #complain(error: unknown, about: CeremonyRound | undefined): void {
     if (!(error instanceof McbnError) || error.code !== 'MCBN_CEREMONY_CHEATED') return
     const accused = error.participant

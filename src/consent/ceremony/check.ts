@@ -1,5 +1,5 @@
-// All packages are there: each is held against its commit and judged by itself, so that whoever is wrong
-// has a name.
+// All packages are there: each is held against its commit and judged by itself, so that the one
+// at fault can be named.
 
 import { toBase64url } from '../base/base64url.js'
 import { type DkgPackage, problemOfPackage, type Threshold } from './dkg.js'

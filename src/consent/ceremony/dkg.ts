@@ -56,7 +56,7 @@ export function generatePolynomial(identifier: number, { t, n }: Threshold): Pol
 }
 
 /**
- * Checks one participant's package by itself, so that whoever is wrong has a name.
+ * Checks one participant's package by itself, so that the one at fault can be named.
  *
  * @param identifier - the one that the sender's label has.
  * @returns what is wrong, in words; undefined when nothing is.

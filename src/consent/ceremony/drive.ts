@@ -97,7 +97,7 @@ async function fetchAwaited(ceremony: Ceremony, transport: CeremonyTransport): P
     const bytes = await transport.get(name)
     if (bytes !== undefined) ceremony.accept(name, bytes)
   }
-  // Only who would wait for ever has to listen to complaints: a step that can be done needs nobody else.
+  // Only a participant that would wait forever has to listen to complaints: a step that can be done needs nobody else.
   if (ceremony.awaited().length === 0) return
   for (const name of ceremony.complaints()) {
     const bytes = await transport.get(name)

@@ -1,4 +1,4 @@
-// The messages of a ceremony. Whoever carries them may read, drop, delay and swap them: each is signed
+// The messages of a ceremony. Anyone who carries them may read, drop, delay and swap them: each is signed
 // by its sender over the hash of the plan, the round and both ends, and none holds a secret in the open.
 //
 //   commit      hash of the sender's own package: nobody can choose theirs after seeing the others'

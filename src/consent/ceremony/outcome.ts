@@ -67,7 +67,7 @@ export function makeDescriptor({ document, labels }: CheckedPlan, get: Lookup): 
 /**
  * Puts everybody's signature under the descriptor.
  *
- * @throws {McbnError} `MCBN_CEREMONY_CHEATED` with the participant whose signature is none.
+ * @throws {McbnError} `MCBN_CEREMONY_CHEATED` with the participant whose signature is invalid.
  */
 export function signedByAll(plan: CheckedPlan, get: Lookup): VerifiedDescriptor {
   const descriptor = makeDescriptor(plan, get)
@@ -75,7 +75,7 @@ export function signedByAll(plan: CheckedPlan, get: Lookup): VerifiedDescriptor 
   let signed: SignedDescriptor = { descriptor, signatures: {} }
   for (const label of plan.labels) {
     const { body } = get('sign', label)
-    // The transcripts were equal: whoever has computed honestly has this very hash.
+    // The transcripts were equal: every honest participant has this very hash.
     if (body.dh !== dh) throw cheated(label, 'signed another descriptor than the one agreed on')
     try {
       signed = addSignature(signed, label, body.signature)

@@ -1,4 +1,4 @@
-// The plan: everything about a network that is settled before any secret is made. Whoever hands it out
+// The plan: everything about a network that is settled before any secret is made. The person who hands it out
 // is trusted with nothing: all compare its hash by another way, and every message is signed over it.
 
 import { createHash, randomBytes } from 'node:crypto'

@@ -1,6 +1,6 @@
 // A participant's folder during a ceremony. Everything in it is for the owner alone (0700, 0600):
 //
-//   participant.json   label and public keys, to be given to whoever writes the plan
+//   participant.json   label and public keys, for the person who writes the plan
 //   secrets.json       the private keys and the ceremony's secret, sealed by passphrase or key file
 //   ceremony.json      the plan and every message sent or taken in; nothing secret
 //   descriptor.json    at the end: the descriptor, signed by all
@@ -94,7 +94,7 @@ export class CeremonyState {
   /**
    * Makes the folder, and keys, for this process alone until {@link close}.
    *
-   * @throws {McbnError} `MCBN_CEREMONY_INVALID` for a label that is none, or a folder that has a participant;
+   * @throws {McbnError} `MCBN_CEREMONY_INVALID` for an invalid label, or a folder that has a participant;
    * `MCBN_STORE_INVALID` while another process has it; the lock's own errors, see {@link sealSecrets}.
    */
   static async create(folder: string, options: NewStateOptions): Promise<CeremonyState> {
@@ -141,9 +141,9 @@ export class CeremonyState {
   }
 
   /**
-   * Reads the folder as it is, also while another process has it open. What is read begins and saves nothing.
+   * Reads the folder as it is, also while another process has it open. A state that was read begins and saves nothing.
    *
-   * @throws {McbnError} as {@link open}, but for a folder that somebody has open.
+   * @throws {McbnError} as {@link open}, except for a folder that somebody has open.
    */
   static async read(folder: string, lock: StoreLock): Promise<CeremonyState> {
     await demandPrivate(folder)
@@ -297,7 +297,7 @@ export class CeremonyState {
     }
   }
 
-  /** Beside, to the disk, then named: whoever reads finds the file before or after, never between. */
+  /** Beside, to the disk, then named: a reader finds the file before or after, never between. */
   async #write(name: string, bytes: Uint8Array): Promise<void> {
     const path = join(this.folder, name)
     const beside = join(dirname(path), `.${name}.${randomBytes(6).toString('hex')}`)

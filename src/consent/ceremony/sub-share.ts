@@ -1,4 +1,4 @@
-// DKG round 2: a sub-share for one receiver. Signed first, then sealed: whoever opens a wrong one can
+// DKG round 2: a sub-share for one receiver. Signed first, then sealed: the receiver of a wrong one can
 // show it to the others, and the signature says whose it is.
 
 import { lengthPrefixed } from '../../psk/encoding.js'

@@ -120,7 +120,7 @@ async function publish(beside: string, file: string): Promise<void> {
 /** The error for a second, different message under one name. */
 export function taken(name: string): McbnError {
   return invalid(
-    `${name}: expected to publish it first, found another one there; a ceremony needs a folder or board of its own, and a participant one state only`,
+    `${name}: expected to publish it first, found another one there; a ceremony needs its own folder or board, and a participant one state only`,
   )
 }
 

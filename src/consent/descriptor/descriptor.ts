@@ -190,7 +190,7 @@ function checkElement(field: Untrusted): Commitment {
   return { text, element }
 }
 
-/** Whoever assembled the document must not be able to list another verifying share than the group's. */
+/** The document's author must not be able to list a verifying share other than the group's. */
 function checkVerifyingShares(
   participants: readonly DescriptorParticipant[],
   group: readonly Commitment[],

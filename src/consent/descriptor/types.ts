@@ -10,7 +10,7 @@ export type DescriptorMode = 'n-of-n' | 't-of-n'
 export const ROLES = ['client', 'server'] as const
 export type Role = (typeof ROLES)[number]
 
-/** The protocols that a network's keys are made for; each has a key of its own. */
+/** The protocols that a network's keys are made for; each has its own key. */
 export const NETWORK_PROTOCOLS = ['tls13', 'tls12', 'dtls12'] as const
 export type NetworkProtocol = (typeof NETWORK_PROTOCOLS)[number]
 

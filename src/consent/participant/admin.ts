@@ -4,7 +4,7 @@
 //   {"do": "status"}  {"do": "approve", "id", "seconds"?}  {"do": "refuse", "id"}  {"do": "withdraw"}
 //   {"ok": <result>}  {"error": {code, message, ...}}
 //
-// Whoever can write there is the owner, so nothing more is asked. No secret passes, either way.
+// Only the owner can write there, so nothing more is asked. No secret passes, either way.
 
 import { chmod, unlink } from 'node:fs/promises'
 import { connect, createServer, type Server, type Socket } from 'node:net'

@@ -107,7 +107,7 @@ export class Approvals {
     }
   }
 
-  /** Who waits, the latest first. */
+  /** The requests that wait, the latest first. */
   pending(): readonly PendingRequest[] {
     return [...this.#pending.values()].reverse()
   }

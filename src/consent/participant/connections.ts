@@ -1,5 +1,5 @@
 // How many sockets there may be, in all and of one source. Where there are too many, the one that has done
-// nothing for longest makes room: whoever shares an address with a flood still gets an answer.
+// nothing for longest makes room: a client that shares an address with a flood still gets an answer.
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
@@ -68,7 +68,7 @@ function makeRoom(
   remove: (source: string, socket: Socket) => void,
 ): boolean {
   for (const { socket, source, exchange } of held?.values() ?? []) {
-    // Who sends slowly, or nothing, has no claim; who has asked is owed an answer.
+    // A client that sends slowly, or nothing, has no claim; one that has asked is owed an answer.
     if (exchange?.request.complete && !exchange.response.writableEnded) continue
     remove(source, socket)
     socket.destroy()

@@ -1,5 +1,5 @@
 // How much costly work goes on at once. RSA verification runs on the thread pool; what waits for it is memory
-// that a stranger fills, so the queue has an end. Instances that hold a lease have a queue of their own, which
+// that strangers fill, so the queue is bounded. Instances that hold a lease have their own queue, which
 // comes first, and places that nobody else takes: a flood must not keep them from renewing.
 
 export interface GateOptions {
@@ -9,7 +9,7 @@ export interface GateOptions {
   readonly waiting: number
 }
 
-/** Places beside the others, one for so many, that are kept for who holds a lease. */
+/** Places beside the others, one for so many, that are kept for holders of a lease. */
 const OTHERS_FOR_ONE_KEPT = 4
 
 export class Gate {

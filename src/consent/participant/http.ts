@@ -13,7 +13,7 @@
 // to some proxy of the operator's would protect nothing. A share leaves sealed to a key that the evidence is
 // bound to, challenges are good once, and every answer is signed: reading gains nothing, altering is noticed,
 // and stopping messages is what an operator can do anyway. Nothing here is a secret or takes one. (The page of a
-// participant is another matter: it has an address of its own, see web/serve.ts.)
+// participant is another matter: it has its own address, see web/serve.ts.)
 
 import { getConnInfo } from '@hono/node-server/conninfo'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
@@ -129,7 +129,7 @@ function appWithin(participant: Participant, budgets: Budgets, proxies: TrustedP
       const retryAfter = await budgets.spend(name, source(context))
       return retryAfter === undefined ? await next() : busy(context, retryAfter)
     }
-  // What is no path of the protocol, too: nothing is free of a count.
+  // What is not a path of the protocol, too: nothing is free of a count.
   app.use(async (context, next) =>
     context.req.path.startsWith('/v1/') ? await next() : await within('other')(context, next),
   )

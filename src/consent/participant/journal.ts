@@ -27,7 +27,7 @@ export class Journal {
     evidenceRefused: 0,
   }
   readonly #refused: Partial<Record<RefusalCode, number>> = {}
-  /** Refusals and unreadable messages since the last summary that have no line of their own. */
+  /** Refusals and unreadable messages since the last summary without their own line. */
   #unwritten: Record<string, number> = {}
   #lines = 0
   #cancelSummary: (() => void) | undefined
@@ -65,7 +65,7 @@ export class Journal {
   /** A refusal of somebody who showed evidence. */
   refused({ role, code, details, facts }: RefusedRequest): void {
     this.#refused[code] = (this.#refused[code] ?? 0) + 1
-    // Who waits for a person asks every few seconds: that it asked the first time has its own line.
+    // A workload that waits for a person asks every few seconds: only its first request has its own line.
     if (code === 'manual') return
     if (this.#lines >= this.#linesPerMinute) return this.#unwrite(`refused ${code}`)
     this.#lines += 1

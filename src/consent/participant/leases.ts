@@ -107,8 +107,8 @@ export class LeaseTable {
   }
 
   /**
-   * The workload has no share any more from these releases. The place is free once none is left, but for a
-   * release that is being made right now.
+   * The workload has no share any more from these releases. The place is free once none is left, unless a
+   * release is being made right now.
    */
   giveBack(lease: Lease, returnHashes: readonly string[]): void {
     const key = instanceKey(lease.role, lease)

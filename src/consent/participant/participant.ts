@@ -1,6 +1,6 @@
 // A participant: holds one share, and gives it, sealed, to workloads that prove they are what the policy
-// allows. Transport-neutral: messages in, messages out; whoever carries them (the operator, in the end)
-// reads and alters at will, and gains nothing by it.
+// allows. Transport-neutral: messages in, messages out; their carrier (the operator, in the end)
+// can read and alter them at will, and gains nothing by it.
 //
 //   request   -> parse -> refuse, or a challenge              cheap, before anything costly
 //   evidence  -> challenge live, spent -> verify -> policy -> consent -> reserve -> seal -> sign -> audit
@@ -58,8 +58,8 @@ import { Will } from './will.js'
  * Makes a participant.
  *
  * @throws {McbnError} `MCBN_OPTION_CONFLICT` when label, keys and descriptor do not belong together;
- * `MCBN_POLICY_INVALID` for a policy that is none, or another network's; `MCBN_SHARE_INVALID` when the share is not the one that the descriptor commits to; `MCBN_OPTION_RANGE` for
- * limits.
+ * `MCBN_POLICY_INVALID` for an invalid policy, or another network's; `MCBN_SHARE_INVALID` when the share is not
+ * the one that the descriptor commits to; `MCBN_OPTION_RANGE` for limits.
  */
 export function createParticipant(options: ParticipantOptions): Participant {
   return new Participant(options)
@@ -246,12 +246,12 @@ export class Participant extends EventEmitter<ParticipantEvents> {
     queueMicrotask(() => this.emit('changed'))
   }
 
-  /** The signed word that it takes part no longer, for whoever asks. */
+  /** The signed statement that it takes part no longer, for anyone who asks. */
   get withdrawal(): Withdrawal | undefined {
     return this.#will.withdrawal
   }
 
-  /** Who waits for a person, the latest first. */
+  /** The requests that wait for a person, the latest first. */
   pending(): readonly PendingRequest[] {
     return this.#will.approvals.pending()
   }

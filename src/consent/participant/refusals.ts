@@ -30,7 +30,7 @@ export class Refusals {
     this.#options = options
   }
 
-  /** Before any evidence: whoever asks can be anybody, so it is only counted. */
+  /** Before any evidence: the sender can be anybody, so it is only counted. */
   early(request: ReleaseRequest, objection: Objection, keys: ParticipantKeys | undefined): Refused {
     this.#options.journal.refusedEarly(objection.code)
     return this.#signed(refusedHash(request), objection, keys)

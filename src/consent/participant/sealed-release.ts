@@ -9,7 +9,7 @@ import { signRelease } from '../release/sign.js'
 import { type LeaseRelease, proofHash } from '../store/lease.js'
 
 export interface SealedReleaseInput {
-  /** 32 bytes; borrowed. Whoever wipes it meanwhile must not send what comes of this. */
+  /** 32 bytes; borrowed. A caller that wipes it meanwhile must not send the result. */
   readonly share: Uint8Array
   readonly keys: ParticipantKeys
   readonly label: string

@@ -1,12 +1,12 @@
-// Who a request is from, for holding floods against it: an address, or the network that one customer has. Where
-// proxies are named, the address that they tell; of what anybody else tells, nothing is believed.
+// The source of a request, against which floods are counted: an address, or the network that one customer has.
+// Named proxies are believed about the address of their client; nobody else is.
 
 import { BlockList, isIP, isIPv6 } from 'node:net'
 import { McbnError } from '../../errors.js'
 
 /** What a request is counted by, the smallest first. */
 export interface Source {
-  /** The IPv4 address, or the IPv6 network of 64 bits: who has one address there has all (RFC 6177). */
+  /** The IPv4 address, or the IPv6 network of 64 bits: the holder of one address there has them all (RFC 6177). */
   readonly own: string
   /** IPv6 only: the network of 48 bits that a site commonly gets (RFC 6177). */
   readonly site?: string
@@ -71,8 +71,8 @@ export class TrustedProxies {
   }
 
   /**
-   * The address of who asks. The hops are read from the nearest on; the first that is no proxy of the list is
-   * it, since everything beyond is what that one has said.
+   * The client's address. The hops are read from the nearest on, and the first that is not a proxy of the list
+   * counts, since everything beyond it is only what that one said.
    *
    * @param remote - the address of the connection.
    */

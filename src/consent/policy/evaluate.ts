@@ -45,7 +45,7 @@ const MOST_DETAILS = 32
 /**
  * Decides whether a policy allows a release, in the order of the protocol's step 4: the platform's claims;
  * image digests; arguments and environment; project and service account; the window. All checks are made,
- * so that whoever reads the log sees everything at once.
+ * so that a reader of the log sees everything at once.
  *
  * Not decided here, since it needs state: how many instances there are, a person's approval, withdrawal.
  */

@@ -1,4 +1,4 @@
-// A participant's policy: to whom, where and when its share is released. A file of its own, which a
+// A participant's policy: to whom, where and when its share is released. A separate file, which a
 // person writes and JSON Schema checks (docs/policy.schema.json). It can only narrow the descriptor.
 
 import type { Seconds } from '../base/time.js'

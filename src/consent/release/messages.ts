@@ -8,7 +8,7 @@ import type { Role } from '../descriptor/types.js'
 /** HPKE (RFC 9180) as mcbn/1 uses it: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM; base mode. */
 export const SUITE = '0020-0001-0002'
 
-/** Workload to participant: who asks, and the key that the share is to be sealed to. */
+/** Workload to participant: its role, and the key to seal the share to. */
 export interface ReleaseRequest {
   readonly v: 'mcbn/1'
   /** Hash of the descriptor, 32 bytes. */
@@ -86,7 +86,7 @@ export interface Refused {
   /** How long to wait before asking again; absent where asking again is no use. */
   readonly retryAfter?: Seconds
   /**
-   * Ed25519 over lp("mcbn/1 sign refusal") || lp(dh) || lp(hash of what is refused, see `refusedHash`) || the
+   * Ed25519 over lp("mcbn/1 sign refusal") || lp(dh) || lp(hash of the refused message, see `refusedHash`) || the
    * canonical form of the fields above. Absent with `busy`, which has to be cheap.
    */
   readonly signature?: string

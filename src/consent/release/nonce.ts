@@ -21,7 +21,7 @@ export interface NonceInput {
 
 /**
  * The nonce of one round: base64url(SHA-256(lp("mcbn/1 release") || dh || lp(role) || lp(label) || lp(c) || lp(r) ||
- * lp(suite) || lp(pk))). Whoever alters any of these gets evidence for something else.
+ * lp(suite) || lp(pk))). Anyone who alters any of these gets evidence for something else.
  *
  * @returns 43 characters.
  * @throws {McbnError} `MCBN_RELEASE_INVALID` for bytes of another length.

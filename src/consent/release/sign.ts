@@ -33,8 +33,8 @@ export interface RefusalContext {
 }
 
 /**
- * What a refusal answers, every bit of it: whoever altered a request or evidence on the way gets a refusal of
- * that, which is none of what the workload has sent.
+ * Covers every bit of the message that a refusal answers: if a request or evidence is altered on the way, the
+ * refusal is of the altered message, and does not count for the one that the workload sent.
  *
  * SHA-256(lp("mcbn/1 refused") || SHA-256(canonical request) [|| SHA-256(canonical {c, evidence})])
  *

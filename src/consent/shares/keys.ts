@@ -109,7 +109,7 @@ function refuseDuplicates(verified: VerifiedDescriptor, shares: ReadonlyMap<stri
       throw new InvalidShareError(
         label,
         'duplicate',
-        `expected a share of its own, got that of ${earlier}`,
+        `expected a share that no other participant has, got that of ${earlier}`,
       )
     }
   }

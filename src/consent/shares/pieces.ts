@@ -1,5 +1,5 @@
 // A back-up of one secret in n pieces, any t of which bring it back: Shamir's scheme over GF(2^8), by the
-// audited package shamir-secret-sharing. Who splits has the whole secret in hand, and so has who combines:
+// audited package shamir-secret-sharing. The person who splits has the whole secret in hand, and so has the one who combines:
 // this is for a drawer and a safe, not for consent. A ceremony makes shares that nobody ever sees together.
 //
 //   mcbn-piece-1:<set id>:<index>:<t>:<n>:<piece>:<check>
@@ -57,7 +57,7 @@ interface Piece extends PieceHeader {
  * Splits a secret.
  *
  * @param secret - 16 to 64 random bytes; borrowed.
- * @returns one line a piece; each is a secret of its own.
+ * @returns one line a piece; each is a secret.
  * @throws {McbnError} `MCBN_OPTION_RANGE`.
  */
 export async function splitSecret(secret: Uint8Array, options: SplitOptions): Promise<string[]> {

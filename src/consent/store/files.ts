@@ -26,7 +26,7 @@ const TEMPORARY = /^\.[a-z]+\.[a-z.]+\.[0-9a-f]{16}\.tmp$/
 const REPLACED = /^\.([a-z]+\.[a-z.]+)\.[0-9a-f]{16}\.old$/
 
 /**
- * Makes a folder that only its owner may enter. An existing one has to be so, and empty, but for `leftOvers`:
+ * Makes a folder that only its owner may enter. An existing one must be like that, and empty except for `leftOvers`:
  * what a process that ended while it made the folder has left.
  */
 export async function makeFolder(path: string, leftOvers: readonly string[] = []): Promise<void> {
@@ -143,7 +143,7 @@ export async function moveStoreFile(from: string, to: string): Promise<void> {
 
 /**
  * Removes what a crash in the middle of {@link writeStoreFile} left, and overwrites what it had not come to.
- * Only for who holds the store.
+ * Only for the process that holds the store.
  */
 export async function removeTemporaries(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {

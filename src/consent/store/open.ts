@@ -76,7 +76,7 @@ export async function createStore(
     const paths = storePaths(dir)
     await writeSecrets(dir, { keys, stored: undefined }, lock, document)
     await writeStoreFile(paths.state, stateText({ decisions: [] }))
-    // Last: a folder without it is no store, so one half made is never taken for one.
+    // Last: a folder without it is not a store, so one half made is never taken for one.
     await writeStoreFile(paths.participant, text)
     const rest = { ...(fsync !== undefined && { fsync }), ...(clock && { clock }) }
     store = await openLocked(dir, lock, rest, unlock)

@@ -1,8 +1,8 @@
 // One process a folder: two would count leases apart and break each other's audit.
 //
 // The kernel keeps the lock, on the file `lock`: it holds across PID namespaces and containers that share the
-// folder, and it ends with the process, however that ends. The file stays; nobody has to remove it. What
-// stands in it is for people: who has the folder, or had it last.
+// folder, and it ends with the process, however that ends. The file stays; nobody has to remove it. Its
+// content is for people: it says which process has the folder, or had it last.
 
 import {
   closeSync,
@@ -19,7 +19,7 @@ import { join } from 'node:path'
 import { loadAddon } from '../../native/load.js'
 import { invalid } from './files.js'
 
-/** Who has a folder, as it said itself. */
+/** The process that has a folder, as it described itself. */
 interface Holder {
   readonly pid: number
   readonly host: string
@@ -31,11 +31,11 @@ interface Holder {
 const MOST_ATTEMPTS = 8
 
 /**
- * Takes a folder for this process, or says who has it.
+ * Takes a folder for this process, or says which process has it.
  *
- * @returns gives it back; harmless when called again.
+ * @returns a function that gives it back; harmless when called again.
  * @throws {McbnError} `MCBN_STORE_INVALID` while another process, or this one, has it;
- * `MCBN_ADDON_UNAVAILABLE` where the addon cannot be loaded: Node has no lock of its own.
+ * `MCBN_ADDON_UNAVAILABLE` where the addon cannot be loaded: Node itself has no lock.
  */
 export function lockFolder(folder: string): () => void {
   const { tryLockFile } = loadAddon()

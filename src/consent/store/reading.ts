@@ -99,7 +99,7 @@ export async function readPolicyFile(
   return { policy: parsePolicy(bytes), policyHash }
 }
 
-/** Never taken as empty when it is missing: then whoever can remove a file could take a withdrawal back. */
+/** Never taken as empty when it is missing: removing a file would otherwise take a withdrawal back. */
 export async function readState(dir: string): Promise<StateDocument> {
   const path = storePaths(dir).state
   const bytes = await readStoreFile(path, { mostBytes: DOCUMENT_MAX_BYTES })

@@ -16,7 +16,7 @@ import { canonicalBytes } from '../base/canonical.js'
 export type StoreLock =
   /**
    * At least 8 bytes. A string is brought to Unicode normal form C first, so that every keyboard types the
-   * same one; bytes are taken as they are, and can be wiped by whoever holds them.
+   * same one; bytes are taken as they are, and the caller can wipe them.
    */
   | { readonly passphrase: string | Uint8Array; readonly keyFile?: undefined }
   /** 32 to 4,096 random bytes, e.g. `head -c 32 /dev/urandom`; kept where the store's copies are not. */

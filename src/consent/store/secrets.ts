@@ -13,7 +13,7 @@ const FIELD_BYTES = 32
 export interface StoredShare {
   /** 32 bytes. */
   readonly descriptorHash: Buffer
-  /** 32 bytes; whoever holds them wipes them. */
+  /** 32 bytes; the holder wipes them. */
   readonly share: Buffer
 }
 

@@ -8,7 +8,7 @@
 //   audit.jsonl        what happened, chained
 //   lock               who has it open; locked by the kernel
 //
-// Whoever can write here as the owner can do what the owner can; the sealing protects copies (back-ups,
+// Anyone who can write here as the owner can do what the owner can; the sealing protects copies (back-ups,
 // disks) and what is on them. Somebody who puts an old copy of everything back takes this participant back
 // in time, withdrawal included: note the audit's head elsewhere to be able to tell.
 

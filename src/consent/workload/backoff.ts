@@ -46,7 +46,7 @@ const SLOW = 60_000
 
 /**
  * When to renew a lease: from half of it on, spread over a tenth, so that the workloads that one event
- * started do not ask all at once for ever.
+ * started do not keep asking all at once.
  *
  * @param left - milliseconds until the lease ends.
  * @returns milliseconds, 0.5 to 0.6 of it.

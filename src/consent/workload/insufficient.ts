@@ -2,7 +2,7 @@ import type { McbnErrorJson } from '../../errors.js'
 import { McbnError } from '../../errors.js'
 import type { Refused } from '../release/messages.js'
 
-/** Who agreed, who did not. */
+/** Which participants agreed, and which did not. */
 export interface Consent {
   /** How many shares are needed. */
   readonly need: number

@@ -1,8 +1,8 @@
 // The leases of one epoch: which participants' consent is alive, and until when.
 //
-// A lease is counted from the moment its request was sent, so that no delay on the way, whoever causes
-// it, makes it longer. It ends by whichever clock says so first, see Stopwatch, and by the dates that the
-// participant and the descriptor set.
+// A lease is counted from the moment its request was sent, so that no delay on the way makes
+// it longer. The first clock to say so ends it (see Stopwatch), and so do the dates that the participant and
+// the descriptor set.
 
 import type { Moment, Stopwatch } from '../base/stopwatch.js'
 import type { ElapsedMilliseconds, UnixMilliseconds } from '../base/time.js'

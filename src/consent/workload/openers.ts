@@ -27,7 +27,7 @@ export interface NetworkCore {
   addServer(server: tls.TlsServer | dtls.DtlsServer): void
 }
 
-/** Each protocol has a key of its own (RFC 9258 section 5.1 gives the reason). */
+/** Each protocol has its own key (RFC 9258 section 5.1 gives the reason). */
 const PROTOCOL_OF: Readonly<Record<PskProtocol, NetworkProtocol>> = {
   'TLSv1.3': 'tls13',
   'TLSv1.2': 'tls12',
@@ -44,7 +44,7 @@ export class NetworkTls {
   }
 
   /**
-   * Connects to a server of the network. One TLS version is offered, since each has a key of its own: the
+   * Connects to a server of the network. One TLS version is offered, since each has its own key: the
    * newest that the descriptor and `minVersion`/`maxVersion` allow.
    *
    * @returns as mcbn/tls `connect`; the socket ends with `MCBN_CONSENT_ENDED` when consent does.
@@ -196,7 +196,7 @@ function demandDtls(epoch: Epoch): void {
   if (protocols.includes('dtls12')) return
   throw new McbnError(
     'MCBN_OPTION_CONFLICT',
-    `dtls: expected a protocol of the descriptor (${protocols.join(', ')}); dtls12 is none of them`,
+    `dtls: expected a protocol of the descriptor (${protocols.join(', ')}); dtls12 is not among them`,
   )
 }
 

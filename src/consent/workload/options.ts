@@ -100,7 +100,7 @@ function hashOption(hash: unknown): Uint8Array {
   if (typeof hash === 'string') {
     return decodeHex(hash, 'descriptorHash', 'MCBN_OPTION_RANGE', 'lower')
   }
-  // Without a pin everybody could sign a network of their own and have it joined.
+  // Without a pin everybody could sign their own network and have it joined.
   if (types.isUint8Array(hash)) return hash
   throw new McbnError(
     'MCBN_OPTION_TYPE',

@@ -49,7 +49,7 @@ export interface RoundCall {
   readonly onChallenge: () => void
 }
 
-/** A share that is what the participant committed to. Whoever gets it owns and wipes it. */
+/** A share that is what the participant committed to. The caller owns and wipes it. */
 export interface Released {
   readonly share: Buffer
   /** What it has in common with the participant. */

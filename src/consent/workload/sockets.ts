@@ -23,7 +23,7 @@ export class TrackedSockets {
 
   destroyAll(error: McbnError): void {
     for (const socket of [...this.#open]) {
-      // Whoever does not listen for errors on a socket sees it close; no program ends because of it.
+      // A program without an error listener on a socket sees it close; it does not end because of it.
       if (socket.listenerCount('error') === 0) socket.once('error', () => undefined)
       socket.destroy(error)
     }

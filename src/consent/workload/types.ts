@@ -23,7 +23,7 @@ export type ParticipantAddresses = Readonly<Record<string, string | URL>> | Part
 
 /** Where the workload writes what it did. An `AuditLog` is one. */
 export interface WorkloadAudit {
-  /** Never given a secret or a token. Whoever keeps it waits for the promise; consent does not. */
+  /** Never given a secret or a token. A slow receiver delays only its own promise, never consent. */
   append(entry: AuditEntry): Promise<unknown>
 }
 

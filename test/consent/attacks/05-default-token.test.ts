@@ -1,5 +1,5 @@
 // Attack 5: the operator offers the default token of the machine, whose audience is Google's own token
-// service. It proves the image as well as any other, but it is a credential, good for whoever holds it:
+// service. It proves the image as well as any other, but it is a credential, good for anyone who holds it:
 // a participant that took one would teach workloads to hand it out.
 
 import { mkdtemp, rm } from 'node:fs/promises'

@@ -93,7 +93,7 @@ describe('attack 7: the right image with a hostile environment', () => {
     released((await round(setup({ policy: overriding }), 'client', workload)).answer)
   })
 
-  it('another descriptor for the workload to follow is refused, and so is none', async () => {
+  it('another descriptor for the workload to follow is refused, and so is a missing one', async () => {
     const other = { MCBN_DESCRIPTOR_HASH: '0'.repeat(64) }
     expect(await refusal({ env: other, overriddenEnv: other })).toContain(
       'env MCBN_DESCRIPTOR_HASH: expected the pinned hash of the descriptor, got another value',

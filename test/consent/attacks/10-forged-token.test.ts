@@ -188,7 +188,7 @@ describe('attack 10: another chain', () => {
     await expectRefused(pki, signed(b64(leaf, evilMiddle, root)), /intermediate: expected/)
   })
 
-  it('refuses four certificates, two, one, none, and what is no list', async () => {
+  it('refuses four certificates, two, one, none, and what is not a list', async () => {
     const chains: readonly unknown[] = [
       b64(leaf, middle, root, root),
       b64(leaf, middle, middle, root),

@@ -178,7 +178,7 @@ describe('attack 11: tokens of hostile size and form', () => {
     })
   }
 
-  it('refuses a token that is no text', async () => {
+  it('refuses a token that is not a text', async () => {
     for (const token of [undefined, null, 7, {}, [good], Buffer.from(good), new String(good)]) {
       const evidence = { kind: 'local', token: token as string }
       await expect(verifier.verify(evidence, EXPECTED)).rejects.toThrow(/token: expected text/)

@@ -1,4 +1,4 @@
-// Everybody can run the public image on the right platform: Frank does so in a project of his own, where
+// Everybody can run the public image on the right platform: Frank does so in his own project, where
 // its network, its logs and its service account are his.
 
 import { describe, expect, it } from 'vitest'

@@ -7,7 +7,7 @@ import { rejection } from '../workload/connections.js'
 import { consentRig } from '../workload/rig.js'
 
 describe('attack 13: swaps the descriptor', () => {
-  it('for a network of its own: it is not the pinned one', async () => {
+  it('for its own network: it is not the pinned one', async () => {
     const rig = await consentRig()
     const frank = testNetwork()
     const error = await rejection(join(rig.options('client', { descriptor: frank.signed })))
@@ -17,7 +17,7 @@ describe('attack 13: swaps the descriptor', () => {
     )
   })
 
-  it('for the same with an image of its own: all signatures are over another document', async () => {
+  it('for the same with its own image: all signatures are over another document', async () => {
     const rig = await consentRig()
     const { descriptor, signatures } = rig.network.signed
     const images = [`sha256:${'f0'.repeat(32)}`]

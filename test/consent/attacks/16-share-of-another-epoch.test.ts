@@ -10,7 +10,7 @@ import { consentRig } from '../workload/rig.js'
 import { turnTraitor } from '../workload/traitor.js'
 
 describe('attack 16: a share of an old epoch or another network', () => {
-  it('is no share of this one, whoever signs for it', async () => {
+  it('is not a share of this one, no matter who signs for it', async () => {
     const old = testNetwork()
     const rig = await consentRig({ keys: old.keys, fields: { epoch: 2 } })
     const frank = await frankBefore(`${rig.urls['bob']}`)

@@ -15,7 +15,7 @@ import { consentRig } from '../workload/rig.js'
 import { strangersKey, turnTraitor } from '../workload/traitor.js'
 
 describe('attack 17: forges a release', () => {
-  it('with a share of its own and its own signature: no blame, no key', async () => {
+  it('with its own share and its own signature: no blame, no key', async () => {
     const rig = await consentRig()
     const frank = await frankBefore(`${rig.urls['bob']}`)
     turnTraitor(frank, rig.network, 'bob', { share: randomBytes(32), key: strangersKey() })

@@ -1,4 +1,4 @@
-// A participant breaks the key generation: with a package that is none, or with sub-shares that do not
+// A participant breaks the key generation: with an invalid package, or with sub-shares that do not
 // fit it. The library's errors name nobody; ours name the one who signed it, and never an honest one.
 
 import { describe, expect, it } from 'vitest'
@@ -195,7 +195,7 @@ describe('attack 18: breaks the key generation', () => {
     ).toThrow(cheat('carol', /has not signed/) as Error)
   })
 
-  it('signs what no message may say: named at once, whoever reads it', () => {
+  it('signs what no message may say: named at once, by every reader', () => {
     const at = table('t-of-n', 3, 2)
     const { all } = honestOnes(at)
     const bytes = forge(at, 'carol', 'commit', { package: 'short' })

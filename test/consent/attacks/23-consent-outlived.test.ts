@@ -16,7 +16,7 @@ async function underWay() {
   const rig = await consentRig({ clock })
   const frank = await frankBefore(`${rig.urls['carol']}`)
   const participants = { ...rig.urls, carol: frank.url }
-  // A clock of its own: whoever ends first closes the other's connections without a word.
+  // Its own clock: the one that ends first closes the other's connections without a word.
   const serverClock = new FakeClock()
   const [client, server] = await Promise.all([
     rig.join('client', { participants }),

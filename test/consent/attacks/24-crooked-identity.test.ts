@@ -114,7 +114,7 @@ describe('attack 24: an identity with NUL, of 257 bytes, of another epoch', () =
     const peers: DtlsPeer[] = []
     for (const [, nearly] of NEARLY) peers.push(await dtls12(dtls.port, nearly(exact), key))
     peers.push(await dtls12(dtls.port, TOO_LONG(exact), key))
-    // Whoever should not is told nothing; who may, still is.
+    // A stranger is told nothing; a peer with the key still is.
     const good = await dtls12(dtls.port, Buffer.from(exact), key)
     await waitFor("the server's Finished", () => good.finished)
     expect(peers.map((peer) => peer.finished)).toEqual(peers.map(() => false))

@@ -1,5 +1,5 @@
-// One key in two protocols could be attacked in the weaker one. Each protocol of a network has a key of its
-// own, and none of them opens another protocol's door.
+// One key in two protocols could be attacked in the weaker one. Each protocol of a network has its own
+// key, and none of them opens another protocol's door.
 
 import { describe, expect, it } from 'vitest'
 import { deriveNetworkKeys } from '../../../src/consent/shares/keys.js'

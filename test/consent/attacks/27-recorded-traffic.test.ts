@@ -187,7 +187,7 @@ describeWithPeers(['tshark'], 'attack 27: a recording in the hands of tshark wit
   })
 })
 
-/** Handshake messages in the clear, headers included. Each of these has a record of its own. */
+/** Handshake messages in the clear, headers included. Each of these has its own record. */
 function messagesOf(stream: Buffer): Buffer[] {
   return recordsOf(stream)
     .filter(({ type }) => type === 22)

@@ -1,4 +1,4 @@
-// Floods, slow clients, oversized messages: they cost the flooder more than the participant, and whoever
+// Floods, slow clients, oversized messages: they cost the flooder more than the participant, and anyone who
 // else asks is still answered. Loopback only, bounded in count and time.
 
 import { randomBytes } from 'node:crypto'

@@ -1,4 +1,4 @@
-// Attack 31: discovery lies. Whoever answers for a name can send a client anywhere, and can make the
+// Attack 31: discovery lies. Anyone who answers for a name can send a client anywhere, and can make the
 // answer endless; without the key it learns nothing but what the first flight shows to everybody, and
 // the client goes on to the next endpoint. Only availability is lost.
 
@@ -38,7 +38,7 @@ interface Seen {
   connections: number
 }
 
-/** A TCP server without the key that does something with whoever comes. */
+/** A TCP server without the key that does something with every client. */
 async function hostile(act: (socket: Socket) => void): Promise<Seen> {
   const bytes: Buffer[] = []
   const server = createTcpServer((socket) => {

@@ -25,7 +25,7 @@ describe('attack 32: more instances of one role than the cap', () => {
       retryAfter: 500,
     })
     expect(JSON.stringify(alice.audit.of('refused'))).toMatch(/instances: expected at most 1/)
-    // The first one renews and is not disturbed; the server has a count of its own.
+    // The first one renews and is not disturbed; the server has its own count.
     released((await round(alice, 'client', workloadOf('client', { instance: '1' }))).answer)
     released((await round(alice, 'server', workloadOf('server', { instance: '2' }))).answer)
     alice.clock.pass(600_000)

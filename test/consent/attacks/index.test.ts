@@ -1,4 +1,4 @@
-// Every attack of the list has a test of its own, by number, that asserts something and says which it is.
+// Every attack of the list has its own test, by number, that asserts something and says which it is.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'

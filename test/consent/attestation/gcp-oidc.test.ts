@@ -225,7 +225,7 @@ describe('attestation/gcp-oidc', () => {
     })
   }
 
-  it('refuses a key id that is no text', async () => {
+  it('refuses a key id that is not a text', async () => {
     const numbered = jwt({ alg: 'RS256', kid: 1 }, claims, first)
     await expectRefused(make(), numbered, /header kid: expected 1 to 256/)
     await expectRefused(make(), jwt({ alg: 'RS256' }, claims, first), /header kid/)

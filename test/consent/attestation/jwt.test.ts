@@ -90,7 +90,7 @@ describe('attestation/jwt', () => {
     })
   }
 
-  it('accepts nothing when the clock is no number', async () => {
+  it('accepts nothing when the clock is not a number', async () => {
     await expectRefused(verifier, token(), /iat/, { now: Number.NaN })
   })
 

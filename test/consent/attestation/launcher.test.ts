@@ -202,7 +202,7 @@ describe('attestation/launcher, the client', () => {
       /status 500: no verifier client \[31mhere/,
     ],
     ['a redirect', 302, '', /status 302/],
-    ['what is no token', 200, '<html>', /not a JWT/],
+    ['what is not a token', 200, '<html>', /not a JWT/],
     ['too much', 200, 'x'.repeat(70_000), /more than 65536/],
   ]
   for (const [name, status, body, message] of answers) {

@@ -37,7 +37,7 @@ describe('attestation/verifiers', () => {
     ])
   })
 
-  it('gives no verifier of local without issuers in the policy, whoever brings one', () => {
+  it('gives no verifier of local without issuers in the policy, even if one is given', () => {
     expect(() => createVerifiers(policy(['local']))).toThrow(/local needs issuers/)
     expect(() => createVerifiers(policy(['local'], { localIssuers: [] }))).toThrow(/localIssuers/)
     const brought = createLocalVerifier({ issuers: localIssuers })

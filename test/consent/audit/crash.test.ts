@@ -1,4 +1,4 @@
-// What only a process of its own can show: being killed between two lines, and a disk that is full.
+// What only a separate process can show: being killed between two lines, and a disk that is full.
 
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'

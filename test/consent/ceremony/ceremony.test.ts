@@ -27,7 +27,7 @@ describe('ceremony', () => {
     },
   )
 
-  it('gives every participant a share of its own', async () => {
+  it('gives every participant its own share', async () => {
     const results = await perform(everybody(table('t-of-n', 3, 2)))
     const shares = [...results.values()].map(({ share }) => share.toString('hex'))
     expect(new Set(shares).size).toBe(3)

@@ -29,7 +29,7 @@ export const IMAGES = {
   server: `sha256:${'5e'.repeat(32)}`,
 } as const
 
-/** A plan, and who can take part in it. */
+/** A plan, and its participants. */
 export interface Table {
   readonly plan: CheckedPlan
   readonly keys: ReadonlyMap<string, ParticipantKeys>
@@ -124,7 +124,7 @@ export function forge<Kind extends MessageKind>(
   return signMessage(at.plan, keysOf(at, from).ed25519, fields)
 }
 
-/** Carries everything as it is, but for the messages of `swapped`, by their names. */
+/** Carries everything as it is, except for the messages of `swapped`, by their names. */
 export function swapping(swapped: Readonly<Record<string, Uint8Array>>): Carrier {
   return (name, bytes) => (Object.hasOwn(swapped, name) ? swapped[name] : bytes)
 }

@@ -75,7 +75,7 @@ class EndingTransport implements CeremonyTransport {
   }
 }
 
-/** One step in a process of its own: opens the folder, does it, forgets everything. */
+/** One step in its own process: opens the folder, does it, forgets everything. */
 async function step(
   folder: string,
   plan: CheckedPlan,

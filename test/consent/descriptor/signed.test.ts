@@ -194,7 +194,7 @@ describe('consent/descriptor: the file', () => {
       withSignatures({ bob: `${signed.signatures['bob']}==` }),
       'base64url of 64 bytes',
     ],
-    ['a signature that is no text', { descriptor, signatures: { bob: 7 } }, 'signatures.bob'],
+    ['a signature that is not a text', { descriptor, signatures: { bob: 7 } }, 'signatures.bob'],
     ['a list of signatures', { descriptor, signatures: [] }, 'signatures: expected an object'],
     [
       '65 signatures',

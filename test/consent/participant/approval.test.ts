@@ -85,7 +85,7 @@ describe('participant/approval', () => {
     )
   })
 
-  it('keeps at most so many waiting: who is silent for longest goes', async () => {
+  it('keeps at most so many waiting: the one that is silent for longest goes', async () => {
     const policy = policyOf({}, { approval: 'manual' })
     const alice = setup({ policy, limits: { pending: 2 } })
     const asked = (instance: string) => round(alice, 'client', workloadOf('client', { instance }))

@@ -95,7 +95,7 @@ describe('participant/flood', () => {
 })
 
 describe('participant/gate', () => {
-  it('keeps a place and a queue for who holds a lease', async () => {
+  it('keeps a place and a queue for holders of a lease', async () => {
     const gate = new Gate({ active: 2, waiting: 1 })
     const ends: (() => void)[] = []
     const began: string[] = []
@@ -139,7 +139,7 @@ describe('participant/sources', () => {
     ],
     ['what a proxy says', '10.1.1.1', { xForwardedFor: '203.0.113.5' }, '203.0.113.5'],
     [
-      'the nearest that is no proxy',
+      'the nearest that is not a proxy',
       '10.1.1.1',
       { xForwardedFor: '6.6.6.6, 203.0.113.5, 10.2.2.2' },
       '203.0.113.5',
@@ -188,7 +188,7 @@ describe('participant/lease return', () => {
     proofs: proofs.map((proof) => proof.toString('base64url')),
   })
 
-  it('frees the place at once, for who has its secret, once', async () => {
+  it('frees the place at once, for the holder of its secret, once', async () => {
     const alice = setup()
     const first = await round(alice, 'client')
     const { giveBack: proof, renewal } = secretsOf(first)

@@ -182,7 +182,7 @@ describe('participant/http', () => {
     },
   )
 
-  it('tells who asks too often to wait, as a participant that is busy', async () => {
+  it('tells a client that asks too often to wait, as a participant that is busy', async () => {
     const { server } = await serve({ requestsPerSecond: 5 })
     const answers = await Promise.all(
       Array.from({ length: 12 }, () => send(`${server.url}/v1/status`, 'GET')),
@@ -195,14 +195,14 @@ describe('participant/http', () => {
     }
   })
 
-  it('counts what is no path of the protocol apart: its flood keeps nobody from the protocol', async () => {
+  it('counts what is not a path of the protocol apart: its flood keeps nobody from the protocol', async () => {
     const { server } = await serve({ requestsPerSecond: 1 })
     for (let at = 0; at < 3; at += 1) await send(`${server.url}/${at}`, 'GET')
     expect((await send(`${server.url}/`, 'GET')).status).toBe(429)
     expect((await send(`${server.url}/v1/status`, 'GET')).status).toBe(200)
   })
 
-  it('says nothing of its own errors, and goes on', async () => {
+  it('tells nobody about its own errors, and goes on', async () => {
     const { server, participant } = await serve()
     participant.request = () => {
       throw new Error('secret detail')
@@ -241,12 +241,12 @@ describe('participant/http', () => {
       /^HTTP\/1.1 417/,
     ],
     [
-      'a path that is none',
+      'an unknown path',
       'GET //[::/%zz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
       /^HTTP\/1.1 (400|404)/,
     ],
     [
-      'a host that is none',
+      'an invalid host',
       'GET / HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n',
       /^HTTP\/1.1 400/,
     ],
@@ -289,7 +289,7 @@ describe('participant/http', () => {
     await expect(serveParticipant(participant, { port: server.port })).rejects.toThrow(/EADDRINUSE/)
   })
 
-  it('lets go of who is silent', async () => {
+  it('lets go of silent clients', async () => {
     const { server } = await serve({ requestTimeout: 200 })
     const { socket, all } = await dial(server.port)
     socket.write('POST /v1/request HTTP/1.1\r\nHost: a\r\n')

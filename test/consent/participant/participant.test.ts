@@ -110,7 +110,7 @@ describe('participant/release', () => {
     })
   })
 
-  it('takes no more than so many to verify at once, and spends no challenge of who is told busy', async () => {
+  it('takes no more than so many to verify at once, and spends no challenge when it answers busy', async () => {
     const verifier = new HeldVerifier(() => factsOf('client', clock.wall()))
     const limits = { verifying: 2, waiting: 1 }
     const { participant, clock, audit } = setup({ verifiers: [verifier], limits })
@@ -176,7 +176,7 @@ describe('participant/refusal', () => {
       verifyRefusal(refusal, network.verified, { refused: refusedHash(...sent) })
     expect(verifies(request, shown)).toBe(true)
     const { request: other } = await ask('client')
-    // Whoever alters anything on the way gets a refusal of something else, and cannot pass it on.
+    // Anyone who alters anything on the way gets a refusal of something else, and cannot pass it on.
     expect(verifies(other, shown)).toBe(false)
     expect(verifies({ ...request, pk: other.pk }, shown)).toBe(false)
     expect(verifies(request)).toBe(false)
@@ -189,7 +189,7 @@ describe('participant/refusal', () => {
   it.each([
     ['another descriptor', { dh: Buffer.alloc(32, 7).toString('base64url') }],
     ['a role that the policy does not have', { role: 'server' }],
-  ] as const)('gives no challenge to who asks about %s', async (_, changes) => {
+  ] as const)('gives no challenge to a request about %s', async (_, changes) => {
     const policy = policyOf({ roles: { client: rulesFor('client') } })
     const alice = setup({ policy })
     const { request } = await ask('client', changes)
@@ -199,7 +199,7 @@ describe('participant/refusal', () => {
     expect(alice.participant.status().counters.challenges).toBe(0)
   })
 
-  it('says busy when the verifier fails for reasons of its own', async () => {
+  it('says busy when the verifier fails for its own reasons', async () => {
     const verifier = { kind: 'local', verify: () => Promise.reject(new Error('no network')) }
     const alice = setup({ verifiers: [verifier] })
     expect(refused((await round(alice, 'client')).answer)).toMatchObject({ code: 'busy' })

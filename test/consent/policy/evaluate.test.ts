@@ -119,8 +119,12 @@ describe("policy/evaluate judges the platform's claims", () => {
       { platform: space({ support_attributes: [] }) },
       'support_attributes: expected STABLE without EXPERIMENTAL, got ""',
     ],
-    ['a time that is none', { attestedAt: Number.NaN }, 'iat: expected a token at most 300 s old'],
-    ['an end that is none', { expiresAt: Number.NaN }, 'exp: the token has expired'],
+    [
+      'a time that is not a number',
+      { attestedAt: Number.NaN },
+      'iat: expected a token at most 300 s old',
+    ],
+    ['an end that is not a number', { expiresAt: Number.NaN }, 'exp: the token has expired'],
     ['an end that is over', { expiresAt: NOON - 61_000 }, 'exp: the token has expired'],
     ['no instance', { instance: undefined }, 'instance_id: expected one'],
   ]
@@ -260,7 +264,7 @@ describe('policy/evaluate judges arguments and environment', () => {
     ])
   })
 
-  it('wants the same arguments, whoever gave them', () => {
+  it('wants the same arguments, no matter who gave them', () => {
     const overriddenArgs = ['/app/client.js']
     expect(detailsOf(decide({ overriddenArgs }))).toEqual(['cmd_override: expected none, got 1'])
     expect(decide({ overriddenArgs }, override({ args: true })).allowed).toBe(true)

@@ -106,7 +106,7 @@ describe.each(Object.keys(MESSAGES) as Name[])('consent/release: parses %s', (na
     expect(({} as Json).polluted).toBeUndefined()
   })
 
-  it('and refuses what is no object', () => {
+  it('and refuses what is not an object', () => {
     for (const wrong of [null, undefined, 7, 'text', [], [value]]) {
       expect(() => parse(wrong)).toThrow(invalid(`${name}: expected an object`))
     }

@@ -34,7 +34,7 @@ const context = {
 const info = sealInfo(context, token)
 const aad = utf8(canonical(header))
 
-/** As another implementation takes them: bytes of their own, not a part of a pool. */
+/** As another implementation takes them: their own bytes, not a part of a pool. */
 const whole = (bytes: Uint8Array) => new Uint8Array(bytes).buffer
 
 const refused = expect.objectContaining({ code: 'MCBN_RELEASE_INVALID', kind: 'peer' })

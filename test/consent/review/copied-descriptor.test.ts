@@ -1,5 +1,5 @@
 // What an installation that was interrupted leaves is finished when the store is opened. A copy of the
-// descriptor under that name is none, and must not empty the state.
+// descriptor under that name is not one, and must not empty the state.
 
 import { copyFileSync, existsSync } from 'node:fs'
 import { join } from 'node:path'

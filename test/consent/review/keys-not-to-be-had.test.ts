@@ -18,7 +18,7 @@ import {
   workloadOf,
 } from '../participant/fixture.js'
 
-describe('review/keys that are not to be had', () => {
+describe('review/keys that cannot be fetched', () => {
   it('is busy as long as the keys of an issuer cannot be fetched, and says no once they can', async () => {
     const down = { status: 503, body: '' }
     // Another issuer's keys: with them the token is false, and no longer only unknown.

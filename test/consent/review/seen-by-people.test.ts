@@ -1,4 +1,4 @@
-// Who approves by commands sees what the approval is for: with an environment that the policy leaves to the
+// A person who approves by commands sees what the approval is for: with an environment that the policy leaves to the
 // operator, the same image on the same machine can be sent anywhere.
 
 import { expect, it } from 'vitest'

@@ -86,7 +86,7 @@ describe('consent/shares: keys, n-of-n', () => {
     )
   })
 
-  it('check each share again, whoever should have', () => {
+  it('check each share again, whether or not it was checked before', () => {
     const shares = new Map([...all.shares, ['bob', randomBytes(32)]])
     expect(() => deriveNetworkKeys(all.verified, shares)).toThrow(
       expect.objectContaining({ participant: 'bob', problem: 'commitment-mismatch' }),
@@ -111,7 +111,8 @@ describe('consent/shares: keys, n-of-n', () => {
         code: 'MCBN_SHARE_INVALID',
         participant: 'carol',
         problem: 'duplicate',
-        message: 'share of carol: duplicate: expected a share of its own, got that of alice',
+        message:
+          'share of carol: duplicate: expected a share that no other participant has, got that of alice',
       }),
     )
   })

@@ -61,7 +61,7 @@ async function restart(store: Store, alice: Awaited<ReturnType<typeof serve>>) {
 }
 
 describe('store of a participant', () => {
-  it('puts a changed policy.json in force, and keeps the one before where it is none', async () => {
+  it('puts a changed policy.json in force, and keeps the one before if it is invalid', async () => {
     const store = await filled('automatic')
     const alice = { participant: participantOfStore(store, { clock }), clock }
     const file = (policy: object | string) =>

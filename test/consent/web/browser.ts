@@ -1,4 +1,4 @@
-// A real Chromium, without a window. Whoever lacks one locally sees loudly what was left out; in CI,
+// A real Chromium, without a window. Anyone who lacks one locally sees loudly what was left out; in CI,
 // which installs it, a missing one is a failure.
 
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
@@ -47,7 +47,7 @@ export interface Tab {
 
 type ContextOptions = Parameters<Browser['newContext']>[0]
 
-/** A window of its own, with no cookies yet. */
+/** Its own window, with no cookies yet. */
 export async function openTab(options: ContextOptions = {}): Promise<Tab> {
   const context = await browser.newContext({ locale: 'en-GB', timezoneId: 'UTC', ...options })
   context.setDefaultTimeout(8_000)

@@ -1,4 +1,4 @@
-// The page without a browser: who gets in, who is turned away, and what is bounded.
+// The page without a browser: which requests get in, which are turned away, and the bounds.
 
 import { request as httpRequest } from 'node:http'
 import { describe, expect, it } from 'vitest'
@@ -319,7 +319,7 @@ describe('web/live', () => {
     expect((await open()).status).toBe(200)
   })
 
-  it('reads the audit once for many who ask, and again for who asks later', async () => {
+  it('reads the audit once for many requests, and again for a later one', async () => {
     const participant = new MemoryParticipant()
     const readings: (() => void)[] = []
     participant.audit = async () => {

@@ -327,7 +327,7 @@ describeInChromium('web/page: leases, record, withdrawing', () => {
 })
 
 describeInChromium('web/page: staying up to date', () => {
-  it('polls where no stream is to be had', async () => {
+  it('polls where there is no stream', async () => {
     const participant = new MemoryParticipant()
     const server = await servePageForTest(participant)
     const tab = await openTab()

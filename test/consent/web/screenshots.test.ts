@@ -1,5 +1,5 @@
 // The pictures of the documents: `npm run screenshots` takes them anew, every other run takes them into a
-// folder of its own and throws them away. Real pages with made-up requests, always the same.
+// its own folder and throws them away. Real pages with made-up requests, always the same.
 
 import { mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'

@@ -54,7 +54,7 @@ describe('consent/leases', () => {
     for (const { remaining } of client.leases) expect(remaining).toBeGreaterThan(LEASE_MS * 0.8)
   })
 
-  it('counts from the moment the request was sent, whoever delays the answer', async () => {
+  it('counts from the moment the request was sent, however late the answer', async () => {
     const { rig, clock } = await withFakeClock()
     const frank = await frankBefore(`${rig.urls['bob']}`)
     // Before bob has released: the date that he sets is as much later.

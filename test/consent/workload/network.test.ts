@@ -31,7 +31,7 @@ describe('consent/network', () => {
     }
   })
 
-  it('has keys of its own and takes no other', async () => {
+  it('has its own keys and takes no other', async () => {
     const { client, server } = await pair()
     const psk = { identity: 'x', key: Buffer.alloc(32, 7) }
     expect(() => client.tls.connect({ port: 1, psk } as never)).toThrow(
@@ -60,7 +60,7 @@ describe('consent/network', () => {
     expect((await openDtls(client, port)).getProtocol()).toBe('DTLSv1.2')
   })
 
-  it('refuses strangers, and whoever knows no more than the identity', async () => {
+  it('refuses strangers, and peers that know only the identity', async () => {
     const { client, server } = await pair()
     const { port, failures } = await echoTls(server)
     for (const identity of ['stranger', client.identity]) {
@@ -131,7 +131,7 @@ describe('consent/network', () => {
     expect((await kept.ended).code).toBe('closed')
   })
 
-  it('lets data through in both directions without a limit of its own', async () => {
+  it('lets data through in both directions without its own limit', async () => {
     const { client, server } = await pair()
     const { port } = await echoTls(server)
     const socket = await openTls(client, port)

@@ -131,7 +131,7 @@ export function workloadOf(network: TestNetwork, role: Role): LocalWorkload {
   return {
     imageDigest: IMAGES[role],
     env: { MCBN_DESCRIPTOR_HASH: network.verified.hashHex },
-    // A machine of its own, as the platform numbers them.
+    // Its own machine, as the platform numbers them.
     instance: role === 'client' ? '1001' : '2002',
   }
 }

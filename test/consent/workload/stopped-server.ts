@@ -1,4 +1,4 @@
-// A server workload in a process of its own, so that it can be stopped (SIGSTOP). Joins by what its first
+// A server workload in its own process, so that it can be stopped (SIGSTOP). Joins by what its first
 // argument says, serves TLS, and tells on stdout what happens.
 
 import { createLauncherAttester, join } from '../../../src/consent/index.js'

@@ -10,7 +10,7 @@ import { need, type TestNetwork } from '../network.js'
 import type { Frank, Json } from './proxy.js'
 
 export interface Betrayal {
-  /** Instead of its own. */
+  /** Instead of the participant's share. */
   readonly share?: Uint8Array
   readonly header?: Partial<ReleaseHeader>
   /** Seals to another key than the workload's. */

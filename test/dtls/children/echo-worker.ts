@@ -1,4 +1,4 @@
-// A worker thread with a server, clients and traffic of its own, until it is told to stop, or is terminated.
+// A worker thread with its own server, clients and traffic, until it is told to stop, or is terminated.
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { parentPort, workerData } from 'node:worker_threads'

@@ -1,4 +1,4 @@
-// A DTLS echo server at the far end of a slow network: in a network namespace of its own, which its parent
+// A DTLS echo server at the far end of a slow network: in its own network namespace, which its parent
 // connects. Prints a line once it listens.
 
 import * as dtls from '../../../src/dtls/index.js'

@@ -1,4 +1,4 @@
-// Run by root in a network namespace of its own (unshare -n). One client's network takes 64 kbit/s, so that its
+// Run by root in its own network namespace (unshare -n). One client's network takes 64 kbit/s, so that its
 // system buffer is full; other clients of the same I/O thread talk over loopback meanwhile. Prints
 // what they did in two seconds, as JSON.
 

@@ -1,4 +1,4 @@
-// Run by root in a network namespace of its own (unshare -n), whose loopback takes 1 Mbit/s: a server's system buffer
+// Run by root in its own network namespace (unshare -n), whose loopback takes 1 Mbit/s: a server's system buffer
 // is full while its client goes on talking. Prints how many of its messages came and what is left, as JSON.
 
 import { execFileSync } from 'node:child_process'

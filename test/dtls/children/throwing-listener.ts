@@ -27,7 +27,7 @@ for (let index = 0; index < 3; index += 1) {
   bad?.send(`${index}`)
   good?.send(`${index}`)
 }
-// Says where it stands instead of waiting for ever.
+// Says where it stands instead of waiting forever.
 setTimeout(() => {
   process.stdout.write(JSON.stringify({ caught, got, server: server.stats }))
   process.exit(1)

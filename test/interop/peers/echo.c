@@ -52,7 +52,7 @@ static int loopback_socket(int port) {
   if (bind(fd, (struct sockaddr*)&address, length) != 0) fail("bind");
   if (getsockname(fd, (struct sockaddr*)&address, &length) != 0) fail("getsockname");
   printf("listening on %d\n", ntohs(address.sin_port));
-  // One client: whoever speaks first.
+  // One client: the one that speaks first.
   unsigned char byte;
   if (recvfrom(fd, &byte, 1, MSG_PEEK, (struct sockaddr*)&address, &length) < 0) fail("recvfrom");
   if (connect(fd, (struct sockaddr*)&address, length) != 0) fail("connect");

@@ -52,7 +52,7 @@ export interface LocalClaimsRequest {
   readonly now: UnixMilliseconds
 }
 
-/** Claims but for `iss`, which the issuer adds. A fresh plain object: change what a test needs changed. */
+/** Claims except for `iss`, which the issuer adds. A fresh plain object: change what a test needs changed. */
 export function confidentialSpaceClaims(request: LocalClaimsRequest): Record<string, unknown> {
   const { audience = DEFAULT_AUDIENCE, nonces = [], workload } = request
   const issuedAt = toUnixSeconds(request.now)

@@ -44,7 +44,7 @@ const MOST_BODY_BYTES = 65_536
 const FIELDS: readonly string[] = ['audience', 'nonces', 'token_type', 'aws_principal_tag_options']
 
 /**
- * Serves tokens on a Unix socket, readable and writable by its owner only: whoever can connect gets a token
+ * Serves tokens on a Unix socket, readable and writable by its owner only: anyone who can connect gets a token
  * that says it is the workload.
  *
  * @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`; `MCBN_ATTESTER_FAILED` if the socket cannot

@@ -86,7 +86,7 @@ function checkName(issuer: unknown, name: string): void {
   if (typeof issuer !== 'string') {
     throw new McbnError('MCBN_OPTION_TYPE', `${name}: expected a string, got ${typeName(issuer)}`)
   }
-  // Facts carry the issuer's name: whoever reads them must not take a test for the platform.
+  // Facts carry the issuer's name: their reader must not take a test for the platform.
   if (!URL.canParse(issuer) || issuer === GCP_CS_ISSUER) {
     throw new McbnError('MCBN_OPTION_RANGE', `${name}: expected a URL other than ${GCP_CS_ISSUER}`)
   }

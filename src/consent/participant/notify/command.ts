@@ -28,7 +28,7 @@ export class Command implements Delivery {
     )
     let child: ChildProcessByStdio<Writable, null, null>
     try {
-      // A group of its own: what it has started ends with it.
+      // Its own group: what it has started ends with it.
       child = spawn(this.#program, this.#args, {
         ...{ env, shell: false, detached: true },
         stdio: ['pipe', 'ignore', 'ignore'],

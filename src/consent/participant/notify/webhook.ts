@@ -1,5 +1,5 @@
 // A notification over HTTP, signed as Standard Webhooks has it (standardwebhooks.com, specification, "Webhook
-// headers" and "Signature scheme"): the receiver knows who sent it, and that it is no old one.
+// headers" and "Signature scheme"): the receiver knows who sent it, and that it is not an old one.
 
 import { createHmac } from 'node:crypto'
 import type { Delivery, Outcome } from './channel.js'

@@ -31,7 +31,7 @@ const HEADERS = {
   'X-Frame-Options': 'DENY',
 } as const
 
-/** A name that is no address could be made to point here by whoever owns it (DNS rebinding). */
+/** A name that is not an address could be made to point here by anyone who owns it (DNS rebinding). */
 const LOOPBACK_HOST = /^(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])$/
 const LOOPBACK_ADDRESS = /^(127\.|::1$|::ffff:127\.)/
 
@@ -43,7 +43,7 @@ const FORWARDED =
   /^(forwarded|via|x-forwarded(-.*)?|x-real-ip|x-original-(host|url|uri)|x-client-ip|x-cluster-client-ip|true-client-ip|cf-connecting-ip|fastly-client-ip)$/
 
 /**
- * Answers 403 to whoever is not a page of ours asking from this machine.
+ * Answers 403 unless our page asks, from this machine.
  *
  * @param hosts - names under which a proxy of the owner's offers the page. That proxy decides who gets here: a
  * request under such a name may come from any address and may be forwarded.
@@ -62,7 +62,7 @@ export function guard(hosts: readonly string[]): MiddlewareHandler {
 function whatIsWrong(context: Context, names: ReadonlySet<string>): string | undefined {
   const host = context.req.header('host')?.toLowerCase() ?? ''
   const name = host.replace(/:\d{1,5}$/, '')
-  // Two of them, and whoever stood between may have looked at the other (RFC 9112 section 3.2).
+  // With two of them, a proxy between may have looked at the other (RFC 9112 section 3.2).
   if (hostsTold(context) > 1) return 'Host: expected one'
   // A whole address outranks Host (RFC 9112 section 3.2.2); only proxies are sent one.
   if (!targetOf(context).startsWith('/')) return 'expected a path'
@@ -102,7 +102,7 @@ function incomingOf(context: Context): Incoming {
   return (context.env as { incoming?: Incoming } | undefined)?.incoming ?? {}
 }
 
-/** The request's target as it was sent; the path where the server is none of Node's. */
+/** The request's target as it was sent; the path where the server is not Node's. */
 function targetOf(context: Context): string {
   return incomingOf(context).url ?? context.req.path
 }

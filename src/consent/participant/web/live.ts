@@ -1,5 +1,5 @@
 // Live updates: server-sent events (WHATWG HTML section 9.2), read by the page with fetch(), as
-// EventSource cannot send the session's key. Who gets no stream polls.
+// EventSource cannot send the session's key. A page without a stream polls.
 
 import type { Context } from 'hono'
 import { streamSSE } from 'hono/streaming'

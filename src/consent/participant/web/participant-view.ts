@@ -9,7 +9,7 @@ import type { AuditLine, AuditReport, ParticipantView } from './view.js'
 /** What of an {@link AuditLog} is needed. */
 export type AuditForPage = Pick<AuditLog, 'head' | 'recent' | 'verify'>
 
-/** @param audit - the log that the participant writes to; absent: the page says that there is none. */
+/** @param audit - the log that the participant writes to; absent: the page says that there is no log. */
 export function participantView(participant: Participant, audit?: AuditForPage): ParticipantView {
   return {
     status: () => participant.status(),

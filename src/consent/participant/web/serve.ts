@@ -1,4 +1,4 @@
-// The page on an address of its own. Whoever can reach the participant's other address, the operator's proxies
+// The page on its own address. Anyone who can reach the participant's other address, the operator's proxies
 // among them, does not reach the page by it.
 
 import { Hono } from 'hono'

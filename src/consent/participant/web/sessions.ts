@@ -1,4 +1,4 @@
-// Who is signed in. A session has two halves: a cookie that scripts cannot read, and a key that the
+// The people signed in. A session has two halves: a cookie that scripts cannot read, and a key that the
 // page keeps for its own origin and sends as a header. Cookies are shared by all ports of one host, so
 // another program on this machine gets to see the first half; only our own page has the second.
 

@@ -1,4 +1,4 @@
-// The page of one participant: its routes. serve.ts gives it an address of its own.
+// The page of one participant: its routes. serve.ts gives it its own address.
 
 import { createHash } from 'node:crypto'
 import type { Context, Handler, MiddlewareHandler } from 'hono'
@@ -21,8 +21,8 @@ export interface ParticipantWebOptions {
   /** Minutes until a person has to sign in again, 1 to 1,440. @defaultValue 60 */
   readonly sessionMinutes?: number
   /**
-   * Names besides localhost and loopback addresses that the page answers to, without port. For a
-   * proxy of your own that adds TLS and decides who gets through: without one, everything travels
+   * Names besides localhost and loopback addresses that the page answers to, without port. For your
+   * own proxy that adds TLS and decides who gets through: without one, everything travels
    * unencrypted. Only requests under these names may be forwarded (`Forwarded`, `X-Forwarded-*`, `Via`) or
    * come from another machine. @defaultValue none
    */
@@ -40,7 +40,7 @@ const OPTIONS = {
 export const WEB_DEFAULTS = { sessionMinutes: 60 } as const
 
 export interface ParticipantWeb {
-  /** Opens the page for whoever has it, as long as this process runs. Print it, never log it. */
+  /** Opens the page for anyone who has this address, as long as this process runs. Print it, never log it. */
   readonly token: string
   /** The page's routes, for `app.route('/', web.routes)`; all are `/` or under `/web/`. */
   readonly routes: Hono
@@ -200,7 +200,7 @@ export function withdrawalWords(view: ParticipantView): string {
   return `withdraw ${view.status().label}`
 }
 
-/** Who listens on all addresses is reached by this machine's own one; the page answers to no other. */
+/** A server on all addresses is reached by the loopback address; the page answers to no other. */
 function loopbackUrl(base: string): string {
   const url = new URL('/', base)
   if (url.hostname === '0.0.0.0') url.hostname = '127.0.0.1'

@@ -168,7 +168,7 @@ export function askWithdrawal({ status, leases }) {
   const items = [
     'Your share is given to nobody any more, also not to renew.',
     leases.length > 0
-      ? `Whoever holds it now has to stop within ${duration(ends + 1000)}, and all its connections close.`
+      ? `Anyone who holds it now has to stop within ${duration(ends + 1000)}, and all its connections close.`
       : 'Nobody holds your share at the moment.',
     status.t === status.n
       ? 'All shares are needed here: without yours the whole network stops.'

@@ -89,7 +89,7 @@ export function row(term, meaning) {
 }
 
 /**
- * Says something to whoever listens instead of looking.
+ * Says something to people who listen instead of looking.
  * @param {string} text
  */
 export function announce(text) {

@@ -1,4 +1,4 @@
-// The lists of the page: who waits, who holds the share, what the network is, what has happened.
+// The lists of the page: waiting requests, holders of the share, the network, what has happened.
 
 /** @import { Lease } from '../../../store/lease.js' */
 /** @import { Decision } from '../../../store/state.js' */

@@ -32,7 +32,7 @@ let following
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let auditTimer
 let auditDue = 0
-/** What was shown last, but for the time, and when it became so. */
+/** What was shown last, without the time, and since when. */
 let shown = ''
 let changedAt = 0
 
@@ -73,7 +73,7 @@ function readAudit(milliseconds) {
       // What changed shortly before may not have been in it yet.
       readAudit(begun < changedAt + AUDIT_SOON ? AUDIT_SOON : AUDIT_LATER)
     } catch {
-      // Signed out or not connected: whoever follows the state notices and says so.
+      // Signed out or not connected: the code that follows the state notices and says so.
       shown = ''
     }
   }, milliseconds)
@@ -117,7 +117,7 @@ function showLogin(problem) {
   byId('title').textContent = 'mcbn participant'
   byId('network').textContent = ''
   document.title = 'Sign in · mcbn participant'
-  // What was shown is not left in the page for whoever comes next.
+  // What was shown is not left in the page for the next person.
   for (const id of ['pending', 'leases', 'decisions', 'status', 'audit', 'decide-facts']) {
     byId(id).replaceChildren()
   }

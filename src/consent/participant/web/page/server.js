@@ -3,7 +3,7 @@
 /** @import { PageState } from '../state.js' */
 
 const KEY = 'mcbn-key'
-/** Milliseconds between questions where no stream is to be had. */
+/** Milliseconds between questions where there is no stream. */
 const POLL = 5_000
 
 /** Why something was not done, by the participant's word for it. */
