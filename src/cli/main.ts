@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The command `mcbn`. Everything it can do is a file beside this one.
 
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { EXIT, errorLine, exitCodeOf, type Finish, Interrupted, UsageError } from './exit.js'
 import { fitHelp, helpColumns } from './help.js'
@@ -36,8 +36,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   image: async () => (await import('./image.js')).imageCommand(finish),
   split: async () => (await import('./consent/split.js')).splitCommand(),
   combine: async () => (await import('./consent/combine.js')).combineCommand(),
-  bench: async () => (await import('./bench/command.js')).benchCommand(finish),
-  demo: async () => (await import('./demo/command.js')).demoCommand(finish),
+  ...ofCheckout('bench', async () => (await import('./bench/command.js')).benchCommand(finish)),
+  ...ofCheckout('demo', async () => (await import('./demo/command.js')).demoCommand(finish)),
 }
 
 const program = new Command('mcbn')
@@ -49,6 +49,12 @@ try {
   const [, , typed] = process.argv
   if (typed === undefined) {
     throw new UsageError(`expected a command: ${Object.keys(COMMANDS).join(', ')}`)
+  }
+  if ((typed === 'bench' || typed === 'demo') && !Object.hasOwn(COMMANDS, typed)) {
+    throw new UsageError(
+      `${typed}: expected a checkout of mcbn, got the installed package, which leaves it out; ` +
+        `clone the repository that package.json names, run npm ci there, then npx mcbn ${typed}`,
+    )
   }
   for (const [name, load] of Object.entries(COMMANDS)) {
     // Anything but a command is help, or a slip whose remedy is one of them: that needs all.
@@ -79,6 +85,14 @@ try {
     process.stderr.write(`${errorLine(shown, typedCommand().name)}\n`)
     finish(exitCodeOf(shown))
   }
+}
+
+/** A command that the package leaves out ("files" in package.json): there is its folder, or no such command. */
+function ofCheckout(
+  name: 'bench' | 'demo',
+  load: () => Promise<Command>,
+): Readonly<Record<string, () => Promise<Command>>> {
+  return existsSync(new URL(`./${name}/`, import.meta.url)) ? { [name]: load } : {}
 }
 
 /** commander's sentence; a mistyped `--pks=<key>` must not show the key. */

@@ -1,6 +1,7 @@
 // What a user gets: the package is packed, installed into an empty project with a prebuilt binary,
 // and used by plain JavaScript. No compiler, no TypeScript loader, and no network.
 
+import { spawnSync } from 'node:child_process'
 import {
   existsSync,
   mkdirSync,
@@ -56,6 +57,8 @@ describe('package', () => {
   })
 
   it('carries documents and examples, and what they link to; no tests, fuzzers or benchmarks', () => {
+    for (const name of ['src/cli/demo', 'src/cli/bench', 'dist/cli/demo', 'dist/cli/bench'])
+      expect(existsSync(join(project.mcbn, name)), name).toBe(false)
     expect(
       readdirSync(project.mcbn).filter((name) => /^(test|fuzz|bench|\.ci)$/.test(name)),
     ).toEqual([])
@@ -104,6 +107,15 @@ describe('package', () => {
   it('installs the command', async () => {
     const child = await npm(project.folder, 'exec', '--offline', '--', 'mcbn', '--help')
     expect(child.stdout).toMatch(/Usage: mcbn/)
+  })
+
+  it.each(['demo', 'bench'])('says where to run %s, which it leaves out', (name) => {
+    const main = join(project.mcbn, 'dist', 'cli', 'main.js')
+    const ran = spawnSync(process.execPath, [main, name], { encoding: 'utf8' })
+    expect(ran.stderr).toMatch(/expected a checkout of mcbn/)
+    expect(ran.status).toBe(2)
+    const help = spawnSync(process.execPath, [main, '--help'], { encoding: 'utf8' }).stdout
+    expect(help).not.toMatch(new RegExp(`^ +${name}\\b`, 'm'))
   })
 
   it('compiles for a user with strict TypeScript', async () => {
