@@ -1,9 +1,10 @@
 // Key files as the programs really read them. Each line of the table is given to the program, which then
 // says by its handshakes who has which key, and to mcbn, which must come to the same with that format.
 
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
-import { connect as dial } from 'node:net'
-import { join } from 'node:path'
+import { connect as dial, type Socket } from 'node:net'
+import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { McbnError } from '../../src/errors.js'
 import { loadPskFile, type PskFileFormat } from '../../src/psk/index.js'
@@ -170,9 +171,9 @@ const ROWS: Record<string, Row> = {
 
 const last: Reading = ['last', J]
 
-/** A file of the line, and of one more that every program reads. */
+/** A file of the line, and of one more that every program reads; QEMU wants this name. */
 function fileOf({ line }: Row): string {
-  const file = join(temporaryFolder(), 'keys')
+  const file = join(temporaryFolder(), 'keys.psk')
   writeFileSync(file, `${line}\nlast:${J}\n`, { mode: 0o600 })
   return file
 }
@@ -221,8 +222,15 @@ function accepts(port: number): Promise<boolean> {
 
 /** Whether the server proves that it has this key under this identity. */
 function hasKey(port: number, [identity, key]: readonly [string, string]): Promise<boolean> {
+  return provesKey({ host: LOOPBACK, port }, [identity, key])
+}
+
+function provesKey(
+  at: { host: string; port: number } | { socket: Socket },
+  [identity, key]: readonly [string, string],
+): Promise<boolean> {
   const psk = { identity, key: Buffer.from(key, 'hex') }
-  const socket = connect({ host: LOOPBACK, port, psk, maxVersion: 'TLSv1.2' })
+  const socket = connect({ ...at, psk, maxVersion: 'TLSv1.2' })
   return new Promise<boolean>((resolve) => {
     socket.once('secureConnect', () => resolve(true))
     socket.once('error', () => resolve(false))
@@ -271,6 +279,64 @@ describe.each(['mosquitto', 'stunnel', 'gnutls'] as const)('interop/psk files: %
       expect(error).toMatchObject({ code: 'MCBN_PSK_FILE_INVALID', line: 1 })
       expect(['nobody', 'refused']).toContain(expected)
     }
+  })
+})
+
+// ---- the same file, read by others with GnuTLS ------------------------------------------------------
+
+const NBD = {
+  nbdkit: (port: number, keys: string) =>
+    ['-f', '-i', LOOPBACK, '-p', `${port}`, '--tls=require', `--tls-psk=${keys}`].concat(
+      'memory',
+      '1M',
+    ),
+  'qemu-nbd': (port: number, keys: string) => {
+    const disk = join(dirname(keys), 'disk')
+    writeFileSync(disk, Buffer.alloc(65_536))
+    const credentials = `tls-creds-psk,id=keys,endpoint=server,dir=${dirname(keys)}`
+    return ['-b', LOOPBACK, '-p', `${port}`, '--persistent', '--shared=0', '-f', 'raw'].concat(
+      '--object',
+      credentials,
+      '--tls-creds',
+      'keys',
+      disk,
+    )
+  },
+} as const
+
+/** NBD's way into TLS: the newstyle greeting, then NBD_OPT_STARTTLS and its acknowledgement. */
+async function startTls(port: number): Promise<Socket> {
+  const socket = dial(port, LOOPBACK)
+  socket.on('error', () => {})
+  const read = async (length: number): Promise<Buffer> => {
+    for (;;) {
+      const bytes = socket.read(length) as Buffer | null
+      if (bytes) return bytes
+      await once(socket, 'readable')
+    }
+  }
+  const greeting = await read(18)
+  expect(greeting.toString('latin1', 0, 16)).toBe('NBDMAGICIHAVEOPT')
+  const option = Buffer.alloc(8)
+  option.writeUInt32BE(5)
+  socket.write(Buffer.concat([Buffer.of(0, 0, 0, 3), Buffer.from('IHAVEOPT'), option]))
+  expect((await read(20)).readUInt32BE(12)).toBe(1)
+  return socket
+}
+
+describe.each(['nbdkit', 'qemu-nbd'] as const)('interop/psk files: %s', (program) => {
+  describeWithOptionalPeers([program], `read by ${program}`, () => {
+    it.each(Object.entries(ROWS))('%s, as GnuTLS', async (_what, row) => {
+      const port = await freeTcpPort()
+      start(program, NBD[program](port, fileOf(row)), { foreign: true })
+      await waitFor('the port', () => accepts(port))
+      const found = []
+      for (const one of [...candidates(row), last]) {
+        if (await provesKey({ socket: await startTls(port) }, one)) found.push(one)
+      }
+      const expected = row.gnutls
+      expect(found).toEqual([...(typeof expected === 'string' ? [] : [expected]), last])
+    })
   })
 })
 

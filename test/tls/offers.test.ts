@@ -57,6 +57,19 @@ describe('tls/offers: many identities in one ClientHello', () => {
     expect(asked).toHaveLength(16)
   })
 
+  // docs/SECURITY-NOTES.md: one PSK is chosen, and that one's binder is checked, so this is the protocol's.
+  it('lets the holder of one key ask for another identity (RFC 8446 section 4.2.11)', async () => {
+    const { port } = await serve({ psk: { Client1: key, Client2: freshKey() } })
+    const candidate = (name: string) => ({ identity: Buffer.from(name), key: freshKey() })
+    expect(await offerKeys(port, [candidate('Client2'), known])).toHaveProperty('alert')
+    expect(await offerKeys(port, [candidate('Client3'), known])).toEqual({ selected: 1 })
+    // Without a key of the server there is nothing to see.
+    const strangers = await Promise.all(
+      ['Client2', 'Client3'].map((name) => offerKeys(port, [candidate(name)])),
+    )
+    expect(strangers[0]).toEqual(strangers[1])
+  })
+
   it('answers a thousand offers, 48 KB of them, with an alert', async () => {
     const { port, failures } = await serve({ psk: { Client1: key }, unknownIdentity: 'alert' })
     expect(await offerKeys(port, unknown(1_000))).not.toEqual({ alert: HANDSHAKE_FAILURE })
