@@ -4,20 +4,25 @@ import { McbnError } from '../../errors.js'
 import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import { createGcpOidcVerifier, GCP_CS_OIDC, type GcpOidcOptions } from './gcp-oidc.js'
 import { createGcpPkiVerifier, GCP_CS_PKI, type GcpPkiOptions } from './gcp-pki.js'
+import { createSnpVerifier, type SnpVerifierOptions } from './hardware/snp.js'
 import { createLocalVerifier, LOCAL } from './local/verifier.js'
+import { AMD_SEV_SNP } from './platform.js'
 import type { Verifier } from './types.js'
 
 export interface VerifiersOptions {
   readonly gcpOidc?: GcpOidcOptions
   /** Needed if the policy names `gcp-cs-pki`: which roots to trust is nobody's default. */
   readonly gcpPki?: GcpPkiOptions
-  /** Verifiers of other kinds (AWS Nitro, Azure MAA, Intel Trust Authority), or in place of these. */
+  /** @defaultValue AMD's roots */
+  readonly snp?: SnpVerifierOptions
+  /** Verifiers of other kinds, or in place of these. */
   readonly verifiers?: readonly Verifier[]
 }
 
 const OPTIONS = {
   gcpOidc: undefined,
   gcpPki: undefined,
+  snp: undefined,
   verifiers: undefined,
 } as const satisfies OptionTable<VerifiersOptions>
 
@@ -67,16 +72,17 @@ export function createVerifiers(
 function shipped(
   kind: string,
   { localIssuers }: EvidencePolicy,
-  { gcpOidc, gcpPki }: VerifiersOptions,
+  { gcpOidc, gcpPki, snp }: VerifiersOptions,
 ): Verifier | string {
   if (kind === GCP_CS_OIDC) return createGcpOidcVerifier(gcpOidc)
   if (kind === GCP_CS_PKI) {
     return gcpPki === undefined ? `${kind} needs pinned roots` : createGcpPkiVerifier(gcpPki)
   }
+  if (kind === AMD_SEV_SNP) return createSnpVerifier(snp)
   if (kind === LOCAL) {
     return localIssuers === undefined || localIssuers.length === 0
       ? `${kind} needs issuers named in localIssuers`
       : createLocalVerifier({ issuers: localIssuers })
   }
-  return 'expected gcp-cs-oidc, gcp-cs-pki, local, or a kind that a verifier was given for'
+  return 'expected gcp-cs-oidc, gcp-cs-pki, amd-sev-snp, local, or a kind that a verifier was given for'
 }

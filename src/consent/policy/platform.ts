@@ -25,6 +25,7 @@ export const PLATFORM_OF_KIND: Readonly<Record<string, string>> = {
   'gcp-cs-oidc': CONFIDENTIAL_SPACE,
   'gcp-cs-pki': CONFIDENTIAL_SPACE,
   local: CONFIDENTIAL_SPACE,
+  [AMD_SEV_SNP]: AMD_SEV_SNP,
 }
 
 /** The only hardware of some platforms. */

@@ -30,6 +30,7 @@ export const descriptor = verifiedDescriptor(1)
 export function verifiedDescriptor(
   epoch: number,
   people: Record<string, ParticipantKeys> = { alice, bob },
+  clientImages: readonly string[] = [CLIENT_IMAGE],
 ): VerifiedDescriptor {
   const made = createDescriptor({
     network: 'example',
@@ -41,7 +42,7 @@ export function verifiedDescriptor(
       commitment: Buffer.alloc(32, label.charCodeAt(0)).toString('base64url'),
     })),
     roles: {
-      client: { id: 'client', images: [CLIENT_IMAGE] },
+      client: { id: 'client', images: clientImages },
       server: { id: 'server', images: [SERVER_IMAGE] },
     },
     validity: {
