@@ -3,6 +3,7 @@
 
 import picocolors from 'picocolors'
 import { errorFields, errorLine, errorText, Interrupted, oneLine } from './exit.js'
+import { logLine, now } from './log.js'
 
 /** Lines that may come at once, and how many more each second: a flood of bad peers cannot fill a disk. */
 const LINES_AT_ONCE = 20
@@ -93,18 +94,13 @@ export class Diagnostics {
     return true
   }
 
-  #object(fields: Readonly<Record<string, unknown>>): void {
-    this.#line(JSON.stringify({ time: now(), ...fields }))
+  #object(fields: { readonly event: string } & Readonly<Record<string, unknown>>): void {
+    this.#line(logLine(fields))
   }
 
   #line(text: string): void {
     process.stderr.write(`${text}\n`)
   }
-}
-
-/** The wall clock as RFC 3339 has it, in UTC, to the millisecond. */
-function now(): string {
-  return new Date().toISOString()
 }
 
 /** Colour only on a terminal, and not where NO_COLOR (no-color.org) or TERM=dumb asks for none. */

@@ -7,6 +7,7 @@ import type { TlsServer, TlsSocket } from '../tls/index.js'
 import type { KeyLog, LibraryOptions, VersionRange } from './connection.js'
 import type { Diagnostics } from './diagnostics.js'
 import { atMost, factsOf, factsText, GOODBYE_MS } from './link.js'
+import { logLine } from './log.js'
 import type { Service } from './services.js'
 import { formatHostPort, formatTarget, type Target } from './url.js'
 
@@ -38,9 +39,7 @@ export interface Listener {
 /** The line that scripts wait for: the URL as it was typed, with the port that it got. */
 export function announce(typed: Target, { address, port }: Listener, { json }: Diagnostics): void {
   const url = formatTarget({ ...typed, port })
-  const line = json
-    ? JSON.stringify({ event: 'listening', url, address, port })
-    : `listening on ${url}`
+  const line = json ? logLine({ event: 'listening', url, address, port }) : `listening on ${url}`
   process.stdout.write(`${line}\n`)
 }
 

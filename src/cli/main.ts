@@ -3,8 +3,17 @@
 
 import { existsSync, readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
-import { EXIT, errorLine, exitCodeOf, type Finish, Interrupted, UsageError } from './exit.js'
+import {
+  EXIT,
+  errorFields,
+  errorLine,
+  exitCodeOf,
+  type Finish,
+  Interrupted,
+  UsageError,
+} from './exit.js'
 import { fitHelp, helpColumns } from './help.js'
+import { logLine, wantsJson } from './log.js'
 
 let finishing = false
 
@@ -19,7 +28,7 @@ const finish: Finish = (code) => {
 // A reader that went away is not a failure of ours; code that needs to know listens too (output.ts).
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
 process.on('uncaughtException', (error) => {
-  process.stderr.write(`${errorLine(error)}\n`)
+  process.stderr.write(`${lastLine(error)}\n`)
   finish(EXIT.failure)
 })
 
@@ -82,7 +91,7 @@ try {
     finish(error.exitCode)
   } else {
     const shown = error instanceof CommanderError ? new UsageError(withoutValues(error)) : error
-    process.stderr.write(`${errorLine(shown, typedCommand().name)}\n`)
+    process.stderr.write(`${lastLine(shown, typedCommand().name)}\n`)
     finish(exitCodeOf(shown))
   }
 }
@@ -93,6 +102,13 @@ function ofCheckout(
   load: () => Promise<Command>,
 ): Readonly<Record<string, () => Promise<Command>>> {
   return existsSync(new URL(`./${name}/`, import.meta.url)) ? { [name]: load } : {}
+}
+
+/** The one line of a command that fails, as people or machines want it. */
+function lastLine(error: unknown, command?: string): string {
+  return wantsJson()
+    ? logLine({ event: 'error', ...errorFields(error) })
+    : errorLine(error, command)
 }
 
 /** commander's sentence; a mistyped `--pks=<key>` must not show the key. */

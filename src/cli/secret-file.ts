@@ -2,6 +2,7 @@
 
 import { rename, rm, stat, writeFile } from 'node:fs/promises'
 import { shellWord } from './consent/files.js'
+import { warn } from './log.js'
 
 /**
  * A sentence for a file that others than its owner may read; undefined where they may not, for standard
@@ -21,7 +22,7 @@ export async function exposureOf(path: string, option: string): Promise<string |
 /** Says it on stderr. */
 export async function warnIfExposed(path: string, option: string): Promise<void> {
   const sentence = await exposureOf(path, option)
-  if (sentence !== undefined) process.stderr.write(`mcbn: warning: ${sentence}\n`)
+  if (sentence !== undefined) warn(sentence)
 }
 
 /** Writes a file for its owner alone, in the place of an older one. @throws the system's error. */

@@ -23,6 +23,7 @@ import { temporaryFolder } from '../support/paths.js'
 import type { Child } from '../support/process.js'
 import { waitFor } from '../support/wait.js'
 import { expectFailure, expectSuccess, mcbn, startMcbn } from './command.js'
+import { logLines } from './log-lines.js'
 
 const PASSPHRASE = 'correct horse battery'
 
@@ -263,14 +264,21 @@ describe('cli/participant', () => {
   it('verifies the audit, also while it is written, and says where it was altered', async () => {
     const made = await folder()
     const { dir } = made
-    const { child, url } = await serving(made, '--json')
+    const { child, url } = await serving(made, '--json', '--metrics', '127.0.0.1:0')
     expect(await play(url)).toMatchObject({ label: 'alice' })
-    expect(JSON.parse(child.stdout.split('\n')[0] ?? '')).toMatchObject({ event: 'listening', url })
+    const [first] = logLines(child.stdout)
+    expect(first).toMatchObject({ event: 'listening', url })
+    const { metrics } = first as unknown as { metrics: string }
+    expect(await (await fetch(`${metrics}/readyz`)).json()).toEqual({ ready: true })
+    const scraped = await (await fetch(`${metrics}/metrics`)).text()
+    expect(scraped).toMatch(/^mcbn_participant_releases_total\{kind="first"\} 1$/m)
+    expect(scraped).toMatch(/^process_start_time_seconds /m)
     const audit = await mcbn(['participant', 'audit', '--dir', dir])
     expectSuccess(audit)
     expect(audit.stdout).toMatch(/ {2}released {2}.*role=client/)
     const [, noted = ''] = audit.stdout.match(/^verified: \d+ lines, (\d+:[0-9a-f]{64})$/m) ?? []
     await stop(child)
+    expect(logLines(child.stdout).map(({ event }) => event)).toEqual(['listening', 'released'])
     const later = await mcbn([
       'participant',
       'audit',

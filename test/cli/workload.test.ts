@@ -10,6 +10,7 @@ import { consentRig, type Rig, type RigOptions } from '../consent/workload/rig.j
 import { temporaryFolder } from '../support/paths.js'
 import { freeTcpPort } from '../support/ports.js'
 import { expectFailure, mcbn, startMcbn } from './command.js'
+import { logLines } from './log-lines.js'
 
 interface Setup {
   readonly rig: Rig
@@ -113,10 +114,7 @@ describe('cli/workload', () => {
     )
     expect(child.exit, child.report()).toEqual({ code: 1, signal: null })
     expect(child.stdout).toBe('')
-    const events = child.stderr
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line))
+    const events = logLines(child.stderr)
     expect(events.find(({ event }) => event === 'insufficient')).toMatchObject({
       need: 3,
       have: 2,

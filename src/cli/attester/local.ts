@@ -11,6 +11,7 @@ import { readInput, shellWord, writeNew } from '../consent/files.js'
 import { programOf } from '../consent/images.js'
 import { report } from '../consent/report.js'
 import { EXIT, type Finish, UsageError } from '../exit.js'
+import { warn } from '../log.js'
 import { onStopSignal } from '../signals.js'
 
 /** No machine has a name in this domain (RFC 6761 section 6.4). */
@@ -101,8 +102,9 @@ export function localSubcommand(finish: Finish): Command {
         await launcher.close()
         finish(EXIT.ok)
       })
-      process.stderr.write(`mcbn: ${WARNING}\n`)
-      report(json, { attesting: workload.imageDigest, socket }, [
+      if (json === true) warn(WARNING)
+      else process.stderr.write(`mcbn: ${WARNING}\n`)
+      report(json, { event: 'attesting', imageDigest: workload.imageDigest, socket }, [
         `attesting ${workload.imageDigest} on ${socket}`,
       ])
     })

@@ -1,15 +1,23 @@
 // What a command of consent has done: sentences for people, one object for machines, on stdout.
 
 import { oneLine } from '../exit.js'
+import { logLine } from '../log.js'
 
-/** @param lines - each is made safe for a terminal: names and labels can be a stranger's. */
+/**
+ * Writes either.
+ *
+ * @param object - with an `event` it is a line of a log, and gets time and level (see ../log.ts); without one it is
+ * what the command was asked for.
+ * @param lines - each is made safe for a terminal: names and labels can be a stranger's. */
 export function report(
   json: boolean | undefined,
   object: Readonly<Record<string, unknown>>,
   lines: readonly string[],
 ): void {
   process.stdout.write(
-    json === true ? `${JSON.stringify(object)}\n` : lines.map((line) => `${safe(line)}\n`).join(''),
+    json === true
+      ? `${isEvent(object) ? logLine(object) : JSON.stringify(object)}\n`
+      : lines.map((line) => `${safe(line)}\n`).join(''),
   )
 }
 
@@ -17,4 +25,8 @@ export function report(
 function safe(line: string): string {
   const indent = /^ */.exec(line)?.[0] ?? ''
   return `${indent}${oneLine(line)}`
+}
+
+function isEvent(object: object): object is { readonly event: string } {
+  return 'event' in object && typeof object.event === 'string'
 }
