@@ -3,33 +3,13 @@
 import type { Anchors } from './lib/anchors.js'
 import { type Child, script } from './lib/child.js'
 import { CCM8 } from './lib/credentials.js'
+import { type Load, underLoad } from './lib/loaded-server.js'
 import type { Measurement, Sample, Subject } from './lib/measurement.js'
 import { counted, each } from './lib/system-calls.js'
 
 const SESSIONS = 1_000
 
-/** The same generator in front of every server; what the server's processor time was is said besides. */
-async function echoes(
-  anchors: Anchors,
-  server: Child,
-  suite: string,
-  seconds: number,
-  counting: boolean,
-): Promise<Sample> {
-  await using serving = server
-  const port = await serving.value('port')
-  await using load = anchors.run('dtls_load', 'echo', suite, port, seconds, SESSIONS)
-  await load.value('started')
-  const before = serving.cpuSeconds
-  const counts = counted(serving, seconds, counting)
-  const value = await load.value('result')
-  const spent = serving.cpuSeconds - before
-  return {
-    value,
-    costs: { server: (spent / (value * seconds)) * 1e6 },
-    counts: each(await counts, value),
-  }
-}
+const echoes = (suite: string): Load => ({ what: 'echo', suite, width: SESSIONS })
 
 async function roundTrip(
   seconds: number,
@@ -87,22 +67,34 @@ export function echoMeasurements(anchors: Anchors): Measurement[] {
       {
         name: 'mcbn',
         run: (seconds, counting) =>
-          echoes(anchors, script('mcbn-peer.ts', 'serve', CCM8), CCM8, seconds, counting),
+          underLoad(
+            anchors,
+            script('mcbn-peer.ts', 'serve', CCM8),
+            echoes(CCM8),
+            seconds,
+            counting,
+          ),
       },
       {
         name: 'C UDP, mmsg, no crypto',
         run: (seconds, counting) =>
-          echoes(anchors, anchors.run('udp_echo', 'serve', 'mmsg'), 'plain', seconds, counting),
+          underLoad(
+            anchors,
+            anchors.run('udp_echo', 'serve', 'mmsg'),
+            echoes('plain'),
+            seconds,
+            counting,
+          ),
       },
       {
         name: 'C, OpenSSL, mmsg',
         run: (seconds, counting) =>
-          echoes(anchors, anchors.run('dtls_server', CCM8), CCM8, seconds, counting),
+          underLoad(anchors, anchors.run('dtls_server', CCM8), echoes(CCM8), seconds, counting),
       },
       {
         name: 'node:dgram, plaintext',
         run: (seconds, counting) =>
-          echoes(anchors, script('dgram-peer.ts', 'serve'), 'plain', seconds, counting),
+          underLoad(anchors, script('dgram-peer.ts', 'serve'), echoes('plain'), seconds, counting),
       },
     )
     one.push({

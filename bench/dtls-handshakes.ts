@@ -4,31 +4,10 @@
 import type { Anchors } from './lib/anchors.js'
 import { type Child, script } from './lib/child.js'
 import { CCM8 } from './lib/credentials.js'
+import { type Load, underLoad } from './lib/loaded-server.js'
 import type { Bar, Measurement, Sample, Subject } from './lib/measurement.js'
-import { counted, each } from './lib/system-calls.js'
 
-const AT_ONCE = 32
-
-async function handshakes(
-  anchors: Anchors,
-  server: Child,
-  seconds: number,
-  counting: boolean,
-): Promise<Sample> {
-  await using serving = server
-  const port = await serving.value('port')
-  await using load = anchors.run('dtls_load', 'handshakes', CCM8, port, seconds, AT_ONCE)
-  await load.value('started')
-  const before = serving.cpuSeconds
-  const counts = counted(serving, seconds, counting)
-  const value = await load.value('result')
-  const spent = serving.cpuSeconds - before
-  return {
-    value,
-    costs: { server: (spent / (value * seconds)) * 1e6 },
-    counts: each(await counts, value),
-  }
-}
+const HANDSHAKES: Load = { what: 'handshakes', suite: CCM8, width: 32 }
 
 async function clientHandshakes(client: (port: number) => Child): Promise<Sample> {
   await using serving = script('mcbn-peer.ts', 'serve', CCM8)
@@ -47,12 +26,12 @@ export function handshakeMeasurements(anchors: Anchors): Measurement[] {
       {
         name: 'mcbn',
         run: (seconds, counting) =>
-          handshakes(anchors, script('mcbn-peer.ts', 'serve', CCM8), seconds, counting),
+          underLoad(anchors, script('mcbn-peer.ts', 'serve', CCM8), HANDSHAKES, seconds, counting),
       },
       {
         name: 'C, OpenSSL, mmsg',
         run: (seconds, counting) =>
-          handshakes(anchors, anchors.run('dtls_server', CCM8), seconds, counting),
+          underLoad(anchors, anchors.run('dtls_server', CCM8), HANDSHAKES, seconds, counting),
       },
     )
     bars.push({ against: 'C, OpenSSL, mmsg', ratio: 1 })
@@ -60,7 +39,7 @@ export function handshakeMeasurements(anchors: Anchors): Measurement[] {
       subjects.push({
         name: 'pion/dtls v2',
         run: (seconds, counting) =>
-          handshakes(anchors, anchors.run('pion', 'serve', CCM8), seconds, counting),
+          underLoad(anchors, anchors.run('pion', 'serve', CCM8), HANDSHAKES, seconds, counting),
       })
       bars.push({ against: 'pion/dtls v2', ratio: 3 })
     } else skipped.push(`pion: ${pion}`)
@@ -68,7 +47,7 @@ export function handshakeMeasurements(anchors: Anchors): Measurement[] {
   return [
     {
       name: 'handshakes',
-      title: `full handshakes (cookie, PSK), ${AT_ONCE} at a time`,
+      title: `full handshakes (cookie, PSK), ${HANDSHAKES.width} at a time`,
       unit: '/s',
       better: 'higher',
       subjects,

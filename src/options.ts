@@ -13,7 +13,15 @@ export function integerOption(
   bounds: { readonly min: number; readonly max: number; readonly unit?: string },
   otherwise: number,
 ): number {
-  if (value === undefined) return otherwise
+  return value === undefined ? otherwise : requiredInteger(name, value, bounds)
+}
+
+/** An integer within bounds that has no default. */
+export function requiredInteger(
+  name: string,
+  value: unknown,
+  bounds: { readonly min: number; readonly max: number; readonly unit?: string },
+): number {
   const { min, max, unit } = bounds
   const wanted = `expected an integer from ${min} to ${max}${unit === undefined ? '' : ` ${unit}`}`
   if (typeof value !== 'number') {
@@ -23,6 +31,11 @@ export function integerOption(
     throw new McbnError('MCBN_OPTION_RANGE', `${name}: ${wanted}, got ${value}`)
   }
   return value
+}
+
+/** A port to listen on; 0 lets the system choose. */
+export function portOption(value: unknown, otherwise: number): number {
+  return integerOption('port', value, { min: 0, max: 65_535 }, otherwise)
 }
 
 /** Milliseconds; 0 means "forever" where the option says so. */

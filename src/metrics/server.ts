@@ -3,8 +3,8 @@
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { McbnError } from '../errors.js'
 import { type OptionTable, refuseUnknown } from '../option-names.js'
+import { portOption } from '../options.js'
 import type { Metrics } from './metrics.js'
 
 /** Whether the process does what it is there for now. */
@@ -51,19 +51,14 @@ const REQUEST_MS = 10_000
 /**
  * Serves `/metrics`, `/healthz` (200 while the event loop runs) and `/readyz` (200 or 503).
  *
- * @throws the system's error when it cannot listen; {@link McbnError} `MCBN_OPTION_RANGE` for a port.
+ * @throws the system's error when it cannot listen; `MCBN_OPTION_TYPE` or `MCBN_OPTION_RANGE` for a port.
  */
 export async function serveOperations(
   options: ServeOperationsOptions = {},
 ): Promise<OperationsServer> {
   refuseUnknown('serveOperations', options, OPTIONS)
-  const { host, port } = { ...OPERATIONS_DEFAULTS, ...options }
-  if (!Number.isSafeInteger(port) || port < 0 || port > 65_535) {
-    throw new McbnError(
-      'MCBN_OPTION_RANGE',
-      `port: expected an integer from 0 to 65535, got ${port}`,
-    )
-  }
+  const { host } = { ...OPERATIONS_DEFAULTS, ...options }
+  const port = portOption(options.port, OPERATIONS_DEFAULTS.port)
   const scrape = shared(async () => await options.metrics?.registry.metrics())
   const answer = async (path: string): Promise<Answer> => {
     if (path === '/healthz') return json(200, { ok: true })

@@ -44,7 +44,7 @@ describe('structure/plain English', () => {
   })
 
   it.each([
-    ['// Whoever calls it\n// wipes it.', 'whoever'],
+    ['// Whoever calls it\n// wipes it.', 'Whoever'],
     ['// Each has a thread of\n// its own.', 'of its own'],
     [' * The keys are not to be\n * had now.', 'to be had'],
     ['// Who has no key, gets nothing.', 'Who has'],

@@ -18,7 +18,7 @@ const SURFACE: Readonly<Record<string, readonly string[]>> = {
     '@custom accept advance awaited complaints finished messages outgoing result round',
     'rounds secret toJSON wipe',
   ],
-  CeremonyState: ['begin ceremony descriptorFile save'],
+  CeremonyState: ['begin ceremony close descriptorFile save'],
   DtlsServer: [
     '@asyncDispose address close deletePsk exportSessions importSessions listen listening',
     'ref revoke sessions setPsk stats unref',

@@ -20,6 +20,7 @@ import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { McbnError } from '../../errors.js'
 import { type OptionTable, refuseUnknown } from '../../option-names.js'
+import { integerOption, portOption } from '../../options.js'
 import type { Refused } from '../release/messages.js'
 import { MESSAGE_MAX_BYTES, readMessage } from '../release/parse.js'
 import { type BudgetName, Budgets } from './budgets.js'
@@ -79,7 +80,7 @@ export interface ParticipantServer extends HttpListener {
 /**
  * Serves a participant. The participant stays the caller's to close.
  *
- * @throws the system's error when it cannot listen; {@link McbnError} `MCBN_OPTION_RANGE` for a limit.
+ * @throws the system's error when it cannot listen; `MCBN_OPTION_TYPE` or `MCBN_OPTION_RANGE` for a limit.
  */
 export async function serveParticipant(
   participant: Participant,
@@ -240,22 +241,24 @@ function resolve(options: ServeParticipantOptions) {
   const { host, port, requestsPerSecond, connections, requestTimeout } = options
   return {
     host: host ?? HTTP_DEFAULTS.host,
-    port: inRange('port', port, 0, 65_535),
-    requestsPerSecond: inRange('requestsPerSecond', requestsPerSecond, 1, 1_000_000),
-    connections: inRange('connections', connections, 1, 65_536),
-    requestTimeout: inRange('requestTimeout', requestTimeout, 100, 600_000),
+    port: portOption(port, HTTP_DEFAULTS.port),
+    requestsPerSecond: integerOption(
+      'requestsPerSecond',
+      requestsPerSecond,
+      { min: 1, max: 1_000_000 },
+      HTTP_DEFAULTS.requestsPerSecond,
+    ),
+    connections: integerOption(
+      'connections',
+      connections,
+      { min: 1, max: 65_536 },
+      HTTP_DEFAULTS.connections,
+    ),
+    requestTimeout: integerOption(
+      'requestTimeout',
+      requestTimeout,
+      { min: 100, max: 600_000 },
+      HTTP_DEFAULTS.requestTimeout,
+    ),
   }
-}
-
-function inRange(
-  name: 'port' | 'requestsPerSecond' | 'connections' | 'requestTimeout',
-  value: number = HTTP_DEFAULTS[name],
-  least: number,
-  most: number,
-): number {
-  if (Number.isSafeInteger(value) && value >= least && value <= most) return value
-  throw new McbnError(
-    'MCBN_OPTION_RANGE',
-    `${name}: expected an integer from ${least} to ${most}, got ${value}`,
-  )
 }

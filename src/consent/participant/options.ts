@@ -1,7 +1,7 @@
 // What a participant is made of, and its limits. Each limit bounds what strangers can make it spend.
 
-import { McbnError } from '../../errors.js'
 import { type OptionTable, refuseUnknown } from '../../option-names.js'
+import { integerOption } from '../../options.js'
 import type { Verifier } from '../attestation/types.js'
 import type { AuditEntry } from '../audit/events.js'
 import type { Clock } from '../base/clock.js'
@@ -101,20 +101,18 @@ const RANGES: Readonly<Record<keyof ParticipantLimits, readonly [least: number, 
   refusalsPerMinute: [1, 100_000],
 }
 
-/** @throws {McbnError} `MCBN_OPTION_RANGE` naming the limit. */
+/** @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE` naming the limit. */
 export function resolveLimits(limits: ParticipantLimits = {}): Required<ParticipantLimits> {
   refuseUnknown('limits', limits, PARTICIPANT_LIMITS)
   const resolved: Record<string, number> = {}
   for (const name of Object.keys(PARTICIPANT_LIMITS) as (keyof ParticipantLimits)[]) {
-    const value: unknown = limits[name] ?? PARTICIPANT_LIMITS[name]
-    const [least, most] = RANGES[name]
-    if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most) {
-      throw new McbnError(
-        'MCBN_OPTION_RANGE',
-        `limits.${name}: expected an integer from ${least} to ${most}, got ${String(value)}`,
-      )
-    }
-    resolved[name] = value as number
+    const [min, max] = RANGES[name]
+    resolved[name] = integerOption(
+      `limits.${name}`,
+      limits[name],
+      { min, max },
+      PARTICIPANT_LIMITS[name],
+    )
   }
   return resolved as unknown as Required<ParticipantLimits>
 }

@@ -13,6 +13,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { combine, split } from 'shamir-secret-sharing'
 import { McbnError } from '../../errors.js'
 import { type OptionTable, refuseUnknown } from '../../option-names.js'
+import { requiredInteger } from '../../options.js'
 import { joinAndWipe, lengthPrefixed } from '../../psk/encoding.js'
 import { fromBase64url, toBase64url } from '../base/base64url.js'
 
@@ -58,15 +59,15 @@ interface Piece extends PieceHeader {
  *
  * @param secret - 16 to 64 random bytes; borrowed.
  * @returns one line a piece; each is a secret.
- * @throws {McbnError} `MCBN_OPTION_RANGE`.
+ * @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`.
  */
 export async function splitSecret(secret: Uint8Array, options: SplitOptions): Promise<string[]> {
   refuseUnknown('splitSecret', options, OPTIONS)
   const { threshold, pieces } = options
   const { min, max } = PIECES_SECRET_BYTES
-  demandInteger('pieces', pieces, 2, PIECES_MAX)
-  demandInteger('threshold', threshold, 2, pieces)
-  demandInteger('secret: length', secret.length, min, max)
+  requiredInteger('pieces', pieces, { min: 2, max: PIECES_MAX })
+  requiredInteger('threshold', threshold, { min: 2, max: pieces })
+  requiredInteger('secret: length', secret.length, { min, max, unit: 'bytes' })
   const set = randomBytes(SET_BYTES).toString('hex')
   // The package takes no Buffer. It also gets the tag, so that nothing public depends on the secret.
   const tagged = new Uint8Array(secret.length + TAG_BYTES)
@@ -229,14 +230,6 @@ function tagOf(set: string, secret: Uint8Array): Buffer {
 
 function checkOf(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 8)
-}
-
-function demandInteger(name: string, value: number, min: number, max: number): void {
-  if (Number.isInteger(value) && value >= min && value <= max) return
-  throw new McbnError(
-    'MCBN_OPTION_RANGE',
-    `${name}: expected an integer from ${min} to ${max}, got ${value}`,
-  )
 }
 
 function invalid(message: string): McbnError {

@@ -3,6 +3,7 @@
 import { isAbsolute } from 'node:path'
 import { McbnError } from '../../../errors.js'
 import { type OptionTable, refuseUnknown } from '../../../option-names.js'
+import { integerOption } from '../../../options.js'
 import type { Clock } from '../../base/clock.js'
 import type { UnixMilliseconds } from '../../base/time.js'
 
@@ -95,7 +96,7 @@ const [LEAST_SECRET, MOST_SECRET] = [24, 64]
 export type ResolvedNotifyOptions = NotifyOptions &
   Readonly<Record<keyof typeof NOTIFY_DEFAULTS, number>>
 
-/** @throws {McbnError} `MCBN_OPTION_UNKNOWN`, `MCBN_OPTION_RANGE`, `MCBN_OPTION_CONFLICT` where there is no channel. */
+/** @throws {McbnError} `MCBN_OPTION_UNKNOWN`, `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`, `MCBN_OPTION_CONFLICT` without a channel. */
 export function resolveNotifyOptions(options: NotifyOptions): ResolvedNotifyOptions {
   refuseUnknown('notifyOfPending', options, OPTIONS)
   const { webhook, command } = options
@@ -106,12 +107,8 @@ export function resolveNotifyOptions(options: NotifyOptions): ResolvedNotifyOpti
   if (command !== undefined) checkCommand(command)
   const numbers: Record<string, number> = {}
   for (const name of Object.keys(NOTIFY_DEFAULTS) as (keyof typeof NOTIFY_DEFAULTS)[]) {
-    const value = options[name] ?? NOTIFY_DEFAULTS[name]
-    const [least, most] = RANGES[name]
-    if (!Number.isSafeInteger(value) || value < least || value > most) {
-      throw outOfRange(name, `an integer from ${least} to ${most}, got ${String(value)}`)
-    }
-    numbers[name] = value
+    const [min, max] = RANGES[name]
+    numbers[name] = integerOption(name, options[name], { min, max }, NOTIFY_DEFAULTS[name])
   }
   return { ...options, ...numbers } as ResolvedNotifyOptions
 }

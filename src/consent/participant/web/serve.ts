@@ -2,8 +2,8 @@
 // among them, does not reach the page by it.
 
 import { Hono } from 'hono'
-import { McbnError } from '../../../errors.js'
 import { type OptionTable, refuseUnknown } from '../../../option-names.js'
+import { portOption } from '../../../options.js'
 import { type HttpListener, listenHttp } from '../http-listener.js'
 import type { ParticipantWeb } from './web.js'
 
@@ -33,20 +33,15 @@ const REQUEST_TIMEOUT = 10_000
 /**
  * Serves a page. Closing the server leaves the page to the caller: `web.close()` signs everybody out.
  *
- * @throws the system's error when it cannot listen; {@link McbnError} `MCBN_OPTION_RANGE` for a port.
+ * @throws the system's error when it cannot listen; `MCBN_OPTION_TYPE` or `MCBN_OPTION_RANGE` for a port.
  */
 export async function serveParticipantWeb(
   web: ParticipantWeb,
   options: ServeParticipantWebOptions = {},
 ): Promise<HttpListener> {
   refuseUnknown('serveParticipantWeb', options, OPTIONS)
-  const { host, port } = { ...WEB_SERVER_DEFAULTS, ...options }
-  if (!Number.isSafeInteger(port) || port < 0 || port > 65_535) {
-    throw new McbnError(
-      'MCBN_OPTION_RANGE',
-      `port: expected an integer from 0 to 65535, got ${port}`,
-    )
-  }
+  const { host } = { ...WEB_SERVER_DEFAULTS, ...options }
+  const port = portOption(options.port, WEB_SERVER_DEFAULTS.port)
   const app = new Hono()
   app.onError((_error, context) => context.json({ error: 'internal' }, 500))
   app.notFound((context) => context.json({ error: 'not-found' }, 404))

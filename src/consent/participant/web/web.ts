@@ -7,6 +7,7 @@ import { bodyLimit } from 'hono/body-limit'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import { McbnError } from '../../../errors.js'
 import { type OptionTable, refuseUnknown } from '../../../option-names.js'
+import { integerOption } from '../../../options.js'
 import { type Clock, systemClock } from '../../base/clock.js'
 import type { Decision } from '../../store/state.js'
 import { loadAssets } from './assets.js'
@@ -64,7 +65,7 @@ type Body = Readonly<Record<string, unknown>>
 
 /**
  * Makes the page of a participant.
- * @throws {McbnError} `MCBN_OPTION_RANGE` for a session length out of range.
+ * @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE` for a session length out of range.
  */
 export function createParticipantWeb(
   view: ParticipantView,
@@ -72,13 +73,12 @@ export function createParticipantWeb(
 ): ParticipantWeb {
   refuseUnknown('createParticipantWeb', options, OPTIONS)
   const clock = options.clock ?? systemClock
-  const minutes = options.sessionMinutes ?? WEB_DEFAULTS.sessionMinutes
-  if (!Number.isInteger(minutes) || minutes < 1 || minutes > 1_440) {
-    throw new McbnError(
-      'MCBN_OPTION_RANGE',
-      `sessionMinutes: expected an integer of 1 to 1440, got ${String(minutes)}`,
-    )
-  }
+  const minutes = integerOption(
+    'sessionMinutes',
+    options.sessionMinutes,
+    { min: 1, max: 1_440 },
+    WEB_DEFAULTS.sessionMinutes,
+  )
   const lifetime = minutes * 60_000
   const sessions = new Sessions(clock, lifetime)
   const login = new Login(clock)
