@@ -1,7 +1,7 @@
 // fields.h: reads an object that src/native made; every field is known here.
 //
 // A field that is missing, of the wrong type, or known to one side only is a defect of ours. It is
-// told at once, to the first call that has it, instead of becoming a silent default.
+// reported at once, by the first call that has it, instead of becoming a silent default.
 #pragma once
 
 #include <napi.h>
@@ -27,8 +27,8 @@ class Fields {
   // Undefined if it is not there.
   Napi::Value optional(const char* name);
 
-  // To be asked once all fields are read: whether each was there, of its type, and no other. If
-  // not, a JavaScript exception is pending.
+  // Call this after reading all fields: true if each was there, of its type, and no other was. If
+  // false, a JavaScript exception is pending.
   [[nodiscard]] bool complete();
 
  private:

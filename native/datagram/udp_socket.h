@@ -7,7 +7,7 @@
 // kernel has them), udp_socket_posix.cc (one call a datagram). What they share is in udp_socket.cc.
 // Several sockets on one address: udp_group_linux.cc, and udp_group_posix.cc, which cannot.
 //
-// Ownership   the object owns its descriptor, and its slab or a part in one. A slab is address
+// Ownership   the object owns its descriptor, and its slab alone or with others. A slab is address
 //             space until used: batch * 64 KB, of which only pages that datagrams were written to
 //             are real.
 // Thread      one at a time.
@@ -70,8 +70,8 @@ struct SendResult {
   SystemError error;
 };
 
-// What the system does for whole trains of datagrams; found out when the socket is opened, and
-// taken back for good when it proves wrong.
+// What the system does for whole trains of datagrams. Probed when the socket is opened; turned off
+// for good if it fails later.
 struct Offloads {
   bool segmentation = false;  // UDP_SEGMENT: one send, many datagrams
   bool coalescing = false;    // UDP_GRO: one receive, many datagrams
@@ -127,7 +127,7 @@ class UdpSocket {
   Offloads offloads_;
   size_t longest_segment_ = 0;  // of a train, bytes
   size_t train_bytes_ = 0;      // of what came last, for each slot
-  SystemError pending_;         // read off the socket, not yet told
+  SystemError pending_;         // read from the socket, not yet reported
   std::shared_ptr<ReceiveSlab> slab_;
 };
 

@@ -44,10 +44,10 @@ class Context {
   Context& operator=(const Context&) = delete;
 
   SSL* newSsl(bool keylog) const;
-  // The secrets of `ssl`, one of this context's, are logged from now on.
+  // Logs the secrets of `ssl`, which belongs to this context, from now on.
   void logKeys(SSL* ssl) const;
 
-  // A suite of its list, by the IANA's number; null: it is not in it.
+  // The suite with this IANA number; null if this context does not offer it.
   const SSL_CIPHER* suiteOf(uint16_t number) const;
 
   Role role() const { return options_.role; }
