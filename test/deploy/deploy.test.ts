@@ -1,4 +1,4 @@
-// The units, compose file and manifests of examples/deploy, each by the linter of its own kind; and every option in
+// The units, compose file and manifests of examples/deploy, each checked by its own linter; and every option in
 // them is one that mcbn has.
 
 import { spawnSync } from 'node:child_process'
