@@ -62,6 +62,8 @@ const CODES = {
   MCBN_AUDIT_BROKEN: 'environment',
   /** What an image is made of could not be got: see the message for the source and what to do. */
   MCBN_IMAGE_SOURCE_UNAVAILABLE: 'environment',
+  /** The session store cannot be opened or written: see the message and `cause`; writing is tried again. */
+  MCBN_SESSION_STORE_FAILED: 'environment',
   /** The native addon does not load here; the message says what was found and what is needed. */
   MCBN_ADDON_UNAVAILABLE: 'environment',
   /** The peer's identity has no key here: provision it, or suspect a stranger. */

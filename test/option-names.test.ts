@@ -87,6 +87,22 @@ const CALLS: readonly (readonly [string, Call, string, string])[] = [
     'timeOut',
     'timeout',
   ],
+  [
+    'dtls.createServer sessionStore',
+    (o) =>
+      dtls.createServer({
+        psk: {},
+        sessionStore: { store: 'x', sealingKey: Buffer.alloc(32), ...o },
+      }),
+    'sealingkey',
+    'sealingKey',
+  ],
+  [
+    'dtls.valkeySessionStore',
+    (o) => dtls.valkeySessionStore({ url: 'redis://127.0.0.1', name: 'pumps', ...o }),
+    'takeoverAfter',
+    'takeOverAfter',
+  ],
   ['discovery.dnsSrvResolver', (o) => discovery.dnsSrvResolver(o), 'server', 'servers'],
   ['discovery.consulResolver', (o) => discovery.consulResolver(o), 'adress', 'address'],
   [
@@ -180,6 +196,7 @@ const WITHOUT_OPTIONS: readonly string[] = [
   'tls.TlsSocket', // tls.connect makes it
   'dtls.DtlsServer',
   'dtls.DtlsSocket',
+  'dtls.fileSessionStore', // takes a path
   'psk.McbnError',
   'psk.copyPskKey',
   'psk.hkdfExpand',

@@ -33,6 +33,8 @@ const char* nameOf(EventKind kind) {
       return "socketError";
     case EventKind::AddressChanged:
       return "addressChanged";
+    case EventKind::Row:
+      return "row";
   }
   return nullptr;
 }

@@ -84,7 +84,12 @@ std::optional<ServerOptions> serverOptions(const Napi::Value& value) {
   options.thread_index = static_cast<size_t>(given.integer("threadIndex"));
   const auto secret = given.bytes("cookieSecret");
   options.cookie_secret.assign(secret.begin(), secret.end());
+  const auto row_key = given.bytes("rowKey");
+  options.row_key.assign(row_key.begin(), row_key.end());
   if (!given.complete() || !local) return std::nullopt;
+  if (!options.row_key.empty() && options.row_key.size() != SessionSeal::kKeyBytes) {
+    return std::nullopt;
+  }
   options.local = *local;
   return options;
 }

@@ -54,6 +54,12 @@ Napi::Value EventDetails::valueOf(Napi::Env env, const EventDetail& detail) {
     setRemote(object, event->remote_host, event->remote_port);
     return object;
   }
+  if (const auto* row = std::get_if<RowEvent>(&detail)) {
+    Napi::Array value = Napi::Array::New(env, 2);
+    value[0U] = latin1(env, std::string(row->name.begin(), row->name.end()));
+    value[1U] = bufferOf(env, ByteView(row->sealed));
+    return value;
+  }
   if (const auto* line = std::get_if<std::string>(&detail)) return bufferOf(env, *line + "\n");
   if (const auto* error = std::get_if<SystemError>(&detail)) return systemErrorObject(env, *error);
   return env.Undefined();

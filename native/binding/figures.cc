@@ -39,6 +39,7 @@ constexpr Figure<EndpointStats> kEndpointDropped[] = {
     {"refusals", &EndpointStats::dropped_refusals},
     {"messages", &EndpointStats::dropped_messages},
     {"sends", &EndpointStats::dropped_sends},
+    {"unreservedSends", &EndpointStats::dropped_unreserved_sends},
 };
 
 constexpr Figure<SessionStats> kSession[] = {

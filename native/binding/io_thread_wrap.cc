@@ -70,6 +70,8 @@ Napi::Function IoThreadWrap::define(Napi::Env env) {
                       InstanceMethod<&IoThreadWrap::exportSession>("exportSession"),
                       InstanceMethod<&IoThreadWrap::exportSessions>("exportSessions"),
                       InstanceMethod<&IoThreadWrap::importSessions>("importSessions"),
+                      InstanceMethod<&IoThreadWrap::takeRows>("takeRows"),
+                      InstanceMethod<&IoThreadWrap::rowsWritten>("rowsWritten"),
                       InstanceMethod<&IoThreadWrap::endpointStats>("endpointStats"),
                       InstanceMethod<&IoThreadWrap::sessionStats>("sessionStats"),
                       InstanceMethod<&IoThreadWrap::ref>("ref"),

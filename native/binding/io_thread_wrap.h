@@ -59,6 +59,8 @@ class IoThreadWrap : public Napi::ObjectWrap<IoThreadWrap> {
   Napi::Value exportSession(const Napi::CallbackInfo& info);
   Napi::Value exportSessions(const Napi::CallbackInfo& info);
   Napi::Value importSessions(const Napi::CallbackInfo& info);
+  Napi::Value takeRows(const Napi::CallbackInfo& info);
+  void rowsWritten(const Napi::CallbackInfo& info);
   Napi::Value endpointStats(const Napi::CallbackInfo& info);
   Napi::Value sessionStats(const Napi::CallbackInfo& info);
   void ref(const Napi::CallbackInfo& info);

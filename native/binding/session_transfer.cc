@@ -33,6 +33,26 @@ Napi::Value verdictValue(Napi::Env env, const ImportVerdict& verdict) {
   return question;
 }
 
+Napi::Value nameValue(Napi::Env env, const RowName& name) {
+  napi_value value = nullptr;
+  napi_create_string_latin1(env, reinterpret_cast<const char*>(name.data()), name.size(), &value);
+  return {env, value};
+}
+
+// Null: it is no name of a row.
+std::unique_ptr<RowName> nameOf(const Napi::Value& value) {
+  size_t length = 0;
+  std::array<char, std::tuple_size_v<RowName> + 2> text;
+  if (napi_get_value_string_latin1(value.Env(), value, text.data(), text.size(), &length) !=
+          napi_ok ||
+      length != std::tuple_size_v<RowName>) {
+    return nullptr;
+  }
+  auto name = std::make_unique<RowName>();
+  std::copy_n(text.begin(), name->size(), name->begin());
+  return name;
+}
+
 }  // namespace
 
 // (endpoint, session, sealingKey): Buffer, or null where the session cannot go on elsewhere.
@@ -50,11 +70,13 @@ Napi::Value IoThreadWrap::exportSession(const Napi::CallbackInfo& info) {
   return exported ? bufferOf(info.Env(), ByteView(sealed)) : info.Env().Null();
 }
 
-// (endpoint, sealingKey, most): [session, Buffer, session, Buffer, ...]; empty: none is left.
+// (endpoint, sealingKey, most): [session, Buffer, name, session, ...]; empty: none is left. The name is
+// that of its row, or undefined.
 Napi::Value IoThreadWrap::exportSessions(const Napi::CallbackInfo& info) {
   struct Exported {
     uint32_t session;
     Bytes sealed;
+    std::optional<RowName> row;
   };
   std::vector<Exported> all;
   SessionSeal seal(viewOf(info[1]));
@@ -63,28 +85,77 @@ Napi::Value IoThreadWrap::exportSessions(const Napi::CallbackInfo& info) {
     if (!endpoint) return;
     self.sendEverything(*endpoint);
     for (const uint32_t session : endpoint->portableSessions(most)) {
-      Exported one{session, {}};
+      Exported one{session, {}, {}};
+      if (const auto& row = endpoint->find(session)->row) one.row = *row;
       if (endpoint->exportSession(session, seal, self.now(), one.sealed)) {
         all.push_back(std::move(one));
       }
     }
     self.touched(*endpoint);
   });
-  Napi::Array array = Napi::Array::New(info.Env(), 2 * all.size());
+  Napi::Array array = Napi::Array::New(info.Env(), 3 * all.size());
   for (uint32_t i = 0; i < all.size(); ++i) {
-    array[2 * i] = Napi::Number::New(info.Env(), all[i].session);
-    array[2 * i + 1] = bufferOf(info.Env(), ByteView(all[i].sealed));
+    array[3 * i] = Napi::Number::New(info.Env(), all[i].session);
+    array[3 * i + 1] = bufferOf(info.Env(), ByteView(all[i].sealed));
+    if (all[i].row) array[3 * i + 2] = nameValue(info.Env(), *all[i].row);
   }
   return array;
 }
 
-// (endpoint, sealingKey, sealed[], vouched): a verdictValue() for each.
+// (endpoint, most): [session, name, Buffer, session, ...], the rows with which the next process goes
+// on; empty: none is left.
+Napi::Value IoThreadWrap::takeRows(const Napi::CallbackInfo& info) {
+  std::vector<std::pair<uint32_t, RowEvent>> all;
+  io().call([&, id = numberOf(info[0]), most = numberOf(info[1])](IoThread& self) {
+    auto* const endpoint = static_cast<ServerEndpoint*>(self.endpoint(id));
+    if (!endpoint) return;
+    self.sendEverything(*endpoint);
+    for (const uint32_t session : endpoint->portableSessions(most)) {
+      if (auto row = endpoint->takeRow(session, self.now())) {
+        all.emplace_back(session, std::move(*row));
+      }
+    }
+    self.touched(*endpoint);
+  });
+  Napi::Array array = Napi::Array::New(info.Env(), 3 * all.size());
+  for (uint32_t i = 0; i < all.size(); ++i) {
+    array[3 * i] = Napi::Number::New(info.Env(), all[i].first);
+    array[3 * i + 1] = nameValue(info.Env(), all[i].second.name);
+    array[3 * i + 2] = bufferOf(info.Env(), ByteView(all[i].second.sealed));
+  }
+  return array;
+}
+
+// (endpoint, Uint32Array of sessions)
+void IoThreadWrap::rowsWritten(const Napi::CallbackInfo& info) {
+  const auto given = info[1].As<Napi::Uint32Array>();
+  io().post([id = numberOf(info[0]),
+             sessions = std::vector<uint32_t>(given.Data(), given.Data() + given.ElementLength())](
+                IoThread& self) {
+    Endpoint* const endpoint = self.endpoint(id);
+    if (!endpoint) return;
+    endpoint->rowsWritten(sessions, self.now());
+    self.touched(*endpoint);
+  });
+}
+
+// (endpoint, sealingKey, sealed[], vouched, names[]?): a verdictValue() for each. With names they are
+// rows of a session store.
 Napi::Value IoThreadWrap::importSessions(const Napi::CallbackInfo& info) {
   const auto given = info[2].As<Napi::Array>();
   std::vector<ByteView> sealed(given.Length());
   for (uint32_t i = 0; i < sealed.size(); ++i) {
     const Napi::Value one = given[i];
     sealed[i] = viewOf(one);
+  }
+  std::vector<std::unique_ptr<RowName>> rows(sealed.size());
+  if (info[4].IsArray()) {
+    const auto names = info[4].As<Napi::Array>();
+    for (uint32_t i = 0; i < sealed.size(); ++i) {
+      const Napi::Value name = names[i];
+      rows[i] = nameOf(name);
+      if (!rows[i]) sealed[i] = {};
+    }
   }
   std::vector<ImportVerdict> verdicts;
   verdicts.reserve(sealed.size());
@@ -93,8 +164,9 @@ Napi::Value IoThreadWrap::importSessions(const Napi::CallbackInfo& info) {
   io().call([&, id = numberOf(info[0])](IoThread& self) {
     auto* const endpoint = static_cast<ServerEndpoint*>(self.endpoint(id));
     if (!endpoint) return;
-    for (const ByteView one : sealed) {
-      verdicts.push_back(endpoint->importSession(seal, one, vouched, self.now()));
+    for (size_t i = 0; i < sealed.size(); ++i) {
+      verdicts.push_back(
+          endpoint->importSession(seal, sealed[i], vouched, self.now(), rows[i].get()));
     }
     self.touched(*endpoint);
   });

@@ -23,9 +23,14 @@ SystemError Endpoint::watch() {
 void Endpoint::send(uint32_t session, std::span<const MutableBytes> messages, Milliseconds now) {
   Association* association = find(session);
   if (!association) return;
+  time_ = now;
   enter(*association);
   touch(*association, now);
-  stats_.messages_sent += association->session.sendInPlace(messages, now, *this);
+  const size_t sent = association->session.sendInPlace(messages, now, *this);
+  stats_.messages_sent += sent;
+  if (association->row && !association->ended) {
+    stats_.dropped_unreserved_sends += messages.size() - sent;
+  }
   leave();
 }
 
@@ -33,6 +38,7 @@ void Endpoint::answer(uint32_t session, uint32_t number, PskAnswer answer,
                       std::optional<Failure> failure, Milliseconds now) {
   Association* association = find(session);
   if (!association) return;
+  time_ = now;
   enter(*association);
   if (!association->opened) touch(*association, now);
   if (association->session.asks(number)) onAnswered(*association, now);
@@ -51,14 +57,20 @@ void Endpoint::closeSession(uint32_t session) {
 
 bool Endpoint::exportSession(uint32_t session, SessionSeal& seal, Milliseconds now, Bytes& out) {
   Association* const association = find(session);
-  if (!association || association->ended || !association->session.portable()) return false;
-  enter(*association);
-  const Milliseconds silence = now - std::min(now, association->active);
+  return association && takeAway(*association, seal, nullptr, now, out);
+}
+
+bool Endpoint::takeAway(Association& association, SessionSeal& seal, const RowName* row,
+                        Milliseconds now, Bytes& out) {
+  if (association.ended || association.unannounced || !association.session.portable()) return false;
+  enter(association);
+  const Milliseconds silence = now - std::min(now, association.active);
   // An address that is not confirmed may be a stranger's: the peer is heard again at its own.
-  const AddressBytes peer = association->confirmedAddress().unmapped().bytes();
-  const bool sealed = seal.seal({*association->session.takeState(), peer, silence}, out);
+  const AddressBytes peer = association.confirmedAddress().unmapped().bytes();
+  const bool sealed = seal.seal({*association.session.takeState(), peer, silence}, out,
+                                row ? ByteView(*row) : ByteView());
   if (sealed) {
-    association->ended = true;
+    association.ended = true;
   } else {
     ended(Failure{.message = "OpenSSL could not seal the session"});
   }

@@ -52,6 +52,7 @@ struct EndpointStats {
   uint64_t dropped_refusals = 0;  // failed handshakes that JavaScript was not told of
   uint64_t dropped_messages = 0;  // JavaScript did not take them in time
   uint64_t dropped_sends = 0;     // the system refused the datagram
+  uint64_t dropped_unreserved_sends = 0;  // the session store had not taken their numbers
   std::array<uint64_t, kDropReasons> dropped_records{};  // by DropReason
 };
 
@@ -93,8 +94,10 @@ struct Association {
   const uint32_t id;
   Address peer;
   DtlsSession session;
-  Bytes connection_id;             // a server's: what the endpoint finds the session by
-  std::unique_ptr<PeerPath> path;  // while the peer is heard from an address not confirmed yet
+  Bytes connection_id;                 // a server's: what the endpoint finds the session by
+  std::unique_ptr<PeerPath> path;      // while the peer is heard from an address not confirmed yet
+  std::unique_ptr<const RowName> row;  // in the session store; null: it has none
+  bool unannounced = false;            // came from a row, and waits until the next one is stored
   bool opened = false;
   bool ended = false;
   uint32_t undelivered = 0;           // messages that JavaScript did not take in time
@@ -138,6 +141,15 @@ class Endpoint : protected SessionSink {
   // sealing fails the session has ended all the same, and its event says so.
   bool exportSession(uint32_t session, SessionSeal& seal, Milliseconds now, Bytes& out);
 
+  // From now on sessions have rows in a session store, sealed by `seal` and told by EventKind::Row
+  // (session/reservation.h). `mtu`: bytes of UDP payload.
+  void keepRows(std::unique_ptr<SessionSeal> seal, size_t mtu);
+  // The rows last told of these sessions are stored.
+  void rowsWritten(std::span<const uint32_t> sessions, Milliseconds now);
+  // Takes a session away and makes the row with which the next process goes on exactly here. nullopt:
+  // there is no such session, or it has no row.
+  std::optional<RowEvent> takeRow(uint32_t session, Milliseconds now);
+
   // Gives the outbox to the system; what it does not take waits for the poller.
   void flush();
   bool blocked() const { return blocked_; }
@@ -173,6 +185,14 @@ class Endpoint : protected SessionSink {
   virtual void onSendError(const SystemError&) {}
   // A question of its handshake has been answered.
   virtual void onAnswered(Association&, Milliseconds) {}
+  // In leave(), of an association that has not ended: its row, if one is due.
+  void keepRow(Association& association);
+  // It is gone for good, and so is its row.
+  void forgetRow(const Association& association);
+  bool keepsRows() const { return row_seal_ != nullptr; }
+  // Bound to `row` unless that is null.
+  bool takeAway(Association& association, SessionSeal& seal, const RowName* row, Milliseconds now,
+                Bytes& out);
   void touch(Association& association, Milliseconds now);
   // Tells JavaScript of an open session.
   void reportOpened(const Opened& opened, size_t max_message);
@@ -212,6 +232,7 @@ class Endpoint : protected SessionSink {
   UdpSocket socket_;
   EndpointStats stats_;
   Association* current_ = nullptr;
+  Milliseconds time_ = 0;  // of the call that is being served
 
  private:
   struct Waiting {
@@ -230,6 +251,8 @@ class Endpoint : protected SessionSink {
   Arena& outgoing();
   const Address* destination(size_t length);
 
+  std::unique_ptr<SessionSeal> row_seal_;  // null: there is no session store
+  size_t row_mtu_ = 0;
   Arena outgoing_;
   std::vector<Waiting> outbox_;
   size_t sent_ = 0;  // of outbox_

@@ -6,6 +6,7 @@
 // Ownership   the I/O thread fills a batch and hands it over whole; JavaScript's thread empties it.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <deque>
 #include <functional>
@@ -32,7 +33,11 @@ enum class EventKind : uint32_t {
   Progress = 7,  // the I/O thread has sent everything up to a submission
   SocketError = 8,
   AddressChanged = 9,  // a server's peer with a connection ID has moved
+  Row = 10,            // for the session store
 };
+
+// By which a session store knows a session: random.
+using RowName = std::array<uint8_t, 16>;
 
 struct OpenedEvent {
   Opened opened;
@@ -61,8 +66,14 @@ struct AddressEvent {
   uint16_t remote_port = 0;
 };
 
+// What a session store shall have under `name` from now on.
+struct RowEvent {
+  RowName name;
+  Bytes sealed;  // empty: nothing
+};
+
 using EventDetail = std::variant<std::monostate, OpenedEvent, QuestionEvent, EndedEvent,
-                                 AddressEvent, std::string, SystemError>;
+                                 AddressEvent, std::string, SystemError, RowEvent>;
 
 // A message's a and b are offset and length in the slab; Progress has a submission number in a;
 // every other row has the index of its detail in a, or kNoDetail.

@@ -40,6 +40,10 @@ ServerEndpoint::ServerEndpoint(uint32_t id, IoServices& services,
       member_(std::move(options_.evict_soon)),
       mobility_(directory_, *admission_, stats_, *this) {
   OPENSSL_cleanse(options_.cookie_secret.data(), options_.cookie_secret.size());
+  if (!options_.row_key.empty()) {
+    keepRows(std::make_unique<SessionSeal>(options_.row_key), options_.dtls.mtu);
+    OPENSSL_cleanse(options_.row_key.data(), options_.row_key.size());
+  }
   admission_->join(member_);
 }
 
@@ -71,6 +75,7 @@ void ServerEndpoint::start() {
 // ---- receiving ---------------------------------------------------------------------------------
 
 void ServerEndpoint::receive(Milliseconds now) {
+  time_ = now;
   for (size_t taken = 0; taken < kDatagramsPerTurn;) {
     const ReceiveResult result = socket_.receiveBatch();
     taken += result.datagrams.size();
@@ -294,6 +299,7 @@ void ServerEndpoint::commitReply(size_t length) {
 
 void ServerEndpoint::addressChanged(Association& association) {
   MCBN_ASSERT(&association == current_);
+  association.session.rowOutdated();
   report(EventKind::AddressChanged, AddressEvent{association.peer.host(), association.peer.port()});
 }
 
@@ -340,6 +346,7 @@ Milliseconds ServerEndpoint::deadline() const {
 }
 
 void ServerEndpoint::expire(Milliseconds now) {
+  time_ = now;
   endOverdue(now);
   while (const auto due = deadlines_.pop(now)) {
     Association* association = find(*due);
@@ -378,9 +385,12 @@ void ServerEndpoint::leave() {
                   .message = "there is no place for it: maxSessions are open, and none of them "
                              "was silent for evictAfter"});
   }
-  Association* const association = std::exchange(current_, nullptr);
+  Association* const association = current_;
+  if (keepsRows() && !association->ended) keepRow(*association);
+  current_ = nullptr;
   if (association->ended) return drop(*association);
-  const Milliseconds session = association->session.deadline();
+  const Milliseconds session =
+      std::min(association->session.deadline(), association->session.rowDeadline());
   const Milliseconds path = association->path ? association->path->deadline() : kNever;
   const Milliseconds deadline = std::min({session, path, idleDeadline(*association)});
   if (deadline >= association->looked_at) return;
@@ -412,6 +422,7 @@ void ServerEndpoint::drop(Association& association) {
   }
   directory_.leave(association);
   deadlines_.erase(association.id);
+  forgetRow(association);
   associations_.erase(association.id);
   stats_.sessions = associations_.size();
 }
@@ -424,17 +435,6 @@ void ServerEndpoint::closeAll(Goodbye goodbye) {
       drop(*associations_.begin()->second);
     }
   }
-}
-
-size_t ServerEndpoint::endSessionsOf(const Identity& identity, const Failure& failure) {
-  std::vector<Association*> ending;
-  for (auto& [id, association] : associations_) {
-    if (association->session.identity() == identity) {
-      ending.push_back(association.get());
-    }
-  }
-  for (Association* association : ending) endWith(*association, failure);
-  return ending.size();
 }
 
 void ServerEndpoint::setKeylog(bool on) {

@@ -32,6 +32,7 @@ struct ServerOptions {
   Milliseconds idle_timeout = 0;  // 0: never
   Microseconds busy_poll = 0;     // see Endpoint::busy_poll
   Bytes cookie_secret;            // empty: a random one
+  Bytes row_key;                  // seals rows for a session store; empty: there is none
   // Of several endpoints on one address, each with its own thread: how many there are, and
   // which one this is, in the order in which they are opened.
   size_t threads = 1;
@@ -82,8 +83,10 @@ class ServerEndpoint final : public Endpoint, private PeerMobility::Owner {
   // Numbers of sessions that exportSession() can take, so many at most.
   std::vector<uint32_t> portableSessions(size_t most) const;
   // Goes on with a session of another endpoint or process, if its identity has a key here. `vouched`:
-  // JavaScript has said so.
-  ImportVerdict importSession(SessionSeal& seal, ByteView sealed, bool vouched, Milliseconds now);
+  // JavaScript has said so. `row`: the session comes from a store's row of this name, and is told of
+  // once that has been written anew.
+  ImportVerdict importSession(SessionSeal& seal, ByteView sealed, bool vouched, Milliseconds now,
+                              const RowName* row = nullptr);
   // Ends the sessions of an identity with `failure`; how many there were.
   size_t endSessionsOf(const Identity& identity, const Failure& failure);
   void setKeylog(bool on);

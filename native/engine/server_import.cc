@@ -10,14 +10,15 @@ std::vector<uint32_t> ServerEndpoint::portableSessions(size_t most) const {
   std::vector<uint32_t> found;
   for (const auto& [id, association] : associations_) {
     if (found.size() == most) break;
-    if (association->session.portable()) found.push_back(id);
+    if (association->session.portable() && !association->unannounced) found.push_back(id);
   }
   return found;
 }
 
 ImportVerdict ServerEndpoint::importSession(SessionSeal& seal, ByteView sealed, bool vouched,
-                                            Milliseconds now) {
-  auto [fault, session] = seal.unseal(sealed, *context_);
+                                            Milliseconds now, const RowName* row) {
+  time_ = now;
+  auto [fault, session] = seal.unseal(sealed, *context_, row ? ByteView(*row) : ByteView());
   if (!session) return {.fault = ImportFault::Sealed, .seal = fault};
   OpenState& state = session->state;
   const auto address = Address::fromBytes(session->peer.view());
@@ -64,7 +65,13 @@ ImportVerdict ServerEndpoint::importSession(SessionSeal& seal, ByteView sealed, 
   associations_.emplace(association.id, std::move(made));
   stats_.sessions = associations_.size();
   enter(association);
-  association.session.announce(options_.dtls.mtu, *this);
+  if (row) {
+    association.row = std::make_unique<RowName>(*row);
+    association.unannounced = true;
+    association.session.reserve(true, options_.dtls.mtu, now);
+  } else {
+    association.session.announce(options_.dtls.mtu, *this);
+  }
   if (admission_->evicts()) {
     recency_.touch(association);
     tellSilence();

@@ -1,5 +1,5 @@
 // How a ServerEndpoint makes room for newcomers: handshakes that wait for their clients go for them, and
-// lookups are as many as may be.
+// lookups are as many as may be; and how sessions of an identity end.
 #include "engine/server_endpoint.h"
 
 namespace mcbn {
@@ -95,6 +95,17 @@ bool ServerEndpoint::mayAsk() {
 
 void ServerEndpoint::onAnswered(Association& association, Milliseconds now) {
   if (!association.opened) waits(association, now);
+}
+
+size_t ServerEndpoint::endSessionsOf(const Identity& identity, const Failure& failure) {
+  std::vector<Association*> ending;
+  for (auto& [id, association] : associations_) {
+    if (association->session.identity() == identity) {
+      ending.push_back(association.get());
+    }
+  }
+  for (Association* association : ending) endWith(*association, failure);
+  return ending.size();
 }
 
 }  // namespace mcbn

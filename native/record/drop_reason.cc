@@ -32,6 +32,8 @@ const char* nameOf(DropReason reason) {
       return "connectionId";
     case DropReason::Unreadable:
       return "unreadable";
+    case DropReason::Unreserved:
+      return "unreserved";
   }
   return "unknown";
 }

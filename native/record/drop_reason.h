@@ -22,8 +22,9 @@ enum class DropReason : uint8_t {
   BadMac,             // an encrypted record that is not authentic
   ConnectionId,       // an encrypted record without the connection ID agreed on, or with another
   Unreadable,         // OpenSSL's record layer took nothing: replayed, or not authentic
+  Unreserved,         // the session store has not taken its number in time
 };
-constexpr size_t kDropReasons = static_cast<size_t>(DropReason::Unreadable) + 1;
+constexpr size_t kDropReasons = static_cast<size_t>(DropReason::Unreserved) + 1;
 
 // The name of a counter, such as "badMac".
 const char* nameOf(DropReason reason);

@@ -43,7 +43,7 @@ bool RecordLayer::exhausted() const {
 }
 
 bool RecordLayer::seal(uint8_t type, ByteView message, uint8_t* out) {
-  if (next_write_ > kMaxSequence) return false;
+  if (next_write_ >= limits_.write) return false;
   if (!message.empty() && message.data() != out + before()) {
     std::memcpy(out + before(), message.data(), message.size());
   }
@@ -61,7 +61,7 @@ size_t RecordLayer::seal(uint8_t type, std::span<const MutableBytes> messages) {
     // The record that uses the keys up is the last one, as it is when they are sealed one by one.
     for (const MutableBytes message : messages.subspan(sealed)) {
       if (pieces.full() || (sealed + pieces.size() > 0 && exhausted())) break;
-      if (next_write_ > kMaxSequence) break;
+      if (next_write_ >= limits_.write) break;
       uint8_t* const fragment = message.data() - suite_.explicit_nonce;
       pieces.add({type, numberOf(next_write_++), fragment, message.size()});
       blocks_ += message.size() / 16 + 3;
@@ -128,6 +128,7 @@ std::optional<size_t> RecordLayer::admit(const IncomingRecord& incoming) {
     forgeries_ += 1;
     return drop(DropReason::BadMac);
   }
+  if (record.sequence >= limits_.read) return drop(DropReason::Unreserved);
   // And the window moves only after it has been verified.
   newest_ = record.sequence > window_.newest();
   window_.mark(record.sequence);
@@ -139,6 +140,18 @@ std::optional<size_t> RecordLayer::admit(const IncomingRecord& incoming) {
   if (!inner || length > kMaxInnerBytes) return drop(DropReason::Malformed);
   content_type_ = inner->type;
   return inner->length;
+}
+
+std::optional<size_t> RecordLayer::admitHeld(uint64_t sequence, uint8_t type,
+                                             MutableBytes fragment) {
+  const DtlsRecord record{.type = type,
+                          .version = kDtls12,
+                          .epoch = epoch_,
+                          .sequence = sequence,
+                          .connection_id = read_.id(),
+                          .fragment = fragment,
+                          .whole = fragment};
+  return admit({.record = record, .place = fragment.data(), .authentic = true});
 }
 
 std::optional<size_t> RecordLayer::drop(DropReason reason) {

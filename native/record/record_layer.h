@@ -44,6 +44,11 @@ struct RecordPosition {
   uint64_t forgeries = 0;    // records that were not authentic
 };
 
+// Record numbers from these on must not be used yet (session/reservation.h).
+struct NumberLimits {
+  uint64_t write = uint64_t{1} << 48, read = uint64_t{1} << 48;
+};
+
 // A record of a train.
 struct IncomingRecord {
   DtlsRecord record;
@@ -69,6 +74,9 @@ class RecordLayer {
     return {next_write_, window_.newest(), window_.newestSeen(), blocks_, forgeries_};
   }
 
+  uint64_t nextWrite() const { return next_write_; }
+  uint64_t newestRead() const { return window_.newest(); }
+
   size_t sealedSize(size_t length) const {
     return write_.headerBytes() + write_.overhead() + length;
   }
@@ -93,6 +101,12 @@ class RecordLayer {
   // Of a record that was decrypted: what open() gives. Call it for each of a train, in order.
   std::optional<size_t> admit(const IncomingRecord& incoming);
   size_t contentOffset() const { return suite_.explicit_nonce; }
+
+  // Records of ours are not made beyond, and those of the peer dropped as Unreserved: such a record is
+  // authentic and decrypted, and admitHeld() takes it once the limit is higher.
+  void limitNumbers(const NumberLimits& limits) { limits_ = limits; }
+  // What open() gives, of a record that was decrypted and dropped as Unreserved.
+  std::optional<size_t> admitHeld(uint64_t sequence, uint8_t type, MutableBytes fragment);
   // Of the record last opened or admitted: its type, which a connection ID hides, and whether it is
   // newer than all that were opened before it.
   uint8_t contentType() const { return content_type_; }
@@ -128,6 +142,7 @@ class RecordLayer {
   uint64_t blocks_ = 0;
   uint64_t forgeries_ = 0;
   uint64_t forgery_limit_ = 0;
+  NumberLimits limits_;
   ReplayWindow window_;
 };
 

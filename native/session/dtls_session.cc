@@ -30,6 +30,13 @@ std::optional<OpenState> DtlsSession::takeState() {
   return ours()->takeState();
 }
 
+void DtlsSession::rowWritten(Milliseconds now, SessionSink& sink) {
+  if (!portable()) return;
+  SessionStep step(sink, stats_, now);
+  ours()->rowWritten(step);
+  if (step.ended) state_ = State::Ended;
+}
+
 DtlsHandshake* DtlsSession::shakingHands() {
   auto* const phase = std::get_if<ShakingHands>(&phase_);
   return phase && state_ == State::Handshaking ? phase->get() : nullptr;

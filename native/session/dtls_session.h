@@ -75,6 +75,17 @@ class DtlsSession {
   // follows.
   std::optional<OpenState> takeState();
 
+  // Its row in a session store: see OpenSession, and only where portable().
+  void reserve(bool from_row, size_t mtu, Milliseconds now) { ours()->reserve(from_row, mtu, now); }
+  bool rowDue(Milliseconds now) { return portable() && ours()->rowDue(now); }
+  Milliseconds rowDeadline() const { return portable() ? ours()->rowDeadline() : kNever; }
+  OpenState row(Milliseconds now) { return ours()->row(now); }
+  void rowOutdated() {
+    if (portable()) ours()->rowOutdated();
+  }
+  // The row last made is stored: what waited for it is delivered.
+  void rowWritten(Milliseconds now, SessionSink& sink);
+
   // When expire() wants to be called; kNever if not at all.
   Milliseconds deadline() const;
   void expire(Milliseconds now, SessionSink& sink);

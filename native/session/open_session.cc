@@ -43,18 +43,54 @@ OpenSession::OpenSession(OpenState state, CipherContexts* contexts)
 OpenState OpenSession::takeState() {
   MCBN_ASSERT(!taken_);
   taken_ = true;
+  return copyState();
+}
+
+OpenState OpenSession::copyState() const {
   return {.cipher = cipher_,
           .role = role_,
-          .secrets = std::move(secrets_),
+          .secrets = secrets_.clone(),
           .position = records_.position(),
           .max_fragment = max_fragment_,
           .ids = {records_.ownConnectionId(), records_.peerConnectionId()},
           .return_routability = return_routability_,
-          .identity = std::move(identity_),
+          .identity = identity_,
           .names = names_ ? *names_ : AgreedNames(),
           .round_trip = round_trip_,
           // Its first message says that the peer has had it.
-          .last_flight = heard_message_ ? std::vector<Bytes>() : std::move(last_flight_)};
+          .last_flight = heard_message_ ? std::vector<Bytes>() : last_flight_};
+}
+
+// ---- its row in a session store ----------------------------------------------------------------
+
+void OpenSession::reserve(bool from_row, size_t mtu, Milliseconds now) {
+  const size_t largest = maxMessage(mtu);
+  reservation_ =
+      std::make_unique<Reservation>(records_.position(), from_row, largest / 16 + 3, now);
+  records_.limitNumbers(reservation_->granted());
+}
+
+OpenState OpenSession::row(Milliseconds now) {
+  MCBN_ASSERT(reservation_ && !taken_);
+  OpenState state = copyState();
+  state.position = reservation_->propose(state.position, now);
+  records_.limitNumbers(reservation_->granted());
+  return state;
+}
+
+void OpenSession::rowWritten(SessionStep& step) {
+  if (!reservation_ || taken_) return;
+  reservation_->grant();
+  records_.limitNumbers(reservation_->granted());
+  for (HeldRecord& held : reservation_->takeHeld()) {
+    if (step.ended) return;
+    const auto length = records_.admitHeld(held.sequence, held.type, held.fragment);
+    if (!length) {
+      step.drop(records_.dropReason());
+      continue;
+    }
+    takeContent(ByteView(held.fragment).subspan(records_.contentOffset(), *length), step);
+  }
 }
 
 Opened OpenSession::describe() const {
@@ -108,12 +144,24 @@ void OpenSession::takeTrain(std::span<IncomingRecord> train, SessionStep& step) 
 void OpenSession::take(const IncomingRecord& incoming, SessionStep& step) {
   const auto length = records_.admit(incoming);
   if (!length) {
+    if (records_.dropReason() == DropReason::Unreserved && reservation_) {
+      const ByteView fragment(incoming.place, incoming.record.fragment.size());
+      if (reservation_->hold({incoming.record.sequence,
+                              incoming.record.type,
+                              {fragment.begin(), fragment.end()}})) {
+        heard_newer_ = true;
+        return;
+      }
+    }
     step.drop(records_.dropReason());
     if (records_.dropReason() == DropReason::BadMac) endIfExhausted(step);
     return;
   }
   if (records_.newest()) heard_newer_ = true;
-  const ByteView content(incoming.place + records_.contentOffset(), *length);
+  takeContent({incoming.place + records_.contentOffset(), *length}, step);
+}
+
+void OpenSession::takeContent(ByteView content, SessionStep& step) {
   if (content.size() > max_fragment_) return step.drop(DropReason::Oversized);
   switch (records_.contentType()) {
     case content_type::kApplicationData: {

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "record/record_layer.h"
+#include "session/reservation.h"
 #include "session/session_secrets.h"
 #include "session/session_sink.h"
 
@@ -68,6 +69,22 @@ class OpenSession {
 
   // All that it is, to go on elsewhere. This one must send and receive no more.
   OpenState takeState();
+  // From now on numbers are used only as far as a row says (reservation.h). `from_row`: the session
+  // came from one. `mtu`: bytes of UDP payload.
+  void reserve(bool from_row, size_t mtu, Milliseconds now);
+  // Whether a row is due.
+  bool rowDue(Milliseconds now) {
+    return reservation_ && !taken_ &&
+           reservation_->due(records_.nextWrite(), records_.newestRead(), now);
+  }
+  Milliseconds rowDeadline() const { return reservation_ ? reservation_->settleAt() : kNever; }
+  // A copy of the session as it must go on after a crash; rowWritten() follows when it is stored.
+  OpenState row(Milliseconds now);
+  void rowWritten(SessionStep& step);
+  // What the row says besides is not true any more.
+  void rowOutdated() {
+    if (reservation_) reservation_->want();
+  }
   // What opened() tells of it.
   Opened describe() const;
   // Bytes of the largest message that fits a datagram of `mtu` bytes.
@@ -88,6 +105,8 @@ class OpenSession {
  private:
   void takeTrain(std::span<IncomingRecord> train, SessionStep& step);
   void take(const IncomingRecord& incoming, SessionStep& step);
+  void takeContent(ByteView content, SessionStep& step);
+  OpenState copyState() const;
   void takeAlert(ByteView content, SessionStep& step);
   void takePathMessage(ByteView content, SessionStep& step);
   void repeatLastFlight(SessionStep& step);
@@ -102,6 +121,7 @@ class OpenSession {
   Identity identity_;
   std::unique_ptr<const AgreedNames> names_;  // null: there are none
   std::vector<Bytes> last_flight_;
+  std::unique_ptr<Reservation> reservation_;  // null: there is no session store
   Milliseconds round_trip_;
   const uint16_t max_fragment_;
   const Role role_;

@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace mcbn {
@@ -200,7 +201,7 @@ SessionSeal::SessionSeal(ByteView key) : key_(key), context_(EVP_CIPHER_CTX_new(
 SessionSeal::~SessionSeal() = default;
 
 // Nonce and additional data.
-bool SessionSeal::begin(ByteView header, bool sealing) {
+bool SessionSeal::begin(ByteView header, ByteView bound_to, bool sealing) {
   if (!context_) return false;
   int done = 0;
   const auto* const purpose = reinterpret_cast<const uint8_t*>(kPurpose.data());
@@ -208,10 +209,24 @@ bool SessionSeal::begin(ByteView header, bool sealing) {
                            sealing ? 1 : 0) == 1 &&
          EVP_CipherUpdate(context_.get(), nullptr, &done, purpose,
                           static_cast<int>(kPurpose.size())) == 1 &&
-         EVP_CipherUpdate(context_.get(), nullptr, &done, header.data(), 1) == 1;
+         EVP_CipherUpdate(context_.get(), nullptr, &done, header.data(), 1) == 1 &&
+         (bound_to.empty() || EVP_CipherUpdate(context_.get(), nullptr, &done, bound_to.data(),
+                                               static_cast<int>(bound_to.size())) == 1);
 }
 
-bool SessionSeal::seal(const PortableSession& session, Bytes& out) {
+// Random to begin with; then the first eight bytes count. So no number of sessions that one seal has
+// sealed can have used a nonce twice.
+bool SessionSeal::nextNonce(std::span<uint8_t, kNonceBytes> out) {
+  if (!started_) {
+    started_ = RAND_bytes(nonce_.data(), static_cast<int>(nonce_.size())) == 1;
+    if (!started_) return false;
+  }
+  for (size_t i = 8; i-- > 0 && ++nonce_[i] == 0;) continue;
+  std::ranges::copy(nonce_, out.begin());
+  return true;
+}
+
+bool SessionSeal::seal(const PortableSession& session, Bytes& out, ByteView bound_to) {
   const size_t start = out.size();
   // The plain text must not be left behind in memory that the vector grew out of.
   size_t flight = 0;
@@ -219,14 +234,15 @@ bool SessionSeal::seal(const PortableSession& session, Bytes& out) {
   out.reserve(start + 1'536 + flight);
   out.push_back(kVersion);
   out.resize(start + kHeaderBytes);
-  const bool random = RAND_bytes(out.data() + start + 1, static_cast<int>(kNonceBytes)) == 1;
+  const bool fresh =
+      nextNonce(std::span<uint8_t, kNonceBytes>(out.data() + start + 1, kNonceBytes));
   write(out, session);
   const size_t length = out.size() - start - kHeaderBytes;
   uint8_t* const text = out.data() + start + kHeaderBytes;
   std::array<uint8_t, kTagBytes> tag;
   int done = 0, rest = 0;
   const bool sealed =
-      random && begin({out.data() + start, kHeaderBytes}, true) &&
+      fresh && begin({out.data() + start, kHeaderBytes}, bound_to, true) &&
       EVP_CipherUpdate(context_.get(), text, &done, text, static_cast<int>(length)) == 1 &&
       EVP_CipherFinal_ex(context_.get(), text + done, &rest) == 1 &&
       EVP_CIPHER_CTX_ctrl(context_.get(), EVP_CTRL_AEAD_GET_TAG, static_cast<int>(tag.size()),
@@ -240,14 +256,15 @@ bool SessionSeal::seal(const PortableSession& session, Bytes& out) {
   return true;
 }
 
-SessionSeal::Opened SessionSeal::unseal(ByteView sealed, const Context& context) {
+SessionSeal::Opened SessionSeal::unseal(ByteView sealed, const Context& context,
+                                        ByteView bound_to) {
   if (!sealed.empty() && sealed[0] != kVersion) return {SealFault::Version, {}};
   if (sealed.size() < kHeaderBytes + kTagBytes) return {SealFault::Forged, {}};
   const ByteView text = sealed.subspan(kHeaderBytes, sealed.size() - kHeaderBytes - kTagBytes);
   Bytes plain(text.size());
   Bytes tag(sealed.end() - kTagBytes, sealed.end());
   int done = 0, rest = 0;
-  const bool authentic = begin(sealed, false) &&
+  const bool authentic = begin(sealed, bound_to, false) &&
                          EVP_CIPHER_CTX_ctrl(context_.get(), EVP_CTRL_AEAD_SET_TAG,
                                              static_cast<int>(kTagBytes), tag.data()) == 1 &&
                          EVP_CipherUpdate(context_.get(), plain.data(), &done, text.data(),

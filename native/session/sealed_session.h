@@ -58,25 +58,29 @@ class SessionSeal {
   SessionSeal(const SessionSeal&) = delete;
   SessionSeal& operator=(const SessionSeal&) = delete;
 
-  // Appends to `out`; false, and nothing, when OpenSSL refuses.
-  bool seal(const PortableSession& session, Bytes& out);
+  // Appends to `out`; false, and nothing, when OpenSSL refuses. `bound_to`: what unseal() must be given
+  // as well; a row of a session store is bound to its name there.
+  bool seal(const PortableSession& session, Bytes& out, ByteView bound_to = {});
 
   struct Opened {
     SealFault fault = SealFault::None;
     std::optional<PortableSession> session;  // there is one unless there is a fault
   };
   // For sessions that `context` could have agreed on. Keys are made; the bytes are not used up.
-  Opened unseal(ByteView sealed, const Context& context);
+  Opened unseal(ByteView sealed, const Context& context, ByteView bound_to = {});
 
  private:
   struct FreeContext {
     void operator()(EVP_CIPHER_CTX* context) const;
   };
 
-  bool begin(ByteView header, bool sealing);
+  bool begin(ByteView header, ByteView bound_to, bool sealing);
+  bool nextNonce(std::span<uint8_t, kNonceBytes> out);
 
   Secret key_;
   std::unique_ptr<EVP_CIPHER_CTX, FreeContext> context_;
+  std::array<uint8_t, kNonceBytes> nonce_{};  // the last one
+  bool started_ = false;
 };
 
 // The sealed sessions that this process has taken, by their nonces. Remembers the last 2^20 at

@@ -37,6 +37,8 @@ class ExporterSecrets {
   ExporterSecrets(ExporterSecrets&&) = default;
   ExporterSecrets& operator=(ExporterSecrets&&) = default;
 
+  ExporterSecrets clone() const { return {secret_.clone(), hash_, extended_}; }
+
   // Whether the master secret is bound to the whole handshake (RFC 7627).
   bool extended() const { return extended_; }
   // Master secret (48), client random (32), server random (32).

@@ -307,6 +307,10 @@ class Client implements EndpointListener, SocketHome {
     // A client's socket hears its server's address only.
   }
 
+  onRow(): void {
+    // Clients have no session store.
+  }
+
   // ---- from the socket ----------------------------------------------------------------------------
 
   release(): void {

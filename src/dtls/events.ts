@@ -1,5 +1,7 @@
 // What DTLS servers and sockets emit, with the arguments of their listeners.
 
+import type { McbnError } from '../errors.js'
+import type { DtlsImport } from './session-transfer.js'
 import type { DtlsSocket } from './socket.js'
 import type { RemoteInfo } from './types.js'
 
@@ -7,6 +9,17 @@ import type { RemoteInfo } from './types.js'
 export interface DtlsServerEvents<Peer> {
   /** The UDP socket is bound: see `address()`. */
   listening: []
+  /**
+   * The sessions that the `sessionStore` had go on here; each was announced by `secureConnection`. Follows
+   * `listening`.
+   */
+  sessionsRestored: [result: DtlsImport]
+  /**
+   * The `sessionStore` cannot be written. It is tried again until it can; once for each outage. Meanwhile
+   * sessions go on until the numbers that are reserved are used up (`stats.dropped.unreservedSends`,
+   * `unreserved`). Never thrown.
+   */
+  sessionStoreError: [error: McbnError]
   /** A client has proved its key. */
   secureConnection: [socket: DtlsSocket<Peer>]
   /** A handshake came to nothing, or an open session failed and its socket has no `error` listener. */

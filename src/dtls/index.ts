@@ -7,6 +7,13 @@ export { type CloseOptions, createServer, DtlsServer, type ListenOptions } from 
 export type { DtlsImport, DtlsRefusal, DtlsTransferOptions } from './session-transfer.js'
 export { DtlsSocket } from './socket.js'
 export type { DtlsDropReason, DtlsServerStats, DtlsSocketStats, DtlsUdpStats } from './stats.js'
+export { fileSessionStore } from './store/file-store.js'
+export type {
+  DtlsSessionStoreOptions,
+  SessionStore,
+  SessionStoreChange,
+} from './store/types.js'
+export { type ValkeySessionStoreOptions, valkeySessionStore } from './store/valkey-store.js'
 export type {
   DtlsCipher,
   DtlsCloseReason,

@@ -8,6 +8,7 @@ import type {
   NativeIoThread,
   NativeOpenedSession,
   NativeRemote,
+  NativeRow,
   NativeSessionQuestion,
   NativeSystemError,
 } from '../native/dtls.js'
@@ -29,6 +30,7 @@ export interface EndpointListener {
   onKeylog(session: number, line: Buffer): void
   onSocketError(error: NativeSystemError): void
   onAddressChanged(session: number, remote: NativeRemote): void
+  onRow(session: number, row: NativeRow): void
 }
 
 /** Somebody who was told to wait until less is waiting to be sent. */
@@ -215,6 +217,8 @@ function dispatch(
       return listener.onSocketError(detail as NativeSystemError)
     case EVENT.addressChanged:
       return listener.onAddressChanged(session, detail as NativeRemote)
+    case EVENT.row:
+      return listener.onRow(session, detail as NativeRow)
   }
 }
 

@@ -7,9 +7,16 @@ import type { NativeBound, NativeListenOptions } from '../native/dtls.js'
 import { loadAddon } from '../native/load.js'
 import type { ResolvedListenOptions } from './options.js'
 import { type EndpointOwner, ServerEndpoint } from './server-endpoint.js'
-import { type DtlsImport, exportedSessions, importSessions } from './session-transfer.js'
+import {
+  BATCH,
+  type DtlsImport,
+  exportedSessions,
+  importSessions,
+  restoreSessions,
+} from './session-transfer.js'
 import type { DtlsSocket } from './socket.js'
 import { type DtlsServerStats, sumStats } from './stats.js'
+import type { StoredRows } from './store/session-rows.js'
 import { systemError } from './system-error.js'
 
 /** What the endpoints have in common. */
@@ -19,7 +26,7 @@ export interface ListenerOptions extends ResolvedListenOptions {
   readonly cookieSecret: Uint8Array | undefined
   readonly native: Omit<
     NativeListenOptions,
-    'address' | 'port' | 'threads' | 'threadIndex' | 'cookieSecret'
+    'address' | 'port' | 'threads' | 'threadIndex' | 'cookieSecret' | 'rowKey'
   >
 }
 
@@ -30,6 +37,7 @@ export interface ListenerOptions extends ResolvedListenOptions {
 export class Listener<Peer> {
   readonly address: AddressInfo
   readonly #endpoints: readonly ServerEndpoint<Peer>[]
+  readonly #owner: EndpointOwner<Peer>
 
   /**
    * Binds, and begins to receive.
@@ -43,6 +51,7 @@ export class Listener<Peer> {
     host: string | undefined,
     port: number,
   ) {
+    this.#owner = owner
     const bound = bindAll(owner, options, host, port)
     this.address = bound.address
     this.#endpoints = bound.endpoints
@@ -88,7 +97,7 @@ export class Listener<Peer> {
   }
 
   exportSessions(sealingKey: Uint8Array): AsyncGenerator<Buffer, void, undefined> {
-    return exportedSessions(this.#endpoints, sealingKey)
+    return exportedSessions(this.#endpoints, sealingKey, this.#owner.rows)
   }
 
   importSessions(
@@ -98,8 +107,21 @@ export class Listener<Peer> {
     return importSessions(this.#endpoints, sealed, sealingKey)
   }
 
-  close(handover: boolean): void {
-    for (const endpoint of this.#endpoints) endpoint.close(handover)
+  /** Goes on with the sessions of a server that had the same session store. */
+  async restoreSessions(stored: readonly StoredRows[]): Promise<DtlsImport> {
+    const { rows } = this.#owner
+    if (!rows) return { imported: 0, refused: 0, reasons: {} }
+    return restoreSessions(this.#endpoints, stored, rows)
+  }
+
+  /** Resolves when the session store, if there is one, has what it is to have, and is closed. */
+  async close(handover: boolean): Promise<void> {
+    const { rows } = this.#owner
+    for (const endpoint of this.#endpoints) {
+      if (handover && rows) endpoint.storeSessions(rows, BATCH)
+      endpoint.close(handover)
+    }
+    await rows?.close(handover)
   }
 }
 
@@ -117,11 +139,12 @@ function bindAll<Peer>(
   const admission = new (loadAddon().Admission)(limits)
   // One secret for all: a client's second hello may well come to another socket than its first.
   const secret = cookieSecret ? Buffer.from(cookieSecret) : randomBytes(32)
+  const rowKey = owner.rows?.rowKey() ?? new Uint8Array()
   const endpoints: ServerEndpoint<Peer>[] = []
   const bind = (to: string, port: number): NativeBound => {
     const endpoint = endpoints.at(-1) as ServerEndpoint<Peer>
     const threadIndex = endpoints.length - 1
-    const at = { address: to, port, threads: ioThreads, threadIndex, cookieSecret: secret }
+    const at = { address: to, port, threads: ioThreads, threadIndex, cookieSecret: secret, rowKey }
     return endpoint.thread.native.listen(endpoint.number, context, { ...native, ...at }, admission)
   }
   let address = host ?? '::'
@@ -150,5 +173,6 @@ function bindAll<Peer>(
     throw error
   } finally {
     secret.fill(0)
+    rowKey.fill(0)
   }
 }

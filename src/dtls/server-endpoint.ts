@@ -8,21 +8,25 @@ import type {
   NativeEnding,
   NativeOpenedSession,
   NativeRemote,
+  NativeRow,
   NativeSessionQuestion,
   NativeSystemError,
   NativeVerdict,
 } from '../native/dtls.js'
 import { toError } from '../native/failure.js'
 import { type EndpointListener, IoThread } from './io-thread.js'
-import type { DtlsRefusal } from './session-transfer.js'
+import type { Refusal } from './session-transfer.js'
 import { DtlsSocket, tellSocket } from './socket.js'
 import type { SocketHome } from './socket-home.js'
+import type { SessionRows } from './store/session-rows.js'
 import type { RemoteInfo } from './types.js'
 
 /** What the endpoints of a server tell it. */
 export interface EndpointOwner<Peer> {
   readonly keys: ServerKeys<Peer>
   readonly highWaterMark: number
+  /** Absent: there is no session store. */
+  readonly rows: SessionRows | undefined
   onSession(socket: DtlsSocket<Peer>): void
   onClientError(error: Error, rinfo: RemoteInfo): void
   onKeylog(line: Buffer): void
@@ -39,6 +43,8 @@ interface Lookup<Peer> {
 /** A session on its way out. */
 export interface Exported<Peer> {
   readonly sealed: Buffer
+  /** The name of its row in the session store, if there is one. */
+  readonly row: string | undefined
   readonly peer: Peer | undefined
 }
 
@@ -72,6 +78,7 @@ export class ServerEndpoint<Peer> implements EndpointListener {
       endpoint: number,
       highWaterMark: owner.highWaterMark,
       channels: DTLS_SERVER,
+      stored: owner.rows !== undefined,
       release: (session, ended) => {
         this.sockets.delete(session)
         if (!this.#closed && !ended) thread.closeSession(number, session)
@@ -113,15 +120,34 @@ export class ServerEndpoint<Peer> implements EndpointListener {
     this.thread.flush()
     const found = this.thread.native.exportSessions(this.number, sealingKey, most)
     const exported: Exported<Peer>[] = []
-    for (let at = 0; at < found.length; at += 2) {
+    for (let at = 0; at < found.length; at += 3) {
       const session = found[at] as number
+      const row = found[at + 2] as string | undefined
       const socket = this.sockets.get(session)
       const peer = socket ? socket.peer : this.#lookups.get(session)?.peer
-      exported.push({ sealed: found[at + 1] as Buffer, peer })
-      if (socket) tellSocket.ended(socket, undefined, 'exported')
-      else this.#goneEarly.add(session)
+      exported.push({ sealed: found[at + 1] as Buffer, row, peer })
+      this.#leave(session)
     }
     return exported
+  }
+
+  /** Takes every session that has a row away, for the next process: the rows say exactly where to go on. */
+  storeSessions(rows: SessionRows, batch: number): void {
+    for (;;) {
+      const taken = this.thread.native.takeRows(this.number, batch)
+      if (taken.length === 0) return
+      for (let at = 0; at < taken.length; at += 3) {
+        const session = taken[at] as number
+        rows.put(taken[at + 1] as string, taken[at + 2] as Buffer, session, undefined)
+        this.#leave(session)
+      }
+    }
+  }
+
+  #leave(session: number): void {
+    const socket = this.sockets.get(session)
+    if (socket) tellSocket.ended(socket, undefined, 'exported')
+    else this.#goneEarly.add(session)
   }
 
   /** Goes on with sessions that nobody was given after all, with new sockets. */
@@ -135,8 +161,12 @@ export class ServerEndpoint<Peer> implements EndpointListener {
   }
 
   /** The number of each session that was imported; why it was not; or a question, for importAsked(). */
-  importSessions(sealingKey: Uint8Array, sealed: readonly Uint8Array[]): readonly NativeVerdict[] {
-    return this.#import(sealingKey, sealed, false)
+  importSessions(
+    sealingKey: Uint8Array,
+    sealed: readonly Uint8Array[],
+    names?: readonly string[],
+  ): readonly NativeVerdict[] {
+    return this.#import(sealingKey, sealed, false, names)
   }
 
   /** Asks the lookup whether the session's identity has a key, and imports it if so. */
@@ -144,22 +174,24 @@ export class ServerEndpoint<Peer> implements EndpointListener {
     sealingKey: Uint8Array,
     sealed: Uint8Array,
     question: NativeSessionQuestion,
-  ): Promise<number | DtlsRefusal> {
+    name?: string,
+  ): Promise<number | Refusal> {
     return new Promise((resolve) => {
       let cancel: Cancel = () => {}
       const giveUp = (): void => {
         cancel()
-        resolve('elsewhere')
+        resolve('lookupFailed')
       }
       this.#asked.add(giveUp)
       const { remoteAddress, remotePort } = question
       cancel = this.#owner.keys.ask(question, { remoteAddress, remotePort }, (answer) => {
         this.#asked.delete(giveUp)
+        if ('error' in answer) return resolve('lookupFailed')
         if (!('key' in answer)) return resolve('unknownIdentity')
         answer.key.fill(0)
-        const [verdict] = this.#import(sealingKey, [sealed], true)
+        const [verdict] = this.#import(sealingKey, [sealed], true, name ? [name] : undefined)
         this.#rememberPeer(verdict, answer.peer)
-        resolve(verdict as number | DtlsRefusal)
+        resolve(verdict as number | Refusal)
       })
     })
   }
@@ -174,9 +206,11 @@ export class ServerEndpoint<Peer> implements EndpointListener {
     sealingKey: Uint8Array,
     sealed: readonly Uint8Array[],
     vouched: boolean,
+    names?: readonly string[],
   ): readonly NativeVerdict[] {
     if (this.#closed) return sealed.map(() => 'elsewhere')
-    const verdicts = this.thread.native.importSessions(this.number, sealingKey, sealed, vouched)
+    const { native } = this.thread
+    const verdicts = native.importSessions(this.number, sealingKey, sealed, vouched, names)
     for (const verdict of verdicts) if (typeof verdict === 'number') this.#arriving.add(verdict)
     return verdicts
   }
@@ -251,8 +285,25 @@ export class ServerEndpoint<Peer> implements EndpointListener {
 
   /** @internal */
   onEnded(session: number, ending: NativeEnding | undefined): void {
+    if (this.#arriving.delete(session)) {
+      this.#lookups.delete(session)
+      this.#tellArrival()
+    }
     const socket = this.sockets.get(session)
     if (socket) tellSocket.ended(socket, ending?.failure && toError(ending.failure))
+  }
+
+  /** @internal */
+  onRow(session: number, [name, sealed]: NativeRow): void {
+    const { rows } = this.#owner
+    if (this.#closed || !rows) return
+    if (sealed.length === 0) rows.remove(name)
+    else rows.put(name, sealed, session, this)
+  }
+
+  /** @internal */
+  rowsWritten(sessions: Uint32Array): void {
+    if (!this.#closed) this.thread.native.rowsWritten(this.number, sessions)
   }
 
   /** @internal */

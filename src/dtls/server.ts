@@ -24,6 +24,8 @@ import type { EndpointOwner } from './server-endpoint.js'
 import { type DtlsImport, type DtlsTransferOptions, sealingKeyOf } from './session-transfer.js'
 import type { DtlsSocket } from './socket.js'
 import { type DtlsServerStats, NO_SERVER_STATS } from './stats.js'
+import { sessionRowsOption } from './store/option.js'
+import type { SessionRows, StoredRows } from './store/session-rows.js'
 import { systemError } from './system-error.js'
 import { DTLS_CONNECT_OPTIONS, DTLS_SERVER_OPTIONS, type DtlsServerOptions } from './types.js'
 
@@ -66,6 +68,8 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
   readonly #options: ResolvedDtlsOptions
   readonly #listenOptions: ResolvedListenOptions
   #cookieSecret: Buffer | undefined
+  readonly #sessionRows: (() => SessionRows) | undefined
+  #rows: SessionRows | undefined
   #state: 'new' | 'starting' | 'listening' | 'closed' = 'new'
   #listening: Listener<Peer> | undefined
   #referenced = true
@@ -91,6 +95,9 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
       )
     }
     this.#cookieSecret = cookieSecretOption(options.cookieSecret)
+    this.#sessionRows = sessionRowsOption(options.sessionStore, (error) =>
+      this.emit('sessionStoreError', error),
+    )
     const { context, lookupTimeout } = this.#options
     const made = serverContext(options, context, lookupTimeout)
     this.#keys = made.keys
@@ -137,10 +144,10 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
     if (onListening) this.once('listening', onListening)
     // As with every Node server, events come after listen() has returned.
     if (name === undefined || isIP(name) !== 0) {
-      process.nextTick(() => this.#bind(name, port))
+      process.nextTick(() => this.#start(name, port))
     } else {
       dnsLookup(name, (error, address) => {
-        if (!error) return this.#bind(address, port)
+        if (!error) return this.#start(address, port)
         this.#startFailed(error)
       })
     }
@@ -239,12 +246,16 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
     this.#state = 'closed'
     this.#listening = undefined
     this.#forgetSecret()
-    listener?.close(handover)
-    process.nextTick(() => {
+    const stored = listener?.close(handover).catch((error: McbnError) => {
+      this.emit('sessionStoreError', error)
+    })
+    const closed = (): void => {
       if (DTLS_SERVER_CLOSE.hasSubscribers) DTLS_SERVER_CLOSE.publish({ server: this })
       this.emit('close')
       this.#resolveClosed()
-    })
+    }
+    if (stored && this.#rows) void stored.then(closed)
+    else process.nextTick(closed)
     return this.#closed
   }
 
@@ -269,7 +280,24 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
 
   // ---- starting -----------------------------------------------------------------------------------
 
-  #bind(host: string | undefined, port: number): void {
+  /** Opens the session store first, if there is one: what it has is needed at once. */
+  #start(host: string | undefined, port: number): void {
+    if (this.#state !== 'starting') return
+    if (!this.#sessionRows) return this.#bind(host, port)
+    const rows = this.#sessionRows()
+    rows.open().then(
+      (stored) => {
+        this.#rows = rows
+        this.#bind(host, port, stored)
+        if (this.#listening) return
+        this.#rows = undefined
+        void rows.close(true)
+      },
+      (error: Error) => this.#startFailed(error),
+    )
+  }
+
+  #bind(host: string | undefined, port: number, stored?: readonly StoredRows[]): void {
     if (this.#state !== 'starting') return
     const { session, recvBufferSize, sendBufferSize } = this.#options
     const { reusePort, ipv6Only } = this.#listenOptions
@@ -294,6 +322,12 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
       DTLS_SERVER_LISTEN.publish({ server: this, ...listener.address })
     }
     this.emit('listening')
+    if (stored) void this.#restore(listener, stored)
+  }
+
+  async #restore(listener: Listener<Peer>, stored: readonly StoredRows[]): Promise<void> {
+    const result = await listener.restoreSessions(stored)
+    if (this.#listening === listener) this.emit('sessionsRestored', result)
   }
 
   /** What the endpoints tell; nothing any more once it is closed. */
@@ -301,6 +335,7 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
     return {
       keys: this.#keys,
       highWaterMark: this.#options.highWaterMark,
+      rows: this.#rows,
       onSession: (socket) => this.emit('secureConnection', socket),
       onClientError: (error, rinfo) => this.emit('clientError', error, rinfo),
       onKeylog: (line) => this.emit('keylog', line),

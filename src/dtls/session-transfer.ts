@@ -5,10 +5,11 @@ import type { NativeSessionQuestion, NativeVerdict } from '../native/dtls.js'
 import { refuseUnknown } from '../option-names.js'
 import { objectOption, typeName } from '../options.js'
 import type { ServerEndpoint } from './server-endpoint.js'
+import type { SessionRows, StoredRows } from './store/session-rows.js'
 
 const SEALING_KEY_BYTES = 32
 /** Sessions that the I/O thread takes at a time: about two milliseconds in which it does nothing else. */
-const BATCH = 256
+export const BATCH = 256
 const TRANSFER_OPTIONS = { sealingKey: undefined } as const
 
 /** With what sessions are sealed. */
@@ -33,6 +34,9 @@ export type DtlsRefusal =
   | 'elsewhere'
   | 'limit'
   | 'unknownIdentity'
+
+/** @internal */
+export type Refusal = DtlsRefusal | 'lookupFailed'
 
 /** What became of the sessions that a server was given. */
 export interface DtlsImport {
@@ -92,6 +96,14 @@ export function notPortable(): McbnError {
   )
 }
 
+export function hasRow(): McbnError {
+  return new McbnError(
+    'MCBN_SESSION_REFUSED',
+    'expected a session without a sessionStore, which would go on with it after a crash: use ' +
+      'server.exportSessions, which takes it out of the store first',
+  )
+}
+
 export function sessionRefused(refusal: DtlsRefusal): McbnError {
   return new McbnError('MCBN_SESSION_REFUSED', `the sealed session: ${REFUSALS[refusal]}`)
 }
@@ -100,6 +112,7 @@ export function sessionRefused(refusal: DtlsRefusal): McbnError {
 export async function* exportedSessions<Peer>(
   endpoints: readonly ServerEndpoint<Peer>[],
   sealingKey: Uint8Array,
+  rows: SessionRows | undefined,
 ): AsyncGenerator<Buffer, void, undefined> {
   for (const endpoint of endpoints) {
     for (;;) {
@@ -107,6 +120,9 @@ export async function* exportedSessions<Peer>(
       if (batch.length === 0) break
       let taken = 0
       try {
+        // First: after a crash this server must not go on with them as well.
+        for (const { row } of batch) if (row !== undefined) rows?.abandon(row)
+        await rows?.flush()
         for (const { sealed } of batch) {
           taken += 1
           yield sealed
@@ -125,19 +141,9 @@ export async function importSessions<Peer>(
   sealed: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   sealingKey: Uint8Array,
 ): Promise<DtlsImport> {
-  const reasons: Partial<Record<DtlsRefusal, number>> = {}
-  let imported = 0
-  let refused = 0
+  const account = new Account()
   const settle = async (batch: readonly Uint8Array[]): Promise<void> => {
-    const verdicts = await importBatch(endpoints, sealingKey, batch)
-    for (const verdict of verdicts) {
-      if (typeof verdict === 'number') {
-        imported += 1
-      } else {
-        refused += 1
-        reasons[verdict] = (reasons[verdict] ?? 0) + 1
-      }
-    }
+    for (const verdict of await importBatch(endpoints, sealingKey, batch)) account.add(verdict)
   }
   let batch: Uint8Array[] = []
   for await (const each of sealed) {
@@ -153,7 +159,52 @@ export async function importSessions<Peer>(
     batch = []
   }
   await settle(batch)
-  return { imported, refused, reasons }
+  return account.result()
+}
+
+/** Goes on with the sessions that a store had. Rows of those that are refused for good are removed. */
+export async function restoreSessions<Peer>(
+  endpoints: readonly ServerEndpoint<Peer>[],
+  groups: readonly StoredRows[],
+  rows: SessionRows,
+): Promise<DtlsImport> {
+  const account = new Account()
+  for (const { key, rows: stored } of groups) {
+    for (let at = 0; at < stored.length; at += BATCH) {
+      const batch = stored.slice(at, at + BATCH)
+      const sealed = batch.map((row) => row.sealed)
+      const names = batch.map(({ name }) => name)
+      const verdicts = await importBatch(endpoints, key, sealed, names)
+      for (const [index, verdict] of verdicts.entries()) {
+        account.add(verdict)
+        // A lookup that failed may find the key the next time.
+        const gone = typeof verdict === 'string' && verdict !== 'lookupFailed'
+        if (gone) rows.remove(names[index] as string)
+      }
+    }
+    key.fill(0)
+  }
+  return account.result()
+}
+
+class Account {
+  readonly #reasons: Partial<Record<DtlsRefusal, number>> = {}
+  #imported = 0
+  #refused = 0
+
+  add(verdict: number | Refusal): void {
+    if (typeof verdict === 'number') {
+      this.#imported += 1
+      return
+    }
+    const reason = verdict === 'lookupFailed' ? 'unknownIdentity' : verdict
+    this.#refused += 1
+    this.#reasons[reason] = (this.#reasons[reason] ?? 0) + 1
+  }
+
+  result(): DtlsImport {
+    return { imported: this.#imported, refused: this.#refused, reasons: this.#reasons }
+  }
 }
 
 /** Each goes to the endpoint that its connection ID leads to: the first that does not say `elsewhere`. */
@@ -161,22 +212,24 @@ async function importBatch<Peer>(
   endpoints: readonly ServerEndpoint<Peer>[],
   sealingKey: Uint8Array,
   batch: readonly Uint8Array[],
-): Promise<(number | DtlsRefusal)[]> {
-  const results: (number | DtlsRefusal)[] = batch.map(() => 'elsewhere')
+  names?: readonly string[],
+): Promise<(number | Refusal)[]> {
+  const results: (number | Refusal)[] = batch.map(() => 'elsewhere')
   for (const endpoint of endpoints) {
     const left = [...results.keys()].filter((index) => results[index] === 'elsewhere')
     if (left.length === 0) break
     const sealed = left.map((index) => batch[index] as Uint8Array)
-    const verdicts = endpoint.importSessions(sealingKey, sealed)
+    const theirs = names && left.map((index) => names[index] as string)
+    const verdicts = endpoint.importSessions(sealingKey, sealed, theirs)
     const settled = await Promise.all(
       verdicts.map((verdict, at) =>
         isQuestion(verdict)
-          ? endpoint.importAsked(sealingKey, sealed[at] as Uint8Array, verdict)
-          : (verdict as number | DtlsRefusal),
+          ? endpoint.importAsked(sealingKey, sealed[at] as Uint8Array, verdict, theirs?.[at])
+          : (verdict as number | Refusal),
       ),
     )
     for (const [at, index] of left.entries()) {
-      results[index] = settled[at] as number | DtlsRefusal
+      results[index] = settled[at] as number | Refusal
     }
     await endpoint.arrived()
   }

@@ -12,6 +12,8 @@ export interface SocketHome {
   readonly endpoint: number
   readonly highWaterMark: number
   readonly channels: SessionChannels
+  /** Sessions have rows in a session store. */
+  readonly stored?: boolean
   /** Where the UDP socket is bound, once it is. */
   local?: { readonly address: string; readonly port: number } | undefined
   /** The session is over, by now or from this side; its number is not heard of again. */

@@ -12,7 +12,7 @@ import { checkedLabel, noKeyingMaterial } from './keying-material.js'
 import { Outgoing } from './outgoing.js'
 import type { SessionFacts } from './session-facts.js'
 import { connectionIdOf, familyOf, remoteInfo, sessionFacts } from './session-facts.js'
-import { type DtlsTransferOptions, notPortable, sealingKeyOf } from './session-transfer.js'
+import { type DtlsTransferOptions, hasRow, notPortable, sealingKeyOf } from './session-transfer.js'
 import type { SocketHome, SocketNews } from './socket-home.js'
 import { type DtlsSocketStats, offlineStats } from './stats.js'
 import type { DtlsCipher, DtlsCloseReason, DtlsConnectionId } from './types.js'
@@ -309,17 +309,17 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   }
 
   /**
-   * Takes the session away as sealed bytes (docs/SESSIONS.md), for `connect({ session })`, or a server's
-   * `importSessions`, in this process or another. The socket closes without an error and sends nothing more:
-   * a session has one owner.
+   * Takes the session away as sealed bytes (docs/SESSIONS.md), for `connect({ session })` or a server's
+   * `importSessions`. The socket closes without an error and sends nothing more: a session has one owner.
    *
    * @throws {McbnError} `MCBN_SOCKET_CLOSED` unless open; `MCBN_SESSION_REFUSED` where OpenSSL has the
-   * records (suites without an AEAD, `records: 'openssl'`); `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`.
+   * records or the server a `sessionStore`; `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`.
    */
   exportSession(options: DtlsTransferOptions): Buffer {
     const key = sealingKeyOf('exportSession', options)
     this.#writable()
     const home = this.#home as SocketHome
+    if (home.stored) throw hasRow()
     void this.stats
     home.thread.flush()
     const sealed = home.thread.native.exportSession(home.endpoint, this.#session, key)

@@ -31,6 +31,7 @@ export interface DtlsUdpStats extends NativeUdpFigures {}
  * - `unexpectedMessage`, `contradiction`, `flood` no part of a handshake with a pre-shared key
  * - `connectionId` without the connection ID agreed on, or with another
  * - `duplicate` repeats what waits for its key
+ * - `unreserved` the `sessionStore` has not taken its number in time
  */
 export type DtlsDropReason = NativeDropReason
 

@@ -3,6 +3,7 @@
 import type { LookupFunction } from 'node:net'
 import type { OptionTable } from '../option-names.js'
 import type { PskClientSource, PskSource } from '../psk/types.js'
+import type { DtlsSessionStoreOptions } from './store/types.js'
 
 /** What server and client have in common. */
 export interface DtlsOptions {
@@ -202,6 +203,15 @@ export interface DtlsServerOptions<Peer = undefined> extends DtlsOptions {
    */
   readonly cookieSecret?: Uint8Array
   /**
+   * Has sessions outlive the process, also when it is killed: the next server with the same store goes on with
+   * them, without a handshake (docs/SESSIONS.md). The first message after a second of silence waits
+   * until the store has taken its record number. Suites without an AEAD are left out.
+   *
+   * @defaultValue none: sessions end with the process
+   * @throws {McbnError} as `error` of the server: `MCBN_SESSION_STORE_FAILED` when it cannot be opened.
+   */
+  readonly sessionStore?: DtlsSessionStoreOptions
+  /**
    * Lets other programs of the same user share the port (SO_REUSEPORT). Without it, `listen` refuses a port
    * that somebody has, whatever `ioThreads` is.
    *
@@ -292,6 +302,7 @@ export const DTLS_SERVER_OPTIONS = {
   maxHandshakes: 4_096,
   maxSessionsPerHost: 0,
   cookieSecret: undefined,
+  sessionStore: undefined,
   reusePort: false,
   ipv6Only: false,
 } as const satisfies OptionTable<DtlsServerOptions>

@@ -32,6 +32,8 @@ export const EVENT = {
   socketError: 8,
   /** A NativeRemote: where a server's peer is now. */
   addressChanged: 9,
+  /** A NativeRow: for the session store. */
+  row: 10,
 } as const
 
 export const EVENT_ROW_LENGTH = 5
@@ -100,6 +102,9 @@ export interface NativeSystemError {
   readonly errno: number
 }
 
+/** What a session store shall have under a name (16 bytes as latin1 text) from now on; empty: nothing. */
+export type NativeRow = readonly [name: string, sealed: Buffer]
+
 /** A session that was imported (its number), why it was not, or whom to ask about its identity first. */
 export type NativeVerdict = number | string | NativeSessionQuestion
 
@@ -152,6 +157,8 @@ export interface NativeListenOptions extends NativeUdpOptions, NativeDtlsOptions
   /** Which of them this is; they are opened in this order. */
   readonly threadIndex: number
   readonly cookieSecret: Uint8Array
+  /** 32 bytes that seal rows for a session store; empty: there is none. */
+  readonly rowKey: Uint8Array
 }
 
 export interface NativeLimits {
@@ -237,18 +244,26 @@ export interface NativeIoThread {
   ): Buffer | null
   /** After what was submitted: takes the session away and seals it; null where it cannot go on elsewhere. */
   exportSession(endpoint: number, session: number, sealingKey: Uint8Array): Buffer | null
-  /** The same for so many of a server's: [session, sealed, session, sealed, ...]. */
+  /** The same for so many of a server's: [session, sealed, name of its row, session, ...]. */
   exportSessions(
     endpoint: number,
     sealingKey: Uint8Array,
     most: number,
-  ): readonly (number | Buffer)[]
-  /** `vouched`: identities that the table does not know have a key all the same. */
+  ): readonly (number | Buffer | string | undefined)[]
+  /** Takes so many away, and makes the rows of those that have one: [session, name, sealed, session, ...]. */
+  takeRows(endpoint: number, most: number): readonly (number | Buffer | string)[]
+  /** The rows last told of these sessions are stored. */
+  rowsWritten(endpoint: number, sessions: Uint32Array): void
+  /**
+   * `vouched`: identities that the table does not know have a key all the same. `names`: `sealed` are rows of
+   * these names; `opened` follows when they have been written anew.
+   */
   importSessions(
     endpoint: number,
     sealingKey: Uint8Array,
     sealed: readonly Uint8Array[],
     vouched: boolean,
+    names?: readonly string[],
   ): readonly NativeVerdict[]
   endpointStats(endpoint: number): NativeEndpointStats | null
   sessionStats(endpoint: number, session: number): NativeSessionStats | null

@@ -36,6 +36,7 @@ const NO_RECORDS_DROPPED = {
   badMac: 0,
   connectionId: 0,
   unreadable: 0,
+  unreserved: 0,
 }
 
 /** Why a record went no further. */
@@ -72,7 +73,8 @@ export const NO_ENDPOINT_FIGURES = {
   /**
    * What was dropped, by reason: datagrams (`unknownPeer`, `unknownConnectionId`, `badCookie`, `limit`,
    * `sends`, `unconfirmedAddress`), messages and `clientError`s that JavaScript did not take in time
-   * (`messages`, `refusals`), and records (`badMac`, `replayed`, `flood`, ...).
+   * (`messages`, `refusals`), messages that were not sent because the session store had not taken their
+   * record numbers (`unreservedSends`), and records (`badMac`, `replayed`, `flood`, ...).
    */
   dropped: {
     unknownPeer: 0,
@@ -83,6 +85,7 @@ export const NO_ENDPOINT_FIGURES = {
     refusals: 0,
     messages: 0,
     sends: 0,
+    unreservedSends: 0,
     ...NO_RECORDS_DROPPED,
   },
 }

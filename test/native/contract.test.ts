@@ -51,7 +51,7 @@ const ENDPOINT = {
   opensslRecords: false,
   keylog: false,
 }
-const LISTEN = { ...ENDPOINT, threads: 1, threadIndex: 0, cookieSecret: key }
+const LISTEN = { ...ENDPOINT, threads: 1, threadIndex: 0, cookieSecret: key, rowKey: key }
 const CONNECT = { ...ENDPOINT, port: 9, localAddress: '', localPort: 0, servername: '' }
 const SESSION = { keylog: false, servername: '', askForHint: true }
 const CREDENTIAL = { identity, key, hash: 'sha256' }

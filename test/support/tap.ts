@@ -21,6 +21,11 @@ export interface Tap {
   bytes(from: Passed['from']): Buffer
 }
 
+export interface UdpTap extends Tap {
+  /** Sends once more what came from the client so far. */
+  replay(from: 'client'): void
+}
+
 /**
  * In front of a TCP server, for one connection at a time.
  *
@@ -53,7 +58,7 @@ export async function tapTcp(
 }
 
 /** In front of a UDP server, for one client at a time: the one that sent last gets the answers. */
-export async function tapUdp(target: number): Promise<Tap> {
+export async function tapUdp(target: number): Promise<UdpTap> {
   const passed: Passed[] = []
   const front = createSocket('udp4')
   const back = createSocket('udp4')
@@ -74,7 +79,12 @@ export async function tapUdp(target: number): Promise<Tap> {
     front.close()
     back.close()
   })
-  return tap(front.address().port, passed)
+  const replay = (): void => {
+    for (const { bytes } of passed.filter(({ from }) => from === 'client')) {
+      back.send(bytes, target, LOOPBACK)
+    }
+  }
+  return { ...tap(front.address().port, passed), replay }
 }
 
 function wire(from: Socket, to: Socket, carry: (bytes: Buffer) => Buffer): void {

@@ -1,0 +1,65 @@
+// What an Endpoint tells a session store, so that its sessions outlive the process: docs/SESSIONS.md.
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/endpoint.h"
+
+namespace mcbn {
+
+void Endpoint::keepRows(std::unique_ptr<SessionSeal> seal, size_t mtu) {
+  row_seal_ = std::move(seal);
+  row_mtu_ = mtu;
+}
+
+void Endpoint::keepRow(Association& association) {
+  DtlsSession& session = association.session;
+  if (!association.opened || !session.portable()) return;
+  if (!association.row) {
+    auto name = std::make_unique<RowName>();
+    if (RAND_bytes(name->data(), static_cast<int>(name->size())) != 1) return;
+    association.row = std::move(name);
+    session.reserve(false, row_mtu_, time_);
+  }
+  if (!session.rowDue(time_)) return;
+  RowEvent row{*association.row, {}};
+  const Milliseconds silence = time_ - std::min(time_, association.active);
+  const AddressBytes peer = association.confirmedAddress().unmapped().bytes();
+  // Without a row its numbers end where they end: nothing is used twice.
+  if (!row_seal_->seal({session.row(time_), peer, silence}, row.sealed, row.name)) return;
+  report(EventKind::Row, std::move(row));
+}
+
+void Endpoint::forgetRow(const Association& association) {
+  if (!association.row) return;
+  events_.filling().add(EventKind::Row, id_, association.id, RowEvent{*association.row, {}});
+}
+
+void Endpoint::rowsWritten(std::span<const uint32_t> sessions, Milliseconds now) {
+  time_ = now;
+  for (const uint32_t number : sessions) {
+    Association* const association = find(number);
+    if (!association || association->ended || !association->session.portable()) continue;
+    enter(*association);
+    if (std::exchange(association->unannounced, false)) {
+      association->session.announce(row_mtu_, *this);
+    }
+    const uint64_t messages = association->session.stats().messages_received;
+    association->session.rowWritten(now, *this);
+    if (association->session.stats().messages_received != messages) touch(*association, now);
+    leave();
+  }
+}
+
+std::optional<RowEvent> Endpoint::takeRow(uint32_t session, Milliseconds now) {
+  Association* const association = find(session);
+  if (!association || !association->row) return std::nullopt;
+  // The row stays in the store: leave() must not have it removed.
+  const auto name = std::move(association->row);
+  RowEvent row{*name, {}};
+  if (!takeAway(*association, *row_seal_, name.get(), now, row.sealed)) return std::nullopt;
+  return row;
+}
+
+}  // namespace mcbn

@@ -1,0 +1,185 @@
+// reservation.h: which record numbers an open session may use before its row in a session store says
+// so. After a crash the row is all that is known, so it must be ahead of the truth, never behind it.
+//
+//   propose() --> a row is written --> grant() --> numbers up to the row's limits may be used
+//
+//   to send       numbers below `write`: in a crash those left of a block are skipped, which no peer minds
+//   to receive    numbers below `read`: in a crash all of them count as seen
+//
+// What is received must not be skipped by the thousand, or the peer would not be heard for as long. So
+// the block grows and shrinks with the traffic, and a session that has been silent for a second gives
+// back what it has not used: it has *settled*, and a crash costs it nothing. A record beyond `read`
+// is authentic, and waits until the limit has been raised.
+//
+// Numbers alone: no clock, no memory but the records that wait.
+//
+// Ownership   an OpenSession owns it; there is none without a store.
+// Thread      the session's.
+// Spec        docs/SESSIONS.md, "After a crash"
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <utility>
+#include <vector>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "base/time.h"
+#include "record/record_layer.h"
+
+namespace mcbn {
+
+// An authentic record whose number is not reserved yet, decrypted.
+struct HeldRecord {
+  uint64_t sequence;
+  uint8_t type;
+  Bytes fragment;
+};
+
+class Reservation {
+ public:
+  // Numbers at a time, to send. Half of them are a sixteenth of a second at full speed.
+  static constexpr uint64_t kWriteBlock = 1 << 16;
+  // To receive: at least, at most.
+  static constexpr uint64_t kShortest = 8, kLongest = 1 << 16;
+  static constexpr Milliseconds kSettle = 1'000;
+  // A block that was used up faster is doubled, one that lasted longer than kSettle halved.
+  static constexpr Milliseconds kFast = 250;
+  // Records that wait at most, and their bytes.
+  static constexpr size_t kMostHeld = 4'096, kMostHeldBytes = 1 << 20;
+  // Of all sessions of the process.
+  static constexpr size_t kMostHeldByAll = 64 << 20;
+
+  // `blocks_a_record`: cipher blocks that a record of ours has at most.
+  // Of a session without a row: what the first one will say holds at once, since without it nobody
+  // can go on with the session. Of one that came from a row nothing is free before the next row.
+  Reservation(const RecordPosition& position, bool from_row, uint64_t blocks_a_record,
+              Milliseconds now)
+      : granted_{from_row ? position.next_write : position.next_write + kWriteBlock,
+                 position.newest_read + 1 + (from_row ? 0 : kShortest)},
+        noted_(position.newest_read),
+        heard_at_(now),
+        blocks_a_record_(blocks_a_record),
+        first_(!from_row),
+        settled_(from_row) {}
+
+  ~Reservation() { all_held_ -= held_bytes_; }
+  Reservation(const Reservation&) = delete;
+  Reservation& operator=(const Reservation&) = delete;
+
+  NumberLimits granted() const { return granted_; }
+  bool pending() const { return pending_; }
+
+  // Whether a row has to be written, and propose() is to be called.
+  bool due(uint64_t next_write, uint64_t newest_read, Milliseconds now) {
+    if (newest_read != noted_) {
+      noted_ = newest_read;
+      heard_at_ = now;
+    }
+    if (pending_) return false;
+    return wanted_ || !held_.empty() ||
+           granted_.write - std::min(granted_.write, next_write) < kWriteBlock / 2 ||
+           (!settled_ && noted_ + 1 + block_ / 2 > granted_.read) || settleAt() <= now;
+  }
+  // When due() wants to be asked; kNever if not at all.
+  Milliseconds settleAt() const {
+    return pending_ || settled_ || !held_.empty() ? kNever : heard_at_ + kSettle;
+  }
+  // Something else that the row has is not true any more, such as the peer's address.
+  void want() { wanted_ = true; }
+
+  // Where a session must go on whose row is about to be written. granted() may have become less.
+  RecordPosition propose(const RecordPosition& position, Milliseconds now) {
+    MCBN_ASSERT(!pending_);
+    // The first row changes nothing: what it says has been granted already.
+    if (!first_) chooseLimits(position, now);
+    first_ = wanted_ = false;
+    pending_ = true;
+    RecordPosition resumed = position;
+    resumed.next_write = proposed_.write;
+    resumed.newest_read = proposed_.read - 1;
+    resumed.seen = ~uint64_t{0};
+    resumed.blocks += (proposed_.write - position.next_write) * blocks_a_record_;
+    return resumed;
+  }
+  // The row is where no crash can take it away.
+  void grant() {
+    if (!pending_) return;
+    pending_ = false;
+    granted_ = proposed_;
+  }
+
+  // False: there is no room.
+  bool hold(HeldRecord record) {
+    const size_t bytes = record.fragment.size();
+    if (held_.size() >= kMostHeld || held_bytes_ + bytes > kMostHeldBytes) return false;
+    if (all_held_ + bytes > kMostHeldByAll) return false;
+    held_bytes_ += bytes;
+    all_held_ += bytes;
+    held_.push_back(std::move(record));
+    return true;
+  }
+  // Those that granted() covers, in the order in which they came.
+  std::vector<HeldRecord> takeHeld() {
+    std::vector<HeldRecord> taken;
+    std::vector<HeldRecord> rest;
+    all_held_ -= std::exchange(held_bytes_, 0);
+    for (HeldRecord& record : held_) {
+      const bool covered = record.sequence < granted_.read;
+      if (!covered) held_bytes_ += record.fragment.size();
+      (covered ? taken : rest).push_back(std::move(record));
+    }
+    all_held_ += held_bytes_;
+    held_ = std::move(rest);
+    return taken;
+  }
+
+ private:
+  void chooseLimits(const RecordPosition& position, Milliseconds now) {
+    constexpr uint64_t kEnd = uint64_t{1} << 48;
+    proposed_ = granted_;
+    if (granted_.write - std::min(granted_.write, position.next_write) < kWriteBlock / 2) {
+      proposed_.write = std::min(kEnd, position.next_write + kWriteBlock);
+    }
+    if (settleAt() <= now) {
+      settled_ = true;
+      block_ = std::max(kShortest, block_ / 2);
+      proposed_.read = granted_.read = position.newest_read + 1;
+      return;
+    }
+    uint64_t highest = position.newest_read;
+    for (const HeldRecord& record : held_) highest = std::max(highest, record.sequence);
+    // A settled session that nobody has written to stays as it is.
+    if (settled_ && held_.empty()) return;
+    if (highest + 1 + block_ / 2 <= granted_.read) return;
+    if (now - asked_at_ < kFast) {
+      block_ = std::min(kLongest, block_ * 2);
+    } else if (now - asked_at_ > kSettle) {
+      block_ = std::max(kShortest, block_ / 2);
+    }
+    block_ = std::clamp<uint64_t>(2 * held_.size(), block_, kLongest);
+    asked_at_ = now;
+    settled_ = false;
+    heard_at_ = now;
+    proposed_.read = std::min(kEnd, std::max(granted_.read, highest + 1 + block_));
+  }
+
+  inline static std::atomic<size_t> all_held_ = 0;
+
+  NumberLimits granted_;
+  NumberLimits proposed_ = granted_;
+  uint64_t block_ = kShortest;
+  uint64_t noted_;
+  Milliseconds heard_at_;      // when a number was last received that was newer than all before
+  Milliseconds asked_at_ = 0;  // when numbers to receive were last asked for
+  const uint64_t blocks_a_record_;
+  bool first_;  // no row has been written yet
+  bool wanted_ = true;
+  bool pending_ = false;
+  bool settled_;
+  std::vector<HeldRecord> held_;
+  size_t held_bytes_ = 0;
+};
+
+}  // namespace mcbn
