@@ -255,8 +255,8 @@ describe('discovery/consul: tokens', () => {
 describe('discovery/consul: answers', () => {
   const cases: readonly [string, string, RegExp][] = [
     ['no JSON', '{', /no JSON/],
-    ['no list', '{"a":1}', /no list/],
-    ['nothing', '', /no list/],
+    ['no list', '{"a":1}', /not a list/],
+    ['nothing', '', /not a list/],
     [
       'a list of nonsense',
       '[1,null,"x",[],{"Service":7},{"Service":{"Port":"x"}}]',

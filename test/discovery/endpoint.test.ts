@@ -23,8 +23,8 @@ describe('discovery/endpoint', () => {
 
   const good = { host: 'a', port: 1, priority: 0, weight: 0 }
   it.each([
-    ['no object', undefined, /no object/],
-    ['null', null, /no object/],
+    ['no object', undefined, /not an object/],
+    ['null', null, /not an object/],
     ['a number as host', { ...good, host: 1 }, /host/],
     ['an empty host', { ...good, host: '' }, /host/],
     ['the root as host', { ...good, host: '.' }, /host/],
