@@ -164,7 +164,7 @@ void DtlsHandshake::inspect(const DtlsRecord& record) {
       std::visit([&](auto& screen) { return screen.inspect(record); }, *screen_);
   if (verdict == Verdict::Drop) {
     step_->drop(screen().dropReason());
-    if (screen().dropReason() == DropReason::Duplicate) timers_.forgetAlert();
+    if (screen().dropReason() == DropReason::Duplicate) noteDuplicate();
     if (role_ == Role::Client) noteCookie();
     return;
   }
@@ -404,24 +404,30 @@ void DtlsHandshake::expire(SessionStep& step) {
     }
     case HandshakeTimers::Due::Alert:
       return fail(handshake().explainPeerAlert(alert_hint_));
-    case HandshakeTimers::Due::Timeout: {
-      const std::string time = secondsText(options_.handshake_timeout);
+    case HandshakeTimers::Due::Timeout:
       sayGoodbye();
-      return fail({.code = "MCBN_HANDSHAKE_TIMEOUT",
-                   .message = heard_ ? "the handshake was not finished within " + time
-                                     : "nobody answered within " + time +
-                                           "; check host, port and firewall"});
-    }
+      return fail({.code = "MCBN_HANDSHAKE_TIMEOUT", .message = explainTimeout()});
     case HandshakeTimers::Due::Silence:
       return fail({.code = "MCBN_PSK_MISMATCH",
-                   .message = "the server fell silent after our Finished (" +
-                              std::to_string(timers_.finishedSendings()) + " sent in " +
-                              secondsText(timers_.sinceFinished(step.now)) +
-                              "): its key for identity " + quoted(identity) +
+                   .message = explainSilence() + "its key for identity " + quoted(identity) +
                               " probably differs from the client's; compare both"});
     case HandshakeTimers::Due::Retransmission:
       return retransmit();
   }
+}
+
+std::string DtlsHandshake::explainTimeout() const {
+  const std::string time = secondsText(options_.handshake_timeout);
+  if (!heard_) return "nobody answered within " + time + "; check host, port and firewall";
+  if (timers_.finishedSendings() < 2) return "the handshake was not finished within " + time;
+  return explainSilence() + "datagrams are lost, or its key for identity " +
+         quoted(handshake().psk().identity()) + " differs from the client's";
+}
+
+std::string DtlsHandshake::explainSilence() const {
+  return "the server fell silent after our Finished (" +
+         std::to_string(timers_.finishedSendings()) + " sent in " +
+         secondsText(timers_.sinceFinished(step_->now)) + "): ";
 }
 
 // ---- ending ------------------------------------------------------------------------------------

@@ -105,6 +105,9 @@ class DtlsHandshake {
   std::optional<OpenState> openState(const Proved& proved);
   void retransmit();
   void suspectKey();
+  void noteDuplicate();
+  std::string explainTimeout() const;
+  std::string explainSilence() const;
   void sayGoodbye();
   void fail(Failure failure);
   void flushKeylog();

@@ -52,6 +52,13 @@ void DtlsHandshake::noteAlert(const DtlsRecord& record) {
   timers_.noteAlert(step_->now, !fatal || handshake().psk().asking());
 }
 
+// The peer is there, whatever an alert says, and has sent a flight again: something was lost, or the
+// application takes its time.
+void DtlsHandshake::noteDuplicate() {
+  timers_.forgetAlert();
+  if (timers_.finishedSendings() == 0 && !handshake().psk().asking()) timers_.noteLoss();
+}
+
 void DtlsHandshake::retransmit() {
   outbox_.repeatsFlight();
   const int handled = DTLSv1_handle_timeout(ssl());

@@ -5,7 +5,7 @@
 // Four times run: the end of the handshake's time, the next retransmission, the moment at which an
 // alert in the clear is believed, and that at which the peer's key is taken for a wrong one. DTLS
 // 1.2 itself says nothing about a wrong key: a server guesses it from encrypted records that lead to
-// nothing, a client from silence after its Finished.
+// nothing, a client from silence after its Finished on a path that has lost nothing before.
 //
 // Never reads a clock: test/native/handshake_timers_test.cc drives it with integers.
 //
@@ -50,13 +50,16 @@ class HandshakeTimers {
   // Whether OpenSSL waits for an answer.
   void setWaiting(Milliseconds now, bool waiting);
   void repeated(Milliseconds now);
+  // The path loses datagrams: a flight had to be repeated before a client's last one.
+  void noteLoss() { lossy_ = true; }
   // A retransmission that was due is not yet: its clock lags behind ours.
   void postpone(Milliseconds now);
   // The peer has done its part: we are slow.
   void keyAsked();
 
   // An alert in the clear, which anybody can send: it is believed after a while in which nothing
-  // else happens, though a round trip has passed and our flight was sent again if it is due soon. `lasting`: it is no hurry, or the peer is waiting for us.
+  // else happens, though our flight was sent again and four round trips have passed since, however
+  // long the timers are, as CoAP's of 9 s. `lasting`: it is no hurry, or the peer is waiting for us.
   void noteAlert(Milliseconds now, bool lasting);
   // The handshake goes on: the alert was not the peer's.
   void forgetAlert() { alert_at_ = kNever; }
@@ -89,6 +92,7 @@ class HandshakeTimers {
   Milliseconds alert_at_ = kNever;
   Milliseconds finished_at_ = 0;
   unsigned finished_sendings_ = 0;
+  bool lossy_ = false;
 };
 
 }  // namespace mcbn

@@ -2,6 +2,7 @@
 // The dense part runs in every check; all of it, peers of other libraries included:
 //
 //   MCBN_LOSSY=all npx vitest run test/lossy/matrix
+//   MCBN_LOSSY_SEEDS=20 npx vitest run test/lossy/matrix     the worst cells of every check, with more seeds
 //
 // docs/RELIABILITY.md has the figures.
 
@@ -22,9 +23,10 @@ import { waitFor } from '../support/wait.js'
 
 const everything = process.env['MCBN_LOSSY'] === 'all'
 const quick = { retransmitTimeout: 60, handshakeTimeout: 60_000 }
-const LOSSES = everything ? [0, 0.1, 0.2, 0.3, 0.4, 0.5] : [0.15]
-const MTUS = everything ? [256, 400, 700, 1_100, 1_500] : [400]
-const patience = everything ? 600_000 : 60_000
+const LOSSES = everything ? [0, 0.1, 0.2, 0.3, 0.4, 0.5] : [0.3]
+const MTUS = everything ? [256, 400, 700, 1_100, 1_500] : [256]
+const SEEDS = Number(process.env['MCBN_LOSSY_SEEDS'] ?? 1)
+const patience = everything || SEEDS > 1 ? 900_000 : 120_000
 
 interface Cell extends Weather {
   readonly suite: string
@@ -36,11 +38,13 @@ interface Cell extends Weather {
 function cells(suites: readonly string[]): Cell[] {
   return suites.flatMap((suite, s) =>
     LOSSES.flatMap((drop, l) =>
-      MTUS.map((mtu, m) => {
-        const seed = 1 + s * 100 + l * 10 + m
-        const rough = drop === 0 ? 0 : 0.2
-        return { suite, mtu, seed, drop, duplicate: rough, reorder: s % 2 ? rough : 0 }
-      }),
+      MTUS.flatMap((mtu, m) =>
+        Array.from({ length: SEEDS }, (_, round) => {
+          const seed = 1 + s * 100 + l * 10 + m + round * 10_000
+          const rough = drop === 0 ? 0 : 0.2
+          return { suite, mtu, seed, drop, duplicate: rough, reorder: s % 2 ? rough : 0 }
+        }),
+      ),
     ),
   )
 }
@@ -56,7 +60,7 @@ async function batched<Item>(items: readonly Item[], run: (item: Item) => Promis
 
 const summary: string[] = []
 afterAll(() => {
-  if (everything) console.log(summary.join('\n'))
+  if (everything || SEEDS > 1) console.log(summary.join('\n'))
 })
 
 function median(numbers: readonly number[]): number {
@@ -65,10 +69,11 @@ function median(numbers: readonly number[]): number {
 
 describe('lossy/matrix: mcbn with itself', () => {
   it(
-    `opens and echoes in every cell: ${AEAD_SUITES.length} suites, loss ${LOSSES}, mtu ${MTUS}`,
+    `opens and echoes, and hardly ever calls a right key wrong: ${AEAD_SUITES.length} suites, loss ${LOSSES}, mtu ${MTUS}`,
     async () => {
       const times = new Map<number, number[]>()
       const lost = new Map<number, number>()
+      const wrong: [Cell, string][] = []
       let opened = 0
       const all = cells(AEAD_SUITES)
       await batched(all, async (cell) => {
@@ -81,11 +86,11 @@ describe('lossy/matrix: mcbn with itself', () => {
         const { drop = 0 } = cell
         const socket = await dial(options).opened.catch((error: McbnError) => error)
         if (socket instanceof Error) {
-          // What a client must not know: whether so many Finished were lost, or the key is another.
-          expect([cell, socket.code]).toEqual([
-            { ...cell, drop: Math.max(drop, 0.3) },
-            'MCBN_PSK_MISMATCH',
-          ])
+          // At worst the time is over. A key is called wrong only where nothing was lost before the Finished, and
+          // then eight of them and more: a few of a thousand at 30 % loss.
+          if (socket.code === 'MCBN_PSK_MISMATCH') wrong.push([cell, socket.message])
+          else expect([cell, socket.code]).toEqual([cell, 'MCBN_HANDSHAKE_TIMEOUT'])
+          expect(drop).toBeGreaterThanOrEqual(0.3)
           lost.set(drop, (lost.get(drop) ?? 0) + 1)
           return
         }
@@ -98,6 +103,10 @@ describe('lossy/matrix: mcbn with itself', () => {
       })
       const given = [...lost.values()].reduce((sum, count) => sum + count, 0)
       expect(opened + given).toBe(all.length)
+      // None of the cells of every check.
+      expect(wrong.slice(Math.floor(all.length / (everything ? 20 : 100)))).toEqual([])
+      expect(opened).toBeGreaterThan(all.length * (everything ? 0.5 : 0.8))
+      summary.push(`itself: ${wrong.length} of ${all.length} right keys called wrong`)
       for (const [drop, list] of times) {
         summary.push(
           `itself, loss ${drop}: ${list.length} of ${list.length + (lost.get(drop) ?? 0)}, median ${median(list)} ms`,

@@ -181,6 +181,32 @@ TEST_CASE(
   CHECK_FALSE(admission.displaceElsewhere(one.member, 1'500));
 }
 
+TEST_CASE("admission: an IPv6 network of 64 bits is one host, an IPv4 address another") {
+  const auto keyOf = [](const char* text) {
+    const auto address = Address::parse(text, 1);
+    REQUIRE(address);
+    return hostKey(*address);
+  };
+  CHECK(keyOf("2001:db8:1:2::1") == keyOf("2001:db8:1:2:ffff:ffff:ffff:ffff"));
+  CHECK(keyOf("2001:db8:1:2::1") != keyOf("2001:db8:1:3::1"));
+  // Each of these stands for a host of its own: IPv4, and what stands for it, and a link's addresses.
+  for (const auto& [one, other] :
+       {std::pair{"192.0.2.1", "192.0.2.2"}, std::pair{"::ffff:192.0.2.1", "::ffff:192.0.2.2"},
+        std::pair{"64:ff9b::192.0.2.1", "64:ff9b::192.0.2.2"}, std::pair{"fe80::1", "fe80::2"}}) {
+    CHECK_MESSAGE(keyOf(one) != keyOf(other), std::string(one));
+  }
+  // So 2^64 addresses have half of the places, as one does.
+  AdmissionLimits limits;
+  limits.max_handshakes = 8;
+  Admission admission(limits);
+  int begun_by_network = 0;
+  for (int host = 1; host <= 8; ++host) {
+    begun_by_network += begun(admission, keyOf(("2001:db8::" + std::to_string(host)).c_str()));
+  }
+  CHECK(begun_by_network == 4);
+  CHECK(begun(admission, keyOf("2001:db8:0:1::1")));
+}
+
 TEST_CASE("admission: sessions of one host, handshakes included") {
   Admission admission({.max_sessions_per_host = 2});
   Server server(admission);

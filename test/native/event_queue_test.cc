@@ -67,4 +67,23 @@ TEST_CASE("one-byte messages fill the queue by what they cost, in few slabs") {
   CHECK_FALSE(queue.full());
 }
 
+TEST_CASE(
+    "what strangers' handshakes come to fills a small part, and takes no room from messages") {
+  EventQueue queue([] {});
+  size_t refusals = 0;
+  while (!queue.refusalsFull() && refusals < 1'000'000) {
+    queue.filling().add(EventKind::Refused, 1, 1, EndedEvent{.remote_host = "192.0.2.1"});
+    queue.publish();
+    refusals += 1;
+  }
+  CHECK(refusals <= EventQueue::kMaxRefusalBytes / EventBatch::kDetailWeight + 1);
+  CHECK_FALSE(queue.full());
+  addMessage(queue, 1, kText);
+  queue.publish();
+  size_t told = 0;
+  for (const EventBatch& batch : queue.takeAll()) told += batch.rows.size();
+  CHECK(told == refusals + 1);
+  CHECK_FALSE(queue.refusalsFull());
+}
+
 }  // namespace mcbn

@@ -114,8 +114,8 @@ TEST_CASE(
     Milliseconds believed;    // after the alert
   };
   for (const auto [round_trip, first, believed] :
-       {Case{0, 1'000, 1'900 + 0}, Case{10, 1'000, 1'150}, Case{600, 1'000, 3'300},
-        Case{10, 9'000, 4'000}, Case{2'000, 9'000, 8'000}}) {
+       {Case{0, 1'000, 1'900}, Case{10, 1'000, 1'150}, Case{600, 1'000, 3'300},
+        Case{10, 9'000, 9'150}, Case{2'000, 9'000, 16'900}}) {
     CAPTURE(round_trip);
     CAPTURE(first);
     HandshakeTimers timers(Role::Client, 90'000, first);
@@ -199,6 +199,32 @@ TEST_CASE(
   CHECK(timers.due(kStart + 3'999) == Due::Nothing);
   CHECK(timers.due(kStart + 4'000) == Due::Silence);
   CHECK(timers.sinceFinished(kStart + 4'000) == 4'000);
+}
+
+TEST_CASE(
+    "handshake timers: on a path that has lost datagrams silence names no key, however long it "
+    "is") {
+  enum class Loss { OwnFlightRepeated, PeersFlightRepeated };
+  for (const Loss loss : {Loss::OwnFlightRepeated, Loss::PeersFlightRepeated}) {
+    HandshakeTimers timers = begun(Role::Client, 60'000, 100);
+    sendFlight(timers, kStart);
+    loss == Loss::OwnFlightRepeated ? timers.repeated(kStart) : timers.noteLoss();
+    timers.finishedSent(kStart);
+    timers.firstWait();
+    timers.flightSent(kStart, false);
+    timers.setWaiting(kStart, true);
+    Milliseconds wait = 100;
+    for (unsigned sending = 0; sending < 9; ++sending) {
+      const Milliseconds now = timers.deadline();
+      REQUIRE(timers.due(now) == Due::Retransmission);
+      wait = timers.nextWait(wait);
+      timers.repeated(now);
+      // No wait is cut short for a verdict.
+      REQUIRE(timers.deadline() == std::min(now + wait, kStart + 60'000));
+    }
+    CHECK(timers.finishedSendings() == 10);
+    CHECK(timers.due(timers.deadline()) == Due::Timeout);
+  }
 }
 
 TEST_CASE("handshake timers: a server never names silence") {
