@@ -9,6 +9,7 @@ import {
   unpackSubcommand,
   verifySubcommand,
 } from './image/inspect.js'
+import { signSubcommand, verifySignatureSubcommand } from './image/signing.js'
 
 export function imageCommand(finish: Finish): Command {
   return new Command('image')
@@ -22,6 +23,8 @@ export function imageCommand(finish: Finish): Command {
     .addCommand(verifySubcommand(finish))
     .addCommand(diffSubcommand(finish))
     .addCommand(unpackSubcommand())
+    .addCommand(signSubcommand())
+    .addCommand(verifySignatureSubcommand(finish))
     .addHelpText('after', HELP)
 }
 
@@ -32,4 +35,5 @@ docs/IMAGES.md tells what is in an image, and what its digest depends on.
 Examples:
   mcbn image build server --app my-server --out server.oci
   mcbn image verify server.oci --app my-server
+  mcbn image verify-signature server.oci --key builder.pub.pem
   skopeo copy oci:server.oci docker://registry.example/server`

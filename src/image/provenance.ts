@@ -2,6 +2,7 @@
 // except for `runDetails`; the signature says who claims it.
 // https://slsa.dev/spec/v1.1/provenance, https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md
 
+import { McbnError } from '../errors.js'
 import type { BuiltImage } from './build.js'
 import { type NpmPackage, sha512Of } from './lock.js'
 import { purlOf } from './sbom.js'
@@ -47,6 +48,40 @@ export function statementOf(image: BuiltImage): Statement {
         builder: { id: BUILDER, version: { mcbn: version, node: process.versions.node } },
       },
     },
+  }
+}
+
+/** @throws {McbnError} `MCBN_IMAGE_INVALID` for text that is no statement of how something was made. */
+export function parseStatement(text: string): Statement {
+  const { _type, predicateType, subject } = objectOf(text) as Partial<Statement>
+  const right =
+    _type === 'https://in-toto.io/Statement/v1' &&
+    predicateType === 'https://slsa.dev/provenance/v1' &&
+    Array.isArray(subject) &&
+    subject.every((one) => /^[0-9a-f]{64}$/.test(one?.digest?.sha256))
+  if (right) return JSON.parse(text) as Statement
+  throw new McbnError(
+    'MCBN_IMAGE_INVALID',
+    "provenance: expected an in-toto statement (v1) with SLSA's predicate (v1) and subjects by SHA-256",
+  )
+}
+
+/** @throws {McbnError} `MCBN_IMAGE_INVALID` where a statement is about other images. */
+export function expectAbout({ subject }: Statement, digest: string): void {
+  const named = subject.map((one) => `sha256:${one.digest.sha256}`)
+  if (named.includes(digest)) return
+  throw new McbnError(
+    'MCBN_IMAGE_INVALID',
+    `provenance: expected a statement about ${digest}, got one about ${named.join(', ') || 'nothing'}`,
+  )
+}
+
+function objectOf(text: string): object {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null ? value : {}
+  } catch {
+    return {}
   }
 }
 

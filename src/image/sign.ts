@@ -1,16 +1,10 @@
 // A signature under a statement, as a Sigstore bundle (DSSE): by a key in a file, or keyless, by an identity that a
 // certificate authority vouches for and a public log records. Needs the package @sigstore/sign, which signers install.
 
-import {
-  createHash,
-  createPrivateKey,
-  createPublicKey,
-  type KeyObject,
-  sign,
-  verify,
-} from 'node:crypto'
+import { createHash, createPrivateKey, createPublicKey, sign } from 'node:crypto'
 import { McbnError } from '../errors.js'
 import { STATEMENT_TYPE, type Statement } from './provenance.js'
+import { hashFor, signingKey } from './signing-key.js'
 
 export type SigningIdentity =
   | {
@@ -51,38 +45,8 @@ export async function signStatement(statement: Statement, by: SigningIdentity): 
   }
 }
 
-/**
- * Checks a bundle that a key has signed.
- *
- * @returns the statement. @throws {McbnError} `MCBN_IMAGE_INVALID` for anything else.
- */
-export function openBundle(bundle: string, publicKey: Buffer | string): Statement {
-  const key = keyOf(() => createPublicKey(publicKey), 'a public key, PEM')
-  try {
-    const { dsseEnvelope: envelope } = JSON.parse(bundle) as {
-      readonly dsseEnvelope: {
-        readonly payload: string
-        readonly payloadType: string
-        readonly signatures: readonly { readonly sig: string }[]
-      }
-    }
-    const payload = Buffer.from(envelope.payload, 'base64')
-    const signed = preAuthEncoding(envelope.payloadType, payload)
-    const [signature, ...more] = envelope.signatures
-    const holds =
-      envelope.payloadType === STATEMENT_TYPE &&
-      signature !== undefined &&
-      more.length === 0 &&
-      verify(hashFor(key), signed, key, Buffer.from(signature.sig, 'base64'))
-    if (holds) return JSON.parse(payload.toString('utf8')) as Statement
-  } catch (cause) {
-    throw new McbnError('MCBN_IMAGE_INVALID', 'signature: expected a Sigstore bundle', { cause })
-  }
-  throw new McbnError('MCBN_IMAGE_INVALID', 'signature: it is not of this key')
-}
-
 function keySigner(pem: Buffer | string) {
-  const key = keyOf(() => createPrivateKey(pem), 'a private key, PEM without passphrase')
+  const key = signingKey(() => createPrivateKey(pem), 'a private key, PEM without passphrase')
   const publicKey = createPublicKey(key)
   const spki = publicKey.export({ type: 'spki', format: 'der' })
   return {
@@ -110,6 +74,7 @@ function keyless(
   by: Exclude<SigningIdentity, { readonly key: unknown }>,
 ) {
   const { identityToken, fulcioUrl = DEFAULT_FULCIO_URL, rekorUrl = DEFAULT_REKOR_URL } = by
+  if (identityToken !== undefined) expectToken(identityToken)
   const identityProvider =
     identityToken === undefined
       ? new CIContextProvider('sigstore')
@@ -120,25 +85,19 @@ function keyless(
   }
 }
 
-/** Ed25519 hashes by itself. */
-function hashFor({ asymmetricKeyType }: KeyObject): string | null {
-  return asymmetricKeyType === 'ed25519' ? null : 'sha256'
-}
-
-/** https://github.com/secure-systems-lab/dsse/blob/master/protocol.md */
-function preAuthEncoding(type: string, payload: Buffer): Buffer {
-  const head = `DSSEv1 ${Buffer.byteLength(type)} ${type} ${payload.length} `
-  return Buffer.concat([Buffer.from(head), payload])
-}
-
-function keyOf(read: () => KeyObject, expected: string): KeyObject {
+/** Checked here, because the library quotes a token that it cannot read. */
+function expectToken(token: string): void {
   try {
-    const key = read()
-    if (['ed25519', 'ec', 'rsa'].includes(key.asymmetricKeyType ?? '')) return key
+    const [, claims = '', ...rest] = token.split('.')
+    const { sub, iss } = JSON.parse(Buffer.from(claims, 'base64url').toString('utf8'))
+    if (rest.length === 1 && typeof sub === 'string' && typeof iss === 'string') return
   } catch {
-    // The reason could quote the key.
+    // The reason would quote it too.
   }
-  throw new McbnError('MCBN_OPTION_RANGE', `key: expected ${expected}, of Ed25519, EC or RSA`)
+  throw new McbnError(
+    'MCBN_OPTION_RANGE',
+    'identityToken: expected an OpenID Connect token with the claims iss and sub',
+  )
 }
 
 async function loadSigstore(): Promise<Sigstore> {
@@ -147,7 +106,7 @@ async function loadSigstore(): Promise<Sigstore> {
   } catch (cause) {
     throw new McbnError(
       'MCBN_IMAGE_SOURCE_UNAVAILABLE',
-      'signing needs the package @sigstore/sign: npm install @sigstore/sign',
+      'signing needs two packages: npm install @sigstore/sign @sigstore/bundle',
       { cause },
     )
   }

@@ -368,6 +368,8 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
     this.#session?.destroy()
     this.#session = undefined
     this.#setup.side.discard?.()
+    // Destroyed as soon as it was open: the peer still gets the last handshake message, and so hears of both.
+    if (opened) this.transport.uncork()
     if (this.#closesAfterAlert) closeAfterAlert(this.transport)
     else this.transport.destroy()
     if (opened) publishClose(this.#channels, this, error ?? undefined)

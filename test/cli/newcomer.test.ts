@@ -98,6 +98,16 @@ describe('at a terminal', () => {
   })
 })
 
+it("participant status in a ceremony's folder says whose folder that is", async () => {
+  const cwd = temporaryFolder()
+  writeFileSync(join(cwd, 'key'), 'ab'.repeat(32), { mode: 0o600 })
+  const begun = ['ceremony', 'init', 'mine', '--label', 'alice', '--key-file', 'key']
+  const made = await mcbn(begun, { cwd })
+  expect(made.exit, made.report()).toEqual({ code: 0, signal: null })
+  const asked = await mcbn(['participant', 'status', '--dir', 'mine'], { cwd })
+  expectFailure(asked, 2, /mine: expected .* folder, got that of a ceremony: mcbn ceremony status/)
+})
+
 it('combine says that a piece is cut, not that it is something else', async () => {
   const [one = '', two = ''] = await splitSecret(Buffer.from(KEY, 'hex'), {
     threshold: 2,

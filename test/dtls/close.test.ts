@@ -42,6 +42,26 @@ describe('dtls/close', () => {
     expect([...pair.listener.sessions]).toEqual([])
   })
 
+  it('the program hears of a session that opened and closed at once, and what came in it', async () => {
+    const key = freshKey()
+    const heard: string[] = []
+    const { server, port } = await serve({ psk: { [identity]: key } }, (socket) => {
+      heard.push('opened')
+      socket.on('message', (message) => heard.push(`${message}`))
+      socket.on('close', () => heard.push('closed'))
+    })
+    for (const text of ['', 'one message']) {
+      const client = dial({ port, psk: { identity, key } })
+      const opened = client.opened.then(() => {
+        if (text !== '') client.send(text)
+        return client.close()
+      })
+      await opened
+      await waitFor('both ends', () => heard.at(-1) === 'closed' && server.stats.sessions === 0)
+      expect(heard.splice(0)).toEqual(['opened', ...(text === '' ? [] : [text]), 'closed'])
+    }
+  })
+
   it('what was sent goes out before the close_notify', async () => {
     const { client, server } = await openPair()
     const got = collect(server)

@@ -36,7 +36,7 @@ import { decodeSecrets, encodeSecrets } from '../../src/consent/store/secrets.js
 import { parseHealth } from '../../src/discovery/consul-health.js'
 import { parseEndpoint } from '../../src/discovery/endpoint.js'
 import { STATEMENT_TYPE } from '../../src/image/provenance.js'
-import { openBundle } from '../../src/image/sign.js'
+import { openBundle } from '../../src/image/signature.js'
 import { importPsk, PSK_FILE_FORMATS, parseKeyText, parsePskFile } from '../../src/psk/index.js'
 import { everybody, table } from '../consent/ceremony/rehearsal.js'
 import { testNetwork } from '../consent/network.js'
@@ -369,7 +369,13 @@ function policySeed(): unknown {
 
 /** A statement in a DSSE envelope, as Sigstore's tools write it. */
 function signedBundle(): unknown {
-  const payload = Buffer.from('{"_type": "https://in-toto.io/Statement/v1"}')
+  const statement = {
+    _type: 'https://in-toto.io/Statement/v1',
+    subject: [{ name: 'server', digest: { sha256: 'ab'.repeat(32) } }],
+    predicateType: 'https://slsa.dev/provenance/v1',
+    predicate: {},
+  }
+  const payload = Buffer.from(JSON.stringify(statement))
   const signed = Buffer.from(
     `DSSEv1 ${STATEMENT_TYPE.length} ${STATEMENT_TYPE} ${payload.length} ${payload}`,
   )

@@ -6,6 +6,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Spec, Validation } from '@cyclonedx/cyclonedx-library'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { programOf } from '../../src/cli/consent/images.js'
 import type { LocalWorkload } from '../../src/consent/attestation/local/claims.js'
@@ -13,6 +14,8 @@ import type { Role } from '../../src/consent/descriptor/types.js'
 import { McbnError } from '../../src/errors.js'
 import { type BuiltImage, buildImage } from '../../src/image/build.js'
 import { readLayout, writeLayout } from '../../src/image/layout.js'
+import { parseStatement, statementOf } from '../../src/image/provenance.js'
+import { sbomOf } from '../../src/image/sbom.js'
 import { unpackImage } from '../../src/image/unpack.js'
 import { mcbn } from '../cli/command.js'
 import { testNetwork } from '../consent/network.js'
@@ -143,6 +146,18 @@ describe.skipIf(images === undefined)('image', () => {
       '/usr/bin/node',
     ])
     expect(config?.value.config).toMatchObject({ User: '65532:65532', WorkingDir: '/app' })
+  })
+
+  it('has a bill of materials as CycloneDX wants it, and a statement as in-toto and SLSA do', async () => {
+    const bill = sbomOf(images?.server ?? never())
+    const validator = new Validation.JsonStrictValidator(Spec.Version.v1dot6)
+    expect(await validator.validate(JSON.stringify(bill))).toBeNull()
+    // The schema is one that can fail.
+    expect(await validator.validate(JSON.stringify({ ...bill, unknown: 1 }))).not.toBeNull()
+    const statement = JSON.stringify(statementOf(images?.server ?? never()))
+    expect(parseStatement(statement).subject).toEqual([
+      { name: 'mcbn-server', digest: { sha256: images?.server.digest.slice('sha256:'.length) } },
+    ])
   })
 
   it.skipIf(!requirePeer('skopeo', 'umoci'))(

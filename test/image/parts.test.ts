@@ -1,9 +1,8 @@
 // The parts of an image, without network and without a whole image: what must never get in, and what must not count.
 
-import { createHash, generateKeyPairSync } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { mockFulcio, mockRekor } from '@sigstore/mock'
 import { describe, expect, it } from 'vitest'
 import { appEntries, appPackageEntries, readApp } from '../../src/image/app.js'
 import { compareImages } from '../../src/image/compare.js'
@@ -13,8 +12,6 @@ import { packEntries, packLayer, unpackEntries } from '../../src/image/layer.js'
 import type { FoundImage } from '../../src/image/layout.js'
 import { type ImageLock, sha512Of } from '../../src/image/lock.js'
 import { type LockedPackage, productionPackages } from '../../src/image/packages.js'
-import type { Statement } from '../../src/image/provenance.js'
-import { openBundle, signStatement } from '../../src/image/sign.js'
 import { debianArchive, npmTarballs } from '../../src/image/sources.js'
 import { ContentStore } from '../../src/image/store.js'
 import { completed, directory, type Entry, file, symlink } from '../../src/image/tree.js'
@@ -367,60 +364,3 @@ function packageVersion(): string {
   const { version } = JSON.parse(readFileSync(join(repositoryRoot, 'package.json'), 'utf8'))
   return `${version}`
 }
-
-describe('image/sign', () => {
-  const statement = {
-    _type: 'https://in-toto.io/Statement/v1',
-    subject: [],
-  } as unknown as Statement
-
-  it.each(['ed25519', 'ec', 'rsa'] as const)('signs with a key in a file: %s', async (type) => {
-    const make = () => {
-      const pair =
-        type === 'ed25519'
-          ? generateKeyPairSync(type)
-          : type === 'ec'
-            ? generateKeyPairSync(type, { namedCurve: 'P-256' })
-            : generateKeyPairSync(type, { modulusLength: 2048 })
-      return {
-        privateKey: `${pair.privateKey.export({ type: 'pkcs8', format: 'pem' })}`,
-        publicKey: `${pair.publicKey.export({ type: 'spki', format: 'pem' })}`,
-      }
-    }
-    const { privateKey, publicKey } = make()
-    const bundle = JSON.stringify(await signStatement(statement, { key: privateKey }))
-    expect(bundle).not.toContain(privateKey.split('\n')[1])
-    expect(openBundle(bundle, publicKey)).toEqual(statement)
-    expect(() => openBundle(bundle, make().publicKey)).toThrow(/not of this key/)
-    const altered = JSON.parse(bundle) as { dsseEnvelope: { payload: string } }
-    altered.dsseEnvelope.payload = Buffer.from('{}').toString('base64')
-    expect(() => openBundle(JSON.stringify(altered), publicKey)).toThrow(/not of this key/)
-    expect(() => openBundle('{}', publicKey)).toThrow(/expected a Sigstore bundle/)
-  })
-
-  it('refuses what is no key, and does not quote it', async () => {
-    await expect(signStatement(statement, { key: 'secret' })).rejects.toMatchObject({
-      code: 'MCBN_OPTION_RANGE',
-      message: expect.not.stringContaining('secret'),
-    })
-  })
-
-  it('signs without a key: a certificate for an identity, and a line in a public log', async () => {
-    await mockFulcio()
-    await mockRekor()
-    const claims = Buffer.from(
-      JSON.stringify({ sub: 'me@example.test', iss: 'https://issuer.test' }),
-    )
-    const bundle = (await signStatement(statement, {
-      identityToken: `e30.${claims.toString('base64url')}.x`,
-    })) as {
-      verificationMaterial: { certificate?: { rawBytes: string }; tlogEntries: readonly unknown[] }
-      dsseEnvelope: { payload: string }
-    }
-    expect(bundle.verificationMaterial.certificate?.rawBytes).toMatch(/^MII/)
-    expect(bundle.verificationMaterial.tlogEntries).toHaveLength(1)
-    expect(JSON.parse(Buffer.from(bundle.dsseEnvelope.payload, 'base64').toString())).toEqual(
-      statement,
-    )
-  })
-})

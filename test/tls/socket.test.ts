@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { connect as connectTcp } from 'node:net'
 import { inspect } from 'node:util'
 import { Worker } from 'node:worker_threads'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { TlsSocket } from '../../src/tls/index.js'
 import { connect } from '../../src/tls/index.js'
 import { waitFor } from '../support/wait.js'
@@ -54,6 +54,23 @@ describe.each(VERSIONS)('a %s socket', (version) => {
     client.destroy()
     expect(() => client.exportKeyingMaterial(32, 'x')).toThrow(unavailable)
   })
+
+  it.each(['end', 'destroy'] as const)(
+    "opened and closed at once, by %s(): the server's program hears of both",
+    async (how) => {
+      const key = freshKey()
+      const heard: string[] = []
+      const { port, failures } = await serve({ ...only, psk: { [identity]: key } }, (socket) => {
+        heard.push('opened')
+        socket.resume().on('close', () => heard.push('closed'))
+      })
+      // In TLS 1.3 the end can come in one piece with the client's Finished.
+      const client = dial({ ...only, port, psk: { identity, key } })
+      client.on('secureConnect', () => client[how]())
+      await waitFor('the end', () => heard.at(-1) === 'closed')
+      expect([heard, failures]).toEqual([['opened', 'closed'], []])
+    },
+  )
 
   it('logs its secrets for Wireshark on both ends, the same lines', async () => {
     const key = freshKey()
@@ -159,20 +176,32 @@ describe('a socket', () => {
 
   it('emits timeout after silence, each time anew, and never after setTimeout(0)', async () => {
     const { client, server } = await openPair()
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
     let timeouts = 0
-    client.setTimeout(60, () => {
+    client.on('timeout', () => {
       timeouts += 1
     })
-    expect(client.timeout).toBe(60)
-    const pulse = setInterval(() => server.write('x'), 15)
-    client.resume()
-    await new Promise((resolve) => setTimeout(resolve, 150))
-    clearInterval(pulse)
+    client.setTimeout(1_000)
+    expect(client.timeout).toBe(1_000)
+    const hear = async () => {
+      const heard = once(client, 'data')
+      server.write('x')
+      await heard
+    }
+    for (let silence = 0; silence < 3; silence += 1) {
+      vi.advanceTimersByTime(999)
+      await hear()
+    }
     expect(timeouts).toBe(0)
-    await once(client, 'timeout')
+    vi.advanceTimersByTime(1_000)
+    await hear()
+    vi.advanceTimersByTime(1_000)
+    expect(timeouts).toBe(2)
+    await hear()
     client.setTimeout(0)
-    await new Promise((resolve) => setTimeout(resolve, 120))
-    expect(timeouts).toBe(1)
+    vi.advanceTimersByTime(10_000)
+    expect(timeouts).toBe(2)
   })
 
   it('shows no key when inspected or turned into JSON', async () => {

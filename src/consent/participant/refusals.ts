@@ -77,7 +77,7 @@ export class Refusals {
 export function noSuchChallenge(): never {
   throw new McbnError(
     'MCBN_RELEASE_INVALID',
-    'evidence.c: expected an open challenge, got one that was never given, has expired or was answered already; send a new request',
+    'evidence: expected an open challenge, got one that was never given, has expired or was answered already; send a new request',
   )
 }
 

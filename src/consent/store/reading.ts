@@ -66,7 +66,21 @@ export async function readParticipant(dir: string): Promise<ParticipantDocument>
   const path = storePaths(dir).participant
   const bytes = await readStoreFile(path, { mostBytes: DOCUMENT_MAX_BYTES })
   if (bytes === undefined) throw invalid(`${dir}: expected a participant's folder, got none`)
+  if (isOfCeremony(bytes)) {
+    throw invalid(
+      `${dir}: expected a participant's folder, got that of a ceremony: mcbn ceremony status shows it, and mcbn participant init --ceremony makes a participant's folder of it`,
+    )
+  }
   return parseParticipant(bytes)
+}
+
+/** Both folders have a participant.json; a ceremony's is what the others are given, with the keys on top. */
+function isOfCeremony(bytes: Uint8Array): boolean {
+  try {
+    return 'x25519' in JSON.parse(Buffer.from(bytes).toString('utf8'))
+  } catch {
+    return false
+  }
 }
 
 export async function readDescriptor(
