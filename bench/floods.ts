@@ -34,7 +34,9 @@ async function connectAndEcho(port: number): Promise<number | undefined> {
   }
 }
 
-async function measure(what: 'quiet' | 'restarts' | 'waiting'): Promise<Record<string, unknown>> {
+const FLOODS = ['hellos', 'replays', 'restarts', 'lookups', 'waiting', 'forged'] as const
+
+async function measure(what: 'quiet' | (typeof FLOODS)[number]): Promise<Record<string, unknown>> {
   await using server = script('flood-peer.ts', 'serve', HANDSHAKES)
   const port = await server.value('port')
   for (let count = 0; count < 20; count += 1) await connectAndEcho(port)
@@ -42,11 +44,12 @@ async function measure(what: 'quiet' | 'restarts' | 'waiting'): Promise<Record<s
   await using attack =
     what === 'quiet' ? undefined : script('flood-peer.ts', what, port, rate, seconds)
   await attack?.value('started')
+  const target = what === 'forged' ? ((await attack?.value('relay')) ?? 0) : port
   const until = performance.now() + seconds * 1_000
   const times: (number | undefined)[] = []
   let largest = before
   while (performance.now() < until) {
-    times.push(await connectAndEcho(port))
+    times.push(await connectAndEcho(target))
     largest = Math.max(largest, server.residentBytes)
   }
   const good = times.filter((time) => time !== undefined)
@@ -57,10 +60,11 @@ async function measure(what: 'quiet' | 'restarts' | 'waiting'): Promise<Record<s
     'success %': ((100 * good.length) / times.length).toFixed(1),
     'median ms': median(good).toFixed(1),
     'memory MB': ((largest - before) / 1e6).toFixed(0),
+    'lookups at once': await server.value('most'),
   }
 }
 
 const rows = []
-for (const what of ['quiet', 'restarts', 'waiting'] as const) rows.push(await measure(what))
+for (const what of ['quiet', ...FLOODS] as const) rows.push(await measure(what))
 console.table(rows)
 process.exit(0)
