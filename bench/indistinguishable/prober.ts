@@ -7,7 +7,8 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server } from 'node:net'
 import * as dtls from '../../src/dtls/index.js'
 import * as tls from '../../src/tls/index.js'
-import { HOST, IDENTITY, KEY } from '../lib/credentials.js'
+import { HOST, IDENTITY } from '../lib/credentials.js'
+import { FULL_KEY } from './key.js'
 
 export type Protocol = 'TLSv1.3' | 'TLSv1.2' | 'DTLSv1.2'
 export const STRANGERS = ['unknown', 'wrong key', 'damaged'] as const
@@ -42,7 +43,7 @@ export class Prober {
     this.#relay.begin(who === 'damaged')
     const psk = {
       identity: who === 'unknown' ? NOBODY : IDENTITY,
-      key: who === 'damaged' ? KEY : randomBytes(KEY.length),
+      key: who === 'damaged' ? FULL_KEY : randomBytes(FULL_KEY.length),
     }
     const to = { host: HOST, port: this.#relay.port, psk }
     const socket =

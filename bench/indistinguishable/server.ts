@@ -7,7 +7,8 @@ import type { AddressInfo } from 'node:net'
 import * as dtls from '../../src/dtls/index.js'
 import * as tls from '../../src/tls/index.js'
 import { say } from '../lib/counting.js'
-import { HOST, IDENTITY, KEY } from '../lib/credentials.js'
+import { HOST, IDENTITY } from '../lib/credentials.js'
+import { FULL_KEY } from './key.js'
 
 const [protocol, planted = '0'] = process.argv.slice(2)
 const plantedMs = Number(planted) / 1_000
@@ -16,7 +17,7 @@ function psk({ identityText }: { identityText: string | undefined }) {
   if (identityText !== IDENTITY) return null
   const until = performance.now() + plantedMs
   while (performance.now() < until);
-  return KEY
+  return FULL_KEY
 }
 
 if (protocol === 'DTLSv1.2') {

@@ -77,9 +77,35 @@ async function people(name: string) {
 /** From two who agree to a connection, and its end. */
 async function life(name: string, milliseconds: number, withdraws: boolean): Promise<void> {
   const group = await people(name)
-  const networks = await Promise.all([group.join('client'), group.join('server')])
-  const [client, server] = networks
-  counts.networks += 1
+  try {
+    await use(group, milliseconds, withdraws)
+  } finally {
+    await group.close()
+  }
+}
+
+type Group = Awaited<ReturnType<typeof people>>
+
+async function use(group: Group, milliseconds: number, withdraws: boolean): Promise<void> {
+  const joining = await Promise.allSettled([group.join('client'), group.join('server')])
+  const networks = joining.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
+  try {
+    const [client, server] = networks
+    if (!client || !server) throw new Error(`expected two networks, got ${networks.length}`)
+    counts.networks += 1
+    await talk(client, server, milliseconds, withdraws ? group : undefined)
+  } finally {
+    for (const each of networks) await each.close()
+  }
+}
+
+/** `withdrawsFrom`: at the end one of them withdraws. */
+async function talk(
+  client: consent.Network,
+  server: consent.Network,
+  milliseconds: number,
+  withdrawsFrom: Group | undefined,
+): Promise<void> {
   const listener = server.tls.createServer({}, (peer) => {
     peer.on('error', () => {})
     peer.pipe(peer)
@@ -95,13 +121,11 @@ async function life(name: string, milliseconds: number, withdraws: boolean): Pro
     socket.write('still here')
     await sleep(500)
   }
-  if (withdraws) {
-    await group.participants[1]?.withdraw()
+  if (withdrawsFrom) {
+    await withdrawsFrom.participants[1]?.withdraw()
     await closed
     counts.withdrawals += 1
   }
-  for (const each of networks) await each.close()
-  await group.close()
 }
 
 async function forever(name: string, milliseconds: number): Promise<void> {

@@ -38,8 +38,8 @@ std::optional<GivenAnswer> answerOf(const Napi::Value& value) {
   if (value.IsString()) {
     const std::string word = value.As<Napi::String>().Utf8Value();
     given.failed = word == "failed";
-    if (given.failed || word == "unknown") return given;
-    Napi::TypeError::New(value.Env(), "mcbn addon: answer: expected 'unknown', 'failed' or a key")
+    if (given.failed) return given;
+    Napi::TypeError::New(value.Env(), "mcbn addon: answer: expected 'failed' or a key")
         .ThrowAsJavaScriptException();
     return std::nullopt;
   }
@@ -47,10 +47,13 @@ std::optional<GivenAnswer> answerOf(const Napi::Value& value) {
   const auto key = fields.bytes("key");
   const std::string hash = fields.text("hash");
   const Napi::Value identity = fields.optional("identity");
+  const bool unknown = !fields.optional("unknown").IsUndefined();
   if (!fields.complete()) return std::nullopt;
   const auto known = hashOf(value.Env(), hash);
   if (!known) return std::nullopt;
   given.answer.entry = PskEntry{Secret(key), *known};
+  // After the copy, so that it takes as long as an answer with a key.
+  if (unknown) given.answer.entry.reset();
   given.answer.identity = bytesOf(identity);
   return given;
 }

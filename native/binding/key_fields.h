@@ -18,7 +18,7 @@ std::optional<PskEntry> entryOf(const Napi::Value& key, const Napi::Value& hash)
 // { identity, key, hash }
 std::optional<std::pair<Identity, PskEntry>> credentialOf(const Napi::Value& given);
 
-// NativeAnswer of src/native/contract.ts: 'unknown', 'failed', or { key, hash, identity? }.
+// NativeAnswer of src/native/contract.ts: 'failed', or { key, hash, identity?, unknown? }.
 struct GivenAnswer {
   PskAnswer answer;
   bool failed = false;  // the lookup did; to the peer it is an unknown identity

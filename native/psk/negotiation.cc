@@ -123,6 +123,8 @@ bool Negotiation::answer(uint32_t number, PskAnswer answer) {
 }
 
 bool Negotiation::lookUp(const Identity& identity, Protocol protocol) {
+  // Also for who is known: what only the others took time for would tell them apart.
+  if (policy_.unknown == UnknownIdentity::Conceal) drawDecoy();
   if (policy_.table) {
     switch (policy_.table->find(identity, entry_)) {
       case KeyTable::Found::Hit:
@@ -154,15 +156,22 @@ void Negotiation::settleUnknown(PskHash hash) {
   }
   // The rest of the handshake then looks and costs the same as with a wrong key (RFC 8446 section
   // E.6).
-  std::array<uint8_t, kDecoyLength> random;
-  if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) {
+  drawDecoy();
+  if (!decoy_) {
     state_ = State::Refused;
     return;
   }
-  entry_.key = Secret(random);
+  entry_.key = std::move(*decoy_);
   entry_.hash = hash;
-  OPENSSL_cleanse(random.data(), random.size());
   state_ = State::Decoy;
+}
+
+void Negotiation::drawDecoy() {
+  if (decoy_) return;
+  std::array<uint8_t, kDecoyLength> random;
+  if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) return;
+  decoy_.emplace(random);
+  OPENSSL_cleanse(random.data(), random.size());
 }
 
 // ---- TLS 1.3 server ----------------------------------------------------------------------------

@@ -2,7 +2,12 @@
 
 import { DTLS_SERVER, publishHandshakeError } from '../diagnostics.js'
 import { McbnError } from '../errors.js'
-import type { Cancel, LookupAnswer, ServerKeys } from '../keys/server-keys.js'
+import {
+  type Cancel,
+  type LookupAnswer,
+  type ServerKeys,
+  unknownAnswer,
+} from '../keys/server-keys.js'
 import type {
   NativeAdmission,
   NativeEnding,
@@ -246,7 +251,7 @@ export class ServerEndpoint<Peer> implements EndpointListener {
         lookup.error = answer.error
         native.answer(this.number, session, number, 'failed')
       } else {
-        native.answer(this.number, session, number, 'unknown')
+        native.answer(this.number, session, number, unknownAnswer(answer))
       }
     }
     const asker = { remoteAddress, remotePort }

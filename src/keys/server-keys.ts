@@ -1,8 +1,9 @@
 // A server's `psk` option at work: hits live in the addon's table, misses may be asked of a lookup.
 
+import { randomBytes } from 'node:crypto'
 import { lookupBegins, type PskLookupMessage } from '../diagnostics.js'
 import { McbnError } from '../errors.js'
-import type { NativeKeyTable, NativeQuestion } from '../native/contract.js'
+import type { NativeAnswer, NativeKeyTable, NativeQuestion } from '../native/contract.js'
 import { refuseUnknown } from '../option-names.js'
 import { typeName } from '../options.js'
 import { identityBytes, identityText } from '../psk/identity.js'
@@ -16,10 +17,19 @@ import {
   type PskSource,
 } from '../psk/types.js'
 
+/**
+ * Nobody has that identity. `standIn` goes the way of a key as far as the addon: else an answer
+ * without a key would come sooner, and a stranger could tell who is known.
+ */
+export interface UnknownAnswer {
+  readonly unknown: true
+  readonly standIn: Buffer
+}
+
 /** What a lookup came to. `key` is a copy of ours: wipe it once the addon has it. */
 export type LookupAnswer<Peer> =
   | { readonly key: Buffer; readonly hash: PskHash; readonly peer: Peer | undefined }
-  | { readonly unknown: true }
+  | UnknownAnswer
   | { readonly error: McbnError }
 
 /** The peer's side of a question. */
@@ -27,6 +37,9 @@ export interface Asker {
   readonly remoteAddress: string
   readonly remotePort: number
 }
+
+/** A key that is none: the addon takes a random one in its place. */
+const STAND_IN = randomBytes(32)
 
 /** Milliseconds that a lookup counts at most after it was told to stop. */
 const UNSETTLED_MS = 60_000
@@ -201,9 +214,16 @@ function outcomeOf(answer: LookupAnswer<unknown>): PskLookupMessage['outcome'] {
   return answer.error.code === 'MCBN_LOOKUP_TIMEOUT' ? 'timeout' : 'failed'
 }
 
+/** How the addon is told. */
+export function unknownAnswer({ standIn }: UnknownAnswer): NativeAnswer {
+  return { key: standIn, hash: 'sha256', unknown: true }
+}
+
 function answerOf<Peer>(identity: Buffer, value: unknown): LookupAnswer<Peer> {
-  if (value === null || value === undefined) return { unknown: true }
   try {
+    if (value === null || value === undefined) {
+      return { unknown: true, standIn: entryOf(STAND_IN, 'no key').key }
+    }
     return entryOf<Peer>(value, 'the lookup’s key')
   } catch (error) {
     return { error: lookupFailed(identity, error) }

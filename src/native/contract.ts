@@ -40,7 +40,7 @@ export type NativeAnswer =
       /** Clients: the identity to use. */
       readonly identity?: Uint8Array
     }
-  | 'unknown'
+  | { readonly key: Uint8Array; readonly hash: PskHash; readonly unknown: true }
   | 'failed'
 
 export interface NativeOpened {

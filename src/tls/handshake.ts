@@ -3,7 +3,13 @@
 import type { McbnError } from '../errors.js'
 import type { ClientKey } from '../keys/client-key.js'
 import { askClientKey, clientKey } from '../keys/client-key.js'
-import type { Asker, Cancel, ServerKeys } from '../keys/server-keys.js'
+import {
+  type Asker,
+  type Cancel,
+  type ServerKeys,
+  type UnknownAnswer,
+  unknownAnswer,
+} from '../keys/server-keys.js'
 import { clientContext } from '../native/context.js'
 import type { NativeContext, NativeQuestion } from '../native/contract.js'
 import { READY } from '../native/contract.js'
@@ -24,7 +30,7 @@ export type KeyAnswer<Peer> =
       readonly identity?: Buffer
       readonly peer?: Peer | undefined
     }
-  | { readonly unknown: true }
+  | UnknownAnswer
   | { readonly error: McbnError }
 
 /** One side of handshakes. A server has one for all its sockets, a client one for each. */
@@ -150,9 +156,8 @@ export function giveAnswer<Peer>(
   question: NativeQuestion,
   answer: KeyAnswer<Peer>,
 ): number {
-  if (!('key' in answer)) {
-    return session.answer(question.number, 'error' in answer ? 'failed' : 'unknown')
-  }
+  if ('error' in answer) return session.answer(question.number, 'failed')
+  if ('unknown' in answer) return session.answer(question.number, unknownAnswer(answer))
   const { key, hash, identity } = answer
   const step = session.answer(question.number, { key, hash, ...(identity && { identity }) })
   key.fill(0)
