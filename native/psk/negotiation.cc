@@ -123,7 +123,7 @@ bool Negotiation::answer(uint32_t number, PskAnswer answer) {
 }
 
 bool Negotiation::lookUp(const Identity& identity, Protocol protocol) {
-  // Also for who is known: what only the others took time for would tell them apart.
+  // For known identities too: work that only the others cause would show in the time.
   if (policy_.unknown == UnknownIdentity::Conceal) drawDecoy();
   if (policy_.table) {
     switch (policy_.table->find(identity, entry_)) {

@@ -38,7 +38,7 @@ export interface Asker {
   readonly remotePort: number
 }
 
-/** A key that is none: the addon takes a random one in its place. */
+/** Given for an unknown identity; the addon takes a random key in its place. */
 const STAND_IN = randomBytes(32)
 
 /** Milliseconds that a lookup counts at most after it was told to stop. */
