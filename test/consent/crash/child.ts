@@ -1,0 +1,199 @@
+// One process of the matrix: `child.js <scenario> <folder> <world file> <operation> <moment>`. It says what was
+// confirmed to it, a line each, and is killed on its way; or reaches the end and says `done <operations>`.
+
+import { randomBytes } from 'node:crypto'
+import { existsSync, readFileSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { confidentialSpaceClaims } from '../../../src/consent/attestation/local/claims.js'
+import { toBase64url } from '../../../src/consent/base/base64url.js'
+import { driveStep } from '../../../src/consent/ceremony/drive.js'
+import { createPlan, parsePlan, planBytes } from '../../../src/consent/ceremony/plan.js'
+import { CeremonyState } from '../../../src/consent/ceremony/state.js'
+import { FolderTransport } from '../../../src/consent/ceremony/transport.js'
+import type { Participant } from '../../../src/consent/participant/participant.js'
+import { participantOfStore, withdrawStored } from '../../../src/consent/participant/stored.js'
+import type { Refused, Release } from '../../../src/consent/release/messages.js'
+import { SUITE } from '../../../src/consent/release/messages.js'
+import { audience, releaseNonce } from '../../../src/consent/release/nonce.js'
+import { generateReceiver } from '../../../src/consent/release/seal.js'
+import { createStore, openStore, readStore } from '../../../src/consent/store/open.js'
+import type { Store } from '../../../src/consent/store/store.js'
+import { CLIENT_IMAGE } from '../network.js'
+import { type KillAt, killAt, operationsDone } from './kill.js'
+import { type World, type WorldFile, worldOf } from './world.js'
+
+const [scenario, folder, worldFile, operation, moment] = process.argv.slice(2) as [
+  string,
+  string,
+  string,
+  string,
+  KillAt['moment'],
+]
+
+/** Written before anything else happens: what was said was said. */
+function say(line: string): void {
+  writeSync(1, `${line}\n`)
+}
+
+const dir = join(folder, 'alice')
+
+/** As `mcbn participant init` does it. */
+async function init({ keys, lock, epochs }: World): Promise<void> {
+  const begun = await readStore(dir).catch(() => undefined)
+  const store = begun
+    ? await openStore(dir, lock)
+    : await createStore(dir, lock, { label: 'alice', keys })
+  await store.installEpoch(epochs[0] as never, lock)
+  say('installed 1')
+  await store.close()
+}
+
+async function install({ lock, epochs }: World): Promise<void> {
+  const store = await openStore(dir, lock)
+  await store.installEpoch(epochs[1] as never, lock)
+  say('installed 2')
+  await store.close()
+}
+
+async function serve(world: World): Promise<void> {
+  const store = await openStore(dir, world.lock)
+  const participant = participantOfStore(store)
+  for (let at = 0; at < 5; at += 1) {
+    const instance = `${1 + (at % 4)}`
+    const first = await round(world, participant, instance)
+    if ('code' in first && first.code === 'manual') {
+      const [waiting] = participant.pending()
+      const { id, decidedAt } = await participant.approve(`${waiting?.id}`)
+      say(`decided ${id} ${decidedAt}`)
+      await round(world, participant, instance)
+    }
+  }
+  await participant.close()
+  await store.close()
+}
+
+async function round(
+  world: World,
+  participant: Participant,
+  instance: string,
+): Promise<Release | Refused> {
+  const { verified } = world.epochs[0] as World['epochs'][number]
+  const receiver = await generateReceiver()
+  const request = {
+    v: 'mcbn/1',
+    dh: toBase64url(verified.hash),
+    role: 'client',
+    pk: toBase64url(receiver.publicKey),
+    suite: SUITE,
+    r: toBase64url(randomBytes(32)),
+    instance: toBase64url(randomBytes(16)),
+  } as const
+  const challenge = participant.request(request)
+  if ('code' in challenge) return challenge
+  const { role, pk, suite, r } = request
+  const nonce = releaseNonce({
+    dh: verified.hash,
+    role,
+    label: 'alice',
+    c: challenge.c,
+    r,
+    suite,
+    pk,
+  })
+  const claims = confidentialSpaceClaims({
+    audience: audience('crash', 'alice'),
+    nonces: [nonce],
+    workload: {
+      imageDigest: CLIENT_IMAGE,
+      env: { MCBN_DESCRIPTOR_HASH: verified.hashHex },
+      instance,
+    },
+    now: Date.now(),
+  })
+  const token = await world.issuer.mint(claims)
+  const evidence = { kind: 'local', token }
+  const answer = await participant.evidence({ c: challenge.c, request, evidence })
+  if (!('code' in answer)) say(`released ${answer.header.releaseId}`)
+  return answer
+}
+
+async function withdraw({ lock }: World): Promise<void> {
+  const store = await openStore(dir, lock)
+  if (store.policy === undefined) await withdrawStored(store)
+  else {
+    const participant = participantOfStore(store)
+    await participant.withdraw()
+    say('withdrawn')
+    await participant.close()
+  }
+  await store.close()
+}
+
+/** Two participants of n of n, both in this process: a kill ends both. */
+async function ceremony({ lock }: World): Promise<void> {
+  const transport = new FolderTransport(join(folder, 'shared'))
+  const planPath = join(folder, 'plan')
+  const states = []
+  for (const label of ['ann', 'ben']) {
+    const own = join(folder, label)
+    const begun = existsSync(join(own, 'participant.json'))
+    states.push(
+      begun
+        ? await CeremonyState.open(own, lock)
+        : await CeremonyState.create(own, { label, lock }),
+    )
+  }
+  if (!existsSync(planPath)) {
+    const { writeFile } = await import('node:fs/promises')
+    const plan = createPlan({
+      network: 'crash',
+      epoch: 1,
+      mode: 't-of-n',
+      t: 2,
+      participants: states.map(({ card }) => card),
+      roles: {
+        client: { id: 'client', images: [CLIENT_IMAGE] },
+        server: { id: 'server', images: [CLIENT_IMAGE] },
+      },
+      validity: { notBefore: 1, notAfter: 2 },
+    })
+    await writeFile(planPath, planBytes(plan))
+  }
+  const plan = parsePlan(readFileSync(planPath))
+  for (let left = 16; left > 0; left -= 1) {
+    for (const state of states) {
+      const running = state.ceremony ?? (await state.begin(plan))
+      await driveStep(running, { transport, save: () => state.save() })
+      if (running.finished)
+        say(`finished ${state.card.label} ${running.result().descriptor.hashHex}`)
+    }
+    if (states.every((state) => state.ceremony?.finished)) break
+  }
+  for (const state of states) state.close()
+}
+
+/** What is in the folder now, for the parent to judge. */
+async function look({ lock, epochs }: World): Promise<void> {
+  const store: Store = await openStore(dir, lock)
+  const share = store.share()?.toString('hex')
+  say(
+    `state ${JSON.stringify({
+      epoch: store.descriptor?.descriptor.epoch,
+      share: epochs.findIndex((epoch) => epoch.share.toString('hex') === share) + 1,
+      policy:
+        epochs.findIndex(({ verified }) => verified.hashHex === store.policy?.descriptorHash) + 1,
+      withdrawn: store.state.current.withdrawal !== undefined,
+      decisions: store.state.current.decisions.map(({ id, decidedAt }) => `${id} ${decidedAt}`),
+      leases: store.leases.map(({ instance }) => instance),
+      lines: (await store.audit.verify()).lines,
+    })}`,
+  )
+  await store.close()
+}
+
+const SCENARIOS = { init, install, serve, withdraw, ceremony, look }
+const world = await worldOf(JSON.parse(readFileSync(worldFile, 'utf8')) as WorldFile)
+if (Number(operation) > 0) await killAt({ operation: Number(operation), moment })
+else await killAt({ operation: 0, moment: 'after' })
+await SCENARIOS[scenario as keyof typeof SCENARIOS](world)
+say(`done ${operationsDone()}`)

@@ -1,0 +1,17 @@
+// npm run crash -- --kills 300 --seed 1: the matrix of crashes, as long as somebody wants to wait.
+
+import { parseArgs } from 'node:util'
+import { runMatrix } from './matrix.js'
+
+const { values } = parseArgs({
+  options: {
+    kills: { type: 'string', default: '300' },
+    seed: { type: 'string', default: `${Date.now() % 1_000_000}` },
+  },
+})
+const [kills, seed] = [Number(values.kills), Number(values.seed)]
+const began = performance.now()
+const result = await runMatrix({ kills, seed, onKill: (told) => console.error(told) })
+const seconds = Math.round((performance.now() - began) / 1000)
+console.log(JSON.stringify({ seed, seconds, ...result }, undefined, 2))
+if (result.faults.length > 0) process.exitCode = 1
