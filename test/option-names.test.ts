@@ -178,6 +178,18 @@ const CONSENT_CALLS: readonly (readonly [string, Call, string, string])[] = [
   ],
   ['createStore', (o) => consent.createStore('/nowhere', none, o as never), 'lable', 'label'],
   ['openStore', (o) => consent.openStore('/nowhere', none, o), 'fsnc', 'fsync'],
+  [
+    'createPostgresStore',
+    (o) => consent.createPostgresStore('postgres://', none, o as never),
+    'lable',
+    'label',
+  ],
+  [
+    'openPostgresStore',
+    (o) => consent.openPostgresStore('postgres://', none, o as never),
+    'lable',
+    'label',
+  ],
   ['splitSecret', (o) => consent.splitSecret(none, o as never), 'threshhold', 'threshold'],
   ['driveStep', (o) => consent.driveStep(none, o as never), 'transprot', 'transport'],
   [

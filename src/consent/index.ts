@@ -216,6 +216,20 @@ export { InvalidShareError, SHARE_PROBLEMS } from './shares/problem.js'
 export type { Lease } from './store/lease.js'
 export type { CreateStoreOptions, OpenStoreOptions, StoreReading } from './store/open.js'
 export { createStore, openStore, readStore } from './store/open.js'
+export { moveToPostgres } from './store/postgres/move.js'
+export type {
+  CreatePostgresStoreOptions,
+  PostgresStore,
+  PostgresStoreOptions,
+} from './store/postgres/postgres.js'
+export { createPostgresStore, openPostgresStore } from './store/postgres/postgres.js'
+export type {
+  ParticipantStore,
+  ReleaseClaim,
+  ReplicaEars,
+  Replicas,
+  StoreAudit,
+} from './store/replicas.js'
 export type { SealedSecrets, StoreKdf, StoreLock } from './store/seal.js'
 export { openSecrets, sealSecrets } from './store/seal.js'
 export type { Decision, ParticipantState, ParticipantStateKeeper } from './store/state.js'

@@ -6,32 +6,38 @@ import {
   type AuditHead,
   type AuditLine,
   type AuditReading,
+  type AuditSource,
   readAudit,
   verifyAudit,
 } from '../../consent/audit/log.js'
 import { fromUnixSeconds } from '../../consent/base/time.js'
 import { type AdminStatus, callAdmin } from '../../consent/participant/admin.js'
-import { withdrawStored } from '../../consent/participant/stored.js'
+import { decideStored, withdrawStored } from '../../consent/participant/stored.js'
 import type { Withdrawal } from '../../consent/release/messages.js'
-import { openStore, readStore } from '../../consent/store/open.js'
+import type { Lease } from '../../consent/store/lease.js'
+import { readStore } from '../../consent/store/open.js'
+import { isPostgres } from '../../consent/store/postgres/connection.js'
+import { openPostgresStore } from '../../consent/store/postgres/postgres.js'
 import type { Decision } from '../../consent/store/state.js'
 import { McbnError } from '../../errors.js'
 import { UsageError } from '../exit.js'
 import { shellWord } from './files.js'
 import { addLockOptions, type LockFlags } from './lock.js'
 import { integer } from './network-options.js'
-import { addFolderOptions, type FolderFlags, lockOf } from './participant-options.js'
+import { addFolderOptions, type FolderFlags, lockOf, openKept } from './participant-options.js'
 import { described } from './participant-told.js'
 import { report } from './report.js'
 
 export function statusCommand(): Command {
-  return addFolderOptions(new Command('status'))
+  return addLockOptions(addFolderOptions(new Command('status')))
     .summary('list waiting requests, holders of your share, and its network')
     .description(
       'List waiting requests, holders of your share, and its network. Needs no passphrase; what waits and\n' +
         'what is out is known only while mcbn participant serve runs.',
     )
-    .action(async ({ dir, json }: FolderFlags) => {
+    .action(async (flags: FolderFlags & LockFlags) => {
+      const { dir, json } = flags
+      if (isPostgres(dir)) return await statusInDatabase(flags)
       const running = await callAdmin(dir, 'status', {})
       if (running !== undefined) {
         report(json, { running: true, ...running }, runningLines(running, dir))
@@ -52,33 +58,76 @@ export function statusCommand(): Command {
     })
 }
 
-interface ApproveFlags extends FolderFlags {
+/** What the database knows; who waits is in the audit, and in what each process says. */
+async function statusInDatabase(flags: FolderFlags & LockFlags): Promise<void> {
+  const store = await openKept(flags.dir, await lockOf(flags))
+  try {
+    const { label, descriptor, policyHash, leases, state } = store
+    const { network, epoch } = descriptor?.descriptor ?? {}
+    const { withdrawal, decisions } = state.current
+    const object = { label, network, epoch, descriptorHash: descriptor?.hashHex, policyHash }
+    report(flags.json, { ...object, leases, withdrawal, decisions }, [
+      `${label}: in ${store.name}`,
+      ...(descriptor === undefined
+        ? ['  no share yet: see mcbn participant install']
+        : [`  ${network}, epoch ${epoch}, descriptor ${descriptor.hashHex}`]),
+      ...(policyHash === undefined ? ['  no policy: nothing can be released'] : []),
+      ...leases.map(leaseLine),
+      ...decisions.map(decisionLine),
+      ...withdrawalLines(withdrawal),
+    ])
+  } finally {
+    await store.close()
+  }
+}
+
+async function decideInDatabase(
+  flags: FolderFlags & LockFlags,
+  id: string,
+  decision: Decision['decision'],
+  limit: { readonly seconds?: number },
+): Promise<Decision> {
+  const store = await openKept(flags.dir, await lockOf(flags))
+  try {
+    return await decideStored(store, id, decision, limit)
+  } finally {
+    await store.close()
+  }
+}
+
+interface ApproveFlags extends FolderFlags, LockFlags {
   readonly for?: string
 }
 
 export function approveCommand(): Command {
-  return addFolderOptions(new Command('approve'))
+  return addLockOptions(addFolderOptions(new Command('approve')))
     .summary('let a workload that waits have your share')
     .description(
       'Let a workload that waits have your share. It asks again by itself within seconds.',
     )
     .argument('<id>', 'of the request, or the first 16 digits of it or more')
     .option('--for <seconds>', 'how long the approval holds (default: until you refuse)')
-    .action(async (id: string, { dir, json, for: seconds }: ApproveFlags) => {
+    .action(async (id: string, flags: ApproveFlags) => {
+      const { dir, json, for: seconds } = flags
       const limit = seconds === undefined ? {} : { seconds: integer('--for', seconds) }
+      if (isPostgres(dir)) {
+        return decided(json, await decideInDatabase(flags, id, 'approved', limit))
+      }
       const decision = await demandRunning(dir, await callAdmin(dir, 'approve', { id, ...limit }))
       decided(json, decision)
     })
 }
 
 export function refuseCommand(): Command {
-  return addFolderOptions(new Command('refuse'))
+  return addLockOptions(addFolderOptions(new Command('refuse')))
     .summary('refuse a workload, also one that was approved')
     .description(
       'Refuse a workload, also one that was approved. What it has ends with its lease, at the latest.',
     )
     .argument('<id>', 'of the request or decision, or the first 16 digits of it or more')
-    .action(async (id: string, { dir, json }: FolderFlags) => {
+    .action(async (id: string, flags: FolderFlags & LockFlags) => {
+      const { dir, json } = flags
+      if (isPostgres(dir)) return decided(json, await decideInDatabase(flags, id, 'refused', {}))
       decided(json, await demandRunning(dir, await callAdmin(dir, 'refuse', { id })))
     })
 }
@@ -99,14 +148,14 @@ export function withdrawCommand(): Command {
       if (flags.yes !== true) {
         throw new UsageError('withdraw: expected --yes: there is no way back in this epoch')
       }
-      const withdrawal =
-        (await callAdmin(flags.dir, 'withdraw', {})) ?? (await withdrawAtRest(flags))
+      const running = isPostgres(flags.dir) ? undefined : await callAdmin(flags.dir, 'withdraw', {})
+      const withdrawal = running ?? (await withdrawAtRest(flags))
       report(flags.json, { ...withdrawal }, withdrawalLines(withdrawal))
     })
 }
 
 async function withdrawAtRest(flags: WithdrawFlags): Promise<Withdrawal> {
-  const store = await openStore(flags.dir, await lockOf(flags))
+  const store = await openKept(flags.dir, await lockOf(flags))
   try {
     return await withdrawStored(store)
   } finally {
@@ -114,13 +163,13 @@ async function withdrawAtRest(flags: WithdrawFlags): Promise<Withdrawal> {
   }
 }
 
-interface AuditFlags extends FolderFlags {
+interface AuditFlags extends FolderFlags, LockFlags {
   readonly last: string
   readonly noted?: string
 }
 
 export function auditCommand(): Command {
-  return addFolderOptions(new Command('audit'))
+  return addLockOptions(addFolderOptions(new Command('audit')))
     .summary('verify the audit, and print its lines')
     .description(
       'Verify the chain of the audit and print its lines, the oldest first. Exit code 1 when a line was altered,\n' +
@@ -132,18 +181,21 @@ export function auditCommand(): Command {
       '--noted <lines:head>',
       'what was printed last some other day: it has to be there still',
     )
-    .action(async ({ dir, json, last, noted }: AuditFlags) => {
-      const { auditPath } = await readStore(dir)
+    .action(async (flags: AuditFlags) => {
+      const { dir, json, last, noted } = flags
       const most = integer('--last', last)
       const head = noted === undefined ? undefined : notedHead(noted)
-      const reading = await readSettled(auditPath, most)
+      const source = isPostgres(dir)
+        ? await linesInDatabase(flags)
+        : (await readStore(dir)).auditPath
+      const reading = await readSettled(source, most)
       report(
         json,
         { ...reading, broken: reading.broken?.toJSON(), verified: reading.broken === undefined },
         reading.last.map(auditText),
       )
       if (reading.broken !== undefined) throw reading.broken
-      if (head !== undefined) await verifyAudit(auditPath, { noted: head })
+      if (head !== undefined) await verifyAudit(source, { noted: head })
       if (json !== true) {
         report(json, {}, [`verified: ${reading.lines} lines, ${reading.lines}:${reading.head}`])
       }
@@ -151,11 +203,23 @@ export function auditCommand(): Command {
 }
 
 /** A participant that runs may be in the middle of a line: what looks torn is looked at again. */
-async function readSettled(path: string, most: number): Promise<AuditReading> {
+async function readSettled(path: AuditSource, most: number): Promise<AuditReading> {
   const reading = await readAudit(path, most)
-  if (reading.broken === undefined) return reading
+  if (reading.broken === undefined || typeof path !== 'string') return reading
   await sleep(200)
   return await readAudit(path, most)
+}
+
+/** All of them at once: they are to be looked at more than once. */
+async function linesInDatabase(flags: AuditFlags): Promise<readonly Uint8Array[]> {
+  const store = await openPostgresStore(flags.dir, await lockOf(flags))
+  try {
+    const lines = []
+    for await (const line of store.audit.lines()) lines.push(line)
+    return lines
+  } finally {
+    await store.close()
+  }
 }
 
 function notedHead(text: string): AuditHead {
@@ -216,13 +280,15 @@ function runningLines(
       `${request.role} waits: ${described(request)}`,
       `  mcbn participant approve --dir ${shellWord(dir)} ${request.id.slice(0, 16)}`,
     ]),
-    ...leases.map(
-      ({ role, instance, expiresAt, renewals }) =>
-        `${role} on ${instance} has your share until ${new Date(expiresAt).toISOString()}, renewed ${renewals} times`,
-    ),
-    ...decisions.map(
-      ({ id, decision, role, instance }) =>
-        `${decision}: ${role} on ${instance} (${id.slice(0, 16)})`,
-    ),
+    ...leases.map(leaseLine),
+    ...decisions.map(decisionLine),
   ]
+}
+
+function leaseLine({ role, instance, expiresAt, renewals }: Lease): string {
+  return `${role} on ${instance} has your share until ${new Date(expiresAt).toISOString()}, renewed ${renewals} times`
+}
+
+function decisionLine({ id, decision, role, instance }: Decision): string {
+  return `${decision}: ${role} on ${instance} (${id.slice(0, 16)})`
 }

@@ -8,16 +8,24 @@ import { DESCRIPTOR_MAX_BYTES } from '../../consent/descriptor/descriptor.js'
 import { type VerifiedDescriptor, verifySignedDescriptor } from '../../consent/descriptor/signed.js'
 import { examplePolicy } from '../../consent/policy/example.js'
 import { POLICY_MAX_BYTES } from '../../consent/policy/parse.js'
-import { createStore, openStore, readStore } from '../../consent/store/open.js'
+import { createStore, openStore } from '../../consent/store/open.js'
+import { isPostgres } from '../../consent/store/postgres/connection.js'
+import { createPostgresStore, openPostgresStore } from '../../consent/store/postgres/postgres.js'
 import { readParticipant } from '../../consent/store/reading.js'
+import type { ParticipantStore } from '../../consent/store/replicas.js'
 import type { StoreLock } from '../../consent/store/seal.js'
-import type { Store } from '../../consent/store/store.js'
 import { McbnError } from '../../errors.js'
 import { decodeHex } from '../../psk/hex.js'
 import { UsageError } from '../exit.js'
 import { readInput, shellWord } from './files.js'
 import { addLockOptions, type LockFlags, lockWords } from './lock.js'
-import { addFolderOptions, type FolderFlags, lockOf } from './participant-options.js'
+import {
+  addFolderOptions,
+  type FolderFlags,
+  lockOf,
+  openKept,
+  placeWords,
+} from './participant-options.js'
 import { policyToBegin, toEdit } from './policy-to-begin.js'
 import { report } from './report.js'
 
@@ -70,15 +78,15 @@ export function initCommand(): Command {
 
 async function initWithKeys(flags: InitFlags, label: string, lock: StoreLock): Promise<void> {
   const { dir, json } = flags
-  const store = await createStore(dir, lock, { label })
+  const store = await createKept(dir, lock, { label })
   await store.close()
-  const card = `${dir.replace(/\/$/, '')}/participant.json`
-  report(json, { dir, label, ...store.publicKeys, participant: card }, [
-    `${label}: keys made in ${dir}, sealed`,
+  const card = isPostgres(dir) ? 'this' : `${dir.replace(/\/$/, '')}/participant.json`
+  report(json, { dir: store.name, label, ...store.publicKeys, participant: card }, [
+    `${label}: keys made in ${store.name}, sealed`,
     `  Ed25519 ${store.publicKeys.ed25519}`,
     `  X25519  ${store.publicKeys.x25519}`,
     `next: hand ${card} to the others; once the descriptor is signed by all`,
-    `  mcbn participant install --dir ${shellWord(dir)} --descriptor <file> --share-file <file>${lockWords(flags)}`,
+    `  mcbn participant install ${placeWords(dir)} --descriptor <file> --share-file <file>${lockWords(flags)}`,
   ])
 }
 
@@ -92,11 +100,8 @@ async function initFromCeremony(flags: InitFlags, folder: string, lock: StoreLoc
         : await policyFor(outcome.descriptor, flags.policy)
     const { label, keys } = outcome
     // Made by an attempt that was interrupted: it goes on from there.
-    const begun = await readStore(dir).catch(() => undefined)
-    const isOurs = isDeepStrictEqual(begun?.publicKeys, publicKeys(keys)) && begun?.label === label
-    const store = isOurs
-      ? await openStore(dir, lock)
-      : await createStore(dir, lock, { label, keys })
+    const store =
+      (await begunBy(outcome, dir, lock)) ?? (await createKept(dir, lock, { label, keys }))
     try {
       await store.installEpoch({ ...outcome, descriptor: outcome.descriptor.signed, policy }, lock)
     } finally {
@@ -106,6 +111,33 @@ async function initFromCeremony(flags: InitFlags, folder: string, lock: StoreLoc
   } finally {
     outcome.share.fill(0)
   }
+}
+
+/** The store that an interrupted attempt of the same participant has made. */
+async function begunBy(
+  { label, keys }: { readonly label: string; readonly keys: ParticipantKeys },
+  dir: string,
+  lock: StoreLock,
+): Promise<ParticipantStore | undefined> {
+  if (isPostgres(dir)) {
+    const store = await openPostgresStore(dir, lock, { label }).catch(() => undefined)
+    if (store === undefined || isDeepStrictEqual(store.publicKeys, publicKeys(keys))) return store
+    await store.close()
+    return undefined
+  }
+  const begun = await readParticipant(dir).catch(() => undefined)
+  const isOurs = isDeepStrictEqual(begun?.keys, publicKeys(keys)) && begun?.label === label
+  return isOurs ? await openStore(dir, lock) : undefined
+}
+
+async function createKept(
+  dir: string,
+  lock: StoreLock,
+  options: { readonly label: string; readonly keys?: ParticipantKeys },
+): Promise<ParticipantStore> {
+  return isPostgres(dir)
+    ? await createPostgresStore(dir, lock, options)
+    : await createStore(dir, lock, options)
 }
 
 interface InstallFlags extends FolderFlags, LockFlags {
@@ -137,22 +169,22 @@ export function installCommand(): Command {
         )
       }
       const lock = await lockOf(flags)
-      const epoch =
-        ceremony === undefined
-          ? await filesOf(dir, descriptor ?? '', shareFile ?? '')
-          : await outcomeOf(ceremony, lock)
+      const store = await openKept(dir, lock)
       try {
-        const policy = await policyFor(epoch.descriptor, flags.policy)
-        const store = await openStore(dir, lock)
+        const epoch =
+          ceremony === undefined
+            ? await filesOf(store.label, descriptor ?? '', shareFile ?? '')
+            : await outcomeOf(ceremony, lock)
         try {
+          const policy = await policyFor(epoch.descriptor, flags.policy)
           const { share } = epoch
           await store.installEpoch({ descriptor: epoch.descriptor.signed, share, policy }, lock)
         } finally {
-          await store.close()
+          epoch.share.fill(0)
         }
         installed(flags, store, epoch.descriptor, flags.policy === undefined)
       } finally {
-        epoch.share.fill(0)
+        await store.close()
       }
     })
 }
@@ -178,8 +210,7 @@ async function outcomeOf(
   return { label: card.label, keys, descriptor, share }
 }
 
-async function filesOf(dir: string, descriptorFile: string, shareFile: string): Promise<Epoch> {
-  const { label } = await readParticipant(dir)
+async function filesOf(label: string, descriptorFile: string, shareFile: string): Promise<Epoch> {
   const bytes = await readInput(descriptorFile, '--descriptor', DESCRIPTOR_MAX_BYTES)
   const descriptor = verifySignedDescriptor(bytes)
   const text = await readInput(shareFile, '--share-file', 128)
@@ -203,17 +234,18 @@ async function policyFor(
 
 function installed(
   flags: FolderFlags & LockFlags,
-  { dir, label }: Store,
+  { name, label }: ParticipantStore,
   { descriptor, hashHex }: VerifiedDescriptor,
   example: boolean,
 ): void {
   const { network, epoch } = descriptor
-  const policy = `${dir.replace(/\/$/, '')}/policy.json`
-  report(flags.json, { dir, label, network, epoch, descriptorHash: hashHex, policy }, [
-    `${label}: share and descriptor of ${network}, epoch ${epoch}, are in ${dir}, sealed`,
+  const { dir } = flags
+  const policy = isPostgres(dir) ? 'the policy' : `${name.replace(/\/$/, '')}/policy.json`
+  report(flags.json, { dir: name, label, network, epoch, descriptorHash: hashHex, policy }, [
+    `${label}: share and descriptor of ${network}, epoch ${epoch}, are in ${name}, sealed`,
     `  descriptor ${hashHex}`,
     ...(example ? [`next: edit ${policy}: it releases nothing before it names your projects`] : []),
     `${example ? 'then' : 'next'}:`,
-    `  mcbn participant serve --dir ${shellWord(dir)} --listen 127.0.0.1:7001 --web${lockWords(flags)}`,
+    `  mcbn participant serve ${placeWords(dir)} --listen 127.0.0.1:7001 --web${lockWords(flags)}`,
   ])
 }

@@ -10,8 +10,8 @@ import {
   reloadStoredPolicy,
   type StoredParticipantOptions,
 } from '../../consent/participant/stored.js'
-import { openStore } from '../../consent/store/open.js'
-import type { Store } from '../../consent/store/store.js'
+import type { ParticipantStore } from '../../consent/store/replicas.js'
+import { Store } from '../../consent/store/store.js'
 import { EXIT, type Finish } from '../exit.js'
 import {
   addOperationsOptions,
@@ -24,7 +24,7 @@ import { readInput } from './files.js'
 import { addLockOptions, type LockFlags } from './lock.js'
 import { hostAndPort, integer } from './network-options.js'
 import { addNotifyOptions, type NotifyFlags, notifier } from './participant-notify.js'
-import { addFolderOptions, type FolderFlags, lockOf } from './participant-options.js'
+import { addFolderOptions, type FolderFlags, lockOf, openKept } from './participant-options.js'
 import { type Page, type PageFlags, servePage } from './participant-page.js'
 import { tell } from './participant-told.js'
 import { report } from './report.js'
@@ -67,7 +67,7 @@ export function serveCommand(finish: Finish): Command {
         (flags.pkiRoot ?? []).map((file) => readInput(file, '--pki-root', MOST_ROOT_BYTES)),
       )
       const rate = integer('--rate', `${flags.rate}`)
-      const store = await openStore(flags.dir, await lockOf(flags))
+      const store = await openKept(flags.dir, await lockOf(flags))
       try {
         const attestation = roots.length === 0 ? {} : { gcpPki: { roots: roots.map(String) } }
         const participant = participantOfStore(store, { attestation })
@@ -89,7 +89,7 @@ interface Serving extends ServeFlags {
 
 /** Returns once it serves; from then on the signals end it. */
 async function serve(
-  store: Store,
+  store: ParticipantStore,
   participant: Participant,
   flags: Serving,
   finish: Finish,
@@ -116,7 +116,8 @@ async function serve(
     if (operations !== undefined) opened.push(operations)
     operations?.metrics.watchParticipant({ participant, server, notifier: told })
     if (flags.web !== undefined) page = await open(servePage(participant, store.audit, flags))
-    await open(serveAdmin(participant, dir, server.url))
+    // In a database decisions go the way of all that happens: approve and refuse write them there.
+    if (store instanceof Store) await open(serveAdmin(participant, dir, server.url))
   } catch (error) {
     await close()
     throw error
@@ -146,10 +147,12 @@ async function serve(
 
 /** Milliseconds in which an editor has written all of a file. */
 const SETTLED_MS = 200
+/** Milliseconds between two looks at a policy that another process may replace. */
+const LOOK_MS = 5_000
 
 /** A changed policy.json, or SIGHUP, puts the policy in force. @returns ends it. */
 function watchPolicy(
-  store: Store,
+  store: ParticipantStore,
   participant: Participant,
   { json, attestation }: Serving,
 ): () => void {
@@ -169,6 +172,15 @@ function watchPolicy(
     }
   }
   let timer: NodeJS.Timeout | undefined
+  const onHangup = (): void => void reload(true)
+  process.on('SIGHUP', onHangup)
+  if (!(store instanceof Store)) {
+    const looking = setInterval(() => void reload(false), LOOK_MS)
+    return () => {
+      clearInterval(looking)
+      process.off('SIGHUP', onHangup)
+    }
+  }
   // The folder: editors put a new file in the place of the old one.
   const watcher = watch(store.dir, { persistent: false }, (_, name) => {
     if (name !== 'policy.json') return
@@ -176,8 +188,6 @@ function watchPolicy(
     timer = setTimeout(() => void reload(false), SETTLED_MS)
   })
   watcher.on('error', () => watcher.close())
-  const onHangup = (): void => void reload(true)
-  process.on('SIGHUP', onHangup)
   return () => {
     clearTimeout(timer)
     watcher.close()

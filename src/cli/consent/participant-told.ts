@@ -3,8 +3,7 @@
 import { CONFIDENTIAL_SPACE, serviceAccountsOf } from '../../consent/attestation/platform.js'
 import type { Participant } from '../../consent/participant/participant.js'
 import type { PendingRequest } from '../../consent/participant/types.js'
-import { shellWord } from './files.js'
-import type { FolderFlags } from './participant-options.js'
+import { type FolderFlags, placeWords } from './participant-options.js'
 import { report } from './report.js'
 
 /** Says each event of a participant. */
@@ -14,7 +13,7 @@ export function tell(participant: Participant, { dir, json }: FolderFlags): void
     if (times > 1) return
     report(json, { event: 'pending', id, role, ...inShort(request) }, [
       `${role} waits for your yes: ${described(request)}`,
-      `  mcbn participant approve --dir ${shellWord(dir)} ${id.slice(0, 16)}`,
+      `  mcbn participant approve ${placeWords(dir)} ${id.slice(0, 16)}`,
     ])
   })
   participant.on('released', (lease) => {

@@ -10,6 +10,7 @@ import {
   withdrawCommand,
 } from './participant-admin.js'
 import { initCommand, installCommand } from './participant-init.js'
+import { moveCommand, policyCommand } from './participant-move.js'
 import { serveCommand } from './participant-serve.js'
 
 export function participantCommand(finish: Finish): Command {
@@ -17,7 +18,8 @@ export function participantCommand(finish: Finish): Command {
     .summary('hold a share, and give it to whom your policy allows')
     .description(
       'Hold a share, and give it to workloads that prove to be what your policy allows.\n' +
-        'Everything is in one folder, which only you can enter; share and keys are sealed in it.',
+        'Everything is in one folder, which only you can enter, or in PostgreSQL (--store), for several processes;\n' +
+        'share and keys are sealed.',
     )
     .addCommand(initCommand())
     .addCommand(installCommand())
@@ -27,6 +29,8 @@ export function participantCommand(finish: Finish): Command {
     .addCommand(refuseCommand())
     .addCommand(withdrawCommand())
     .addCommand(auditCommand())
+    .addCommand(policyCommand())
+    .addCommand(moveCommand())
     .addHelpText('after', HELP)
 }
 

@@ -139,6 +139,11 @@ export class AuditLog {
     return found
   }
 
+  /** All that is kept, as it is in the file. */
+  bytes(): AsyncIterable<Uint8Array> | Iterable<Uint8Array> {
+    return this.#sink.read()
+  }
+
   /** Waits for the lines on their way and closes. */
   async close(): Promise<void> {
     if (this.#closed) return

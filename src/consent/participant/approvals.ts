@@ -6,13 +6,16 @@ import { McbnError } from '../../errors.js'
 import { lengthPrefixed } from '../../psk/encoding.js'
 import { CONFIDENTIAL_SPACE, serviceAccountsOf } from '../attestation/platform.js'
 import type { AttestedFacts } from '../attestation/types.js'
+import type { AuditLine } from '../audit/log.js'
 import type { Clock } from '../base/clock.js'
-import type { Role } from '../descriptor/types.js'
+import { ROLES, type Role } from '../descriptor/types.js'
 import type { Decision } from '../store/state.js'
 import type { PendingRequest } from './types.js'
 
 /** Decisions kept; beyond it the oldest refusals go, and then nothing more is decided. */
 const MOST_DECISIONS = 1_024
+
+type Waiting = Pick<Decision, 'role' | 'instance' | 'imageDigest'>
 
 export interface ApprovalsOptions {
   readonly clock: Clock
@@ -27,6 +30,8 @@ export class Approvals {
   /** The one silent for longest first. */
   readonly #pending = new Map<string, PendingRequest>()
   readonly #decisions = new Map<string, Decision>()
+  /** Who waits at another replica, as far as a decision needs it. */
+  readonly #announced = new Map<string, Waiting>()
 
   constructor({ clock, capacity, decisions }: ApprovalsOptions) {
     this.#clock = clock
@@ -64,6 +69,32 @@ export class Approvals {
     return request
   }
 
+  /** Somebody waits at another replica: it can be decided here too. */
+  announce(line: AuditLine): void {
+    const { id, instance = '', imageDigest = '' } = line
+    const role = ROLES.find((known) => known === line['role'])
+    if (role === undefined || typeof id !== 'string') return
+    this.#announced.delete(id)
+    this.#announced.set(id, { role, instance: `${instance}`, imageDigest: `${imageDigest}` })
+    for (const oldest of this.#announced.keys()) {
+      if (this.#announced.size <= this.#capacity) break
+      this.#announced.delete(oldest)
+    }
+  }
+
+  /** Ids that can be decided and begin like this. */
+  beginningWith(digits: string): readonly string[] {
+    const known = [this.#pending, this.#announced, this.#decisions].flatMap((ids) => [
+      ...ids.keys(),
+    ])
+    return [...new Set(known)].filter((id) => id.startsWith(digits))
+  }
+
+  /** Whether somebody else has noted that it waits. */
+  isAnnounced(id: string): boolean {
+    return this.#announced.has(id)
+  }
+
   /**
    * What the decisions would be after this one; nothing changes until {@link adopt}, so that a decision
    * that cannot be stored is not made.
@@ -74,15 +105,15 @@ export class Approvals {
   decide(id: string, decision: Decision['decision'], seconds?: number): readonly Decision[] {
     const pending = this.#pending.get(id)
     const before = this.#decisions.get(id)
-    if (pending === undefined && before === undefined) {
+    const known = pending === undefined ? (before ?? this.#announced.get(id)) : who(pending)
+    if (known === undefined) {
       throw new McbnError(
         'MCBN_OPTION_RANGE',
         'id: expected the id of a waiting request or of an earlier decision, got neither; list them and copy the whole id',
       )
     }
     const now = this.#clock.wall()
-    const { role, instance, imageDigest } =
-      pending === undefined ? (before as Decision) : who(pending)
+    const { role, instance, imageDigest } = known
     const made: Decision = {
       id,
       decision,
@@ -163,7 +194,7 @@ function sortedPairs<Value>(
   return [...map].sort(([left], [right]) => (left < right ? -1 : 1))
 }
 
-function who({ role, facts }: PendingRequest): Pick<Decision, 'role' | 'instance' | 'imageDigest'> {
+function who({ role, facts }: PendingRequest): Waiting {
   return { role, instance: facts.instance ?? '', imageDigest: facts.imageDigest ?? '' }
 }
 

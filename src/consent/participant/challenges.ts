@@ -13,7 +13,7 @@ import { fromBase64url } from '../base/base64url.js'
 import { canonicalBytes } from '../base/canonical.js'
 import type { Clock } from '../base/clock.js'
 import { Stopwatch } from '../base/stopwatch.js'
-import { toUnixSeconds, type UnixSeconds } from '../base/time.js'
+import { toUnixSeconds, type UnixMilliseconds, type UnixSeconds } from '../base/time.js'
 import type { ReleaseRequest } from '../release/messages.js'
 
 export interface ChallengesOptions {
@@ -30,6 +30,8 @@ const TITLE = lengthPrefixed('mcbn/1 challenge')
 const CHALLENGE_BYTES = 32
 const TIME_BYTES = 6
 const STAMP_BYTES = 16
+/** How far the clocks of several that answer for one participant may be apart. */
+const SKEW_MS = 5_000
 
 /** The challenges of one participant. */
 export class Challenges {
@@ -37,6 +39,7 @@ export class Challenges {
   readonly #clock: Clock
   readonly #lifetime: number
   readonly #key: Uint8Array
+  readonly #skew: number
   readonly #most: number
   /**
    * Being judged, or answered by a release: forgetting one early could release twice. By when it may be
@@ -46,12 +49,13 @@ export class Challenges {
   /** Answered by what came to nothing: one that is forgotten early costs another look at bad evidence. */
   readonly #spent = new Map<string, number>()
 
-  constructor({ clock, seconds, answered, key = randomBytes(32) }: ChallengesOptions) {
+  constructor({ clock, seconds, answered, key }: ChallengesOptions) {
     this.#clock = clock
     this.#stopwatch = new Stopwatch(clock)
     this.#lifetime = seconds * 1000
     this.#most = answered
-    this.#key = key
+    this.#key = key ?? randomBytes(32)
+    this.#skew = key === undefined ? 0 : SKEW_MS
   }
 
   /** Answered challenges that are remembered. */
@@ -89,6 +93,11 @@ export class Challenges {
     return fromBase64url(c, CHALLENGE_BYTES)
   }
 
+  /** From when on no challenge that is good now is good any more. */
+  get until(): UnixMilliseconds {
+    return Math.ceil(this.#clock.wall() + this.#lifetime + 2 * this.#skew)
+  }
+
   /** @param released - whether a share left. */
   settle(c: string, released: boolean): void {
     const until = this.#taken.get(c)
@@ -112,7 +121,7 @@ export class Challenges {
     const stamp = c.subarray(0, STAMP_BYTES)
     if (!timingSafeEqual(c.subarray(STAMP_BYTES), this.#mac(stamp, request))) return false
     const age = this.#stopwatch.now().date - c.readUIntBE(0, TIME_BYTES)
-    return age >= 0 && age < this.#lifetime
+    return age >= -this.#skew && age < this.#lifetime
   }
 
   #mac(stamp: Uint8Array, request: ReleaseRequest): Buffer {

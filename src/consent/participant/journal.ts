@@ -86,8 +86,13 @@ export class Journal {
 
   /** A line that has to be kept before what it tells happens. */
   async write(event: AuditEntry): Promise<void> {
+    await this.kept(async () => await this.#audit?.append(event))
+  }
+
+  /** Counts where a line that has to be kept is not. */
+  async kept<Result>(keep: () => Promise<Result>): Promise<Result> {
     try {
-      await this.#audit?.append(event)
+      return await keep()
     } catch (error) {
       this.#failures += 1
       throw error

@@ -101,10 +101,24 @@ export class Judge {
     if (key === undefined) {
       return { code: 'policy', details: ['instance: expected an attested one, to count it by'] }
     }
-    const most = policy.roles[role]?.instances ?? POLICY_DEFAULTS.instances
-    const reservation = leases.reserve(key, role, most)
-    if (reservation !== undefined) return { reservation, header }
+    const reservation = leases.reserve(key, role, this.#most(role))
+    return reservation === undefined ? this.#full(role) : { reservation, header }
+  }
+
+  /** Whether leases that others gave in this participant's name leave no place for an instance. */
+  crowded(role: Role, facts: AttestedFacts): Objection | undefined {
+    const key = instanceKey(role, facts) ?? ''
+    return this.#options.leases.fits(key, role, this.#most(role)) ? undefined : this.#full(role)
+  }
+
+  #most(role: Role): number {
+    return this.#options.policy.roles[role]?.instances ?? POLICY_DEFAULTS.instances
+  }
+
+  #full(role: Role): Objection {
+    const most = this.#most(role)
     const details = [`instances: expected at most ${most} of role ${role} at once, got one more`]
+    const now = this.#options.clock.wall()
     return { code: 'policy', retryAfter: this.#secondsUntilFree(role, now), details }
   }
 

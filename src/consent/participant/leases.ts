@@ -98,6 +98,37 @@ export class LeaseTable {
       .sort((left, right) => right.releasedAt - left.releasedAt)
   }
 
+  /** Whether an instance may have a share beside the leases that there are, whoever gave them. */
+  fits(key: string, role: Role, most: number): boolean {
+    this.#expire()
+    let others = 0
+    for (const [other, place] of this.#places) {
+      if (other !== key && place.role === role && place.lease !== undefined) others += 1
+    }
+    return others < most || this.#places.get(key)?.lease !== undefined
+  }
+
+  /** A lease that somebody else gave in this participant's name. */
+  adopt(lease: Lease): void {
+    const key = instanceKey(lease.role, lease)
+    if (key === undefined) return
+    const place = this.#places.get(key) ?? {
+      role: lease.role,
+      making: 0,
+      lease: undefined,
+      deadline: 0,
+    }
+    place.lease = outlasting(lease, place.lease)
+    place.deadline = this.#deadline(place.lease)
+    this.#places.set(key, place)
+    this.#indexed(key, lease.releases)
+  }
+
+  /** The lease of an instance. */
+  of(key: string): Lease | undefined {
+    return this.#places.get(key)?.lease
+  }
+
   /** The lease that has a release with one of these hashes. */
   find(role: Role, about: keyof Omit<LeaseRelease, 'expiresAt'>, hash: string): Lease | undefined {
     this.#expire()

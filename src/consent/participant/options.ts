@@ -9,6 +9,7 @@ import type { ParticipantKeys } from '../base/keys.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import type { Policy } from '../policy/types.js'
 import type { Lease } from '../store/lease.js'
+import type { Replicas } from '../store/replicas.js'
 import type { ParticipantStateKeeper } from '../store/state.js'
 
 /** For `createParticipant`. */
@@ -31,6 +32,8 @@ export interface ParticipantOptions {
   readonly audit?: ParticipantAudit
   /** What survives a restart; absent: nothing does. */
   readonly state?: ParticipantStateKeeper
+  /** Where several processes answer for this participant: what they share. */
+  readonly replicas?: Replicas
   /** Shares that were out before a restart: they go on counting against the policy's `instances`. */
   readonly leases?: Iterable<Lease>
   /** @defaultValue the machine's clocks */
@@ -48,6 +51,7 @@ const OPTIONS = {
   verifiers: undefined,
   audit: undefined,
   state: undefined,
+  replicas: undefined,
   leases: undefined,
   clock: undefined,
   limits: undefined,

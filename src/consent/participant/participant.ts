@@ -11,7 +11,6 @@
 import { EventEmitter } from 'node:events'
 import { inspect } from 'node:util'
 import { McbnError } from '../../errors.js'
-import type { Evidence } from '../attestation/types.js'
 import { toBase64url } from '../base/base64url.js'
 import { type Clock, systemClock } from '../base/clock.js'
 import type { ParticipantKeys } from '../base/keys.js'
@@ -23,14 +22,13 @@ import type {
   Refused,
   Release,
   ReleaseChallenge,
-  ReleaseEvidence,
-  ReleaseHeader,
   ReleaseRequest,
   Withdrawal,
 } from '../release/messages.js'
 import { parseLeaseReturn, parseReleaseEvidence } from '../release/parse.js'
 import { signWithdrawal } from '../release/sign.js'
 import type { Lease } from '../store/lease.js'
+import type { Replicas } from '../store/replicas.js'
 import { type Decision, memoryState } from '../store/state.js'
 import { Challenges } from './challenges.js'
 import { checkParticipant, checkPolicy } from './check.js'
@@ -39,7 +37,7 @@ import { Gate } from './gate.js'
 import { Holders } from './holders.js'
 import { factsForAudit, Journal } from './journal.js'
 import { Judge } from './judge.js'
-import { LeaseTable, leaseOf } from './leases.js'
+import { LeaseTable } from './leases.js'
 import {
   type NewPolicy,
   type ParticipantLimits,
@@ -48,9 +46,10 @@ import {
   resolveLimits,
   verifiersOf,
 } from './options.js'
-import { noSuchChallenge, Refusals, readRequest, TakenBack } from './refusals.js'
-import { type SealedRelease, sealedRelease } from './sealed-release.js'
-import { BUSY_RETRY_SECONDS, type Objection, outsideValidity, unable } from './terms.js'
+import { noSuchChallenge, Refusals, readRequest } from './refusals.js'
+import { Releaser } from './releaser.js'
+import { hearReplicas } from './replicas.js'
+import { BUSY_RETRY_SECONDS, type Objection, outsideValidity } from './terms.js'
 import type { ParticipantStatus, PendingRequest } from './types.js'
 import { Will } from './will.js'
 
@@ -82,6 +81,9 @@ export class Participant extends EventEmitter<ParticipantEvents> {
   readonly #judge: Judge
   readonly #refusals: Refusals
   readonly #gate: Gate
+  readonly #releaser: Releaser
+  readonly #replicas: Replicas | undefined
+  #unhear: (() => void) | undefined
   #keys: ParticipantKeys | undefined
   #share: Buffer | undefined
   #closing: Promise<void> | undefined
@@ -114,6 +116,7 @@ export class Participant extends EventEmitter<ParticipantEvents> {
       clock: this.#clock,
       seconds: this.#limits.challengeSeconds,
       answered: this.#limits.challenges,
+      ...(options.replicas !== undefined && { key: options.replicas.challengeKey }),
     })
     this.#leases = new LeaseTable(this.#clock, options.leases)
     this.#holders = new Holders(this.#leases, this.#journal)
@@ -135,6 +138,26 @@ export class Participant extends EventEmitter<ParticipantEvents> {
       journal: this.#journal,
       onRefused: (refused) => this.#tell('refused', refused),
     })
+    this.#releaser = new Releaser({
+      label,
+      dh: this.#dh,
+      judge: this.#judge,
+      journal: this.#journal,
+      refusals: this.#refusals,
+      replicas: options.replicas,
+      secrets: () => this.#share && this.#keys && { share: this.#share, keys: this.#keys },
+      standing: () => this.#standing(),
+      onReleased: (lease) => this.#released(lease),
+    })
+    this.#replicas = options.replicas
+    if (options.replicas !== undefined) {
+      this.#unhear = hearReplicas({
+        replicas: options.replicas,
+        leases: this.#leases,
+        will: this.#will,
+        onHeard: () => queueMicrotask(() => this.emit('changed')),
+      })
+    }
     this.#gate = new Gate({ active: this.#limits.verifying, waiting: this.#limits.waiting })
     this.#keys = keys
     // Outside Node's shared pool, so that wiping it wipes the only copy here.
@@ -183,7 +206,8 @@ export class Participant extends EventEmitter<ParticipantEvents> {
     const challenge = this.#challenges.take(c, request) as Buffer
     let released = false
     try {
-      const answer = await this.#gate.run(renewing, () => this.#answer(challenge, shown))
+      const answered = { challenge, until: this.#challenges.until }
+      const answer = await this.#gate.run(renewing, () => this.#releaser.answer(answered, shown))
       released = !('code' in answer)
       return answer
     } finally {
@@ -200,7 +224,9 @@ export class Participant extends EventEmitter<ParticipantEvents> {
    * @throws {McbnError} `MCBN_RELEASE_INVALID` when it cannot be read.
    */
   async giveBack(message: unknown): Promise<{ readonly returned: number }> {
-    const returned = await this.#holders.giveBack(this.#read(() => parseLeaseReturn(message)))
+    const parsed = this.#read(() => parseLeaseReturn(message))
+    await this.#replicas?.refresh()
+    const returned = await this.#holders.giveBack(parsed)
     if (returned > 0) queueMicrotask(() => this.emit('changed'))
     return { returned }
   }
@@ -309,6 +335,8 @@ export class Participant extends EventEmitter<ParticipantEvents> {
    * `busy` from then on.
    */
   async close(): Promise<void> {
+    this.#unhear?.()
+    this.#unhear = undefined
     this.#share?.fill(0)
     this.#share = undefined
     this.#keys = undefined
@@ -327,58 +355,11 @@ export class Participant extends EventEmitter<ParticipantEvents> {
     return `Participant ${inspect({ label, network, epoch, withdrawn: this.#stopped() })}`
   }
 
-  async #answer(c: Buffer, shown: ReleaseEvidence): Promise<Release | Refused> {
-    const { request, evidence } = shown
-    const facts = await this.#judge.verify(c, request, evidence)
-    if ('code' in facts) {
-      if (facts.unproven) this.#journal.count('evidenceRefused')
-      return this.#refusals.late(request, shown, facts, this.#keys)
-    }
-    const consent = this.#judge.consent(request.role, facts)
-    if ('code' in consent) return this.#refusals.late(request, shown, consent, this.#keys, facts)
-    const { reservation, header } = consent
-    try {
-      const { release, hashes } = this.#seal(c, request, evidence, header)
-      const lease = leaseOf(request.role, facts, header, hashes)
-      const type = reservation.renews === undefined ? 'released' : 'renewed'
-      // First the line, then the share: what has left must never be missing from the audit.
-      const { leaseSeconds } = header
-      const { tokenHash } = release
-      const renewals = (reservation.renews?.renewals ?? -1) + 1
-      const { releases: _, ...terms } = lease
-      const line = {
-        ...{ ...factsForAudit(facts), ...terms, ...hashes, renewals, leaseSeconds, tokenHash },
-      }
-      await this.#journal.write({ type, ...line })
-      // Withdrawn, closed or refused while something was awaited: the line stays, the share does not leave.
-      const objection = this.#standing() ?? this.#judge.approval(request.role, facts)
-      if (objection !== undefined) throw new TakenBack(objection)
-      this.#released(reservation.commit(lease))
-      return release
-    } catch (error) {
-      reservation.abandon()
-      const objection =
-        error instanceof TakenBack ? error.objection : (this.#standing() ?? unable(error))
-      return this.#refusals.late(request, shown, objection, this.#keys, facts)
-    }
-  }
-
-  #seal(
-    c: Buffer,
-    request: ReleaseRequest,
-    { token }: Evidence,
-    header: ReleaseHeader,
-  ): SealedRelease {
-    const share = this.#share
-    const keys = this.#keys
-    if (share === undefined || keys === undefined) throw new McbnError('MCBN_INTERNAL', 'stopped')
-    const { label } = this
-    return sealedRelease({ share, keys, label, dh: this.#dh, c, request, token, header })
-  }
-
   #asked(pending: PendingRequest): void {
     const { id, role, facts, times } = pending
-    if (times === 1) this.#journal.note({ type: 'pending', id, role, ...factsForAudit(facts) })
+    const known = this.#will.approvals.isAnnounced(id)
+    if (times === 1 && !known)
+      this.#journal.note({ type: 'pending', id, role, ...factsForAudit(facts) })
     this.#tell('pending', pending)
   }
 

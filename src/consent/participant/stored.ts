@@ -4,13 +4,15 @@ import { McbnError } from '../../errors.js'
 import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import type { Verifier } from '../attestation/types.js'
 import { createVerifiers, type VerifiersOptions } from '../attestation/verifiers.js'
+import type { AuditEntry } from '../audit/events.js'
 import { toBase64url } from '../base/base64url.js'
 import { type Clock, systemClock } from '../base/clock.js'
 import { toUnixSeconds } from '../base/time.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import type { Withdrawal } from '../release/messages.js'
 import { signWithdrawal } from '../release/sign.js'
-import type { Store } from '../store/store.js'
+import type { ParticipantStore } from '../store/replicas.js'
+import type { Decision } from '../store/state.js'
 import { PARTICIPANT_LIMITS, type ParticipantLimits } from './options.js'
 import { createParticipant, type Participant } from './participant.js'
 import { Will } from './will.js'
@@ -39,7 +41,7 @@ const OPTIONS = {
  * ceremony, or a policy; and as `createParticipant` and `createVerifiers`.
  */
 export function participantOfStore(
-  store: Store,
+  store: ParticipantStore,
   options: StoredParticipantOptions = {},
 ): Participant {
   refuseUnknown('participantOfStore', options, OPTIONS)
@@ -49,7 +51,7 @@ export function participantOfStore(
   if (policy === undefined) {
     throw new McbnError(
       'MCBN_STORE_INVALID',
-      `${store.dir}: expected policy.json, got none; without rules nothing is released`,
+      `${store.name}: expected policy.json, got none; without rules nothing is released`,
     )
   }
   const share = store.share()
@@ -66,6 +68,7 @@ export function participantOfStore(
       audit: store.audit,
       state: store.state,
       leases: store.leases,
+      ...(store.replicas !== undefined && { replicas: store.replicas }),
       ...(clock !== undefined && { clock }),
       ...(limits !== undefined && { limits }),
     })
@@ -81,7 +84,7 @@ export function participantOfStore(
  * @throws {McbnError} as `Store.reloadPolicy` and `Participant.replacePolicy`: the policy before stays in force.
  */
 export async function reloadStoredPolicy(
-  store: Store,
+  store: ParticipantStore,
   participant: Participant,
   { attestation, verifiers }: StoredParticipantOptions = {},
 ): Promise<boolean> {
@@ -101,7 +104,7 @@ export async function reloadStoredPolicy(
  * @throws {McbnError} `MCBN_STORE_INVALID` before the first epoch: there is nothing to withdraw from.
  */
 export async function withdrawStored(
-  store: Store,
+  store: ParticipantStore,
   clock: Clock = systemClock,
 ): Promise<Withdrawal> {
   const { label } = store
@@ -120,14 +123,40 @@ export async function withdrawStored(
   return withdrawal
 }
 
-function descriptorOf(store: Store): VerifiedDescriptor {
+/**
+ * Decides beside the processes that run, in a store that several share; they hear of it.
+ *
+ * @param digits - the id of a waiting request or earlier decision, or the first 16 digits of it or more.
+ * @throws {McbnError} `MCBN_OPTION_RANGE` where no id, or more than one, begins like this.
+ */
+export async function decideStored(
+  store: ParticipantStore,
+  digits: string,
+  decision: Decision['decision'],
+  { seconds, clock = systemClock }: { readonly seconds?: number; readonly clock?: Clock } = {},
+): Promise<Decision> {
+  const { pending } = PARTICIPANT_LIMITS
+  const write = (line: AuditEntry) => store.audit.append(line)
+  const will = new Will({ clock, state: store.state, pending, write })
+  for (const line of store.audit.recent()) {
+    if (line.event === 'pending') will.approvals.announce(line)
+  }
+  const [id, second] = digits.length < 16 ? [] : will.approvals.beginningWith(digits)
+  if (id !== undefined && second === undefined) return await will.decide(id, decision, seconds)
+  throw new McbnError(
+    'MCBN_OPTION_RANGE',
+    'id: expected the first 16 digits, or more, of one waiting request or earlier decision, got those of none or of several',
+  )
+}
+
+function descriptorOf(store: ParticipantStore): VerifiedDescriptor {
   if (store.descriptor === undefined) throw missing(store)
   return store.descriptor
 }
 
-function missing({ dir }: Store): McbnError {
+function missing({ name }: ParticipantStore): McbnError {
   return new McbnError(
     'MCBN_STORE_INVALID',
-    `${dir}: expected share and descriptor of a ceremony, got none; install them first`,
+    `${name}: expected share and descriptor of a ceremony, got none; install them first`,
   )
 }

@@ -47,13 +47,17 @@ export class Will {
   }
 
   async decide(id: string, decision: Decision['decision'], seconds?: number): Promise<Decision> {
-    const { decisions } = await this.#save(
-      (state) => ({ ...state, decisions: this.approvals.decide(id, decision, seconds) }),
+    const made = (state: ParticipantState) => state.decisions.at(-1) as Decision
+    const stored = await this.#save(
+      (state) => {
+        // Of those who decide for this participant, this one may not be the only.
+        if (this.#state.update !== undefined) this.approvals.adopt(state.decisions)
+        return { ...state, decisions: this.approvals.decide(id, decision, seconds) }
+      },
+      (state) => ({ type: decision, ...made(state) }),
       ({ decisions }) => this.approvals.adopt(decisions),
     )
-    const made = decisions.at(-1) as Decision
-    await this.#write({ type: decision, ...made })
-    return made
+    return made(stored)
   }
 
   /**
@@ -75,23 +79,50 @@ export class Will {
   }
 
   async #withdraw(withdrawal: Withdrawal): Promise<Withdrawal> {
-    await this.#save((state) => ({ ...state, withdrawal }))
-    this.#withdrawal = withdrawal
     const { withdrawnAt } = withdrawal
-    // It is stored and in force: an audit that fails takes nothing of that back.
-    await this.#write({ type: 'withdrawn', withdrawnAt }).catch(() => undefined)
-    return withdrawal
+    const adopt = (stored: ParticipantState): void => {
+      this.#withdrawal = stored.withdrawal
+    }
+    try {
+      await this.#save(
+        (state) => ({ ...state, withdrawal: state.withdrawal ?? withdrawal }),
+        // That of another process has its line.
+        (stored) =>
+          stored.withdrawal === withdrawal ? { type: 'withdrawn', withdrawnAt } : undefined,
+        adopt,
+      )
+    } catch (error) {
+      // Stored, and in force: an audit that fails takes nothing of that back.
+      if (this.#withdrawal === undefined) throw error
+    }
+    return this.#withdrawal ?? withdrawal
+  }
+
+  /** What somebody else has decided for this participant. */
+  hear({ decisions, withdrawal }: ParticipantState): void {
+    this.approvals.adopt(decisions)
+    if (withdrawal === undefined) return
+    this.#withdrawn = true
+    this.#withdrawal = withdrawal
   }
 
   /** @param adopt - before the next change is made from it: a refusal between two others must not be lost. */
   async #save(
     change: (state: ParticipantState) => ParticipantState,
-    adopt: (stored: ParticipantState) => void = () => undefined,
+    line: (stored: ParticipantState) => AuditEntry | undefined,
+    adopt: (stored: ParticipantState) => void,
   ): Promise<ParticipantState> {
     const saved = this.#saving.then(async () => {
+      if (this.#state.update !== undefined) {
+        const next = await this.#state.update(change, line)
+        adopt(next)
+        return next
+      }
       const next = change(this.#state.current)
       await this.#state.save(next)
       adopt(next)
+      const entry = line(next)
+      if (entry !== undefined) await this.#write(entry)
       return next
     })
     this.#saving = saved.catch(() => undefined)

@@ -5,6 +5,7 @@
 //   |--------- the old epoch -----------|------------- the new epoch, finished when opened -------------|
 
 import type { AuditLog } from '../audit/log.js'
+import type { ParticipantPublicKeys } from '../base/keys.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import { stateText } from './documents.js'
 import { invalid, moveStoreFile, removeStoreFile, writeStoreFile } from './files.js'
@@ -55,4 +56,35 @@ export function checkDescriptor(
   if (descriptor === undefined && stored === undefined) return
   if (descriptor && stored && descriptor.hash.equals(stored.descriptorHash)) return
   throw invalid('descriptor.json: expected the one that the share belongs to, got another or none')
+}
+
+/** @throws {McbnError} `MCBN_STORE_INVALID` unless a descriptor can follow the one that is installed. */
+export function checkNext(
+  next: VerifiedDescriptor,
+  {
+    label,
+    publicKeys,
+    descriptor,
+  }: {
+    readonly label: string
+    readonly publicKeys: ParticipantPublicKeys
+    readonly descriptor: VerifiedDescriptor | undefined
+  },
+): void {
+  const listed = next.participant(label)
+  const { ed25519, x25519 } = publicKeys
+  if (listed?.ed25519 !== ed25519 || listed.x25519 !== x25519) {
+    throw invalid(`descriptor: expected ${label} with the keys of this store, got none or others`)
+  }
+  const before = descriptor?.descriptor
+  if (before === undefined) return
+  const { network, epoch } = next.descriptor
+  if (network !== before.network) {
+    throw invalid(
+      'descriptor: network: expected the one of this store, got another; make a new store',
+    )
+  }
+  if (epoch <= before.epoch) {
+    throw invalid(`descriptor: epoch: expected a later one than ${before.epoch}, got ${epoch}`)
+  }
 }

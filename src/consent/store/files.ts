@@ -135,6 +135,15 @@ export async function removeStoreFile(path: string): Promise<void> {
   await syncFolder(dirname(path))
 }
 
+/** Overwrites a file and removes it; it may not be there. */
+export async function shredStoreFile(path: string): Promise<void> {
+  try {
+    await shredAndRemove(path)
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error
+  }
+}
+
 /** Puts a file in another's place. */
 export async function moveStoreFile(from: string, to: string): Promise<void> {
   await rename(from, to)

@@ -17,8 +17,11 @@ export class History {
   /** When each was decided last; the one decided longest ago first. */
   readonly #decided = new Map<string, number>()
 
+  #created = false
+
   /** In the order of the lines. */
   hear(line: AuditLine): void {
+    if (line.event === 'created') this.#created = true
     if (line.event === 'withdrawn') this.#withdrawn = true
     if (line.event === 'epoch-installed') this.beginEpoch(`${line['descriptorHash']}`)
     if (line.event === 'approved' || line.event === 'refused') this.#decision(line)
@@ -31,13 +34,10 @@ export class History {
   }
 
   #returned(line: AuditLine): void {
-    const role = ROLES.find((known) => known === line['role'])
-    const text = (name: string) => (typeof line[name] === 'string' ? line[name] : '')
-    const name = { issuer: text('issuer'), project: text('project'), instance: text('instance') }
-    const key = role && instanceKey(role, name)
+    const { key, returnHash } = returnOf(line)
     const lease = key === undefined ? undefined : this.#leases.get(key)
     if (key === undefined || lease === undefined) return
-    const left = without(lease, [text('returnHash')])
+    const left = without(lease, [returnHash])
     if (left === undefined) this.#leases.delete(key)
     else this.#leases.set(key, left)
   }
@@ -57,6 +57,11 @@ export class History {
     this.#withdrawn = false
     this.#leases.clear()
     this.#decided.clear()
+  }
+
+  /** Whether it begins as an audit does: a kill may have torn its very first line. */
+  get created(): boolean {
+    return this.#created
   }
 
   /** The epoch that was installed last, by its descriptor's hash, hex. */
@@ -84,7 +89,19 @@ export class History {
   }
 }
 
-function leaseOf(line: AuditLine): Lease | undefined {
+/** Whose release a line `lease-ended` gives back. */
+export function returnOf(line: AuditLine): {
+  readonly key: string | undefined
+  readonly returnHash: string
+} {
+  const role = ROLES.find((known) => known === line['role'])
+  const text = (name: string) => (typeof line[name] === 'string' ? line[name] : '')
+  const name = { issuer: text('issuer'), project: text('project'), instance: text('instance') }
+  return { key: role && instanceKey(role, name), returnHash: text('returnHash') }
+}
+
+/** The lease that a line `released` or `renewed` tells of. */
+export function leaseOf(line: AuditLine): Lease | undefined {
   const role = ROLES.find((known) => known === line['role'])
   const text = (name: string) => (typeof line[name] === 'string' ? line[name] : '')
   const integer = (name: string) => (typeof line[name] === 'number' ? line[name] : undefined)

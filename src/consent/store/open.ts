@@ -5,7 +5,14 @@ import { systemClock } from '../base/clock.js'
 import { generateParticipantKeys, type ParticipantKeys, publicKeys } from '../base/keys.js'
 import { checkState, jsonText, parseParticipant, stateText } from './documents.js'
 import { checkDescriptor, finishInstalling } from './epoch.js'
-import { checkFolder, invalid, makeFolder, removeTemporaries, writeStoreFile } from './files.js'
+import {
+  checkFolder,
+  invalid,
+  makeFolder,
+  readStoreFile,
+  removeTemporaries,
+  writeStoreFile,
+} from './files.js'
 import { History } from './history.js'
 import { lockFolder } from './process-lock.js'
 import {
@@ -101,6 +108,22 @@ export async function openStore(
 ): Promise<Store> {
   refuseUnknown('openStore', options, OPEN_OPTIONS)
   await checkFolder(dir)
+  const moved = await readStoreFile(storePaths(dir).moved, { mostBytes: 4_096 })
+  if (moved !== undefined) {
+    throw invalid(
+      `${dir}: expected a participant, got one that was moved to ${moved.toString().trim()}; if that was interrupted, type mcbn participant move again`,
+    )
+  }
+  return await openToMove(dir, lock, options)
+}
+
+/** Opens a folder whether or not its participant was being moved out of it. @internal */
+export async function openToMove(
+  dir: string,
+  lock: StoreLock,
+  options: OpenStoreOptions = {},
+): Promise<Store> {
+  await checkFolder(dir)
   const unlock = lockFolder(dir)
   try {
     return await openLocked(dir, lock, options, unlock)
@@ -126,7 +149,7 @@ async function openLocked(
     const history = new History()
     const onLine = history.hear.bind(history)
     audit = await AuditLog.open(storePaths(dir).audit, { fsync, clock, onLine })
-    if (audit.head.lines === 0) await audit.append({ type: 'created', label: document.label })
+    if (!history.created) await audit.append({ type: 'created', label: document.label })
     await finishInstalling(dir, secrets.stored, audit, history)
     const descriptor = await readDescriptor(dir, 'descriptor')
     checkDescriptor(descriptor, secrets.stored)

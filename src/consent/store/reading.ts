@@ -30,6 +30,8 @@ export function storePaths(dir: string) {
     nextPolicy: join(dir, 'policy.next.json'),
     state: join(dir, 'state.json'),
     audit: join(dir, 'audit.jsonl'),
+    /** Says where the participant is kept now, if no longer here. */
+    moved: join(dir, 'moved'),
   }
 }
 

@@ -1,5 +1,6 @@
 // What the people behind a participant have decided, as it is kept over restarts.
 
+import type { AuditEntry } from '../audit/events.js'
 import type { UnixMilliseconds } from '../base/time.js'
 import type { Role } from '../descriptor/types.js'
 import type { Withdrawal } from '../release/messages.js'
@@ -31,6 +32,14 @@ export interface ParticipantStateKeeper {
   readonly current: ParticipantState
   /** Resolves when the state would survive a power failure. Never called twice at once. */
   save(state: ParticipantState): Promise<void>
+  /**
+   * Where several processes keep one state: makes a change from what is stored, and keeps it together with its
+   * line of the audit. Absent: `save`, and the line after it.
+   */
+  update?(
+    change: (state: ParticipantState) => ParticipantState,
+    line: (next: ParticipantState) => AuditEntry | undefined,
+  ): Promise<ParticipantState>
 }
 
 /** State that lives as long as the process: for tests, and where nothing has to survive. */

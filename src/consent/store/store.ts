@@ -28,11 +28,12 @@ import {
   type StateDocument,
   stateText,
 } from './documents.js'
-import { finishInstalling } from './epoch.js'
+import { checkNext, finishInstalling } from './epoch.js'
 import { invalid, removeStoreFile, writeStoreFile } from './files.js'
 import { History } from './history.js'
 import type { Lease } from './lease.js'
 import { type PolicyFile, readPolicyFile, readState, storePaths } from './reading.js'
+import type { ParticipantStore } from './replicas.js'
 import type { StoreLock } from './seal.js'
 import type { StoredSecrets, StoredShare } from './secrets.js'
 import { checkLock, writeSecrets } from './secrets-file.js'
@@ -62,8 +63,9 @@ export interface OpenedStore {
 }
 
 /** An open store. `util.inspect` and JSON show none of its secrets. */
-export class Store {
+export class Store implements ParticipantStore {
   readonly dir: string
+  readonly name: string
   readonly label: string
   readonly publicKeys: ParticipantPublicKeys
   readonly audit: AuditLog
@@ -84,6 +86,7 @@ export class Store {
   constructor(opened: OpenedStore) {
     const { dir, document, secrets, descriptor, state, policy, audit, leases, unlock } = opened
     this.dir = dir
+    this.name = dir
     this.label = document.label
     this.publicKeys = document.keys
     this.audit = audit
@@ -188,7 +191,7 @@ export class Store {
     await this.#change(async () => {
       const next = verifySignedDescriptor(descriptor)
       const again = this.#descriptor?.hash.equals(next.hash) === true
-      if (!again) this.#checkNext(next)
+      if (!again) checkNext(next, this)
       checkReleasedShare(next, this.label, share)
       const nextPolicy = policy === undefined ? undefined : parsePolicy(policy)
       if (nextPolicy !== undefined) checkPolicyAgainst(nextPolicy, next)
@@ -266,31 +269,10 @@ export class Store {
     this.#policy = { policy, policyHash }
     await this.audit.append({ type: 'policy-replaced', policyHash })
   }
-
-  #checkNext(next: VerifiedDescriptor): void {
-    const listed = next.participant(this.label)
-    const { ed25519, x25519 } = this.publicKeys
-    if (listed?.ed25519 !== ed25519 || listed.x25519 !== x25519) {
-      throw invalid(
-        `descriptor: expected ${this.label} with the keys of this store, got none or others`,
-      )
-    }
-    const before = this.#descriptor?.descriptor
-    if (before === undefined) return
-    const { network, epoch } = next.descriptor
-    if (network !== before.network) {
-      throw invalid(
-        'descriptor: network: expected the one of this store, got another; make a new store',
-      )
-    }
-    if (epoch <= before.epoch) {
-      throw invalid(`descriptor: epoch: expected a later one than ${before.epoch}, got ${epoch}`)
-    }
-  }
 }
 
 /** A person's text stays as it is. */
-function policyBytes(source: unknown, policy: Policy): Buffer {
+export function policyBytes(source: unknown, policy: Policy): Buffer {
   const typed = typeof source === 'string' || source instanceof Uint8Array
   return Buffer.from(typed ? (source as string) : jsonText(policy))
 }

@@ -16,7 +16,11 @@ import type { Refused, Release } from '../../../src/consent/release/messages.js'
 import { SUITE } from '../../../src/consent/release/messages.js'
 import { audience, releaseNonce } from '../../../src/consent/release/nonce.js'
 import { generateReceiver } from '../../../src/consent/release/seal.js'
-import { createStore, openStore, readStore } from '../../../src/consent/store/open.js'
+import { createStore, openStore } from '../../../src/consent/store/open.js'
+import { isPostgres } from '../../../src/consent/store/postgres/connection.js'
+import { openPostgresStore } from '../../../src/consent/store/postgres/postgres.js'
+import { readParticipant } from '../../../src/consent/store/reading.js'
+import type { ParticipantStore } from '../../../src/consent/store/replicas.js'
 import type { Store } from '../../../src/consent/store/store.js'
 import { CLIENT_IMAGE } from '../network.js'
 import { type KillAt, killAt, operationsDone } from './kill.js'
@@ -37,9 +41,12 @@ function say(line: string): void {
 
 const dir = join(folder, 'alice')
 
+const opened = async ({ lock }: World): Promise<ParticipantStore> =>
+  isPostgres(folder) ? await openPostgresStore(folder, lock) : await openStore(dir, lock)
+
 /** As `mcbn participant init` does it. */
 async function init({ keys, lock, epochs }: World): Promise<void> {
-  const begun = await readStore(dir).catch(() => undefined)
+  const begun = await readParticipant(dir).catch(() => undefined)
   const store = begun
     ? await openStore(dir, lock)
     : await createStore(dir, lock, { label: 'alice', keys })
@@ -55,21 +62,34 @@ async function install({ lock, epochs }: World): Promise<void> {
   await store.close()
 }
 
+/** Until it is killed, one of several. */
+async function replica(world: World): Promise<void> {
+  const store = await opened(world)
+  const participant = participantOfStore(store)
+  for (let at = 0; ; at += 1) await attempt(world, participant, `${1 + (at % 6)}`)
+}
+
 async function serve(world: World): Promise<void> {
-  const store = await openStore(dir, world.lock)
+  const store = await opened(world)
   const participant = participantOfStore(store)
   for (let at = 0; at < 5; at += 1) {
-    const instance = `${1 + (at % 4)}`
-    const first = await round(world, participant, instance)
-    if ('code' in first && first.code === 'manual') {
-      const [waiting] = participant.pending()
-      const { id, decidedAt } = await participant.approve(`${waiting?.id}`)
-      say(`decided ${id} ${decidedAt}`)
-      await round(world, participant, instance)
-    }
+    await attempt(world, participant, `${1 + (at % 4)}`)
   }
   await participant.close()
   await store.close()
+}
+
+/** A round; where a person has to agree, that, and another. */
+async function attempt(world: World, participant: Participant, instance: string): Promise<void> {
+  const first = await round(world, participant, instance)
+  if (!('code' in first) || first.code !== 'manual') return
+  const waiting = participant.pending().find(({ facts }) => facts.instance === instance)
+  // Somebody else may have agreed meanwhile.
+  if (waiting !== undefined) {
+    const { id, decidedAt } = await participant.approve(waiting.id)
+    say(`decided ${id} ${decidedAt}`)
+  }
+  await round(world, participant, instance)
 }
 
 async function round(
@@ -191,9 +211,12 @@ async function look({ lock, epochs }: World): Promise<void> {
   await store.close()
 }
 
-const SCENARIOS = { init, install, serve, withdraw, ceremony, look }
-const world = await worldOf(JSON.parse(readFileSync(worldFile, 'utf8')) as WorldFile)
-if (Number(operation) > 0) await killAt({ operation: Number(operation), moment })
-else await killAt({ operation: 0, moment: 'after' })
-await SCENARIOS[scenario as keyof typeof SCENARIOS](world)
-say(`done ${operationsDone()}`)
+const SCENARIOS = { init, install, serve, replica, withdraw, ceremony, look }
+async function run(): Promise<void> {
+  const world = await worldOf(JSON.parse(readFileSync(worldFile, 'utf8')) as WorldFile)
+  await killAt({ operation: Number(operation), moment })
+  await SCENARIOS[scenario as keyof typeof SCENARIOS](world)
+  say(`done ${operationsDone()}`)
+}
+
+void run()

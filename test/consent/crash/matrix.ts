@@ -57,6 +57,22 @@ export async function runMatrix({ kills, seed, onKill }: MatrixOptions): Promise
   }
 }
 
+/** The program of the processes, so that none of them has to compile it. @returns its path. */
+export function bundleChild(folder: string): string {
+  const outfile = join(folder, 'child.cjs')
+  buildSync({
+    entryPoints: [fileURLToPath(new URL('child.ts', import.meta.url))],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    target: 'node20',
+    logLevel: 'error',
+    external: ['pg-native'],
+  })
+  return outfile
+}
+
 class Matrix {
   readonly #parent: string
   readonly #random: ReturnType<typeof seeded>
@@ -78,15 +94,7 @@ class Matrix {
   }
 
   async run(kills: number): Promise<MatrixResult> {
-    buildSync({
-      entryPoints: [fileURLToPath(new URL('child.ts', import.meta.url))],
-      outfile: join(this.#parent, 'child.mjs'),
-      bundle: true,
-      platform: 'node',
-      format: 'esm',
-      target: 'node20',
-      logLevel: 'error',
-    })
+    bundleChild(this.#parent)
     const world = await makeWorld(randomBytes(32).toString('hex'))
     writeFileSync(join(this.#parent, 'world.json'), JSON.stringify(world), { mode: 0o600 })
     const base = this.#prepare()
@@ -151,7 +159,7 @@ class Matrix {
     const child = spawnSync(
       process.execPath,
       [
-        join(this.#parent, 'child.mjs'),
+        join(this.#parent, 'child.cjs'),
         ...[scenario, folder, join(this.#parent, 'world.json'), `${operation}`, moment],
       ],
       { env: { ...process.env, MCBN_ADDON: `${findAddon()}` }, encoding: 'utf8', timeout: 60_000 },

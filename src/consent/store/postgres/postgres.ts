@@ -1,0 +1,430 @@
+// A participant in PostgreSQL, for any number of replicas. The same documents as in a folder, share and keys
+// sealed in the same way: whoever reads the database, or its back-ups, has no share.
+
+import { createHash, hkdfSync } from 'node:crypto'
+import type { Pool } from 'pg'
+import { McbnError } from '../../../errors.js'
+import { type OptionTable, refuseUnknown } from '../../../option-names.js'
+import { EMPTY_CHAIN } from '../../audit/chain.js'
+import type { AuditLine } from '../../audit/log.js'
+import { type Clock, systemClock } from '../../base/clock.js'
+import {
+  exportPrivate,
+  generateParticipantKeys,
+  type ParticipantKeys,
+  type ParticipantPublicKeys,
+  publicKeys,
+} from '../../base/keys.js'
+import { readJson } from '../../base/untrusted.js'
+import { type VerifiedDescriptor, verifySignedDescriptor } from '../../descriptor/signed.js'
+import { checkPolicyAgainst, parsePolicy } from '../../policy/parse.js'
+import type { Policy } from '../../policy/types.js'
+import { LEASE_MAX_SECONDS } from '../../release/parse.js'
+import { checkReleasedShare } from '../../shares/check.js'
+import {
+  checkState,
+  DOCUMENT_MAX_BYTES,
+  jsonText,
+  type ParticipantDocument,
+  parseParticipant,
+  parseState,
+  participantAad,
+  stateText,
+} from '../documents.js'
+import { checkDescriptor, checkNext } from '../epoch.js'
+import { invalid } from '../files.js'
+import { History } from '../history.js'
+import type { Lease } from '../lease.js'
+import type { ParticipantStore, ReleaseClaim, Replicas } from '../replicas.js'
+import { openSecrets, type StoreLock, sealSecrets } from '../seal.js'
+import { decodeSecrets, encodeSecrets, type StoredSecrets, type StoredShare } from '../secrets.js'
+import type { ParticipantState, ParticipantStateKeeper } from '../state.js'
+import { type NewEpoch, policyBytes } from '../store.js'
+import { connect, failed, nameOf, transaction } from './connection.js'
+import { Ledger, lockRow } from './ledger.js'
+import { migrated } from './schema.js'
+
+export interface PostgresStoreOptions {
+  /** Which participant of the database; absent: the only one. */
+  readonly label?: string
+  /** @defaultValue the machine's clocks */
+  readonly clock?: Clock
+}
+
+const OPTIONS = {
+  label: undefined,
+  clock: undefined,
+} as const satisfies OptionTable<PostgresStoreOptions>
+
+export interface CreatePostgresStoreOptions extends PostgresStoreOptions {
+  readonly label: string
+  /** @defaultValue fresh ones */
+  readonly keys?: ParticipantKeys
+}
+
+const CREATE_OPTIONS = {
+  label: undefined,
+  clock: undefined,
+  keys: undefined,
+} as const satisfies OptionTable<CreatePostgresStoreOptions>
+
+/** What a row holds, as text; the documents of a folder. */
+export interface Documents {
+  readonly participant: string
+  readonly secrets: string
+  readonly descriptor: string | null
+  readonly policy: string | null
+  readonly state: string
+}
+
+/**
+ * Makes a participant in a database, and the tables if there are none.
+ *
+ * @param url - `postgres://user@host/database`.
+ * @throws {McbnError} `MCBN_STORE_INVALID` where the label is there already, or the database does not answer.
+ */
+export async function createPostgresStore(
+  url: string,
+  lock: StoreLock,
+  options: CreatePostgresStoreOptions,
+): Promise<PostgresStore> {
+  refuseUnknown('createPostgresStore', options, CREATE_OPTIONS)
+  const { label, keys = generateParticipantKeys(), clock } = options
+  const participant = jsonText({ version: 'mcbn/1', label, keys: publicKeys(keys) })
+  const document = parseParticipant(Buffer.from(participant))
+  const secrets = await sealed({ keys, stored: undefined }, lock, document)
+  const state = stateText({ decisions: [] })
+  const pool = await connect(url)
+  const name = nameOf(url)
+  try {
+    await migrated(pool, name)
+    await transaction(pool, name, async (client) => {
+      const { rowCount } = await client.query(
+        'INSERT INTO mcbn_participant (label, generation, lines, head, participant, secrets, state, state_version) VALUES ($1, 1, 0, $2, $3, $4, $5, 1) ON CONFLICT DO NOTHING',
+        [label, EMPTY_CHAIN.head, participant, secrets, state],
+      )
+      if (rowCount === 1) return
+      throw invalid(`${name}: expected no participant ${label}, got one`)
+    })
+  } finally {
+    await pool.end()
+  }
+  const store = await openPostgresStore(url, lock, { label, ...(clock && { clock }) })
+  await store.audit.append({ type: 'created', label })
+  return store
+}
+
+/**
+ * Opens a participant in a database, beside any others that have it open.
+ *
+ * @throws {McbnError} `MCBN_STORE_INVALID` for a wrong lock, altered documents, or a database that does not
+ * answer; and as `openStore`.
+ */
+export async function openPostgresStore(
+  url: string,
+  lock: StoreLock,
+  options: PostgresStoreOptions = {},
+): Promise<PostgresStore> {
+  refuseUnknown('openPostgresStore', options, OPTIONS)
+  const { clock = systemClock } = options
+  const name = nameOf(url)
+  const pool = await connect(url)
+  let secrets: StoredSecrets | undefined
+  try {
+    await migrated(pool, name)
+    const label = options.label ?? (await onlyLabel(pool, name))
+    const found = await transaction(pool, name, async (client) => {
+      const row = await lockRow(client, label)
+      const documents = await client.query<Documents>(
+        'SELECT participant, secrets, descriptor, policy, state FROM mcbn_participant WHERE label = $1',
+        [label],
+      )
+      // Whatever is older can be no lease any more.
+      const since = clock.wall() - 2 * LEASE_MAX_SECONDS * 1000
+      const lines = await client.query<{ line: string }>(
+        'SELECT line FROM mcbn_audit WHERE label = $1 AND (at >= $2 OR seq > $3) ORDER BY seq',
+        [label, since, row.lines - 256],
+      )
+      return { row, documents: documents.rows[0] as Documents, lines: lines.rows }
+    })
+    const { row, documents } = found
+    const document = parseParticipant(Buffer.from(documents.participant))
+    secrets = await opened(documents.secrets, lock, document)
+    const descriptor =
+      documents.descriptor === null ? undefined : verifySignedDescriptor(documents.descriptor)
+    checkDescriptor(descriptor, secrets.stored)
+    const state = parseState(Buffer.from(documents.state))
+    checkState(state, label, descriptor)
+    const history = new History()
+    const lines = found.lines.map(({ line }) => JSON.parse(line) as AuditLine)
+    for (const line of lines) history.hear(line)
+    const ledger = new Ledger({ pool, name, label, clock, row, state, recent: lines.slice(-256) })
+    const leases = history.leases(clock.wall())
+    const policy = documents.policy === null ? undefined : policyOf(documents.policy)
+    return new PostgresStore({ pool, name, document, secrets, descriptor, policy, ledger, leases })
+  } catch (error) {
+    secrets?.stored?.share.fill(0)
+    await pool.end()
+    throw failed(name, error)
+  }
+}
+
+interface OpenedPostgres {
+  readonly pool: Pool
+  readonly name: string
+  readonly document: ParticipantDocument
+  readonly secrets: StoredSecrets
+  readonly descriptor: VerifiedDescriptor | undefined
+  readonly policy: KnownPolicy | undefined
+  readonly ledger: Ledger
+  readonly leases: readonly Lease[]
+}
+
+interface KnownPolicy {
+  readonly policy: Policy
+  readonly policyHash: string
+}
+
+/** An open store. `util.inspect` and JSON show none of its secrets. */
+export class PostgresStore implements ParticipantStore {
+  readonly name: string
+  readonly label: string
+  readonly publicKeys: ParticipantPublicKeys
+  readonly leases: readonly Lease[]
+  readonly descriptor: VerifiedDescriptor | undefined
+  readonly #pool: Pool
+  readonly #document: ParticipantDocument
+  readonly #keys: ParticipantKeys
+  readonly #ledger: Ledger
+  #stored: StoredShare | undefined
+  #policy: KnownPolicy | undefined
+  #closed = false
+
+  /** @internal */
+  constructor(found: OpenedPostgres) {
+    const { pool, name, document, secrets, descriptor, policy, ledger, leases } = found
+    this.name = name
+    this.label = document.label
+    this.publicKeys = document.keys
+    this.leases = leases
+    this.descriptor = descriptor
+    this.#pool = pool
+    this.#document = document
+    this.#keys = secrets.keys
+    this.#stored = secrets.stored
+    this.#policy = policy
+    this.#ledger = ledger
+  }
+
+  get keys(): ParticipantKeys {
+    return this.#keys
+  }
+
+  get policy(): Policy | undefined {
+    return this.#policy?.policy
+  }
+
+  get policyHash(): string | undefined {
+    return this.#policy?.policyHash
+  }
+
+  get audit(): Ledger {
+    return this.#ledger
+  }
+
+  get replicas(): Replicas {
+    return {
+      challengeKey: challengeKey(this.#keys, this.descriptor),
+      listen: (ears) => this.#ledger.listen(ears),
+      refresh: () => this.#ledger.refresh(),
+      recent: () => this.#ledger.recent(),
+      release: (line, claim) => this.#release(line, claim),
+    }
+  }
+
+  get state(): ParticipantStateKeeper {
+    const ledger = this.#ledger
+    return {
+      get current() {
+        return ledger.state
+      },
+      save: async (state) => {
+        await ledger.change(async (step) => step.save(this.#stateText(step.state, state)))
+      },
+      update: async (change, line) =>
+        await ledger.change(async (step) => {
+          const next = change(step.state)
+          step.save(this.#stateText(step.state, next))
+          const entry = line(next)
+          if (entry !== undefined) step.line(entry)
+          return next
+        }),
+    }
+  }
+
+  share(): Buffer | undefined {
+    const share = this.#stored?.share
+    if (share === undefined || this.#closed) return undefined
+    const copy = Buffer.alloc(share.length)
+    copy.set(share)
+    return copy
+  }
+
+  /** Reads the policy again, which another process may have replaced. @returns whether it is another one. */
+  async reloadPolicy(check: (policy: Policy) => void = () => undefined): Promise<boolean> {
+    const { rows } = await this.#pool.query<{ policy: string | null }>(
+      'SELECT policy FROM mcbn_participant WHERE label = $1',
+      [this.label],
+    )
+    const text = rows[0]?.policy
+    if (typeof text !== 'string') throw invalid(`${this.name}: expected a policy, got none`)
+    const read = policyOf(text)
+    if (read.policyHash === this.policyHash) return false
+    if (this.descriptor !== undefined) checkPolicyAgainst(read.policy, this.descriptor)
+    check(read.policy)
+    this.#policy = read
+    return true
+  }
+
+  /** Checks and replaces the policy, for all replicas; each reads it when it is told to. */
+  async setPolicy(source: unknown): Promise<Policy> {
+    const policy = parsePolicy(source)
+    if (this.descriptor !== undefined) checkPolicyAgainst(policy, this.descriptor)
+    const text = policyBytes(source, policy).toString('utf8')
+    const known = policyOf(text)
+    await this.#ledger.change(async ({ client, line }) => {
+      await client.query('UPDATE mcbn_participant SET policy = $2 WHERE label = $1', [
+        this.label,
+        text,
+      ])
+      line({ type: 'policy-replaced', policyHash: known.policyHash })
+    })
+    this.#policy = known
+    return policy
+  }
+
+  /**
+   * Puts share, descriptor and policy of a new epoch in place, all or nothing. Replicas that run release nothing
+   * from then on; this store, too, is to be closed and opened again.
+   */
+  async installEpoch({ descriptor, share, policy }: NewEpoch, lock: StoreLock): Promise<void> {
+    const next = verifySignedDescriptor(descriptor)
+    const again = this.descriptor?.hash.equals(next.hash) === true
+    if (!again) checkNext(next, this)
+    checkReleasedShare(next, this.label, share)
+    const parsed = policy === undefined ? undefined : parsePolicy(policy)
+    if (parsed !== undefined) checkPolicyAgainst(parsed, next)
+    if (again) return
+    const stored = { descriptorHash: next.hash, share: Buffer.alloc(share.length) }
+    stored.share.set(share)
+    try {
+      const secrets = await sealed({ keys: this.#keys, stored }, lock, this.#document)
+      await this.#ledger.change(async ({ client, line, save }) => {
+        const before = await client.query<{ secrets: string }>(
+          'SELECT secrets FROM mcbn_participant WHERE label = $1',
+          [this.label],
+        )
+        // That the lock is the store's, before anything is sealed with it for good.
+        const known = await opened(`${before.rows[0]?.secrets}`, lock, this.#document)
+        known.stored?.share.fill(0)
+        const text = parsed === undefined ? null : policyBytes(policy, parsed).toString('utf8')
+        await client.query(
+          'UPDATE mcbn_participant SET generation = generation + 1, secrets = $2, descriptor = $3, policy = coalesce($4, policy) WHERE label = $1',
+          [this.label, secrets, jsonText(next.signed), text],
+        )
+        save(stateText({ descriptorHash: next.hashHex, decisions: [] }))
+        const { network, epoch } = next.descriptor
+        const policyHash = text === null ? undefined : policyOf(text).policyHash
+        line({ type: 'epoch-installed', network, epoch, descriptorHash: next.hashHex, policyHash })
+      })
+    } finally {
+      stored.share.fill(0)
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    this.#stored?.share.fill(0)
+    this.#stored = undefined
+    await this.#ledger.close()
+    await this.#pool.end()
+  }
+
+  async #release<Objection>(
+    entry: Parameters<Replicas['release']>[0],
+    { c, until, objection }: ReleaseClaim<Objection>,
+  ): Promise<Objection | 'spent' | undefined> {
+    return await this.#ledger.change(async ({ client, line }) => {
+      const objected = objection()
+      if (objected !== undefined) return objected
+      const { rowCount } = await client.query(
+        'INSERT INTO mcbn_spent (label, challenge, until) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING',
+        [this.label, c, until],
+      )
+      if (rowCount !== 1) return 'spent'
+      await client.query('DELETE FROM mcbn_spent WHERE until < $1', [Date.now()])
+      line(entry)
+      return undefined
+    })
+  }
+
+  #stateText(before: { readonly descriptorHash?: string }, state: ParticipantState): string {
+    const { descriptorHash } = before
+    const { withdrawal, decisions } = state
+    const text = stateText({
+      ...(descriptorHash !== undefined && { descriptorHash }),
+      ...(withdrawal !== undefined && { withdrawal }),
+      decisions,
+    })
+    checkState(parseState(Buffer.from(text)), this.label, this.descriptor)
+    return text
+  }
+}
+
+/** For all that have the participant's keys, and for one epoch. */
+function challengeKey(keys: ParticipantKeys, descriptor: VerifiedDescriptor | undefined): Buffer {
+  const { ed25519, x25519 } = exportPrivate(keys)
+  const salt = descriptor?.hash ?? Buffer.alloc(0)
+  const key = Buffer.from(hkdfSync('sha256', ed25519, salt, 'mcbn/1 challenge key', 32))
+  ed25519.fill(0)
+  x25519.fill(0)
+  return key
+}
+
+async function onlyLabel(pool: Pool, name: string): Promise<string> {
+  const { rows } = await pool.query<{ label: string }>('SELECT label FROM mcbn_participant LIMIT 2')
+  const [first, second] = rows
+  if (first !== undefined && second === undefined) return first.label
+  throw new McbnError(
+    'MCBN_STORE_INVALID',
+    `${name}: expected one participant, got ${first === undefined ? 'none' : 'several: name its label'}`,
+  )
+}
+
+async function sealed(
+  secrets: StoredSecrets,
+  lock: StoreLock,
+  document: ParticipantDocument,
+): Promise<string> {
+  const plaintext = encodeSecrets(secrets)
+  try {
+    return jsonText(await sealSecrets(plaintext, lock, participantAad(document)))
+  } finally {
+    plaintext.fill(0)
+  }
+}
+
+async function opened(
+  text: string,
+  lock: StoreLock,
+  document: ParticipantDocument,
+): Promise<StoredSecrets> {
+  const json = readJson(Buffer.from(text), DOCUMENT_MAX_BYTES, 'secrets', 'MCBN_STORE_INVALID')
+  return decodeSecrets(await openSecrets(json, lock, participantAad(document)))
+}
+
+function policyOf(text: string): KnownPolicy {
+  const policyHash = createHash('sha256').update(text).digest('hex')
+  return { policy: parsePolicy(text), policyHash }
+}
