@@ -4,7 +4,7 @@
 //   npx tsx bench/dtls-crash.ts [cost] [crash] [--sessions 1000] [--rate 50000] [--seconds 4] [--rounds 3]
 //
 // The checker reads what dumpcap has recorded on the loopback, and sends every datagram of the clients once
-// more, so this needs root. All traffic stays on 127.0.0.1.
+// more, so this needs root. All traffic stays on the loopback.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -17,7 +17,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { numbersUsedTwice } from '../test/support/record-numbers.js'
-import { HOST } from './lib/credentials.js'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -38,6 +37,11 @@ const PACKET_HEADER = 16
 /** Ethernet, IPv4 without options, UDP. */
 const BEFORE_PAYLOAD = 14 + 20 + 8
 
+/**
+ * Nobody else's: while the server is dead its port is free, and another program on 127.0.0.1 could be given it,
+ * and answer.
+ */
+const HOST = `127.91.${(process.pid >> 8) & 255}.${process.pid & 255 || 1}`
 const sealingKey = randomBytes(32).toString('hex')
 const folder = mkdtempSync(join(tmpdir(), 'mcbn-crash-'))
 const running = new Set<ChildProcess>()
@@ -91,7 +95,7 @@ class Part {
 
 function peer(...args: readonly (string | number)[]): Part {
   const file = fileURLToPath(new URL('./lib/crash-peer.ts', import.meta.url))
-  return new Part(process.execPath, ['--import', 'tsx', file, ...args.map(String)])
+  return new Part(process.execPath, ['--import', 'tsx', file, HOST, ...args.map(String)])
 }
 
 /** Echoes a second, with as many messages under way as the sessions may have. */
@@ -158,7 +162,18 @@ async function crash(): Promise<void> {
   let server = peer('serve', 0, sealingKey, store)
   const port = await server.next('port')
   const file = join(folder, 'capture.pcap')
-  const filter = ['-P', '-q', '-i', 'lo', '-B', '64', '-f', `udp port ${port}`, '-w', file]
+  const filter = [
+    '-P',
+    '-q',
+    '-i',
+    'lo',
+    '-B',
+    '64',
+    '-f',
+    `udp port ${port} and host ${HOST}`,
+    '-w',
+    file,
+  ]
   const capture = new Part('dumpcap', filter)
   while (statSync(file, { throwIfNoEntry: false }) === undefined) await sleep(50)
   const load = peer('rate', port, sessions, rate)

@@ -1,4 +1,4 @@
-// The two sides of bench/dtls-crash.ts, each in its own process.
+// The two sides of bench/dtls-crash.ts, each in its own process; before each of these the server's address.
 //
 //   serve <port> <sealingKey> [store]      prints port, restored; "report": handshakes, replayed
 //   flood <port> <sessions> <seconds>      prints result: echoes a second, four messages under way a session
@@ -9,9 +9,9 @@
 import { createInterface } from 'node:readline'
 import * as dtls from '../../src/dtls/index.js'
 import { say } from './counting.js'
-import { BUFFER_BYTES, HOST, IDENTITY, KEY } from './credentials.js'
+import { BUFFER_BYTES, IDENTITY, KEY } from './credentials.js'
 
-const [role, first = '0', second = '', third = ''] = process.argv.slice(2)
+const [host = '', role, first = '0', second = '', third = ''] = process.argv.slice(2)
 const port = Number(first)
 const buffers = { recvBufferSize: BUFFER_BYTES, sendBufferSize: BUFFER_BYTES }
 const BYTES = 64
@@ -33,7 +33,7 @@ function serve(): void {
   )
   server.on('clientError', () => {})
   server.on('sessionsRestored', ({ imported }) => say('restored', imported))
-  server.listen(port, HOST, () => say('port', server.address()?.port ?? 0))
+  server.listen(port, host, () => say('port', server.address()?.port ?? 0))
   createInterface(process.stdin).on('line', () => {
     say('handshakes', server.stats.handshakesStarted)
     say('replayed', server.stats.dropped.replayed)
@@ -47,7 +47,7 @@ async function open(count: number): Promise<dtls.DtlsSocket[]> {
       const socket = dtls.connect({
         ...buffers,
         recvBufferSize: 1 << 18,
-        host: HOST,
+        host,
         port,
         connectionId: true,
         psk: { identity: IDENTITY, key: KEY },
