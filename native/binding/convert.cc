@@ -25,6 +25,15 @@ Napi::Buffer<uint8_t> bufferOf(Napi::Env env, const std::string& bytes) {
                                      bytes.size());
 }
 
+std::optional<bool> isSecondOf(const Napi::Value& value, const char* first, const char* second) {
+  const std::string word = value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
+  if (word == second) return true;
+  if (word == first) return false;
+  Napi::TypeError::New(value.Env(), std::string("mcbn addon: expected ") + first + " or " + second)
+      .ThrowAsJavaScriptException();
+  return std::nullopt;
+}
+
 Napi::Object failureObject(Napi::Env env, const Failure& failure) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("code", failure.code);

@@ -21,6 +21,10 @@ std::string bytesOf(const Napi::Value& value);  // Uint8Array or string (UTF-8)
 Napi::Buffer<uint8_t> bufferOf(Napi::Env env, std::span<const uint8_t> bytes);
 Napi::Buffer<uint8_t> bufferOf(Napi::Env env, const std::string& bytes);
 
+// One of two words of the contract: whether it is the second. nullopt: neither, and a JavaScript
+// exception is pending. A word that one side does not know must not become a silent default.
+std::optional<bool> isSecondOf(const Napi::Value& value, const char* first, const char* second);
+
 Napi::Object failureObject(Napi::Env env, const Failure& failure);
 Napi::Object questionObject(Napi::Env env, const PskQuestion& question);
 Napi::Object openedObject(Napi::Env env, const Opened& opened);

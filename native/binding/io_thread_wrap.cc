@@ -244,12 +244,14 @@ Napi::Value IoThreadWrap::connect(const Napi::CallbackInfo& info) {
 
 void IoThreadWrap::closeEndpoint(const Napi::CallbackInfo& info) {
   const uint32_t id = numberOf(info[0]);
-  const bool handover = info[1].IsBoolean() && info[1].As<Napi::Boolean>().Value();
-  io().call([id, handover](IoThread& self) {
+  const auto handover = isSecondOf(info[1], "goodbye", "handover");
+  if (!handover) return;
+  const auto goodbye = *handover ? Endpoint::Goodbye::No : Endpoint::Goodbye::Yes;
+  io().call([id, goodbye](IoThread& self) {
     Endpoint* const endpoint = self.endpoint(id);
     if (!endpoint) return;
     self.sendEverything(*endpoint);
-    endpoint->closeAll(handover ? Endpoint::Goodbye::No : Endpoint::Goodbye::Yes);
+    endpoint->closeAll(goodbye);
     endpoint->flush();
     self.remove(id);
   });

@@ -139,8 +139,8 @@ void IoThreadWrap::rowsWritten(const Napi::CallbackInfo& info) {
   });
 }
 
-// (endpoint, sealingKey, sealed[], vouched, names[]?): a verdictValue() for each. With names they are
-// rows of a session store.
+// (endpoint, sealingKey, sealed[], NativeKeyValidity, names[]?): a verdictValue() for each. With names
+// they are rows of a session store.
 Napi::Value IoThreadWrap::importSessions(const Napi::CallbackInfo& info) {
   const auto given = info[2].As<Napi::Array>();
   std::vector<ByteView> sealed(given.Length());
@@ -160,13 +160,16 @@ Napi::Value IoThreadWrap::importSessions(const Napi::CallbackInfo& info) {
   std::vector<ImportVerdict> verdicts;
   verdicts.reserve(sealed.size());
   SessionSeal seal(viewOf(info[1]));
-  const bool vouched = info[3].As<Napi::Boolean>().Value();
+  const auto vouched = isSecondOf(info[3], "by-table", "vouched");
+  if (!vouched) return info.Env().Undefined();
+  using Validity = ServerEndpoint::KeyValidity;
+  const Validity validity = *vouched ? Validity::Vouched : Validity::ByTable;
   io().call([&, id = numberOf(info[0])](IoThread& self) {
     auto* const endpoint = static_cast<ServerEndpoint*>(self.endpoint(id));
     if (!endpoint) return;
     for (size_t i = 0; i < sealed.size(); ++i) {
       verdicts.push_back(
-          endpoint->importSession(seal, sealed[i], vouched, self.now(), rows[i].get()));
+          endpoint->importSession(seal, sealed[i], validity, self.now(), rows[i].get()));
     }
     self.touched(*endpoint);
   });

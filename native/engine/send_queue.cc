@@ -17,12 +17,14 @@ uint32_t SendQueue::nextNumber() {
 }
 
 uint32_t SendQueue::add(MutableBytes rows) {
+  javascript_.check();
   const std::lock_guard lock(mutex_);
   queued_.push_back({nextNumber(), rows, {}});
   return last_number_;
 }
 
 uint32_t SendQueue::add(Bytes copy) {
+  javascript_.check();
   const std::lock_guard lock(mutex_);
   queued_.push_back({nextNumber(), {}, std::move(copy)});
   return last_number_;
@@ -44,6 +46,7 @@ uint32_t SendQueue::progressOf(uint32_t endpoint) const {
 }
 
 uint32_t SendQueue::progress(uint32_t endpoint) const {
+  javascript_.check();
   // In this order: an endpoint that falls behind in a submission is in behind_ before sent_ tells of it.
   const uint32_t sent = sent_.load(std::memory_order_acquire);
   if (behind_count_ == 0) return sent;
@@ -52,6 +55,7 @@ uint32_t SendQueue::progress(uint32_t endpoint) const {
 }
 
 void SendQueue::notifyAt(uint32_t endpoint, uint32_t submission) {
+  javascript_.check();
   const std::lock_guard lock(mutex_);
   notifications_.push_back({endpoint, submission});
   waiting_ = true;

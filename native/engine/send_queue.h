@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/one_thread.h"
 
 namespace mcbn {
 
@@ -72,6 +73,7 @@ class SendQueue {
   Behind& fallBehind(uint32_t endpoint);
   uint32_t nextNumber();
 
+  [[no_unique_address]] OneThread javascript_;  // add(), progress(), notifyAt()
   mutable std::mutex mutex_;
   std::vector<Submission> queued_;
   uint32_t last_number_ = 0;

@@ -82,11 +82,11 @@ class ServerEndpoint final : public Endpoint, private PeerMobility::Owner {
   void closeAll(Goodbye goodbye) override;
   // Numbers of sessions that exportSession() can take, so many at most.
   std::vector<uint32_t> portableSessions(size_t most) const;
-  // Goes on with a session of another endpoint or process, if its identity has a key here. `vouched`:
-  // JavaScript has said so. `row`: the session comes from a store's row of this name, and is told of
-  // once that has been written anew.
-  ImportVerdict importSession(SessionSeal& seal, ByteView sealed, bool vouched, Milliseconds now,
-                              const RowName* row = nullptr);
+  // Goes on with a session of another endpoint or process, if its identity has a key here. `row`: the
+  // session comes from a store's row of this name, and is told of once that has been written anew.
+  enum class KeyValidity : bool { ByTable, Vouched };  // Vouched: JavaScript has said that it has
+  ImportVerdict importSession(SessionSeal& seal, ByteView sealed, KeyValidity validity,
+                              Milliseconds now, const RowName* row = nullptr);
   // Ends the sessions of an identity with `failure`; how many there were.
   size_t endSessionsOf(const Identity& identity, const Failure& failure);
   void setKeylog(bool on);

@@ -15,8 +15,9 @@ std::vector<uint32_t> ServerEndpoint::portableSessions(size_t most) const {
   return found;
 }
 
-ImportVerdict ServerEndpoint::importSession(SessionSeal& seal, ByteView sealed, bool vouched,
-                                            Milliseconds now, const RowName* row) {
+ImportVerdict ServerEndpoint::importSession(SessionSeal& seal, ByteView sealed,
+                                            KeyValidity validity, Milliseconds now,
+                                            const RowName* row) {
   time_ = now;
   auto [fault, session] = seal.unseal(sealed, *context_, row ? ByteView(*row) : ByteView());
   if (!session) return {.fault = ImportFault::Sealed, .seal = fault};
@@ -35,7 +36,7 @@ ImportVerdict ServerEndpoint::importSession(SessionSeal& seal, ByteView sealed, 
   const auto found =
       policy.table ? policy.table->find(state.identity, entry) : KeyTable::Found::Miss;
   if (found == KeyTable::Found::Revoked) return {.fault = ImportFault::UnknownIdentity};
-  if (found == KeyTable::Found::Miss && !vouched) {
+  if (found == KeyTable::Found::Miss && validity == KeyValidity::ByTable) {
     if (!policy.ask) return {.fault = ImportFault::UnknownIdentity};
     return {.fault = ImportFault::Ask,
             .question = {.protocol = Protocol::Dtls12,

@@ -206,7 +206,7 @@ class Client implements EndpointListener, SocketHome {
   #openNext(): boolean {
     const next = this.#takeAddress()
     if (next === undefined) return false
-    this.thread.native.closeEndpoint(this.endpoint)
+    this.thread.native.closeEndpoint(this.endpoint, 'goodbye')
     this.#open(next)
     return true
   }

@@ -5,6 +5,7 @@
 
 import type {
   NativeEnding,
+  NativeFarewell,
   NativeIoThread,
   NativeOpenedSession,
   NativeRemote,
@@ -83,11 +84,11 @@ export class IoThread {
     return this.#lastEndpoint
   }
 
-  /** Closes the endpoint's sessions (silently at a handover) and socket, after what was sent. */
-  closeEndpoint(endpoint: number, handover = false): void {
+  /** Closes the endpoint's sessions and socket, after what was sent. */
+  closeEndpoint(endpoint: number, farewell: NativeFarewell = 'goodbye'): void {
     this.flush()
     this.#endpoints.delete(endpoint)
-    this.native.closeEndpoint(endpoint, handover)
+    this.native.closeEndpoint(endpoint, farewell)
   }
 
   closeSession(endpoint: number, session: number): void {

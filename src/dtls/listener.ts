@@ -119,7 +119,7 @@ export class Listener<Peer> {
     const { rows } = this.#owner
     for (const endpoint of this.#endpoints) {
       if (handover && rows) endpoint.storeSessions(rows, BATCH)
-      endpoint.close(handover)
+      endpoint.close(handover ? 'handover' : 'goodbye')
     }
     await rows?.close(handover)
   }

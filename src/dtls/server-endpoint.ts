@@ -11,6 +11,8 @@ import {
 import type {
   NativeAdmission,
   NativeEnding,
+  NativeFarewell,
+  NativeKeyValidity,
   NativeOpenedSession,
   NativeRemote,
   NativeRow,
@@ -102,8 +104,8 @@ export class ServerEndpoint<Peer> implements EndpointListener {
     this.#home.local = local
   }
 
-  /** Ends lookups, sessions (without a goodbye at a handover), socket and thread. */
-  close(handover = false): void {
+  /** Ends lookups, sessions (as `farewell` says), socket and thread. */
+  close(farewell: NativeFarewell = 'goodbye'): void {
     if (this.#closed) return
     this.#closed = true
     for (const { cancel } of this.#lookups.values()) cancel()
@@ -113,7 +115,7 @@ export class ServerEndpoint<Peer> implements EndpointListener {
     this.sockets.clear()
     this.#arriving.clear()
     this.#tellArrival()
-    this.thread.closeEndpoint(this.number, handover)
+    this.thread.closeEndpoint(this.number, farewell)
     this.thread.native.stop()
   }
 
@@ -160,7 +162,7 @@ export class ServerEndpoint<Peer> implements EndpointListener {
     const verdicts = this.#import(
       sealingKey,
       sessions.map(({ sealed }) => sealed),
-      true,
+      'vouched',
     )
     for (const [at, verdict] of verdicts.entries()) this.#rememberPeer(verdict, sessions[at]?.peer)
   }
@@ -171,7 +173,7 @@ export class ServerEndpoint<Peer> implements EndpointListener {
     sealed: readonly Uint8Array[],
     names?: readonly string[],
   ): readonly NativeVerdict[] {
-    return this.#import(sealingKey, sealed, false, names)
+    return this.#import(sealingKey, sealed, 'by-table', names)
   }
 
   /** Asks the lookup whether the session's identity has a key, and imports it if so. */
@@ -194,7 +196,7 @@ export class ServerEndpoint<Peer> implements EndpointListener {
         if ('error' in answer) return resolve('lookupFailed')
         if (!('key' in answer)) return resolve('unknownIdentity')
         answer.key.fill(0)
-        const [verdict] = this.#import(sealingKey, [sealed], true, name ? [name] : undefined)
+        const [verdict] = this.#import(sealingKey, [sealed], 'vouched', name ? [name] : undefined)
         this.#rememberPeer(verdict, answer.peer)
         resolve(verdict as number | Refusal)
       })
@@ -210,12 +212,12 @@ export class ServerEndpoint<Peer> implements EndpointListener {
   #import(
     sealingKey: Uint8Array,
     sealed: readonly Uint8Array[],
-    vouched: boolean,
+    validity: NativeKeyValidity,
     names?: readonly string[],
   ): readonly NativeVerdict[] {
     if (this.#closed) return sealed.map(() => 'elsewhere')
     const { native } = this.thread
-    const verdicts = native.importSessions(this.number, sealingKey, sealed, vouched, names)
+    const verdicts = native.importSessions(this.number, sealingKey, sealed, validity, names)
     for (const verdict of verdicts) if (typeof verdict === 'number') this.#arriving.add(verdict)
     return verdicts
   }

@@ -108,6 +108,12 @@ export type NativeRow = readonly [name: string, sealed: Buffer]
 /** A session that was imported (its number), why it was not, or whom to ask about its identity first. */
 export type NativeVerdict = number | string | NativeSessionQuestion
 
+/** How an endpoint leaves its peers: with close_notify, or silently, for another process goes on. */
+export type NativeFarewell = 'goodbye' | 'handover'
+
+/** What says that an imported session's identity has a key: the table, or our caller, who has asked the lookup. */
+export type NativeKeyValidity = 'by-table' | 'vouched'
+
 export type NativeBound =
   | {
       readonly address: string
@@ -229,8 +235,8 @@ export interface NativeIoThread {
   answer(endpoint: number, session: number, question: number, answer: NativeAnswer): void
   /** After what was submitted: close_notify. No event follows. */
   closeSession(endpoint: number, session: number): void
-  /** The same for all its sessions, silently at a handover, then the socket; done when it returns. */
-  closeEndpoint(endpoint: number, handover?: boolean): void
+  /** Ends all its sessions, then the socket; done when it returns. */
+  closeEndpoint(endpoint: number, farewell: NativeFarewell): void
   endSessionsOf(endpoint: number, identity: Uint8Array): number
   /** A server's: the peer is known to be there; without effect when it has moved on since. */
   confirmAddress(endpoint: number, session: number, address: string, port: number): void
@@ -255,14 +261,13 @@ export interface NativeIoThread {
   /** The rows last told of these sessions are stored. */
   rowsWritten(endpoint: number, sessions: Uint32Array): void
   /**
-   * `vouched`: identities that the table does not know have a key all the same. `names`: `sealed` are rows of
-   * these names; `opened` follows when they have been written anew.
+   * `names`: `sealed` are rows of these names; `opened` follows when they have been written anew.
    */
   importSessions(
     endpoint: number,
     sealingKey: Uint8Array,
     sealed: readonly Uint8Array[],
-    vouched: boolean,
+    validity: NativeKeyValidity,
     names?: readonly string[],
   ): readonly NativeVerdict[]
   endpointStats(endpoint: number): NativeEndpointStats | null

@@ -13,5 +13,9 @@ it('a stopped I/O thread takes every call and does nothing', () => {
   expect(thread.submit(0, 64, false)).toBe(1)
   expect(thread.submit(7, 64, false)).toBe(0)
   expect(thread.released()).toBe(0)
-  thread.closeEndpoint(1)
+  thread.closeEndpoint(1, 'goodbye')
+  // A word of the contract that the addon does not know is an error, never a default.
+  expect(() => thread.closeEndpoint(1, 'hanover' as 'handover')).toThrow(
+    /expected goodbye or handover/,
+  )
 })
