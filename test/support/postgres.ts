@@ -70,7 +70,7 @@ export async function startPostgres(bin: string): Promise<PostgresServer> {
     url: `postgres:///postgres?host=${folder}&user=mcbn`,
     async stop() {
       if (server.exitCode === null) {
-        // SIGINT: at once, in order, whoever is connected.
+        // SIGINT: at once, in order, with clients connected too.
         server.kill('SIGINT')
         await once(server, 'exit')
       }

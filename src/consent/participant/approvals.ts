@@ -30,7 +30,7 @@ export class Approvals {
   /** The one silent for longest first. */
   readonly #pending = new Map<string, PendingRequest>()
   readonly #decisions = new Map<string, Decision>()
-  /** Who waits at another replica, as far as a decision needs it. */
+  /** The requests that wait at another replica, as far as a decision needs it. */
   readonly #announced = new Map<string, Waiting>()
 
   constructor({ clock, capacity, decisions }: ApprovalsOptions) {

@@ -98,7 +98,7 @@ export class LeaseTable {
       .sort((left, right) => right.releasedAt - left.releasedAt)
   }
 
-  /** Whether an instance may have a share beside the leases that there are, whoever gave them. */
+  /** Whether an instance may have a share beside the leases that there are, from every replica. */
   fits(key: string, role: Role, most: number): boolean {
     this.#expire()
     let others = 0

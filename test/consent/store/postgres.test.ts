@@ -64,7 +64,7 @@ afterEach(async () => {
   for (const each of open.splice(0).reverse()) await each.close()
 })
 
-/** A database of its own for each test. */
+/** A separate database for each test. */
 async function database(): Promise<string> {
   databases += 1
   await admin.query(`CREATE DATABASE test_${databases}`)

@@ -1,5 +1,5 @@
 // A participant in PostgreSQL, for any number of replicas. The same documents as in a folder, share and keys
-// sealed in the same way: whoever reads the database, or its back-ups, has no share.
+// sealed in the same way: anyone who reads the database, or its back-ups, has no share.
 
 import { createHash, hkdfSync } from 'node:crypto'
 import type { Pool } from 'pg'
