@@ -3,6 +3,7 @@
 // ever become the same bytes.
 
 import { McbnError } from '../errors.js'
+import { secretBytes } from '../secret-bytes.js'
 
 /** The longest field that {@link lengthPrefixed} can carry, in bytes. */
 export const FIELD_MAX_BYTES = 0xffff
@@ -22,7 +23,7 @@ export function lengthPrefixed(field: string | Uint8Array): Buffer {
     )
   }
   // Not Buffer.concat: it takes memory from Node's shared pool, where a secret would linger.
-  const out = Buffer.alloc(2 + length)
+  const out = typeof field === 'string' ? Buffer.alloc(2 + length) : secretBytes(2 + length)
   out.writeUInt16BE(length)
   if (typeof field === 'string') out.write(field, 2, 'utf8')
   else out.set(field, 2)
@@ -50,7 +51,7 @@ export function uint32(value: number): Buffer {
  * @returns fresh bytes; the caller owns and wipes them.
  */
 export function joinAndWipe(pieces: readonly Buffer[]): Buffer {
-  const out = Buffer.alloc(pieces.reduce((sum, piece) => sum + piece.length, 0))
+  const out = secretBytes(pieces.reduce((sum, piece) => sum + piece.length, 0))
   let at = 0
   for (const piece of pieces) {
     out.set(piece, at)

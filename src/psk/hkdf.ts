@@ -3,6 +3,7 @@
 
 import { createHmac } from 'node:crypto'
 import { McbnError } from '../errors.js'
+import { secretBytes } from '../secret-bytes.js'
 import { uint16 } from './encoding.js'
 import type { PskHash } from './types.js'
 
@@ -46,7 +47,7 @@ export function hkdfExpand(
   if (!Number.isInteger(length) || length < 1 || length > 255 * hashBytes) {
     throw outOfRange('length', `an integer from 1 to ${255 * hashBytes}`, String(length))
   }
-  const output = Buffer.alloc(length)
+  const output = secretBytes(length)
   let block: Buffer = Buffer.alloc(0)
   for (let counter = 1, at = 0; at < length; counter += 1, at += hashBytes) {
     const next = createHmac(hash, prk).update(block).update(info).update(Uint8Array.of(counter))

@@ -1,5 +1,6 @@
 import { types } from 'node:util'
 import { McbnError } from '../errors.js'
+import { secretBytes } from '../secret-bytes.js'
 import { decodeHex } from './hex.js'
 import type { PskKey } from './types.js'
 
@@ -27,7 +28,7 @@ export function copyPskKey(key: PskKey, name = 'key'): Buffer {
   if (length < KEY_MIN_BYTES || length > KEY_MAX_BYTES) {
     throw invalid(`${name}: expected ${KEY_MIN_BYTES} to ${KEY_MAX_BYTES} bytes, got ${length}`)
   }
-  const copy = Buffer.alloc(length)
+  const copy = secretBytes(length)
   copy.set(key)
   // No early exit: how long the check takes must not depend on the key.
   let seen = 0
@@ -74,7 +75,7 @@ function decodeAscii(characters: string, name: string): Buffer {
   if (!/^[ -~]*$/.test(characters)) {
     throw invalid(`${name}: expected ASCII characters from space to tilde after ascii:`)
   }
-  const bytes = Buffer.alloc(characters.length)
+  const bytes = secretBytes(characters.length)
   bytes.write(characters, 'latin1')
   return bytes
 }

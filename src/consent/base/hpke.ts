@@ -14,6 +14,7 @@ import {
   generateKeyPairSync,
   type KeyObject,
 } from 'node:crypto'
+import { secretBytes } from '../../secret-bytes.js'
 import { isX25519PublicKey, rawPublicKey, x25519PublicKey } from './keys.js'
 
 /** AES-256-GCM's tag, in bytes. */
@@ -107,7 +108,7 @@ export function hpkeOpen(
   const dh = diffieHellman({ privateKey, publicKey: x25519PublicKey(enc) })
   const schedule = keySchedule(aead, dh, enc, publicKey, info)
   const end = ciphertext.length - HPKE_TAG_BYTES
-  const plaintext = Buffer.alloc(end)
+  const plaintext = secretBytes(end)
   try {
     const decipher = createDecipheriv(aead.name, schedule.key, schedule.nonce, {
       authTagLength: HPKE_TAG_BYTES,
@@ -185,7 +186,7 @@ function labeledExpand(
     .update(info)
     .update(Buffer.from([1]))
     .digest()
-  const out = Buffer.alloc(length)
+  const out = secretBytes(length)
   out.set(block.subarray(0, length))
   wipe(block)
   return out

@@ -1,5 +1,6 @@
 import { ristretto255_FROST } from '@noble/curves/ed25519.js'
 import { McbnError } from '../../errors.js'
+import { secretBytes } from '../../secret-bytes.js'
 import { decodeElement } from '../descriptor/group.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import { decodeScalar, identifier, publicElement } from './scalar.js'
@@ -33,7 +34,7 @@ export function reconstructSecret(
     min: t,
     max: participants.length,
   })
-  const secret = Buffer.alloc(combined.length)
+  const secret = secretBytes(combined.length)
   secret.set(combined)
   combined.fill(0)
   const scalar = decodeScalar(secret)
