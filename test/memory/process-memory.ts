@@ -1,4 +1,4 @@
-// The memory of a running process, as a debugger of its own user or root sees it (proc(5), /proc/PID/mem).
+// The memory of a running process, as a debugger of the same user or of root sees it (proc(5), /proc/PID/mem).
 
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
 

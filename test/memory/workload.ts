@@ -1,4 +1,4 @@
-// A workload and a server with a key of its own, in a process whose memory is read. What it does when is said on
+// A workload, and a server with another key, in a process whose memory is read. What it does when is said on
 // stdin; it holds no other copy of a secret than mcbn's.
 
 import { createHash } from 'node:crypto'
