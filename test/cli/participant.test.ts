@@ -10,72 +10,19 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { LocalWorkload } from '../../src/consent/attestation/local/claims.js'
 import { signDescriptor, verifySignedDescriptor } from '../../src/consent/descriptor/signed.js'
 import { parsePolicy } from '../../src/consent/policy/parse.js'
-import type { PolicyRole } from '../../src/consent/policy/types.js'
 import { parseWithdrawal } from '../../src/consent/release/parse.js'
 import { verifyWithdrawal } from '../../src/consent/release/sign.js'
-import { createStore, openStore } from '../../src/consent/store/open.js'
+import { openStore } from '../../src/consent/store/open.js'
 import { need, testNetwork } from '../consent/network.js'
-import { ask, network, policyOf, tokenFor, workloadOf } from '../consent/participant/fixture.js'
+import { network, workloadOf } from '../consent/participant/fixture.js'
 import { temporaryFolder } from '../support/paths.js'
 import type { Child } from '../support/process.js'
 import { waitFor } from '../support/wait.js'
 import { expectFailure, expectSuccess, mcbn, startMcbn } from './command.js'
 import { logLines } from './log-lines.js'
-
-const PASSPHRASE = 'correct horse battery'
-
-/** A folder with a share, and a passphrase file that the environment names. */
-async function folder(rules: Partial<PolicyRole> = {}) {
-  const parent = temporaryFolder()
-  const dir = join(parent, 'alice')
-  const passphrase = join(parent, 'passphrase')
-  writeFileSync(passphrase, `${PASSPHRASE}\n`, { mode: 0o600 })
-  const lock = { passphrase: PASSPHRASE }
-  const store = await createStore(dir, lock, { label: 'alice', keys: need(network.keys, 'alice') })
-  await store.installEpoch(
-    {
-      descriptor: network.signed,
-      share: need(network.shares, 'alice'),
-      policy: policyOf({}, rules),
-    },
-    lock,
-  )
-  await store.close()
-  return { parent, dir, lock, env: { MCBN_PASSPHRASE_FILE: passphrase } }
-}
-
-type Folder = Awaited<ReturnType<typeof folder>>
-
-async function serving({ dir, env }: Folder, ...args: string[]) {
-  const listen = ['--listen', '127.0.0.1:0']
-  const child = startMcbn(['participant', 'serve', '--dir', dir, ...listen, ...args], { env })
-  const [, url = ''] = await child.output(/(http:\/\/127\.0\.0\.1:\d+)/)
-  return { child, url }
-}
-
-const alice = { descriptor: network.verified, label: 'alice' }
-
-async function post(url: string, message: object): Promise<Record<string, unknown>> {
-  const answer = await fetch(url, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(message),
-  })
-  return (await answer.json()) as Record<string, unknown>
-}
-
-/** A round as a workload plays it. */
-async function play(url: string, workload: LocalWorkload = workloadOf('client')) {
-  const { request } = await ask('client')
-  const challenge = await post(`${url}/v1/request`, request)
-  if (typeof challenge['c'] !== 'string') return challenge
-  const { c } = challenge
-  const token = await tokenFor(alice, request, c, Date.now(), workload)
-  return await post(`${url}/v1/evidence`, { c, request, evidence: { kind: 'local', token } })
-}
+import { folder, PASSPHRASE, play, serving } from './participant-fixture.js'
 
 async function stop(child: Child): Promise<void> {
   expect(await child.stop()).toEqual({ code: 0, signal: null })
