@@ -88,7 +88,7 @@ const CODES = {
   MCBN_LOOKUP_FAILED: 'lookup',
   /** The application's key lookup took longer than `lookupTimeout`: make it faster or allow more. */
   MCBN_LOOKUP_TIMEOUT: 'lookup',
-  /** Nobody answered in time: check address and firewall; on DTLS 1.2 also suspect the key. */
+  /** Nobody answered in time: check address and firewall; on DTLS 1.2, where the message says so, datagrams were lost or the keys differ. */
   MCBN_HANDSHAKE_TIMEOUT: 'transport',
   /** Nothing failed: the socket closes without an `error`, and its `closeReason` is `idle`. Connect again when there is something to say. */
   MCBN_IDLE_TIMEOUT: 'transport',

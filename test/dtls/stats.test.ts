@@ -65,6 +65,7 @@ describe('dtls/stats of records', () => {
       duplicate: 0,
       flood: 0,
       unreadable: 0,
+      unreserved: 0,
     })
     expect(socket.stats.recordsDroppedBy.replayed).toBe(1)
     expect(socket.stats.recordsDropped).toBe(9)

@@ -1,6 +1,5 @@
 // Connections to a database, and its errors as ours. The password in an address is never shown.
 
-import type { Pool, PoolClient } from 'pg'
 import { McbnError } from '../../../errors.js'
 import { invalid } from '../files.js'
 
@@ -10,8 +9,30 @@ const CONNECT_MS = 10_000
 /** A statement that takes longer is ended, so that nothing waits behind a lock for ever. */
 const STATEMENT_MS = 20_000
 
+/**
+ * As much of a connection as is used here. The types of `pg` would be part of ours then, and have to be
+ * installed by everyone who compiles against mcbn.
+ */
+export interface Connection {
+  query<Row = unknown>(
+    text: string,
+    values?: readonly unknown[],
+  ): Promise<{ readonly rows: Row[]; readonly rowCount: number | null }>
+}
+
+/** One of a database's few connections. */
+export interface Lent extends Connection {
+  /** @param broken - it is closed instead of lent again. */
+  release(broken?: boolean): void
+}
+
+export interface Database extends Connection {
+  connect(): Promise<Lent>
+  end(): Promise<void>
+}
+
 /** @param url - `postgres://user:password@host:port/database`, or `?host=/folder` of a Unix socket. */
-export async function connect(url: string): Promise<Pool> {
+export async function connect(url: string): Promise<Database> {
   // Loaded when first needed: who keeps a folder has no use for it.
   const { default: pg } = await import('pg')
   const pool = new pg.Pool({
@@ -25,7 +46,7 @@ export async function connect(url: string): Promise<Pool> {
   })
   // An idle connection that breaks is replaced; the next query says what is wrong.
   pool.on('error', () => undefined)
-  return pool
+  return pool as unknown as Database
 }
 
 /** For people and messages. */
@@ -44,11 +65,11 @@ export function isPostgres(text: string): boolean {
 
 /** One transaction: all of it, or nothing. */
 export async function transaction<Result>(
-  pool: Pool,
+  pool: Database,
   name: string,
-  task: (client: PoolClient) => Promise<Result>,
+  task: (client: Connection) => Promise<Result>,
 ): Promise<Result> {
-  let client: PoolClient
+  let client: Lent
   try {
     client = await pool.connect()
   } catch (error) {

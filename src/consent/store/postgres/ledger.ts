@@ -3,7 +3,6 @@
 // with its connection, however a process ends; a process whose generation has passed, or whose memory is ahead
 // of the database, is refused (it is fenced off).
 
-import type { Pool, PoolClient } from 'pg'
 import { McbnError } from '../../../errors.js'
 import { type AuditHead, type AuditLine, checkLine, nextLine } from '../../audit/chain.js'
 import type { AuditEntry } from '../../audit/events.js'
@@ -13,7 +12,7 @@ import type { StateDocument } from '../documents.js'
 import { parseState } from '../documents.js'
 import { invalid } from '../files.js'
 import type { ReplicaEars, StoreAudit } from '../replicas.js'
-import { failed, transaction } from './connection.js'
+import { type Connection, type Database, failed, transaction } from './connection.js'
 
 /** Lines read at once while catching up. */
 const PAGE = 500
@@ -32,7 +31,7 @@ export interface Row {
 
 /** What a change finds, and what it leaves. */
 export interface Step {
-  readonly client: PoolClient
+  readonly client: Connection
   /** The state as it is stored now. */
   readonly state: StateDocument
   /** Adds a line. */
@@ -48,7 +47,7 @@ interface Waiting {
 }
 
 export interface LedgerOptions {
-  readonly pool: Pool
+  readonly pool: Database
   readonly name: string
   readonly label: string
   readonly clock: Clock
@@ -59,7 +58,7 @@ export interface LedgerOptions {
 }
 
 export class Ledger implements StoreAudit {
-  readonly #pool: Pool
+  readonly #pool: Database
   readonly #name: string
   readonly #label: string
   readonly #clock: Clock
@@ -157,7 +156,7 @@ export class Ledger implements StoreAudit {
     this.#working = undefined
   }
 
-  async #run(client: PoolClient, batch: readonly Waiting[], settle: (() => void)[]): Promise<void> {
+  async #run(client: Connection, batch: readonly Waiting[], settle: (() => void)[]): Promise<void> {
     await this.#catchUp(client, await lockRow(client, this.#label))
     const now = this.#clock.wall()
     const added: { readonly json: string; readonly line: AuditLine }[] = []
@@ -220,7 +219,7 @@ export class Ledger implements StoreAudit {
   }
 
   /** Hears the lines that others wrote, each checked against the chain. */
-  async #catchUp(client: PoolClient, found: Row): Promise<void> {
+  async #catchUp(client: Connection, found: Row): Promise<void> {
     this.#demandStanding(found)
     while (this.#row.lines < found.lines) {
       const { rows } = await client.query<{ line: string }>(
@@ -264,7 +263,7 @@ export class Ledger implements StoreAudit {
 }
 
 /** Locks the participant's row for this transaction. */
-export async function lockRow(client: PoolClient, label: string): Promise<Row> {
+export async function lockRow(client: Connection, label: string): Promise<Row> {
   const { rows } = await client.query<
     Record<'generation' | 'lines' | 'head' | 'state_version', string>
   >(
@@ -282,7 +281,7 @@ export async function lockRow(client: PoolClient, label: string): Promise<Row> {
   }
 }
 
-async function readState(client: PoolClient, label: string): Promise<StateDocument> {
+async function readState(client: Connection, label: string): Promise<StateDocument> {
   const { rows } = await client.query<{ state: string }>(
     'SELECT state FROM mcbn_participant WHERE label = $1',
     [label],

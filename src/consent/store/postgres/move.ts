@@ -2,14 +2,13 @@
 // whenever this is interrupted, at most one of the two can be opened, and doing it again ends it.
 
 import { readFile } from 'node:fs/promises'
-import type { Pool } from 'pg'
 import { parseParticipant } from '../documents.js'
 import { checkFolder, invalid, shredStoreFile, writeStoreFile } from '../files.js'
 import { openToMove } from '../open.js'
 import { storePaths } from '../reading.js'
 import type { StoreLock } from '../seal.js'
 import type { Store } from '../store.js'
-import { connect, nameOf, transaction } from './connection.js'
+import { connect, type Database, nameOf, transaction } from './connection.js'
 import { migrated } from './schema.js'
 
 /** Lines of the audit in one statement. */
@@ -47,7 +46,7 @@ export async function moveToPostgres(dir: string, url: string, lock: StoreLock):
   }
 }
 
-async function copy(dir: string, lock: StoreLock, pool: Pool, name: string): Promise<void> {
+async function copy(dir: string, lock: StoreLock, pool: Database, name: string): Promise<void> {
   const store = await openToMove(dir, lock)
   try {
     await writeStoreFile(storePaths(dir).moved, `${name}\n`)
@@ -81,7 +80,7 @@ async function copy(dir: string, lock: StoreLock, pool: Pool, name: string): Pro
   }
 }
 
-async function participantIn(pool: Pool, label: string): Promise<string | undefined> {
+async function participantIn(pool: Database, label: string): Promise<string | undefined> {
   const { rows } = await pool.query<{ participant: string }>(
     'SELECT participant FROM mcbn_participant WHERE label = $1',
     [label],

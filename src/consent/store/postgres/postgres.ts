@@ -2,7 +2,6 @@
 // sealed in the same way: anyone who reads the database, or its back-ups, has no share.
 
 import { createHash, hkdfSync } from 'node:crypto'
-import type { Pool } from 'pg'
 import { McbnError } from '../../../errors.js'
 import { type OptionTable, refuseUnknown } from '../../../option-names.js'
 import { EMPTY_CHAIN } from '../../audit/chain.js'
@@ -40,7 +39,7 @@ import { openSecrets, type StoreLock, sealSecrets } from '../seal.js'
 import { decodeSecrets, encodeSecrets, type StoredSecrets, type StoredShare } from '../secrets.js'
 import type { ParticipantState, ParticipantStateKeeper } from '../state.js'
 import { type NewEpoch, policyBytes } from '../store.js'
-import { connect, failed, nameOf, transaction } from './connection.js'
+import { connect, type Database, failed, nameOf, transaction } from './connection.js'
 import { Ledger, lockRow } from './ledger.js'
 import { migrated } from './schema.js'
 
@@ -170,7 +169,7 @@ export async function openPostgresStore(
 }
 
 interface OpenedPostgres {
-  readonly pool: Pool
+  readonly pool: Database
   readonly name: string
   readonly document: ParticipantDocument
   readonly secrets: StoredSecrets
@@ -192,7 +191,7 @@ export class PostgresStore implements ParticipantStore {
   readonly publicKeys: ParticipantPublicKeys
   readonly leases: readonly Lease[]
   readonly descriptor: VerifiedDescriptor | undefined
-  readonly #pool: Pool
+  readonly #pool: Database
   readonly #document: ParticipantDocument
   readonly #keys: ParticipantKeys
   readonly #ledger: Ledger
@@ -392,7 +391,7 @@ function challengeKey(keys: ParticipantKeys, descriptor: VerifiedDescriptor | un
   return key
 }
 
-async function onlyLabel(pool: Pool, name: string): Promise<string> {
+async function onlyLabel(pool: Database, name: string): Promise<string> {
   const { rows } = await pool.query<{ label: string }>('SELECT label FROM mcbn_participant LIMIT 2')
   const [first, second] = rows
   if (first !== undefined && second === undefined) return first.label

@@ -1,9 +1,8 @@
 // The tables, made and changed by migrations that run when a store is opened. A migration that has run is
 // never edited: the next one changes what it made.
 
-import type { ClientBase, Pool } from 'pg'
 import { invalid } from '../files.js'
-import { failed } from './connection.js'
+import { type Connection, type Database, failed } from './connection.js'
 
 /** Any number, the same for every mcbn: two processes that start at once migrate one after the other. */
 const MIGRATION_LOCK = 0x6d63_626e
@@ -43,7 +42,7 @@ const MIGRATIONS: readonly string[] = [
 ]
 
 /** As {@link migrate}, over a connection of a pool. */
-export async function migrated(pool: Pool, name: string): Promise<void> {
+export async function migrated(pool: Database, name: string): Promise<void> {
   try {
     const client = await pool.connect()
     try {
@@ -57,7 +56,7 @@ export async function migrated(pool: Pool, name: string): Promise<void> {
 }
 
 /** Brings the tables to what this mcbn knows. @throws {McbnError} `MCBN_STORE_INVALID` for a later schema. */
-async function migrate(client: ClientBase): Promise<void> {
+async function migrate(client: Connection): Promise<void> {
   await client.query('BEGIN')
   try {
     await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK])
