@@ -114,7 +114,7 @@ void RecordLayer::decrypt(std::span<IncomingRecord> train) {
       of.add(&incoming);
     }
     read_.open(pieces.items());
-    for (size_t i = 0; i < pieces.size(); ++i) of[i]->authentic = pieces[i].done;
+    for (size_t i = 0; i < of.size(); ++i) of[i]->authentic = pieces[i].done;
     train = train.subspan(looked);
   }
 }

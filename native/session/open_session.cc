@@ -47,9 +47,10 @@ OpenState OpenSession::takeState() {
 }
 
 OpenState OpenSession::copyState() const {
+  ExporterSecrets secrets = secrets_.clone();
   return {.cipher = cipher_,
           .role = role_,
-          .secrets = secrets_.clone(),
+          .secrets = std::move(secrets),
           .position = records_.position(),
           .max_fragment = max_fragment_,
           .ids = {records_.ownConnectionId(), records_.peerConnectionId()},
