@@ -1,55 +1,24 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { verifySignedDescriptor } from '../../../src/consent/descriptor/signed.js'
+import { describe, expect, it } from 'vitest'
 import { examplePolicy } from '../../../src/consent/policy/example.js'
 import { signWithdrawal } from '../../../src/consent/release/sign.js'
-import { createStore, openStore } from '../../../src/consent/store/open.js'
 import type { Store } from '../../../src/consent/store/store.js'
-import { alice, lock, shareOf, signed } from './fixture.js'
+import { alice, lock, shareOf } from './fixture.js'
+import {
+  create,
+  decision,
+  dir,
+  epoch,
+  file,
+  installed,
+  parent,
+  reopen,
+  useFolders,
+  verified,
+} from './folders.js'
 
-let parent: string
-let dir: string
-const open: Store[] = []
-beforeEach(() => {
-  parent = mkdtempSync(join(tmpdir(), 'mcbn-store-'))
-  dir = join(parent, 'alice')
-})
-afterEach(async () => {
-  for (const store of open.splice(0)) await store.close()
-  rmSync(parent, { recursive: true })
-})
-
-const file = (name: string) => join(dir, name)
-const create = async () => keep(await createStore(dir, lock, { label: 'alice', keys: alice }))
-const reopen = async () => keep(await openStore(dir, lock))
-const epoch = (number: number) => ({
-  descriptor: signed(number),
-  share: shareOf('alice', number),
-})
-function keep(store: Store): Store {
-  open.push(store)
-  return store
-}
-async function installed(): Promise<Store> {
-  const store = await create()
-  await store.installEpoch(epoch(1), lock)
-  return store
-}
-const _invalid = (text: string) => ({
-  code: 'MCBN_STORE_INVALID',
-  message: expect.stringContaining(text),
-})
-const verified = (number: number) => verifySignedDescriptor(signed(number))
-const decision = {
-  id: 'ab'.repeat(32),
-  decision: 'approved',
-  role: 'client',
-  instance: '42',
-  imageDigest: 'sha256:x',
-  decidedAt: 5,
-} as const
+useFolders()
 
 describe('store/what a kill interrupts', () => {
   const events = (store: Store) => store.audit.recent().map(({ event }) => event)

@@ -2,7 +2,6 @@ import {
   chmodSync,
   copyFileSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -11,64 +10,35 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { verifyAudit } from '../../../src/consent/audit/log.js'
 import {
   exportPrivate,
   generateParticipantKeys,
   publicKeys,
 } from '../../../src/consent/base/keys.js'
-import { verifySignedDescriptor } from '../../../src/consent/descriptor/signed.js'
 import { examplePolicy } from '../../../src/consent/policy/example.js'
 import { signWithdrawal } from '../../../src/consent/release/sign.js'
 import { createStore, openStore, readStore } from '../../../src/consent/store/open.js'
-import type { Store } from '../../../src/consent/store/store.js'
 import { alice, keyFile, lock, shareOf, signed } from './fixture.js'
+import {
+  create,
+  decision,
+  dir,
+  epoch,
+  file,
+  installed,
+  invalid,
+  keep,
+  parent,
+  reopen,
+  useFolders,
+  verified,
+} from './folders.js'
 
-let parent: string
-let dir: string
-const open: Store[] = []
-beforeEach(() => {
-  parent = mkdtempSync(join(tmpdir(), 'mcbn-store-'))
-  dir = join(parent, 'alice')
-})
-afterEach(async () => {
-  for (const store of open.splice(0)) await store.close()
-  rmSync(parent, { recursive: true })
-})
-
-const file = (name: string) => join(dir, name)
-const create = async () => keep(await createStore(dir, lock, { label: 'alice', keys: alice }))
-const reopen = async () => keep(await openStore(dir, lock))
-const epoch = (number: number) => ({
-  descriptor: signed(number),
-  share: shareOf('alice', number),
-})
-function keep(store: Store): Store {
-  open.push(store)
-  return store
-}
-async function installed(): Promise<Store> {
-  const store = await create()
-  await store.installEpoch(epoch(1), lock)
-  return store
-}
-const invalid = (text: string) => ({
-  code: 'MCBN_STORE_INVALID',
-  message: expect.stringContaining(text),
-})
-const verified = (number: number) => verifySignedDescriptor(signed(number))
-const decision = {
-  id: 'ab'.repeat(32),
-  decision: 'approved',
-  role: 'client',
-  instance: '42',
-  imageDigest: 'sha256:x',
-  decidedAt: 5,
-} as const
+useFolders()
 
 describe('store', () => {
   it('keeps keys first, and share and descriptor once the ceremony gives them', async () => {
