@@ -9,6 +9,7 @@ import { createHash } from 'node:crypto'
 import type { DKG_Round1, DKG_Secret } from '@noble/curves/abstract/frost.js'
 import { ristretto255_FROST as frost, ristretto255 } from '@noble/curves/ed25519.js'
 import { McbnError } from '../../errors.js'
+import { secretBytes } from '../../secret-bytes.js'
 import { verifyingShare } from '../descriptor/group.js'
 
 const { Point } = ristretto255
@@ -49,7 +50,7 @@ export interface GroupKey {
 /** Makes a fresh random polynomial of degree t - 1. */
 export function generatePolynomial(identifier: number, { t, n }: Threshold): Polynomial {
   const made = frost.DKG.round1(frost.Identifier.fromNumber(identifier), { min: t, max: n })
-  const coefficients = (made.secret.coefficients ?? []).map(secretBytes)
+  const coefficients = (made.secret.coefficients ?? []).map(bytesOfScalar)
   frost.DKG.clean(made.secret)
   const { commitment, proofOfKnowledge } = made.public
   return { coefficients, public: { identifier, commitment, proof: proofOfKnowledge } }
@@ -89,7 +90,7 @@ export function subShareFor(coefficients: readonly Buffer[], receiver: number): 
     (sum, bytes) => Fn.add(Fn.mul(sum, x), Fn.fromBytes(bytes)),
     Fn.ZERO,
   )
-  return secretBytes(value)
+  return bytesOfScalar(value)
 }
 
 /** Whether a sub-share lies on the polynomial that its sender has committed to. */
@@ -146,7 +147,7 @@ export function finishShare(
     const key = frost.DKG.round3(secret, others, received)
     for (const { signingShare } of [...Object.values(dealt), ...received]) signingShare.fill(0)
     agreesWith(groupKeyOf(packages, { t, n }), key.public)
-    const share = Buffer.alloc(32)
+    const share = secretBytes(32)
     share.set(key.secret.signingShare)
     key.secret.signingShare.fill(0)
     return share
@@ -223,9 +224,9 @@ function element(bytes: Uint8Array): RistrettoPoint | undefined {
 }
 
 /** 32 bytes outside Node's shared pool, where a secret would linger, and nowhere else. */
-function secretBytes(value: bigint): Buffer {
+function bytesOfScalar(value: bigint): Buffer {
   const bytes = Fn.toBytes(value)
-  const out = Buffer.alloc(bytes.length)
+  const out = secretBytes(bytes.length)
   out.set(bytes)
   bytes.fill(0)
   return out

@@ -6,6 +6,7 @@
 // The points follow from the scalars; they stand here to save t multiplications at each start.
 
 import { McbnError } from '../../errors.js'
+import { secretBytes } from '../../secret-bytes.js'
 import type { Polynomial } from './dkg.js'
 
 /** n-of-n: the share from the start. t-of-n: a polynomial, until the share is made. */
@@ -53,7 +54,7 @@ export function wipeSecret(secret: CeremonySecret): void {
 
 /** Outside Node's shared pool, where a secret would linger. */
 function join(pieces: readonly Uint8Array[]): Buffer {
-  const out = Buffer.alloc(pieces.reduce((sum, { length }) => sum + length, 0))
+  const out = secretBytes(pieces.reduce((sum, { length }) => sum + length, 0))
   let at = 0
   for (const piece of pieces) {
     out.set(piece, at)
@@ -63,7 +64,7 @@ function join(pieces: readonly Uint8Array[]): Buffer {
 }
 
 function copy(bytes: Uint8Array, from: number, length: number): Buffer {
-  const out = Buffer.alloc(length)
+  const out = secretBytes(length)
   out.set(bytes.subarray(from, from + length))
   return out
 }

@@ -15,6 +15,7 @@ import { dirname, join } from 'node:path'
 import { McbnError } from '../../errors.js'
 import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import { LABEL } from '../../psk/share.js'
+import { secretBytes } from '../../secret-bytes.js'
 import { canonicalBytes } from '../base/canonical.js'
 import { syncFolder, writeNewFile } from '../base/durable-file.js'
 import {
@@ -285,7 +286,7 @@ export class CeremonyState {
     if (planHash !== undefined) pieces.push(planHash)
     const encoded = secret === undefined ? undefined : encodeSecret(secret)
     if (encoded !== undefined) pieces.push(encoded)
-    const plaintext = Buffer.alloc(pieces.reduce((sum, { length }) => sum + length, 0))
+    const plaintext = secretBytes(pieces.reduce((sum, { length }) => sum + length, 0))
     let at = 0
     for (const piece of pieces) at += piece.copy(plaintext, at)
     try {

@@ -2,6 +2,7 @@
 // show it to the others, and the signature says whose it is.
 
 import { lengthPrefixed } from '../../psk/encoding.js'
+import { secretBytes } from '../../secret-bytes.js'
 import { toBase64url } from '../base/base64url.js'
 import { HPKE_TAG_BYTES, HpkeOpenError, hpkeOpen, hpkeSeal } from '../base/hpke.js'
 import { type ParticipantKeys, sign, verifySignature } from '../base/keys.js'
@@ -59,7 +60,7 @@ export function openSubShare(
       ciphertext: bytesOf(ciphertext, SHARE_BYTES + 64 + HPKE_TAG_BYTES),
     }
     plaintext = hpkeOpen(keys.x25519, own, sealed, { info: info(way) }).plaintext
-    const share = Buffer.alloc(SHARE_BYTES)
+    const share = secretBytes(SHARE_BYTES)
     share.set(plaintext.subarray(0, SHARE_BYTES))
     const signature = Buffer.from(plaintext.subarray(SHARE_BYTES))
     return isSignedSubShare(way, share, signature) ? { share, signature } : undefined

@@ -9,6 +9,7 @@ import { createCipheriv, createDecipheriv, randomBytes, scrypt } from 'node:cryp
 import { McbnError } from '../../errors.js'
 import { lengthPrefixed } from '../../psk/encoding.js'
 import { hkdfExpand, hkdfExtract } from '../../psk/hkdf.js'
+import { secretBytes } from '../../secret-bytes.js'
 import { fromBase64url, toBase64url } from '../base/base64url.js'
 import { canonicalBytes } from '../base/canonical.js'
 
@@ -183,14 +184,14 @@ function lockBytes(lock: StoreLock): { kind: 'passphrase' | 'key file'; bytes: B
     throw outOfRange('passphrase', `${min} to ${max} bytes`, `${length}`)
   }
   if (typeof passphrase !== 'string') return { kind: 'passphrase', bytes: copy(passphrase) }
-  const bytes = Buffer.alloc(length)
+  const bytes = secretBytes(length)
   bytes.write(passphrase.normalize('NFC'), 'utf8')
   return { kind: 'passphrase', bytes }
 }
 
 /** Outside Node's shared pool, where a secret would linger. */
 function copy(bytes: Uint8Array): Buffer {
-  const out = Buffer.alloc(bytes.length)
+  const out = secretBytes(bytes.length)
   out.set(bytes)
   return out
 }

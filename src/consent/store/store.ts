@@ -14,6 +14,7 @@
 
 import { createHash } from 'node:crypto'
 import { McbnError } from '../../errors.js'
+import { secretBytes } from '../../secret-bytes.js'
 import type { AuditLog } from '../audit/log.js'
 import type { ParticipantKeys, ParticipantPublicKeys } from '../base/keys.js'
 import { type VerifiedDescriptor, verifySignedDescriptor } from '../descriptor/signed.js'
@@ -145,7 +146,7 @@ export class Store implements ParticipantStore {
   share(): Buffer | undefined {
     const share = this.#stored?.share
     if (share === undefined || this.#closed) return undefined
-    const copy = Buffer.alloc(share.length)
+    const copy = secretBytes(share.length)
     copy.set(share)
     return copy
   }
@@ -198,7 +199,7 @@ export class Store implements ParticipantStore {
       await checkLock(this.dir, lock, this.#document)
       if (again) return
       const paths = storePaths(this.dir)
-      const stored = { descriptorHash: next.hash, share: Buffer.alloc(share.length) }
+      const stored = { descriptorHash: next.hash, share: secretBytes(share.length) }
       stored.share.set(share)
       try {
         // Of an attempt before, about which nothing is known.
