@@ -33,8 +33,9 @@ export interface Database extends Connection {
 
 /** @param url - `postgres://user:password@host:port/database`, or `?host=/folder` of a Unix socket. */
 export async function connect(url: string): Promise<Database> {
-  // Loaded when first needed: who keeps a folder has no use for it.
-  const { default: pg } = await import('pg')
+  // Loaded when first needed: a folder has no use for it. webpack leaves it where it is installed, and would
+  // warn of pg-native, which pg can do without.
+  const { default: pg } = await import(/* webpackIgnore: true */ 'pg')
   const pool = new pg.Pool({
     connectionString: url,
     max: MOST_CONNECTIONS,
