@@ -56,7 +56,7 @@ struct QuestionEvent {
 };
 
 struct EndedEvent {
-  std::optional<Failure> failure;
+  std::optional<Failure> failure = std::nullopt;
   std::string remote_host;
   uint16_t remote_port = 0;
 };
