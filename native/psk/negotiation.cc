@@ -93,7 +93,8 @@ void Negotiation::use(Identity identity, PskEntry entry) {
 }
 
 void Negotiation::askForHint(std::optional<std::string> hint, Protocol protocol) {
-  MCBN_ASSERT(role_ == Role::Client && state_ == State::None);
+  // A key may be there: chosen before the server had said its hint.
+  MCBN_ASSERT(role_ == Role::Client && !asking());
   question_.hint = std::move(hint);
   question_.identity.reset();
   ask(protocol);
