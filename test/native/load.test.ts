@@ -85,7 +85,9 @@ describe('native/load', () => {
       join(repositoryRoot, 'src/native/load.ts'),
       join(folder, 'deep', 'down', 'load.mjs'),
     )
-    const child = await attempt({}, '{}', join(folder, 'deep', 'down', 'load.mjs'))
+    // A run with an addon of choice names it for all its processes.
+    const nothing = { MCBN_ADDON: '' }
+    const child = await attempt(nothing, '{}', join(folder, 'deep', 'down', 'load.mjs'))
     expect(child.stdout, child.report()).toMatch(
       /MCBN_ADDON_UNAVAILABLE no compiled addon for .*put the package's folder prebuilds beside .*MCBN_ADDON/,
     )
