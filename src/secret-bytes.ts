@@ -6,3 +6,10 @@
 export function secretBytes(length: number): Buffer {
   return Buffer.from(new ArrayBuffer(length))
 }
+
+/** A copy in such memory. What it is made of stays for the caller to wipe. */
+export function secretCopy(bytes: ArrayLike<number>): Buffer {
+  const copy = secretBytes(bytes.length)
+  copy.set(bytes)
+  return copy
+}

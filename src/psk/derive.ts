@@ -5,7 +5,7 @@ import { createHash, createHmac } from 'node:crypto'
 import { types } from 'node:util'
 import { McbnError } from '../errors.js'
 import { type OptionTable, refuseUnknown } from '../option-names.js'
-import { secretBytes } from '../secret-bytes.js'
+import { secretCopy } from '../secret-bytes.js'
 import { FIELD_MAX_BYTES, joinAndWipe, lengthPrefixed, uint16, uint32 } from './encoding.js'
 import { encodeHex } from './hex.js'
 import { hkdfExpand, hkdfExtract } from './hkdf.js'
@@ -172,8 +172,7 @@ function sha256Concat(texts: readonly Buffer[]): Buffer {
 }
 
 function hmacChain([first, ...keys]: readonly Buffer[]): Buffer {
-  let message: Buffer = secretBytes(first?.length ?? 0)
-  message.set(first ?? [])
+  let message: Buffer = secretCopy(first ?? [])
   let mac: Buffer = Buffer.alloc(0)
   for (const key of keys) {
     mac.fill(0) // the link before; its text is all that the next one needs

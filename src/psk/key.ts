@@ -1,6 +1,6 @@
 import { types } from 'node:util'
 import { McbnError } from '../errors.js'
-import { secretBytes } from '../secret-bytes.js'
+import { secretBytes, secretCopy } from '../secret-bytes.js'
 import { decodeHex } from './hex.js'
 import type { PskKey } from './types.js'
 
@@ -28,8 +28,7 @@ export function copyPskKey(key: PskKey, name = 'key'): Buffer {
   if (length < KEY_MIN_BYTES || length > KEY_MAX_BYTES) {
     throw invalid(`${name}: expected ${KEY_MIN_BYTES} to ${KEY_MAX_BYTES} bytes, got ${length}`)
   }
-  const copy = secretBytes(length)
-  copy.set(key)
+  const copy = secretCopy(key)
   // No early exit: how long the check takes must not depend on the key.
   let seen = 0
   for (const byte of copy) seen |= byte

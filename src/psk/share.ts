@@ -4,7 +4,7 @@
 import { timingSafeEqual } from 'node:crypto'
 import { types } from 'node:util'
 import { McbnError } from '../errors.js'
-import { secretBytes } from '../secret-bytes.js'
+import { secretCopy } from '../secret-bytes.js'
 import { decodeHex } from './hex.js'
 
 /** Bytes of a share. */
@@ -80,9 +80,7 @@ function copyShare(share: Share, participant: string): Buffer {
   if (share.length !== SHARE_BYTES) {
     throw invalid(participant, `expected ${SHARE_BYTES} bytes, got ${share.length}`)
   }
-  const copy = secretBytes(SHARE_BYTES)
-  copy.set(share)
-  return copy
+  return secretCopy(share)
 }
 
 function name(participant: string): string {

@@ -13,7 +13,7 @@
 import { randomBytes } from 'node:crypto'
 import { inspect } from 'node:util'
 import { McbnError } from '../../errors.js'
-import { secretBytes } from '../../secret-bytes.js'
+import { secretCopy } from '../../secret-bytes.js'
 import { toBase64url } from '../base/base64url.js'
 import { type ParticipantKeys, publicKeys } from '../base/keys.js'
 import { descriptorHash } from '../descriptor/descriptor.js'
@@ -221,8 +221,7 @@ export class Ceremony {
     if (this.#descriptor === undefined || secret.kind !== 'share') {
       throw invalid(`ceremony: expected it to be finished, it is at ${this.round}`)
     }
-    const share = secretBytes(secret.share.length)
-    share.set(secret.share)
+    const share = secretCopy(secret.share)
     return { descriptor: this.#descriptor, share }
   }
 
@@ -426,8 +425,7 @@ function freshSecret({ plan, label }: CeremonySeat): CeremonySecret {
     const identifier = plan.labels.indexOf(label) + 1
     return { kind: 'polynomial', polynomial: generatePolynomial(identifier, thresholdOf(plan)) }
   }
-  const share = secretBytes(32)
-  share.set(randomBytes(32))
+  const share = secretCopy(randomBytes(32))
   return { kind: 'share', share }
 }
 

@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto'
 import type { DKG_Round1, DKG_Secret } from '@noble/curves/abstract/frost.js'
 import { ristretto255_FROST as frost, ristretto255 } from '@noble/curves/ed25519.js'
 import { McbnError } from '../../errors.js'
-import { secretBytes } from '../../secret-bytes.js'
+import { secretCopy } from '../../secret-bytes.js'
 import { verifyingShare } from '../descriptor/group.js'
 
 const { Point } = ristretto255
@@ -147,8 +147,7 @@ export function finishShare(
     const key = frost.DKG.round3(secret, others, received)
     for (const { signingShare } of [...Object.values(dealt), ...received]) signingShare.fill(0)
     agreesWith(groupKeyOf(packages, { t, n }), key.public)
-    const share = secretBytes(32)
-    share.set(key.secret.signingShare)
+    const share = secretCopy(key.secret.signingShare)
     key.secret.signingShare.fill(0)
     return share
   } finally {
@@ -226,8 +225,7 @@ function element(bytes: Uint8Array): RistrettoPoint | undefined {
 /** 32 bytes outside Node's shared pool, where a secret would linger, and nowhere else. */
 function bytesOfScalar(value: bigint): Buffer {
   const bytes = Fn.toBytes(value)
-  const out = secretBytes(bytes.length)
-  out.set(bytes)
+  const out = secretCopy(bytes)
   bytes.fill(0)
   return out
 }

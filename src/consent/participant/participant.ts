@@ -11,7 +11,7 @@
 import { EventEmitter } from 'node:events'
 import { inspect } from 'node:util'
 import { McbnError } from '../../errors.js'
-import { secretBytes } from '../../secret-bytes.js'
+import { secretCopy } from '../../secret-bytes.js'
 import { toBase64url } from '../base/base64url.js'
 import { type Clock, systemClock } from '../base/clock.js'
 import type { ParticipantKeys } from '../base/keys.js'
@@ -161,8 +161,7 @@ export class Participant extends EventEmitter<ParticipantEvents> {
     }
     this.#gate = new Gate({ active: this.#limits.verifying, waiting: this.#limits.waiting })
     this.#keys = keys
-    this.#share = secretBytes(options.share.length)
-    this.#share.set(options.share)
+    this.#share = secretCopy(options.share)
     this.#journal.note({
       type: 'started',
       label,

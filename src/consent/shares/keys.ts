@@ -7,7 +7,7 @@ import { McbnError } from '../../errors.js'
 import { derivePsk, expandKey, type KeyProtocol } from '../../psk/derive.js'
 import { joinAndWipe, lengthPrefixed } from '../../psk/encoding.js'
 import { hkdfExtract } from '../../psk/hkdf.js'
-import { secretBytes } from '../../secret-bytes.js'
+import { secretCopy } from '../../secret-bytes.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import type { NetworkProtocol } from '../descriptor/types.js'
 import { checkReleasedShare, demandShape } from './check.js'
@@ -34,8 +34,7 @@ export function deriveNetworkKeys(
     for (const [label, share] of shares) {
       demandShape(verified, label, share)
       // Checked is the copy, which nobody can change between check and use.
-      const copy = secretBytes(share.length)
-      copy.set(share)
+      const copy = secretCopy(share)
       copies.set(label, copy)
       checkReleasedShare(verified, label, copy)
     }

@@ -15,7 +15,7 @@ import { McbnError } from '../../errors.js'
 import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import { requiredInteger } from '../../options.js'
 import { joinAndWipe, lengthPrefixed } from '../../psk/encoding.js'
-import { secretBytes } from '../../secret-bytes.js'
+import { secretCopy } from '../../secret-bytes.js'
 import { fromBase64url, toBase64url } from '../base/base64url.js'
 
 /** Bytes of a secret that can be split: a share, a key, a seed. */
@@ -188,9 +188,7 @@ async function tryAll(pieces: readonly Piece[]): Promise<Buffer | undefined> {
   try {
     const secret = tagged.subarray(0, tagged.length - TAG_BYTES)
     if (!timingSafeEqual(tagOf(first.set, secret), tagged.subarray(secret.length))) return undefined
-    const out = secretBytes(secret.length)
-    out.set(secret)
-    return out
+    return secretCopy(secret)
   } finally {
     tagged.fill(0)
   }

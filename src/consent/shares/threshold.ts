@@ -1,6 +1,6 @@
 import { ristretto255_FROST } from '@noble/curves/ed25519.js'
 import { McbnError } from '../../errors.js'
-import { secretBytes } from '../../secret-bytes.js'
+import { secretCopy } from '../../secret-bytes.js'
 import { decodeElement } from '../descriptor/group.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import { decodeScalar, identifier, publicElement } from './scalar.js'
@@ -34,8 +34,7 @@ export function reconstructSecret(
     min: t,
     max: participants.length,
   })
-  const secret = secretBytes(combined.length)
-  secret.set(combined)
+  const secret = secretCopy(combined)
   combined.fill(0)
   const scalar = decodeScalar(secret)
   if (scalar !== undefined && scalar !== 0n && publicElement(scalar).equals(groupKey)) return secret

@@ -9,7 +9,7 @@ import { createCipheriv, createDecipheriv, randomBytes, scrypt } from 'node:cryp
 import { McbnError } from '../../errors.js'
 import { lengthPrefixed } from '../../psk/encoding.js'
 import { hkdfExpand, hkdfExtract } from '../../psk/hkdf.js'
-import { secretBytes } from '../../secret-bytes.js'
+import { secretBytes, secretCopy } from '../../secret-bytes.js'
 import { fromBase64url, toBase64url } from '../base/base64url.js'
 import { canonicalBytes } from '../base/canonical.js'
 
@@ -191,9 +191,7 @@ function lockBytes(lock: StoreLock): { kind: 'passphrase' | 'key file'; bytes: B
 
 /** Outside Node's shared pool, where a secret would linger. */
 function copy(bytes: Uint8Array): Buffer {
-  const out = secretBytes(bytes.length)
-  out.set(bytes)
-  return out
+  return secretCopy(bytes)
 }
 
 /** @param secret - owned by this call, and wiped. */

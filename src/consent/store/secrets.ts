@@ -3,7 +3,7 @@
 //   lp("mcbn/1 secrets") || lp(Ed25519 seed) || lp(X25519 seed) [ || lp(dh) || lp(share) ]
 
 import { joinAndWipe, lengthPrefixed } from '../../psk/encoding.js'
-import { secretBytes } from '../../secret-bytes.js'
+import { secretCopy } from '../../secret-bytes.js'
 import { exportPrivate, importPrivate, type ParticipantKeys } from '../base/keys.js'
 import { invalid } from './files.js'
 
@@ -61,9 +61,7 @@ export function decodeSecrets(bytes: Buffer): StoredSecrets {
 }
 
 function copy(bytes: Uint8Array): Buffer {
-  const out = secretBytes(bytes.length)
-  out.set(bytes)
-  return out
+  return secretCopy(bytes)
 }
 
 function unreadable(): Error {

@@ -14,7 +14,7 @@
 
 import { createHash } from 'node:crypto'
 import { McbnError } from '../../errors.js'
-import { secretBytes } from '../../secret-bytes.js'
+import { secretCopy } from '../../secret-bytes.js'
 import type { AuditLog } from '../audit/log.js'
 import type { ParticipantKeys, ParticipantPublicKeys } from '../base/keys.js'
 import { type VerifiedDescriptor, verifySignedDescriptor } from '../descriptor/signed.js'
@@ -146,9 +146,7 @@ export class Store implements ParticipantStore {
   share(): Buffer | undefined {
     const share = this.#stored?.share
     if (share === undefined || this.#closed) return undefined
-    const copy = secretBytes(share.length)
-    copy.set(share)
-    return copy
+    return secretCopy(share)
   }
 
   /** Approvals and withdrawal, as `createParticipant` takes them. */
@@ -199,8 +197,7 @@ export class Store implements ParticipantStore {
       await checkLock(this.dir, lock, this.#document)
       if (again) return
       const paths = storePaths(this.dir)
-      const stored = { descriptorHash: next.hash, share: secretBytes(share.length) }
-      stored.share.set(share)
+      const stored = { descriptorHash: next.hash, share: secretCopy(share) }
       try {
         // Of an attempt before, about which nothing is known.
         await removeStoreFile(paths.nextPolicy)

@@ -2,7 +2,7 @@
 // headers" and "Signature scheme"): the receiver knows who sent it, and that it is not an old one.
 
 import { createHmac } from 'node:crypto'
-import { secretBytes } from '../../../secret-bytes.js'
+import { secretCopy } from '../../../secret-bytes.js'
 import type { Delivery, Outcome } from './channel.js'
 import type { WebhookOptions } from './options.js'
 
@@ -17,8 +17,7 @@ export class Webhook implements Delivery {
 
   constructor({ url, secret }: WebhookOptions, now: () => number) {
     this.#url = url
-    this.#secret = secretBytes(secret.length)
-    this.#secret.set(secret)
+    this.#secret = secretCopy(secret)
     this.#now = now
   }
 

@@ -4,7 +4,7 @@
 import { createHash, hkdfSync } from 'node:crypto'
 import { McbnError } from '../../../errors.js'
 import { type OptionTable, refuseUnknown } from '../../../option-names.js'
-import { secretBytes } from '../../../secret-bytes.js'
+import { secretCopy } from '../../../secret-bytes.js'
 import { EMPTY_CHAIN } from '../../audit/chain.js'
 import type { AuditLine } from '../../audit/log.js'
 import { type Clock, systemClock } from '../../base/clock.js'
@@ -265,9 +265,7 @@ export class PostgresStore implements ParticipantStore {
   share(): Buffer | undefined {
     const share = this.#stored?.share
     if (share === undefined || this.#closed) return undefined
-    const copy = secretBytes(share.length)
-    copy.set(share)
-    return copy
+    return secretCopy(share)
   }
 
   /** Reads the policy again, which another process may have replaced. @returns whether it is another one. */
@@ -315,8 +313,7 @@ export class PostgresStore implements ParticipantStore {
     const parsed = policy === undefined ? undefined : parsePolicy(policy)
     if (parsed !== undefined) checkPolicyAgainst(parsed, next)
     if (again) return
-    const stored = { descriptorHash: next.hash, share: secretBytes(share.length) }
-    stored.share.set(share)
+    const stored = { descriptorHash: next.hash, share: secretCopy(share) }
     try {
       const secrets = await sealed({ keys: this.#keys, stored }, lock, this.#document)
       await this.#ledger.change(async ({ client, line, save }) => {
