@@ -35,6 +35,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   add("IoThread", data->io_thread, mcbn::IoThreadWrap::define(env));
   add("KeyTable", data->key_table, mcbn::KeyTableWrap::define(env));
   add("TlsSession", data->tls_session, mcbn::TlsSessionWrap::define(env));
+  exports.Set("unlockFile", Napi::Function::New(env, mcbn::unlockFile, "unlockFile"));
   exports.Set("tryLockFile", Napi::Function::New(env, mcbn::tryLockFile, "tryLockFile"));
   exports.Set("validatePath", Napi::Function::New(env, mcbn::validatePathOf, "validatePath"));
   exports.Set("contract", mcbn::contractObject(env));

@@ -23,7 +23,28 @@ int tryLock(int fd) {
 #endif
 }
 
+int unlock(int fd) {
+#ifdef F_OFD_SETLK
+  struct flock whole {};
+  whole.l_type = F_UNLCK;
+  whole.l_whence = SEEK_SET;
+  return fcntl(fd, F_OFD_SETLK, &whole);
+#else
+  return flock(fd, LOCK_UN);
+#endif
+}
+
 }  // namespace
+
+Napi::Value unlockFile(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (info.Length() != 1 || !info[0].IsNumber()) {
+    Napi::TypeError::New(env, "mcbn addon: unlockFile: expected a file descriptor")
+        .ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  return Napi::Boolean::New(env, unlock(info[0].As<Napi::Number>().Int32Value()) == 0);
+}
 
 Napi::Value tryLockFile(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();

@@ -9,5 +9,8 @@ namespace mcbn {
 // belongs to the open file and not to the process: it ends when the last descriptor of it is closed, however
 // the process ends, and holds across PID namespaces.
 Napi::Value tryLockFile(const Napi::CallbackInfo& info);
+// unlockFile(fd): whether it worked. To close is not enough: a child that another thread is just starting
+// has the descriptor too, until it executes its program.
+Napi::Value unlockFile(const Napi::CallbackInfo& info);
 
 }  // namespace mcbn

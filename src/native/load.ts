@@ -30,6 +30,8 @@ export interface NativeAddon {
    * @returns false while it is locked through another opening of it.
    */
   tryLockFile(fd: number): boolean
+  /** Gives it back also where a child that is just being started has the descriptor too. */
+  unlockFile(fd: number): boolean
   /** For example `3.0.19`: the running process's own, not the headers'. */
   readonly opensslVersion: string
 }

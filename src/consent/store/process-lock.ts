@@ -38,7 +38,7 @@ const MOST_ATTEMPTS = 8
  * `MCBN_ADDON_UNAVAILABLE` where the addon cannot be loaded: Node itself has no lock.
  */
 export function lockFolder(folder: string): () => void {
-  const { tryLockFile } = loadAddon()
+  const { tryLockFile, unlockFile } = loadAddon()
   const path = join(folder, 'lock')
   for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt += 1) {
     const fd = openLock(path)
@@ -56,8 +56,10 @@ export function lockFolder(folder: string): () => void {
     }
     let held = true
     return () => {
-      if (held) closeSync(fd)
+      if (!held) return
       held = false
+      unlockFile(fd)
+      closeSync(fd)
     }
   }
   throw invalid(`${path}: expected a file that stays, got one that others keep replacing`)
