@@ -2,7 +2,7 @@
 // system that starts and stops it. They take nothing and have nothing secret, so anybody on their network may ask.
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { listenAt } from '../listen-http.js'
 import { type OptionTable, refuseUnknown } from '../option-names.js'
 import { portOption } from '../options.js'
 import type { Metrics } from './metrics.js'
@@ -84,21 +84,11 @@ export async function serveOperations(
   )
   server.maxConnections = MOST_CONNECTIONS
   server.setTimeout(REQUEST_MS)
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, host, () => {
-      server.removeListener('error', reject)
-      resolve()
-    })
-  })
+  const bound = await listenAt(server, host, port)
   // A connection that cannot be accepted is no reason to end.
   server.on('error', () => undefined)
-  const bound = server.address() as AddressInfo
-  const shown = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address
   return {
-    url: `http://${shown}:${bound.port}`,
-    host: bound.address,
-    port: bound.port,
+    ...bound,
     async close() {
       if (!server.listening) return
       const done = new Promise<void>((resolve) => server.close(() => resolve()))

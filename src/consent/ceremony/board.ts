@@ -14,6 +14,7 @@ import { serve } from '@hono/node-server'
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { McbnError } from '../../errors.js'
+import { httpAddress } from '../../listen-http.js'
 import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import { MESSAGE_MAX_BYTES, messageName, parseMessage } from './messages.js'
 import { type CheckedPlan, planBytes } from './plan.js'
@@ -70,9 +71,8 @@ export async function serveBoard(options: BoardOptions): Promise<Board> {
     const why = error instanceof Error ? error.message : String(error)
     throw new McbnError('MCBN_CONNECTION_FAILED', `board: cannot listen: ${why}`, { cause: error })
   }
-  const { address, family, port: bound } = server.address() as AddressInfo
   return {
-    url: `http://${family === 'IPv6' ? `[${address}]` : address}:${bound}`,
+    url: httpAddress(server.address() as AddressInfo).url,
     async close() {
       const closed = once(server, 'close')
       server.close()

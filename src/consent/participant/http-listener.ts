@@ -1,9 +1,10 @@
 // An HTTP server that strangers reach: bounded in connections and in patience, and closed in good order.
 
 import type { Server } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
 import type { Hono } from 'hono'
+import { listenAt } from '../../listen-http.js'
 import { limitConnections } from './connections.js'
 import { TrustedProxies } from './sources.js'
 
@@ -60,15 +61,11 @@ export async function listenHttp(
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     answerUnreadable(error, socket)
   })
-  await listening(server, options.host, options.port)
+  const bound = await listenAt(server, options.host, options.port)
   // From here on an error is a connection's that could not be accepted: no reason to end.
   server.on('error', (error) => options.onError?.(error))
-  const bound = server.address() as AddressInfo
-  const shown = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address
   return {
-    url: `http://${shown}:${bound.port}`,
-    host: bound.address,
-    port: bound.port,
+    ...bound,
     close: () => closed(server),
   }
 }
@@ -88,16 +85,6 @@ function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
 const UNREADABLE: Readonly<Record<string, readonly [status: string, error: string]>> = {
   HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'too-large'],
   ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'timeout'],
-}
-
-async function listening(server: Server, host: string, port: number): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, host, () => {
-      server.removeListener('error', reject)
-      resolve()
-    })
-  })
 }
 
 async function closed(server: Server): Promise<void> {

@@ -25,7 +25,6 @@ import {
 import type { StoreLock } from './seal.js'
 import type { StoredSecrets } from './secrets.js'
 import { readSecrets, writeSecrets } from './secrets-file.js'
-
 import { Store } from './store.js'
 
 export type { StoreReading } from './reading.js'
@@ -51,8 +50,7 @@ export interface CreateStoreOptions extends OpenStoreOptions {
 }
 
 const CREATE_OPTIONS = {
-  fsync: undefined,
-  clock: undefined,
+  ...OPEN_OPTIONS,
   label: undefined,
   keys: undefined,
 } as const satisfies OptionTable<CreateStoreOptions>

@@ -63,8 +63,7 @@ export interface CreatePostgresStoreOptions extends PostgresStoreOptions {
 }
 
 const CREATE_OPTIONS = {
-  label: undefined,
-  clock: undefined,
+  ...OPTIONS,
   keys: undefined,
 } as const satisfies OptionTable<CreatePostgresStoreOptions>
 
