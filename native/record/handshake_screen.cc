@@ -21,7 +21,6 @@ void HandshakeScreen::forgetHeld() {
   heldBytes_ = 0;
   // Those that came before any key exchange are OpenSSL's, for good.
   unprovenRecords_ = earlyRecords_;
-  encryptedHandshakeRecords_ = 0;
 }
 
 Verdict HandshakeScreen::drop(DropReason reason) {
@@ -86,7 +85,6 @@ Verdict HandshakeScreen::inspectEncrypted(const DtlsRecord& record) {
   if (held && hold(record) == Verdict::Drop) return Verdict::Drop;
   if (!changeCipherSpec_) earlyRecords_++;
   unprovenRecords_++;
-  if (record.type == content_type::kHandshake && changeCipherSpec_) encryptedHandshakeRecords_++;
   return held ? Verdict::Hold : Verdict::Pass;
 }
 

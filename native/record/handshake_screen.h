@@ -82,13 +82,6 @@ class HandshakeScreen {
   DropReason dropReason() const { return dropReason_; }
   // The peer's ChangeCipherSpec has come (passed or held).
   bool changeCipherSpecSeen() const { return changeCipherSpec_; }
-  // Epoch-1 handshake records passed or held behind the ChangeCipherSpec: with the key delivered and the handshake not
-  // done, these are Finished messages made with another key (RFC 6347 section 4.1.2.7).
-  unsigned encryptedHandshakeRecords() const { return encryptedHandshakeRecords_; }
-  // A tls12_cid record hides its type: counted as such a Finished once it could not be opened.
-  void noteUnreadable() {
-    if (changeCipherSpec_) encryptedHandshakeRecords_++;
-  }
   // Time has passed: as many unproven records again, unless OpenSSL would keep them. Else a stranger
   // could use up what a late Finished needs.
   void refill() {
@@ -125,7 +118,6 @@ class HandshakeScreen {
   bool changeCipherSpec_ = false;
   unsigned earlyRecords_ = 0;
   unsigned unprovenRecords_ = 0;
-  unsigned encryptedHandshakeRecords_ = 0;
   unsigned heldRecords_ = 0;
   size_t heldBytes_ = 0;
   DropReason dropReason_ = DropReason::None;

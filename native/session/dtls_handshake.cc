@@ -48,7 +48,8 @@ DtlsHandshake::DtlsHandshake(std::shared_ptr<const Context> context, const DtlsO
       ssl_(std::make_unique<DatagramSsl>(std::move(context), options.keylog)),
       ids_(ssl(), role_),
       outbox_(role_, options.mtu, ids_),
-      timers_(role_, options.handshake_timeout, options.retransmit_timeout) {
+      timers_(role_, options.handshake_timeout, options.retransmit_timeout),
+      proof_(ssl(), role_) {
   ssl_->wire.mtu = options_.mtu;
   ssl_->wire.outgoing = &outbox_;
   BIO* bio = ssl() ? newDatagramBio(&ssl_->wire) : nullptr;
@@ -248,9 +249,12 @@ void DtlsHandshake::takeReframed(const DtlsRecord& record) {
   const auto incoming = ids_.incoming(record);
   if (!incoming) {
     step_->drop(DropReason::BadMac);
-    screen().noteUnreadable();
-    return suspectKey();
+    if (role_ == Role::Server && screen().changeCipherSpecSeen()) {
+      timers_.suspectKey(step_->now, finished_with_exchange_);
+    }
+    return;
   }
+  timers_.trustKey();
   if (incoming->type != content_type::kHandshake) return keepEarly(record);
   ByteView rest = incoming->record;
   feed(*nextRecord(rest));
@@ -282,7 +286,7 @@ void DtlsHandshake::feed(const DtlsRecord& record) {
     ssl_->wire.incoming = numbered;
   }
   advance();
-  if (!over()) suspectKey();
+  if (!over() && record.epoch == kEpoch) judgeKey(record);
   if (!over()) retryEarly();
 }
 

@@ -21,6 +21,7 @@
 #include "session/dtls_options.h"
 #include "session/handshake_outbox.h"
 #include "session/handshake_timers.h"
+#include "session/key_proof.h"
 #include "session/open_session.h"
 #include "session/openssl_session.h"
 
@@ -104,7 +105,7 @@ class DtlsHandshake {
   size_t maxFragment() const;
   std::optional<OpenState> openState(const Proved& proved);
   void retransmit();
-  void suspectKey();
+  void judgeKey(const DtlsRecord& record);
   void noteDuplicate();
   std::string explainTimeout() const;
   std::string explainSilence() const;
@@ -119,6 +120,7 @@ class DtlsHandshake {
   HandshakeIds ids_;
   HandshakeOutbox outbox_;
   HandshakeTimers timers_;
+  KeyProof proof_;
   std::unique_ptr<HandshakeResult> result_;
   SessionStep* step_ = nullptr;  // in progress
 

@@ -83,12 +83,13 @@ unsigned DtlsHandshake::onTimer(SSL* ssl, unsigned microseconds) {
   return static_cast<unsigned>(wait * 1000);
 }
 
-void DtlsHandshake::suspectKey() {
-  if (role_ != Role::Server || !handshake().psk().keyGiven()) return;
-  HandshakeScreen& screen = this->screen();
-  if (screen.holding() || !screen.changeCipherSpecSeen()) return;
-  if (screen.encryptedHandshakeRecords() > 0)
-    timers_.suspectKey(step_->now, finished_with_exchange_);
+// OpenSSL was given an encrypted record, and the handshake is not done.
+void DtlsHandshake::judgeKey(const DtlsRecord& record) {
+  if (role_ != Role::Server || !handshake().psk().keyGiven() || screen().holding()) return;
+  const KeyProof::Verdict verdict = proof_.judge(record);
+  if (verdict == KeyProof::Verdict::Right) return timers_.trustKey();
+  if (!screen().changeCipherSpecSeen()) return;
+  timers_.suspectKey(step_->now, verdict == KeyProof::Verdict::Wrong && finished_with_exchange_);
 }
 
 }  // namespace mcbn

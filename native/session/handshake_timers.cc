@@ -117,9 +117,14 @@ void HandshakeTimers::noteAlert(Milliseconds now, bool lasting) {
 
 void HandshakeTimers::suspectKey(Milliseconds now, bool certain) {
   MCBN_ASSERT(role_ == Role::Server);
-  if (suspicion_at_ != kNever) return;
+  if (trusted_ || suspicion_at_ != kNever) return;
   suspicion_at_ =
       now + (certain ? std::clamp(round_trip_, kShortestGrace, kLongestGrace) : kForgedGrace);
+}
+
+void HandshakeTimers::trustKey() {
+  trusted_ = true;
+  suspicion_at_ = kNever;
 }
 
 Milliseconds HandshakeTimers::patience() const {

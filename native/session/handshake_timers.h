@@ -65,10 +65,12 @@ class HandshakeTimers {
   void forgetAlert() { alert_at_ = kNever; }
   bool alertNoted() const { return alert_at_ != kNever; }
 
-  // A server: encrypted handshake records have come, the key is in use, and the handshake is still
-  // not done.
-  // `certain`: they came with the key exchange, so the client sent them, and not somebody in its name.
+  // A server: an encrypted record could not be opened with the key, or nobody knows whether it can,
+  // and the handshake is still not done.
+  // `certain`: it came with the key exchange, so the client sent it, and not somebody in its name.
   void suspectKey(Milliseconds now, bool certain);
+  // One could: the key is right, whatever came or comes.
+  void trustKey();
 
   Milliseconds roundTrip() const { return round_trip_; }  // 0: not known
   // Of a client's last flight.
@@ -93,6 +95,7 @@ class HandshakeTimers {
   Milliseconds finished_at_ = 0;
   unsigned finished_sendings_ = 0;
   bool lossy_ = false;
+  bool trusted_ = false;
 };
 
 }  // namespace mcbn

@@ -144,6 +144,17 @@ TEST_CASE("handshake timers: encrypted records that anybody may have sent call n
   CHECK(timers.due(kStart + 1'510) == Due::WrongKey);
 }
 
+TEST_CASE("handshake timers: one record that opens proves the key, before bad ones and after") {
+  HandshakeTimers timers = begun(Role::Server);
+  timers.flightSent(kStart, true);
+  timers.keyExchangeReceived(kStart + 10);
+  timers.suspectKey(kStart + 10, true);
+  timers.trustKey();
+  CHECK(timers.due(kStart + 9'999) != Due::WrongKey);
+  timers.suspectKey(kStart + 20, true);
+  CHECK(timers.due(kStart + 9'999) != Due::WrongKey);
+}
+
 TEST_CASE("handshake timers: an alert is forgotten when the handshake goes on") {
   HandshakeTimers timers = begun(Role::Client);
   sendFlight(timers, kStart);

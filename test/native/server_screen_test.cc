@@ -141,10 +141,7 @@ TEST_CASE("server screen: encrypted records are bounded until established()") {
   client.hello();
   client.keyExchange(kIdentity);
   client.changeCipherSpec();
-  for (unsigned i = 0; i < kMaxUnprovenRecords; i++) {
-    CHECK(client.finished() == Verdict::Pass);
-    CHECK(client.screen.encryptedHandshakeRecords() == i + 1);
-  }
+  for (unsigned i = 0; i < kMaxUnprovenRecords; i++) CHECK(client.finished() == Verdict::Pass);
   CHECK(client.finished() == Verdict::Drop);
   client.screen.established();
   for (int i = 0; i < 100; i++) CHECK(client.finished(23) == Verdict::Pass);
@@ -273,7 +270,6 @@ TEST_CASE("server screen: holds the rest of the flight, drops repeats, lets aler
   CHECK(client.screen.changeCipherSpecSeen());
   CHECK(client.keyExchange(kIdentity) == Verdict::Pass);
   CHECK(client.finished() == Verdict::Pass);
-  CHECK(client.screen.encryptedHandshakeRecords() == 3);
 }
 
 TEST_CASE("server screen: what has to be kept is bounded in number and in bytes") {
