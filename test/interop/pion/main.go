@@ -97,10 +97,12 @@ func echo(conn net.Conn) {
 		fmt.Printf("exporter %x\n", exported)
 	}
 	var ending atomic.Bool
+	said := make(chan struct{})
 	go func() {
 		io.Copy(io.Discard, os.Stdin)
 		ending.Store(true)
 		conn.Close()
+		close(said)
 	}()
 	buffer := make([]byte, 16*1024)
 	for echoed := 0; ; echoed++ {
@@ -111,6 +113,9 @@ func echo(conn net.Conn) {
 			}
 			fmt.Printf("echoed %d\n", echoed)
 			fmt.Printf("closed: %v\n", err)
+			if ending.Load() {
+				<-said // Close stops Read before it sends close_notify
+			}
 			return
 		}
 		if _, err := conn.Write(buffer[:n]); err != nil {
