@@ -7,7 +7,14 @@ import type { DtlsSocket } from '../../src/dtls/index.js'
 import { dialOpen, serve } from '../dtls/support.js'
 import { expectUndamaged } from '../lossy/account.js'
 import { DamagingProxy } from '../support/damaging-proxy.js'
-import { canCompile, compilePeer, PEER_LIBRARIES, startClient, startServer } from './peers.js'
+import {
+  canCompile,
+  compilePeer,
+  PEER_LIBRARIES,
+  peerCloses,
+  startClient,
+  startServer,
+} from './peers.js'
 import { credential, IDENTITY } from './support.js'
 
 /** GCM, CCM, CCM8 and ChaCha20-Poly1305; of each what the library has. */
@@ -43,8 +50,7 @@ describe.each(PEER_LIBRARIES)('interop/damaged records: $name', (library) => {
       const socket = await dialOpen({ ...settings, port: proxy.port, psk: credential })
       await expectUndamaged(socket, proxy)
       expect(socket.stats.recordsDropped).toBe(proxy.dropped)
-      peer.child.endInput()
-      await socket.closed
+      await peerCloses(peer, socket, library)
       await peer.child.output('echoed ')
     })
   })

@@ -4,7 +4,9 @@
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as elapsed } from 'node:timers/promises'
 import { expect } from 'vitest'
+import type { DtlsSocket } from '../../src/dtls/index.js'
 import { repositoryRoot } from '../support/paths.js'
 import { findProgram } from '../support/peers.js'
 import { type Child, run, start } from '../support/process.js'
@@ -180,4 +182,19 @@ function echoer(child: Child): Echoer {
     child,
     exported: async () => (await child.output(/^exporter (\w+)$/m))[1],
   }
+}
+
+/** Has the peer end its session; returns when mcbn's side has ended as well. */
+export async function peerCloses(
+  { child }: Echoer,
+  socket: DtlsSocket,
+  { losesGoodbye }: PeerLibrary,
+): Promise<void> {
+  child.endInput()
+  if (losesGoodbye) {
+    await child.output('closed: ')
+    await Promise.race([socket.closed, elapsed(1_000)])
+    socket.destroy()
+  }
+  await socket.closed
 }

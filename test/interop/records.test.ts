@@ -2,7 +2,6 @@
 // hundred messages of all sizes, which the peer sends back; then close_notify from either side.
 
 import { once } from 'node:events'
-import { setTimeout as elapsed } from 'node:timers/promises'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { DtlsSocket } from '../../src/dtls/index.js'
 import { dialOpen, serve } from '../dtls/support.js'
@@ -14,6 +13,7 @@ import {
   EXPORTER_LABEL,
   PEER_LIBRARIES,
   type PeerLibrary,
+  peerCloses,
   startClient,
   startServer,
 } from './peers.js'
@@ -89,7 +89,7 @@ async function expectRecords(
   peer: Echoer,
   suite: string,
   closer: Case['closer'],
-  { losesGoodbye }: PeerLibrary,
+  library: PeerLibrary,
 ): Promise<void> {
   expect(socket.getCipher()?.name).toBe(suite)
   expect(socket.pskIdentity?.toString()).toBe(IDENTITY)
@@ -104,13 +104,7 @@ async function expectRecords(
   } else {
     const errors: Error[] = []
     socket.on('error', (error) => errors.push(error))
-    peer.child.endInput()
-    if (losesGoodbye) {
-      await peer.child.output('closed: ')
-      await Promise.race([socket.closed, elapsed(1_000)])
-      socket.destroy()
-    }
-    await socket.closed
+    await peerCloses(peer, socket, library)
     expect(errors).toEqual([])
   }
   await peer.child.output(`echoed ${MESSAGES}`)
