@@ -46,7 +46,7 @@ export default defineConfig({
     setupFiles: process.env['MCBN_SANITIZED'] ? ['test/support/sanitized.ts'] : [],
     poolOptions: {
       // One process a file: the addon keeps state per process, and a crash names its file.
-      forks: { minForks: 1, maxForks: 2 },
+      forks: { minForks: 1, maxForks: 3 },
       // One thread for all of them: loading the same modules anew takes longer than their tests.
       threads: { minThreads: 1, maxThreads: 1, isolate: false },
     },
