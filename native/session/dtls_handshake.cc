@@ -164,6 +164,7 @@ void DtlsHandshake::inspect(const DtlsRecord& record) {
   const Verdict verdict =
       std::visit([&](auto& screen) { return screen.inspect(record); }, *screen_);
   if (verdict == Verdict::Drop) {
+    if (screen().dropReason() == DropReason::Flood && provesItself(record)) return feed(record);
     step_->drop(screen().dropReason());
     if (screen().dropReason() == DropReason::Duplicate) noteDuplicate();
     if (role_ == Role::Client) noteCookie();

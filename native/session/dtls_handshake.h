@@ -105,6 +105,7 @@ class DtlsHandshake {
   size_t maxFragment() const;
   std::optional<OpenState> openState(const Proved& proved);
   void retransmit();
+  bool provesItself(const DtlsRecord& record);
   void judgeKey(const DtlsRecord& record);
   void noteDuplicate();
   std::string explainTimeout() const;

@@ -68,6 +68,13 @@ inline Milliseconds steadyNow() {
           .count());
 }
 
+inline PskAnswer answerWith(uint8_t key, const char* identity = "") {
+  PskAnswer answer;
+  answer.entry = PskEntry{testKey(key)};
+  answer.identity = identity;
+  return answer;
+}
+
 inline DtlsOptions dtlsOptions(size_t mtu, Milliseconds handshake_timeout,
                                Milliseconds retransmit_timeout) {
   DtlsOptions options;

@@ -1,0 +1,176 @@
+// What strangers can do to two DtlsSessions in the middle of their handshake: nothing.
+#include <doctest/doctest.h>
+
+#include "dtls_pair.h"
+#include "record/handshake_screen.h"
+#include "wire.h"
+
+using namespace mcbn;
+
+namespace {
+
+// The records of the client's last flight, which the server has not got yet.
+std::vector<Bytes> lastFlightOf(DtlsPair& pair) {
+  for (;;) {
+    std::vector<Bytes> records;
+    bool last = false;
+    for (const Bytes& datagram : pair.at_client.outgoing) {
+      ByteView rest(datagram);
+      while (const auto record = nextRecord(rest)) {
+        last = last || record->epoch > 0;
+        const bool exchange = record->epoch > 0 ||
+                              record->type == content_type::kChangeCipherSpec ||
+                              record->fragment[0] == handshake_type::kClientKeyExchange;
+        if (exchange) records.emplace_back(record->whole.begin(), record->whole.end());
+      }
+    }
+    if (last) {
+      pair.at_client.outgoing.clear();
+      return records;
+    }
+    REQUIRE(pair.carryOne(steadyNow(), [](Bytes&) { return true; }));
+  }
+}
+
+Bytes forgedRecord(uint8_t type, uint16_t epoch, uint64_t number, size_t length) {
+  return wire::record(type, epoch, number, Bytes(length, 0x5a));
+}
+
+}  // namespace
+
+TEST_CASE(
+    "dtls session: a client that followed a stranger's HelloVerifyRequest finds its server all the "
+    "same (RFC 6347 section 4.2.1)") {
+  for (const bool asks : {false, true}) {
+    DtlsPair pair({.client_asks = asks});
+    pair.connect(steadyNow());
+    const auto hello = parseClientHello(pair.at_client.sent[0]);
+    REQUIRE(hello);
+    Cookie foreign;
+    foreign.fill(0xee);
+    const HelloVerifyRequest forged = helloVerifyRequest(*hello, foreign);
+    pair.toClient(Bytes(forged.begin(), forged.end()), steadyNow());
+    pair.run([&](Bytes& datagram) {
+      // As the endpoint does: a cookie that is not its own is answered with one that is.
+      const auto again = parseClientHello(datagram);
+      if (again && std::ranges::equal(again->cookie, foreign)) {
+        const HelloVerifyRequest answer = helloVerifyRequest(*again, Cookie{});
+        pair.at_server.outgoing.emplace_back(answer.begin(), answer.end());
+        return false;
+      }
+      if (!pair.at_client.questions.empty()) {
+        pair.client->answer(pair.at_client.questions.back().number, answerWith(0x42, "Client1"), {},
+                            steadyNow(), pair.at_client);
+        pair.at_client.questions.clear();
+      }
+      return true;
+    });
+    if (asks && !pair.at_client.questions.empty()) {
+      pair.client->answer(pair.at_client.questions.back().number, answerWith(0x42, "Client1"), {},
+                          steadyNow(), pair.at_client);
+      pair.run();
+    }
+    REQUIRE(pair.bothOpen());
+    exchangeMessages(pair);
+  }
+}
+
+TEST_CASE("dtls session: one forged record of epoch 1 before a late Finished calls no key wrong") {
+  for (const uint64_t number : {uint64_t{0}, uint64_t{7}, (uint64_t{1} << 48) - 1}) {
+    CAPTURE(number);
+    DtlsPair pair({.ciphers = "PSK-AES128-GCM-SHA256", .dtls = dtlsOptions(400, 10'000, 5'000)});
+    pair.connect(steadyNow());
+    const std::vector<Bytes> records = lastFlightOf(pair);
+    CAPTURE(records.size());
+    REQUIRE(records.size() == 3);
+    const Milliseconds now = steadyNow();
+    pair.toServer(records[0], now);
+    pair.toServer(forgedRecord(content_type::kHandshake, 1, number, 40), now);
+    pair.toServer(records[1], now);
+    // More than the screen lets pass at once, too.
+    for (uint64_t i = 0; i < 30; ++i) {
+      pair.toServer(forgedRecord(content_type::kHandshake, 1, number + i, 40), now);
+    }
+    const Milliseconds late = now + 1'200;  // the client has repeated itself once
+    if (pair.server->deadline() <= late) pair.server->expire(late, pair.at_server);
+    REQUIRE(pair.server->state() == DtlsSession::State::Handshaking);
+    pair.toServer(records[2], late);
+    CHECK(pair.server->open());
+    CHECK(pair.at_server.endings.empty());
+  }
+}
+
+TEST_CASE("dtls session: a Finished behind a flood of forged ones is taken at once") {
+  for (const char* cipher : {"PSK-AES128-GCM-SHA256", "PSK-AES128-CCM8", "PSK-CHACHA20-POLY1305"}) {
+    CAPTURE(cipher);
+    DtlsPair pair({.ciphers = cipher, .dtls = dtlsOptions(400, 10'000, 5'000)});
+    pair.connect(steadyNow());
+    const std::vector<Bytes> records = lastFlightOf(pair);
+    REQUIRE(records.size() == 3);
+    const Milliseconds now = steadyNow();
+    const auto flood = [&] {
+      for (uint64_t i = 0; i < 2 * kMaxUnprovenRecords; ++i) {
+        pair.toServer(forgedRecord(content_type::kHandshake, 1, i, 40), now);
+      }
+    };
+    pair.toServer(records[0], now);
+    flood();
+    pair.toServer(records[1], now);
+    flood();
+    pair.toServer(records[2], now);
+    CHECK(pair.server->open());
+    CHECK(pair.at_server.endings.empty());
+  }
+}
+
+TEST_CASE("dtls session: a forged record from far ahead closes the handshake to nobody") {
+  for (const bool to_server : {false, true}) {
+    DtlsPair pair({.hint = "hint"});
+    pair.connect(steadyNow());
+    bool forged = false;
+    pair.run([&](Bytes& datagram) {
+      ByteView rest(datagram);
+      const auto record = nextRecord(rest);
+      const bool from_client = record && record->type == content_type::kHandshake && pair.server &&
+                               datagram == pair.at_client.sent.back();
+      if (!forged && record && pair.server && from_client == to_server) {
+        forged = true;
+        // A fragment without content of the message that is due.
+        const uint8_t type =
+            to_server ? handshake_type::kClientKeyExchange : handshake_type::kServerHello;
+        Bytes body;
+        Writer(body).u8(type).u24(60).u16(to_server ? 2 : 1).u24(0).u24(0);
+        const Bytes leap = wire::record(content_type::kHandshake, 0, (uint64_t{1} << 48) - 1, body);
+        to_server ? pair.toServer(leap, steadyNow()) : pair.toClient(leap, steadyNow());
+      }
+      return true;
+    });
+    CHECK(forged);
+    REQUIRE(pair.bothOpen());
+    exchangeMessages(pair);
+  }
+}
+
+TEST_CASE("dtls session: a forged alert ends no handshake whose answer takes 400 ms") {
+  DtlsPair pair({.dtls = dtlsOptions(400, 10'000, 0)});
+  Milliseconds now = 1'000'000;
+  pair.connect(now);
+  // Every flight takes 400 ms each way; after each a stranger sends a fatal alert to both.
+  for (unsigned flight = 0; flight < 8 && !pair.bothOpen(); ++flight) {
+    const Bytes alert =
+        plaintextAlert(kDtls12, 900 + flight, alert::kFatal, alert::kHandshakeFailure);
+    pair.toClient(alert, now);
+    if (pair.server) pair.toServer(alert, now);
+    std::deque<Bytes> to_server = std::exchange(pair.at_client.outgoing, {});
+    std::deque<Bytes> to_client = std::exchange(pair.at_server.outgoing, {});
+    now += 400;
+    for (DtlsSession* side : {pair.client.get(), pair.server.get()}) {
+      if (!side || side->deadline() > now) continue;
+      side->expire(now, side == pair.client.get() ? pair.at_client : pair.at_server);
+      REQUIRE(side->state() != DtlsSession::State::Ended);
+    }
+    for (const Bytes& datagram : to_server) pair.toServer(datagram, now);
+    for (const Bytes& datagram : to_client) pair.toClient(datagram, now);
+  }
+  CHECK(pair.bothOpen());
+}
