@@ -129,7 +129,10 @@ describe('cli/participant', () => {
     const heard = join(temporaryFolder(), 'heard')
     const bell = join(temporaryFolder(), 'bell')
     writeFileSync(bell, `#!/bin/sh\ncat >>'${heard}'\n`, { mode: 0o700 })
-    const { child, url } = await serving(made, '--web', '--notify-command', bell)
+    const { child, url } = await serving(
+      made,
+      ...['--web', '--notify-command', bell, '--trusted-proxy', '127.0.0.1', 'fd00::/8'],
+    )
     expect(child.stdout).toMatch(/^participant alice listening on http:\/\/127\.0\.0\.1:\d+$/m)
     const [, page = ''] = await child.output(/^page: (http:\S+#login=\S+)$/m)
     expect((await fetch(page)).status).toBe(200)
@@ -303,6 +306,11 @@ describe('cli/participant', () => {
       /--share-file/,
     ],
     ['a wrong address', ['participant', 'serve', '--dir', 'x', '--listen', 'here'], /--listen/],
+    [
+      'a proxy without an address',
+      ['participant', 'serve', '--dir', 'x', '--trusted-proxy', '10.0.0.0/8', 'lb.example'],
+      /--trusted-proxy: expected an IP address or a network such as 10\.0\.0\.0\/8, got "lb\.example"/,
+    ],
     ['a wrong port', ['participant', 'serve', '--dir', 'x', '--listen', 'a:65536'], /--listen/],
   ])('answers %s with exit code 2', async (_, args, reason) => {
     expectFailure(await mcbn(args), 2, reason)

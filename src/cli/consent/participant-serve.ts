@@ -5,6 +5,7 @@ import { Command } from 'commander'
 import { serveAdmin } from '../../consent/participant/admin.js'
 import { type ParticipantServer, serveParticipant } from '../../consent/participant/http.js'
 import type { Participant } from '../../consent/participant/participant.js'
+import { TrustedProxies } from '../../consent/participant/sources.js'
 import {
   participantOfStore,
   reloadStoredPolicy,
@@ -12,7 +13,7 @@ import {
 } from '../../consent/participant/stored.js'
 import type { ParticipantStore } from '../../consent/store/replicas.js'
 import { Store } from '../../consent/store/store.js'
-import { EXIT, type Finish } from '../exit.js'
+import { EXIT, type Finish, UsageError } from '../exit.js'
 import {
   addOperationsOptions,
   type Operations,
@@ -36,6 +37,7 @@ interface ServeFlags extends FolderFlags, LockFlags, PageFlags, NotifyFlags, Ope
   readonly listen: string
   readonly pkiRoot?: readonly string[]
   readonly rate?: string
+  readonly trustedProxy?: readonly string[]
 }
 
 export function serveCommand(finish: Finish): Command {
@@ -61,8 +63,14 @@ export function serveCommand(finish: Finish): Command {
     .option('--web-token-file <file>', 'write the token to a file instead of printing it')
     .option('--pki-root <file...>', 'root certificate (PEM) of gcp-cs-pki evidence')
     .option('--rate <number>', 'requests a second that one address may send', '100')
+    .option(
+      '--trusted-proxy <address...>',
+      'addresses or networks (10.0.0.0/8) of proxies that are believed about whom they ask for\n' +
+        '(Forwarded, X-Forwarded-For); else all that comes through a proxy is one source',
+    )
     .action(async (flags: ServeFlags) => {
       const address = hostAndPort('--listen', flags.listen)
+      const trustedProxies = proxies(flags.trustedProxy)
       const roots = await Promise.all(
         (flags.pkiRoot ?? []).map((file) => readInput(file, '--pki-root', MOST_ROOT_BYTES)),
       )
@@ -71,7 +79,13 @@ export function serveCommand(finish: Finish): Command {
       try {
         const attestation = roots.length === 0 ? {} : { gcpPki: { roots: roots.map(String) } }
         const participant = participantOfStore(store, { attestation })
-        const serving = { ...flags, ...address, attestation, requestsPerSecond: rate }
+        const serving = {
+          ...flags,
+          ...address,
+          attestation,
+          requestsPerSecond: rate,
+          trustedProxies,
+        }
         await serve(store, participant, serving, finish)
       } catch (error) {
         await store.close()
@@ -84,7 +98,19 @@ interface Serving extends ServeFlags {
   readonly host: string
   readonly port: number
   readonly requestsPerSecond: number
+  readonly trustedProxies: readonly string[]
   readonly attestation: NonNullable<StoredParticipantOptions['attestation']>
+}
+
+/** @throws {UsageError} for what is no address. */
+function proxies(entries: readonly string[] = []): readonly string[] {
+  try {
+    new TrustedProxies(entries)
+    return entries
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.replace(/^[^:]*: /, '') : String(error)
+    throw new UsageError(`--trusted-proxy: ${reason}`)
+  }
 }
 
 /** Returns once it serves; from then on the signals end it. */
@@ -94,7 +120,7 @@ async function serve(
   flags: Serving,
   finish: Finish,
 ): Promise<void> {
-  const { dir, json, host, port, requestsPerSecond } = flags
+  const { dir, json, host, port, requestsPerSecond, trustedProxies } = flags
   const opened: { close(): Promise<void> }[] = []
   const close = async (): Promise<void> => {
     for (const server of opened.toReversed()) await server.close()
@@ -109,7 +135,9 @@ async function serve(
   let operations: Operations | undefined
   let stopping = false
   try {
-    server = await open(serveParticipant(participant, { host, port, requestsPerSecond }))
+    server = await open(
+      serveParticipant(participant, { host, port, requestsPerSecond, trustedProxies }),
+    )
     const told = await notifier(participant, flags)
     if (told !== undefined) opened.push(told)
     operations = await openOperations(flags, () => (stopping ? { notReady: 'stopping' } : true))
