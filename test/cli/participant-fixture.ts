@@ -1,5 +1,6 @@
 // A participant's folder for the commands, and the workload that asks it.
 
+import { randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { LocalWorkload } from '../../src/consent/attestation/local/claims.js'
@@ -10,15 +11,13 @@ import { ask, network, policyOf, tokenFor, workloadOf } from '../consent/partici
 import { temporaryFolder } from '../support/paths.js'
 import { startMcbn } from './command.js'
 
-export const PASSPHRASE = 'correct horse battery'
-
-/** A folder with a share, and a passphrase file that the environment names. */
+/** A folder with a share, and a key file that the environment names: a passphrase takes scrypt half a second. */
 export async function folder(rules: Partial<PolicyRole> = {}) {
   const parent = temporaryFolder()
   const dir = join(parent, 'alice')
-  const passphrase = join(parent, 'passphrase')
-  writeFileSync(passphrase, `${PASSPHRASE}\n`, { mode: 0o600 })
-  const lock = { passphrase: PASSPHRASE }
+  const file = join(parent, 'key')
+  const lock = { keyFile: randomBytes(32) }
+  writeFileSync(file, lock.keyFile, { mode: 0o600 })
   const store = await createStore(dir, lock, { label: 'alice', keys: need(network.keys, 'alice') })
   await store.installEpoch(
     {
@@ -29,7 +28,7 @@ export async function folder(rules: Partial<PolicyRole> = {}) {
     lock,
   )
   await store.close()
-  return { parent, dir, lock, env: { MCBN_PASSPHRASE_FILE: passphrase } }
+  return { parent, dir, lock, env: { MCBN_KEY_FILE: file } }
 }
 
 export type Folder = Awaited<ReturnType<typeof folder>>

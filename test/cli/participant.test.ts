@@ -22,7 +22,7 @@ import type { Child } from '../support/process.js'
 import { waitFor } from '../support/wait.js'
 import { expectFailure, expectSuccess, mcbn, startMcbn } from './command.js'
 import { logLines } from './log-lines.js'
-import { folder, PASSPHRASE, play, serving } from './participant-fixture.js'
+import { folder, play, serving } from './participant-fixture.js'
 
 async function stop(child: Child): Promise<void> {
   expect(await child.stop()).toEqual({ code: 0, signal: null })
@@ -85,7 +85,7 @@ describe('cli/participant', () => {
   it('takes keys, share and descriptor of a ceremony that was held on the command line', async () => {
     const parent = temporaryFolder()
     const at = (name: string) => join(parent, name)
-    writeFileSync(at('pass'), PASSPHRASE, { mode: 0o600 })
+    writeFileSync(at('pass'), 'correct horse battery\n', { mode: 0o600 })
     mkdirSync(at('shared'))
     const lock = ['--passphrase-file', at('pass')]
     for (const label of ['ann', 'ben']) {
@@ -116,9 +116,10 @@ describe('cli/participant', () => {
     expectSuccess(init)
     expect(JSON.parse(init.stdout)).toMatchObject({ label: 'ann', network: 'n', epoch: 1 })
     // And it runs: nothing is asked for that the ceremony did not give.
-    const served = startMcbn([
-      ...['participant', 'serve', '--dir', at('p'), '--listen', '127.0.0.1:0', ...lock],
-    ])
+    const served = startMcbn(
+      ['participant', 'serve', '--dir', at('p'), '--listen', '127.0.0.1:0'],
+      { env: { MCBN_PASSPHRASE_FILE: at('pass') } },
+    )
     await served.output(/^participant ann listening on http:\/\/127\.0\.0\.1:\d+$/m)
     await stop(served)
   })
@@ -260,13 +261,9 @@ describe('cli/participant', () => {
 
   it('withdraws from a folder at rest', async () => {
     const { dir, env, parent } = await folder()
-    writeFileSync(join(parent, 'wrong'), 'another passphrase', { mode: 0o600 })
+    writeFileSync(join(parent, 'wrong'), randomBytes(32), { mode: 0o600 })
     const at = ['participant', 'withdraw', '--dir', dir, '--yes']
-    expectFailure(
-      await mcbn([...at, '--passphrase-file', join(parent, 'wrong')]),
-      2,
-      /MCBN_STORE_INVALID/,
-    )
+    expectFailure(await mcbn([...at, '--key-file', join(parent, 'wrong')]), 2, /MCBN_STORE_INVALID/)
     const withdraw = await mcbn(at, { env })
     expectSuccess(withdraw)
     expect(withdraw.stdout).toMatch(/^alice has withdrawn, at /)

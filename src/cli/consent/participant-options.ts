@@ -47,13 +47,16 @@ export async function openKept(dir: string, lock: StoreLock): Promise<Participan
   return isPostgres(dir) ? await openPostgresStore(dir, lock) : await openStore(dir, lock)
 }
 
-/** Names a file with the passphrase, where no option does. */
-export const PASSPHRASE_FILE_VARIABLE = 'MCBN_PASSPHRASE_FILE'
+/** Name a file, where no option does. */
+const VARIABLES = { passphraseFile: 'MCBN_PASSPHRASE_FILE', keyFile: 'MCBN_KEY_FILE' } as const
 
 /** Reads what opens the folder: an option, else the file of the environment, else it is asked for. */
 export async function lockOf(flags: LockFlags, ask: 'new' | 'known' = 'known'): Promise<StoreLock> {
-  const fromEnvironment = process.env[PASSPHRASE_FILE_VARIABLE]
   const given = flags.passphraseFile !== undefined || flags.keyFile !== undefined
-  if (given || fromEnvironment === undefined || fromEnvironment === '') return readLock(flags, ask)
-  return await readLock({ passphraseFile: fromEnvironment }, ask)
+  if (given) return await readLock(flags, ask)
+  const { passphraseFile, keyFile } = VARIABLES
+  const named: { passphraseFile?: string; keyFile?: string } = {}
+  if (process.env[passphraseFile]) named.passphraseFile = process.env[passphraseFile]
+  if (process.env[keyFile]) named.keyFile = process.env[keyFile]
+  return await readLock(named, ask)
 }
