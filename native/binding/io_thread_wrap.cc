@@ -100,7 +100,7 @@ IoThreadWrap::IoThreadWrap(const Napi::CallbackInfo& info)
   napi_add_env_cleanup_hook(env, onEnvironmentEnd, this);
   if (const SystemError error = bridge_->io->start()) {
     close();
-    Napi::Error::New(env, "mcbn: no I/O thread: " + error.text()).ThrowAsJavaScriptException();
+    Napi::Error::New(env, "no I/O thread: " + error.text()).ThrowAsJavaScriptException();
   }
 }
 

@@ -72,7 +72,10 @@ export function connect(options: DtlsConnectOptions, onSecureConnect?: () => voi
     const context = clientContext(resolved.context)
     const socket = new DtlsSocket()
     if (onSecureConnect) socket.once('secureConnect', onSecureConnect)
-    new Client(socket, { ...resolved, target, psk, key, context, signal, resumed })
+    const thread = threadFor(socket)
+    if (thread)
+      new Client(socket, thread, { ...resolved, target, psk, key, context, signal, resumed })
+    else key?.key.fill(0)
     if (DTLS_CLIENT_SOCKET.hasSubscribers) {
       DTLS_CLIENT_SOCKET.publish({ socket, host: target.host, port: target.port })
     }
@@ -80,6 +83,18 @@ export function connect(options: DtlsConnectOptions, onSecureConnect?: () => voi
   } catch (error) {
     key?.key.fill(0)
     throw error
+  }
+}
+
+/** Undefined: the system has no descriptor or thread to spare, which the socket tells as its end. */
+function threadFor(socket: DtlsSocket): IoThread | undefined {
+  try {
+    return sharedClientThread()
+  } catch (error) {
+    const { message } = error as Error
+    const reason = `${message}; the limits of open files and threads are the system's`
+    process.nextTick(() => socket.destroy(connectionFailed(reason, error as Error)))
+    return undefined
   }
 }
 
@@ -166,8 +181,8 @@ class Client implements EndpointListener, SocketHome {
   #released = false
   #onAbort: (() => void) | undefined
 
-  constructor(socket: DtlsSocket, settings: ClientSettings) {
-    this.thread = sharedClientThread()
+  constructor(socket: DtlsSocket, thread: IoThread, settings: ClientSettings) {
+    this.thread = thread
     this.highWaterMark = settings.highWaterMark
     this.#socket = socket
     this.#settings = settings
