@@ -1,0 +1,84 @@
+// Every allocation that OpenSSL makes in a handshake and a message fails once: what cannot be done ends
+// with a reason or waits for a repeat, and nothing is touched that is not there (run it under ASan).
+// A program of its own, since OpenSSL's allocator is chosen before its first use.
+#define DOCTEST_CONFIG_IMPLEMENT
+#include <doctest/doctest.h>
+#include <openssl/crypto.h>
+
+#include <cstdlib>
+
+#include "dtls_pair.h"
+
+using namespace mcbn;
+
+namespace {
+
+long countdown = -1;  // allocations until one fails; negative: none
+bool failed = false;
+
+bool failsNow() {
+  if (countdown < 0 || countdown-- > 0) return false;
+  failed = true;
+  return true;
+}
+
+void* allocate(size_t size, const char*, int) { return failsNow() ? nullptr : std::malloc(size); }
+void* reallocate(void* old, size_t size, const char*, int) {
+  return failsNow() ? nullptr : std::realloc(old, size);
+}
+void release(void* memory, const char*, int) { std::free(memory); }
+
+// All that is under way, on a clock that stands still: what is lost stays lost.
+void carryAll(DtlsPair& pair, Milliseconds now) {
+  for (int count = 0; count < 100 && pair.carryOne(now, [](Bytes&) { return true; });) ++count;
+}
+
+void say(DtlsPair& pair, DtlsSession& from, RecordingSink& sink, Milliseconds now) {
+  const Bytes text = {'h', 'i'};
+  from.send(text, now, sink);
+  carryAll(pair, now);
+}
+
+}  // namespace
+
+TEST_CASE("allocation failure: at every place of a handshake and of a message") {
+  for (const bool openssl_records : {false, true}) {
+    for (const char* ciphers : {"PSK-AES128-CCM8", "ECDHE-PSK-CHACHA20-POLY1305"}) {
+      CAPTURE(ciphers);
+      CAPTURE(openssl_records);
+      unsigned opened = 0, refused = 0;
+      for (long nth = 0;; ++nth) {
+        CAPTURE(nth);
+        DtlsPair pair({.ciphers = ciphers, .server_openssl = openssl_records});
+        const Milliseconds now = steadyNow();
+        failed = false;
+        countdown = nth;
+        pair.connect(now);
+        carryAll(pair, now);
+        if (pair.bothOpen()) say(pair, *pair.client, pair.at_client, now);
+        if (pair.bothOpen()) say(pair, *pair.server, pair.at_server, now);
+        countdown = -1;
+        CHECK(pair.at_client.opens.size() <= 1);
+        CHECK(pair.at_server.opens.size() <= 1);
+        for (const auto* sink : {&pair.at_client, &pair.at_server}) {
+          REQUIRE(sink->endings.size() <= 1);
+          if (sink->endings.empty()) continue;
+          REQUIRE(sink->endings[0]);
+          CHECK_FALSE(sink->endings[0]->message.empty());
+          CHECK(sink->endings[0]->code != std::string("MCBN_PSK_MISMATCH"));
+        }
+        pair.bothOpen() ? ++opened : ++refused;
+        if (!failed) break;
+      }
+      CHECK(opened > 0);
+      CHECK(refused > 0);
+      MESSAGE(std::string(ciphers) << ": " << opened << " opened, " << refused << " did not");
+    }
+  }
+}
+
+int main(int argc, char** argv) {
+  if (CRYPTO_set_mem_functions(allocate, reallocate, release) != 1) return 1;
+  doctest::Context context(argc, argv);
+  return context.run();
+}
