@@ -1,6 +1,6 @@
 // Every allocation that OpenSSL makes in a handshake and a message fails once: what cannot be done ends
 // with a reason or waits for a repeat, and nothing is touched that is not there (run it under ASan).
-// A program of its own, since OpenSSL's allocator is chosen before its first use.
+// A separate program, since OpenSSL's allocator is chosen before its first use.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 #include <openssl/crypto.h>
