@@ -16,6 +16,9 @@ const patience = 120_000 * slowdown
  */
 const retry = process.env['CI'] === 'true' || process.env['MCBN_SANITIZED'] ? 2 : 0
 
+/** Tests of processes mostly wait for them; under sanitizers they compute. */
+const filesAtOnce = process.env['MCBN_SANITIZED'] ? 2 : 3
+
 /** TypeScript alone: neither the addon nor what belongs to a process (signals, descriptors, children). */
 const plain = [
   'test/errors.test.ts',
@@ -46,7 +49,7 @@ export default defineConfig({
     setupFiles: process.env['MCBN_SANITIZED'] ? ['test/support/sanitized.ts'] : [],
     poolOptions: {
       // One process a file: the addon keeps state per process, and a crash names its file.
-      forks: { minForks: 1, maxForks: 3 },
+      forks: { minForks: 1, maxForks: filesAtOnce },
       // One thread for all of them: loading the same modules anew takes longer than their tests.
       threads: { minThreads: 1, maxThreads: 1, isolate: false },
     },
