@@ -97,21 +97,8 @@ check_suite() {
   return $status
 }
 
-# Once more where not a test failed but vitest's pool: tinypool 1.1 at times writes to a worker that has ended
-# (tinylibs/tinypool#130), and workers end slowly here, since leaks are looked for. vitest 4 has another pool.
+# sanitized NAME ASAN_OPTIONS [vitest filter...]: MCBN_ADDON names the addon.
 sanitized() {
-  local log=$OUT-suite-$1.log status=0
-  sanitized_once "$@" 2>&1 | tee "$log" || status=1
-  if [ $status -ne 0 ] && grep -q ERR_IPC_CHANNEL_CLOSED "$log"; then
-    echo "check:native suite: vitest's pool failed, not a test; once more"
-    status=0
-    sanitized_once "$@" || status=1
-  fi
-  return $status
-}
-
-# sanitized_once NAME ASAN_OPTIONS [vitest filter...]: MCBN_ADDON names the addon.
-sanitized_once() {
   local name=$1 options=$2
   shift 2
   MCBN_ADDON=$OUT/addon/build/Release/mcbn.node MCBN_TEST_SLOWDOWN=6 MCBN_SANITIZED=$name \

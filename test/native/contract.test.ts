@@ -57,6 +57,7 @@ const SESSION = { keylog: false, servername: '', askForHint: true }
 const CREDENTIAL = { identity, key, hash: 'sha256' }
 
 const context = new addon.Context(CONTEXT)
+const client = new addon.Context({ ...CONTEXT, server: false, ask: false })
 const tlsClient = new addon.Context({
   ...CONTEXT,
   server: false,
@@ -86,7 +87,7 @@ const CALLS: readonly (readonly [string, object, (given: never) => void])[] = [
     (given) =>
       withThread((thread) => thread.listen(1, context, given, new addon.Admission(LIMITS))),
   ],
-  ['connect', CONNECT, (given) => withThread((thread) => thread.connect(1, context, given))],
+  ['connect', CONNECT, (given) => withThread((thread) => thread.connect(1, client, given))],
   [
     'answer',
     { key, hash: 'sha384' },
