@@ -52,6 +52,11 @@ struct DtlsRecord {
   ByteView whole;  // header and fragment: what OpenSSL is fed
 };
 
+// Epoch and sequence number, 16 and 48 bits, as the header has them.
+inline uint64_t numberOf(const DtlsRecord& record) {
+  return uint64_t{record.epoch} << 48 | record.sequence;
+}
+
 // Takes the next record off the front of `datagram`. nullopt at the end, and also when the bytes
 // are no record (short header, length beyond the datagram, length over
 // kMaxRecordFragmentBytes, major version not 254): then the rest is dropped, `datagram` becomes

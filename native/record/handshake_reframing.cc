@@ -7,10 +7,6 @@ namespace {
 
 using Direction = RecordProtection::Direction;
 
-uint64_t numberOf(const DtlsRecord& record) {
-  return uint64_t{record.epoch} << 48 | record.sequence;
-}
-
 // The record of `content` under the number of another record.
 std::optional<Bytes> sealed(RecordProtection& protection, const AeadSuite& suite, uint8_t type,
                             uint64_t number, ByteView content) {

@@ -250,12 +250,9 @@ void DtlsHandshake::takeReframed(const DtlsRecord& record) {
   const auto incoming = ids_.incoming(record);
   if (!incoming) {
     step_->drop(DropReason::BadMac);
-    if (role_ == Role::Server && screen().changeCipherSpecSeen()) {
-      timers_.suspectKey(step_->now, finished_with_exchange_);
-    }
-    return;
+    return noteKey(KeyProof::Verdict::Wrong);
   }
-  timers_.trustKey();
+  noteKey(KeyProof::Verdict::Right);
   if (incoming->type != content_type::kHandshake) return keepEarly(record);
   ByteView rest = incoming->record;
   feed(*nextRecord(rest));
@@ -287,7 +284,9 @@ void DtlsHandshake::feed(const DtlsRecord& record) {
     ssl_->wire.incoming = numbered;
   }
   advance();
-  if (!over() && record.epoch == kEpoch) judgeKey(record);
+  // One that had a connection ID has been opened already.
+  const bool judge = role_ == Role::Server && record.epoch == kEpoch && ids_.lengthToUs() == 0;
+  if (!over() && judge) noteKey(proof_.judge(record));
   if (!over()) retryEarly();
 }
 

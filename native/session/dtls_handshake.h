@@ -106,7 +106,7 @@ class DtlsHandshake {
   std::optional<OpenState> openState(const Proved& proved);
   void retransmit();
   bool provesItself(const DtlsRecord& record);
-  void judgeKey(const DtlsRecord& record);
+  void noteKey(KeyProof::Verdict verdict);
   void noteDuplicate();
   std::string explainTimeout() const;
   std::string explainSilence() const;

@@ -92,10 +92,9 @@ bool DtlsHandshake::provesItself(const DtlsRecord& record) {
   return proof_.judge(record) == KeyProof::Verdict::Right;
 }
 
-// OpenSSL was given an encrypted record, and the handshake is not done.
-void DtlsHandshake::judgeKey(const DtlsRecord& record) {
+// What an encrypted record says of the client's key, where the handshake is not done with it.
+void DtlsHandshake::noteKey(KeyProof::Verdict verdict) {
   if (role_ != Role::Server || !handshake().psk().keyGiven() || screen().holding()) return;
-  const KeyProof::Verdict verdict = proof_.judge(record);
   if (verdict == KeyProof::Verdict::Right) return timers_.trustKey();
   if (!screen().changeCipherSpecSeen()) return;
   timers_.suspectKey(step_->now, verdict == KeyProof::Verdict::Wrong && finished_with_exchange_);

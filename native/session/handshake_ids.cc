@@ -27,11 +27,10 @@ bool HandshakeIds::isDue(const DtlsRecord& record) const {
 bool HandshakeIds::ready() {
   if (reframing_) return true;
   MCBN_ASSERT(agreed());
-  const AeadSuite* const suite = aeadSuiteOf(SSL_get_pending_cipher(ssl_));
-  const auto secrets = suite ? ExporterSecrets::of(ssl_) : std::nullopt;
-  auto keys = secrets ? secrets->recordKeys(*suite, role_) : std::nullopt;
-  if (!keys) return false;
-  reframing_ = std::make_unique<HandshakeReframing>(*suite, std::move(*keys), extension_->ids());
+  auto made = handshakeKeysOf(ssl_, role_);
+  if (!made) return false;
+  reframing_ =
+      std::make_unique<HandshakeReframing>(made->suite, std::move(made->keys), extension_->ids());
   return true;
 }
 

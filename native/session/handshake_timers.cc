@@ -123,6 +123,7 @@ void HandshakeTimers::suspectKey(Milliseconds now, bool certain) {
 }
 
 void HandshakeTimers::trustKey() {
+  MCBN_ASSERT(role_ == Role::Server);
   trusted_ = true;
   suspicion_at_ = kNever;
 }

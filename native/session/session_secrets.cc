@@ -107,6 +107,14 @@ std::optional<RecordKeys> ExporterSecrets::recordKeys(const AeadSuite& suite, Ro
   return keys;
 }
 
+std::optional<HandshakeKeys> handshakeKeysOf(const SSL* ssl, Role role) {
+  const AeadSuite* const suite = aeadSuiteOf(SSL_get_pending_cipher(ssl));
+  const auto secrets = suite ? ExporterSecrets::of(ssl) : std::nullopt;
+  auto keys = secrets ? secrets->recordKeys(*suite, role) : std::nullopt;
+  if (!keys) return std::nullopt;
+  return HandshakeKeys{*suite, std::move(*keys)};
+}
+
 bool ExporterSecrets::exportKeyingMaterial(std::string_view label,
                                            std::optional<std::span<const uint8_t>> context,
                                            std::span<uint8_t> out) const {

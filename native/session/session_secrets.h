@@ -65,4 +65,13 @@ class ExporterSecrets {
   bool extended_;
 };
 
+// What the encrypted records of a handshake are protected with.
+struct HandshakeKeys {
+  const AeadSuite& suite;
+  RecordKeys keys;
+};
+
+// nullopt: the suite is no AEAD, the key exchange is not done, or OpenSSL does not tell.
+std::optional<HandshakeKeys> handshakeKeysOf(const SSL* ssl, Role role);
+
 }  // namespace mcbn
