@@ -5,7 +5,7 @@ import { Command } from 'commander'
 import { serveAdmin } from '../../consent/participant/admin.js'
 import { type ParticipantServer, serveParticipant } from '../../consent/participant/http.js'
 import type { Participant } from '../../consent/participant/participant.js'
-import { TrustedProxies } from '../../consent/participant/sources.js'
+import { networkOf } from '../../consent/participant/sources.js'
 import {
   participantOfStore,
   reloadStoredPolicy,
@@ -13,7 +13,7 @@ import {
 } from '../../consent/participant/stored.js'
 import type { ParticipantStore } from '../../consent/store/replicas.js'
 import { Store } from '../../consent/store/store.js'
-import { EXIT, type Finish, UsageError } from '../exit.js'
+import { EXIT, type Finish } from '../exit.js'
 import {
   addOperationsOptions,
   type Operations,
@@ -70,7 +70,8 @@ export function serveCommand(finish: Finish): Command {
     )
     .action(async (flags: ServeFlags) => {
       const address = hostAndPort('--listen', flags.listen)
-      const trustedProxies = proxies(flags.trustedProxy)
+      const trustedProxies = flags.trustedProxy ?? []
+      for (const proxy of trustedProxies) networkOf(proxy, '--trusted-proxy')
       const roots = await Promise.all(
         (flags.pkiRoot ?? []).map((file) => readInput(file, '--pki-root', MOST_ROOT_BYTES)),
       )
@@ -100,17 +101,6 @@ interface Serving extends ServeFlags {
   readonly requestsPerSecond: number
   readonly trustedProxies: readonly string[]
   readonly attestation: NonNullable<StoredParticipantOptions['attestation']>
-}
-
-/** @throws {UsageError} for what is no address. */
-function proxies(entries: readonly string[] = []): readonly string[] {
-  try {
-    new TrustedProxies(entries)
-    return entries
-  } catch (error) {
-    const reason = error instanceof Error ? error.message.replace(/^[^:]*: /, '') : String(error)
-    throw new UsageError(`--trusted-proxy: ${reason}`)
-  }
 }
 
 /** Returns once it serves; from then on the signals end it. */

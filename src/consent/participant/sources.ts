@@ -59,7 +59,10 @@ export class TrustedProxies {
    * @throws {McbnError} `MCBN_OPTION_RANGE` naming the entry.
    */
   constructor(entries: readonly string[] = []) {
-    for (const [at, entry] of entries.entries()) this.#add(entry, `trustedProxies[${at}]`)
+    for (const [at, entry] of entries.entries()) {
+      const { address, bits, family } = networkOf(entry, `trustedProxies[${at}]`)
+      this.#list.addSubnet(address, bits, family)
+    }
     this.#some = entries.length > 0
   }
 
@@ -89,20 +92,25 @@ export class TrustedProxies {
     }
     return client
   }
+}
 
-  #add(entry: unknown, where: string): void {
-    const [address = '', prefix, ...more] = String(entry).split('/')
-    const family = isIP(address)
-    const bits = family === 6 ? 128 : 32
-    const length = prefix === undefined ? bits : /^\d{1,3}$/.test(prefix) ? Number(prefix) : -1
-    if (family === 0 || more.length > 0 || length < 0 || length > bits) {
-      throw new McbnError(
-        'MCBN_OPTION_RANGE',
-        `${where}: expected an IP address or a network such as 10.0.0.0/8, got ${JSON.stringify(entry)}`,
-      )
-    }
-    this.#list.addSubnet(address, length, family === 6 ? 'ipv6' : 'ipv4')
+/**
+ * An address or network that was given as text.
+ *
+ * @throws {McbnError} `MCBN_OPTION_RANGE` beginning with `where`.
+ */
+export function networkOf(entry: unknown, where: string) {
+  const [address = '', prefix, ...more] = String(entry).split('/')
+  const version = isIP(address)
+  const most = version === 6 ? 128 : 32
+  const bits = prefix === undefined ? most : /^\d{1,3}$/.test(prefix) ? Number(prefix) : -1
+  if (version === 0 || more.length > 0 || bits < 0 || bits > most) {
+    throw new McbnError(
+      'MCBN_OPTION_RANGE',
+      `${where}: expected an IP address or a network such as 10.0.0.0/8, got ${JSON.stringify(entry)}`,
+    )
   }
+  return { address, bits, family: version === 6 ? 'ipv6' : 'ipv4' } as const
 }
 
 /** RFC 7239 where there is such a header, else the older one; the nearest hop last. */
