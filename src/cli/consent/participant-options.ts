@@ -47,16 +47,12 @@ export async function openKept(dir: string, lock: StoreLock): Promise<Participan
   return isPostgres(dir) ? await openPostgresStore(dir, lock) : await openStore(dir, lock)
 }
 
-/** Name a file, where no option does. */
-const VARIABLES = { passphraseFile: 'MCBN_PASSPHRASE_FILE', keyFile: 'MCBN_KEY_FILE' } as const
-
-/** Reads what opens the folder: an option, else the file of the environment, else it is asked for. */
+/** Reads what opens the folder: an option, else a file that the environment names, else it is asked for. */
 export async function lockOf(flags: LockFlags, ask: 'new' | 'known' = 'known'): Promise<StoreLock> {
-  const given = flags.passphraseFile !== undefined || flags.keyFile !== undefined
-  if (given) return await readLock(flags, ask)
-  const { passphraseFile, keyFile } = VARIABLES
-  const named: { passphraseFile?: string; keyFile?: string } = {}
-  if (process.env[passphraseFile]) named.passphraseFile = process.env[passphraseFile]
-  if (process.env[keyFile]) named.keyFile = process.env[keyFile]
+  if (flags.passphraseFile !== undefined || flags.keyFile !== undefined) {
+    return await readLock(flags, ask)
+  }
+  const { MCBN_PASSPHRASE_FILE: passphraseFile, MCBN_KEY_FILE: keyFile } = process.env
+  const named = { ...(passphraseFile && { passphraseFile }), ...(keyFile && { keyFile }) }
   return await readLock(named, ask)
 }
