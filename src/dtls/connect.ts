@@ -57,7 +57,7 @@ const CLIENT_ADVICE = adviceFor(
  * @param onSecureConnect - once, on `secureConnect`.
  * @returns the socket, in state `opening`: wait for `opened` or `secureConnect`.
  * @throws {McbnError} of kind `usage` for wrong options; `MCBN_ADDON_UNAVAILABLE`. Everything that the
- * network or the peer does comes as `error`.
+ * system, the network or the peer does comes as `error`.
  */
 export function connect(options: DtlsConnectOptions, onSecureConnect?: () => void): DtlsSocket {
   objectOption('options', options)
@@ -73,9 +73,9 @@ export function connect(options: DtlsConnectOptions, onSecureConnect?: () => voi
     const socket = new DtlsSocket()
     if (onSecureConnect) socket.once('secureConnect', onSecureConnect)
     const thread = threadFor(socket)
-    if (thread)
-      new Client(socket, thread, { ...resolved, target, psk, key, context, signal, resumed })
-    else key?.key.fill(0)
+    const settings = { ...resolved, target, psk, key, context, signal, resumed }
+    if (thread === undefined) key?.key.fill(0)
+    else new Client(socket, thread, settings)
     if (DTLS_CLIENT_SOCKET.hasSubscribers) {
       DTLS_CLIENT_SOCKET.publish({ socket, host: target.host, port: target.port })
     }

@@ -32,8 +32,8 @@ describe('hostile/faults: no descriptor is left', () => {
 
     server.child.write('connect\n')
     const [, dtls, tcp] = await server.child.output(/^\{"dtls":"(.*)","tls":"(.*)"\}$/m)
-    expect(dtls).toMatch(/EMFILE/)
-    expect(tcp).toMatch(/EMFILE/)
+    expect(dtls).toMatch(/^MCBN_CONNECTION_FAILED: .*EMFILE/)
+    expect(tcp).toMatch(/^MCBN_CONNECTION_FAILED: .*EMFILE/)
 
     server.child.write('release\nconnect\n')
     await server.child.output(/^\{"dtls":"connected","tls":"connected"\}$/m)
