@@ -46,10 +46,10 @@ std::optional<Address> localOf(std::string host, uint16_t port, const Address& r
   return Address::parse(host, port);
 }
 
-// Opens a client's sealed session for `identity` (empty: any), and uses it up.
-SealFault takeSealed(ByteView sealed, ByteView key, const Identity& identity,
+// Opens a client's sealed session for `identity` (empty: any), and uses it up. `row`: see unseal().
+SealFault takeSealed(ByteView sealed, ByteView key, ByteView row, const Identity& identity,
                      const Context& context, std::optional<PortableSession>& session) {
-  auto opened = SessionSeal(key).unseal(sealed, context);
+  auto opened = SessionSeal(key).unseal(sealed, context, row);
   if (opened.fault != SealFault::None) return opened.fault;
   if (!identity.empty() && opened.session->state.identity != identity) {
     return SealFault::OtherIdentity;
@@ -59,15 +59,22 @@ SealFault takeSealed(ByteView sealed, ByteView key, const Identity& identity,
   return SealFault::None;
 }
 
-// { sealed, sealingKey }; without `options.session` afterwards, an exception is pending or the fault
-// tells why.
+// { sealed, sealingKey, row }; without `options.session` afterwards, an exception is pending or the
+// fault tells why.
 SealFault resume(const Napi::Value& value, const Context& context, ClientOptions& options) {
   Fields given(value, "resumed session");
   const ByteView sealed = given.bytes("sealed");
   const ByteView key = given.bytes("sealingKey");
+  const ByteView row = given.bytes("row");
   if (!given.complete()) return SealFault::None;
+  if (!row.empty()) {
+    RowName name;
+    if (row.size() != name.size()) return SealFault::Forged;
+    std::ranges::copy(row, name.begin());
+    options.row = std::make_unique<const RowName>(name);
+  }
   const Identity identity = options.key ? options.key->first : Identity();
-  return takeSealed(sealed, key, identity, context, options.session);
+  return takeSealed(sealed, key, row, identity, context, options.session);
 }
 
 }  // namespace
@@ -107,9 +114,13 @@ std::optional<ClientOptions> clientOptions(const Napi::Value& value, const Conte
   options.dtls.servername = given.text("servername");
   options.idle_timeout = millisecondsOf(given, "idleTimeout");
   options.busy_poll = static_cast<Microseconds>(given.integer("busyPoll"));
+  const ByteView row_key = given.bytes("rowKey");
+  const ByteView row_prefix = given.bytes("rowPrefix");
   const Napi::Value credential = given.optional("credential");
   const Napi::Value resumed = given.optional("resumed");
   if (!given.complete()) return std::nullopt;
+  if (!row_key.empty() && row_key.size() != SessionSeal::kKeyBytes) return std::nullopt;
+  if (row_prefix.size() >= std::tuple_size_v<RowName>) return std::nullopt;
   if (!credential.IsUndefined()) {
     auto key = credentialOf(credential);
     if (!key) return std::nullopt;
@@ -124,10 +135,18 @@ std::optional<ClientOptions> clientOptions(const Napi::Value& value, const Conte
   const auto remote = host.empty() && options.session
                           ? Address::fromBytes(options.session->peer.view())
                           : Address::parse(host, port);
-  const auto local = remote ? localOf(local_host, local_port, *remote) : std::nullopt;
+  auto local = remote ? localOf(local_host, local_port, *remote) : std::nullopt;
   if (!local) return std::nullopt;
+  if (!*local && options.row) {
+    // Where the server knows the session to be.
+    const auto known = Address::fromBytes(options.session->local.view());
+    if (known) local = known;
+  }
   options.remote = *remote;
   options.local = *local;
+  // Last: only from here on their owner wipes them.
+  options.row_key.assign(row_key.begin(), row_key.end());
+  options.row_prefix.assign(row_prefix.begin(), row_prefix.end());
   return options;
 }
 

@@ -21,7 +21,12 @@ ClientEndpoint::ClientEndpoint(uint32_t id, IoServices& services,
                        ? Association(kSession, options_->remote,
                                      std::move(options_->session->state), services.ciphers)
                        : Association(kSession, options_->remote, std::move(context), options_->dtls,
-                                     services.ciphers)) {}
+                                     services.ciphers)) {
+  if (options_->row_key.empty()) return;
+  keepRows(std::make_unique<SessionSeal>(options_->row_key), options_->dtls.mtu,
+           std::move(options_->row_prefix));
+  OPENSSL_cleanse(options_->row_key.data(), options_->row_key.size());
+}
 
 SystemError ClientEndpoint::open() {
   const ClientOptions& options = *options_;
@@ -32,6 +37,7 @@ SystemError ClientEndpoint::open() {
 }
 
 void ClientEndpoint::start(Milliseconds now) {
+  time_ = now;
   enter(association_);
   association_.active = now;
   stats_.sessions = 1;
@@ -40,7 +46,13 @@ void ClientEndpoint::start(Milliseconds now) {
     unreachable(error);
   } else if (options_->session) {
     association_.opened = true;
-    association_.session.announce(options_->dtls.mtu, *this);
+    if (options_->row) {
+      association_.row = std::move(options_->row);
+      association_.unannounced = true;
+      association_.session.reserve(true, options_->dtls.mtu, now);
+    } else {
+      association_.session.announce(options_->dtls.mtu, *this);
+    }
   } else {
     if (const auto length = options_->dtls.connection_id) {
       Bytes id(*length);
@@ -55,6 +67,7 @@ void ClientEndpoint::start(Milliseconds now) {
 }
 
 void ClientEndpoint::receive(Milliseconds now) {
+  time_ = now;
   for (size_t taken = 0; taken < kDatagramsPerTurn;) {
     const ReceiveResult result = socket_.receiveBatch();
     taken += result.datagrams.size();
@@ -88,8 +101,10 @@ void ClientEndpoint::receive(Milliseconds now) {
 
 void ClientEndpoint::expire(Milliseconds now) {
   if (association_.ended) return;
+  time_ = now;
   enter(association_);
   if (association_.session.deadline() <= now) association_.session.expire(now, *this);
+  checkServer(now);
   if (!association_.ended && idleDeadline() <= now) {
     association_.session.close(*this);
     ended(Failure{.code = "MCBN_IDLE_TIMEOUT",
@@ -106,7 +121,9 @@ Milliseconds ClientEndpoint::idleDeadline() const {
 
 Milliseconds ClientEndpoint::deadline() const {
   if (association_.ended) return kNever;
-  return std::min(association_.session.deadline(), idleDeadline());
+  const Milliseconds check = check_ ? check_->deadline() : kNever;
+  return std::min(
+      {association_.session.deadline(), association_.session.rowDeadline(), check, idleDeadline()});
 }
 
 Association* ClientEndpoint::find(uint32_t session) {
@@ -119,8 +136,53 @@ void ClientEndpoint::closeAll(Goodbye goodbye) {
 }
 
 void ClientEndpoint::leave() {
+  if (keepsRows() && !association_.ended) keepRow(association_);
   if (association_.ended) stats_.sessions = 0;
   current_ = nullptr;
+}
+
+// ---- a session that came from a row ------------------------------------------------------------
+
+void ClientEndpoint::restored(Association& association) {
+  if (!association.session.returnRoutability()) return Endpoint::restored(association);
+  if (check_) return;
+  check_ = std::make_unique<PeerPath>(association.peer, association.peer);
+  check_->beginCheck(time_, association.session.roundTrip());
+}
+
+void ClientEndpoint::checkServer(Milliseconds now) {
+  if (!check_ || association_.ended || !check_->due(now)) return;
+  if (check_->failed(now)) {
+    association_.session.close(*this);
+    return ended(Failure{.code = "MCBN_CONNECTION_LOST",
+                         .message = "the server does not know the session any more, or did not "
+                                    "answer in time"});
+  }
+  const auto cookie = check_->nextChallenge(now);
+  if (cookie) association_.session.challengePath(*cookie, *this);
+}
+
+void ClientEndpoint::answered() {
+  if (!check_) return;
+  check_.reset();
+  Endpoint::restored(association_);
+}
+
+void ClientEndpoint::pathResponse(const PathCookie& cookie) {
+  if (check_ && check_->answers(cookie)) answered();
+}
+
+// Whatever is authentic shows that the server has the session.
+void ClientEndpoint::commitMessage(size_t length) {
+  answered();
+  Endpoint::commitMessage(length);
+}
+
+// So does, most likely, a record that counts as seen because the row was ahead of it: the answers of
+// a server are such records until their numbers have passed the row's.
+void ClientEndpoint::dropped(DropReason reason) {
+  Endpoint::dropped(reason);
+  if (reason == DropReason::Replayed && !association_.ended) answered();
 }
 
 void ClientEndpoint::onSendError(const SystemError& error) { unreachable(error); }
@@ -128,7 +190,8 @@ void ClientEndpoint::onSendError(const SystemError& error) { unreachable(error);
 // The network says that nobody is there. Believed until somebody has answered: later an ICMP
 // message is just one more lost datagram.
 void ClientEndpoint::unreachable(const SystemError& error) {
-  if (association_.ended || association_.opened || stats_.datagrams_received > 0) return;
+  const bool open = association_.opened && !association_.unannounced;
+  if (association_.ended || open || stats_.datagrams_received > 0) return;
   Association* const outer = current_;
   enter(association_);
   association_.session.close(*this);

@@ -1,5 +1,9 @@
 // client_endpoint.h: a connected UDP socket with one session.
 //
+// A session that came from a session store's row may be one that the server has lost. Where both
+// sides do the return routability check (RFC 9853), the server is asked for a path_response before
+// JavaScript hears of the session; without an answer it ends, and JavaScript makes another.
+//
 // Ownership   the IoThread owns it.
 // Thread      the I/O thread, except for open(), which JavaScript's thread calls before add().
 #pragma once
@@ -17,6 +21,9 @@ struct ClientOptions {
   Microseconds busy_poll = 0;     // see Endpoint::busy_poll
   // Goes on with this one instead of a handshake.
   std::optional<PortableSession> session;
+  std::unique_ptr<const RowName> row;  // that `session` came from; null: it is no row's
+  Bytes row_key;                       // seals rows for a session store; empty: there is none
+  Bytes row_prefix;                    // how the rows' names begin
   // Absent: JavaScript is asked once the server's hint is known.
   std::optional<std::pair<Identity, PskEntry>> key;
 };
@@ -39,12 +46,19 @@ class ClientEndpoint final : public Endpoint {
 
  private:
   void leave() override;
+  void restored(Association& association) override;
+  void commitMessage(size_t length) override;
+  void pathResponse(const PathCookie& cookie) override;
+  void dropped(DropReason reason) override;
+  void checkServer(Milliseconds now);
+  void answered();
   void onSendError(const SystemError& error) override;
   void unreachable(const SystemError& error);
   Milliseconds idleDeadline() const;
 
   const Milliseconds idle_timeout_;
   std::unique_ptr<ClientOptions> options_;  // until the session has begun
+  std::unique_ptr<PeerPath> check_;         // while the server has yet to answer on a row's session
   Association association_;
 };
 

@@ -142,8 +142,9 @@ class Endpoint : protected SessionSink {
   bool exportSession(uint32_t session, SessionSeal& seal, Milliseconds now, Bytes& out);
 
   // From now on sessions have rows in a session store, sealed by `seal` and told by EventKind::Row
-  // (session/reservation.h). `mtu`: bytes of UDP payload.
-  void keepRows(std::unique_ptr<SessionSeal> seal, size_t mtu);
+  // (session/reservation.h). `mtu`: bytes of UDP payload. `prefix`: how the rows' names begin; the
+  // rest is random.
+  void keepRows(std::unique_ptr<SessionSeal> seal, size_t mtu, Bytes prefix = {});
   // The rows last told of these sessions are stored.
   void rowsWritten(std::span<const uint32_t> sessions, Milliseconds now);
   // Takes a session away and makes the row with which the next process goes on exactly here. nullopt:
@@ -187,6 +188,8 @@ class Endpoint : protected SessionSink {
   virtual void onAnswered(Association&, Milliseconds) {}
   // In leave(), of an association that has not ended: its row, if one is due.
   void keepRow(Association& association);
+  // Its numbers are reserved again, of a session that came from a row: tells JavaScript of it.
+  virtual void restored(Association& association);
   // It is gone for good, and so is its row.
   void forgetRow(const Association& association);
   bool keepsRows() const { return row_seal_ != nullptr; }
@@ -253,6 +256,7 @@ class Endpoint : protected SessionSink {
 
   std::unique_ptr<SessionSeal> row_seal_;  // null: there is no session store
   size_t row_mtu_ = 0;
+  Bytes row_prefix_;
   Arena outgoing_;
   std::vector<Waiting> outbox_;
   size_t sent_ = 0;  // of outbox_

@@ -8,9 +8,11 @@
 
 namespace mcbn {
 
-void Endpoint::keepRows(std::unique_ptr<SessionSeal> seal, size_t mtu) {
+void Endpoint::keepRows(std::unique_ptr<SessionSeal> seal, size_t mtu, Bytes prefix) {
+  MCBN_ASSERT(prefix.size() < std::tuple_size_v<RowName>);
   row_seal_ = std::move(seal);
   row_mtu_ = mtu;
+  row_prefix_ = std::move(prefix);
 }
 
 void Endpoint::keepRow(Association& association) {
@@ -18,7 +20,9 @@ void Endpoint::keepRow(Association& association) {
   if (!association.opened || !session.portable()) return;
   if (!association.row) {
     auto name = std::make_unique<RowName>();
-    if (RAND_bytes(name->data(), static_cast<int>(name->size())) != 1) return;
+    const size_t given = row_prefix_.size();
+    std::ranges::copy(row_prefix_, name->begin());
+    if (RAND_bytes(name->data() + given, static_cast<int>(name->size() - given)) != 1) return;
     association.row = std::move(name);
     session.reserve(false, row_mtu_, time_);
   }
@@ -26,8 +30,11 @@ void Endpoint::keepRow(Association& association) {
   RowEvent row{*association.row, {}};
   const Milliseconds silence = time_ - std::min(time_, association.active);
   const AddressBytes peer = association.confirmedAddress().unmapped().bytes();
+  // A server knows a client without a connection ID by the address that it sends from.
+  const bool bound = socket_.connected() && session.peerConnectionId().empty();
+  const AddressBytes local = bound ? localAddress().unmapped().bytes() : AddressBytes();
   // Without a row its numbers end where they end: nothing is used twice.
-  if (!row_seal_->seal({session.row(time_), peer, silence}, row.sealed, row.name)) return;
+  if (!row_seal_->seal({session.row(time_), peer, silence, local}, row.sealed, row.name)) return;
   report(EventKind::Row, std::move(row));
 }
 
@@ -42,14 +49,17 @@ void Endpoint::rowsWritten(std::span<const uint32_t> sessions, Milliseconds now)
     Association* const association = find(number);
     if (!association || association->ended || !association->session.portable()) continue;
     enter(*association);
-    if (std::exchange(association->unannounced, false)) {
-      association->session.announce(row_mtu_, *this);
-    }
+    if (association->unannounced) restored(*association);
     const uint64_t messages = association->session.stats().messages_received;
     association->session.rowWritten(now, *this);
     if (association->session.stats().messages_received != messages) touch(*association, now);
     leave();
   }
+}
+
+void Endpoint::restored(Association& association) {
+  association.unannounced = false;
+  association.session.announce(row_mtu_, *this);
 }
 
 std::optional<RowEvent> Endpoint::takeRow(uint32_t session, Milliseconds now) {

@@ -16,7 +16,8 @@ enum Flag : uint8_t {
   kCheck = 4,        // return routability
   kIds = 8,          // connection IDs follow
   kNames = 16,       // ALPN and server name follow
-  kFlight = 32,      // the last flight follows
+  kFlight = 32,      // a server's: the last flight follows
+  kLocal = 32,       // a client's: its own address follows
   kContiguous = 64,  // every number up to the newest was seen, of the newest 64
   kFragment = 128,   // bytes of a record's content at most follow (max_fragment_length)
 };
@@ -49,16 +50,18 @@ void writeText(Writer& out, std::string_view text) {
 }
 
 void write(Bytes& bytes, const PortableSession& session) {
-  const auto& [state, peer, silence] = session;
+  const auto& [state, peer, silence, local] = session;
   const RecordPosition& position = state.position;
   const bool contiguous =
       (position.seen & allUpTo(position.newest_read)) == allUpTo(position.newest_read);
-  const bool flight = !state.last_flight.empty() && silence < kFlightWanted;
-  const unsigned flags =
-      (state.role == Role::Server ? kServer : 0) | (state.secrets.extended() ? kExtended : 0) |
-      (state.return_routability ? kCheck : 0) | (state.ids.used() ? kIds : 0) |
-      (state.names.empty() ? 0 : kNames) | (flight ? kFlight : 0) | (contiguous ? kContiguous : 0) |
-      (state.max_fragment < kMaxMessage ? kFragment : 0);
+  const bool server = state.role == Role::Server;
+  const bool flight = server && !state.last_flight.empty() && silence < kFlightWanted;
+  const bool bound = !server && !local.view().empty();
+  const unsigned flags = (server ? kServer : 0) | (state.secrets.extended() ? kExtended : 0) |
+                         (state.return_routability ? kCheck : 0) | (state.ids.used() ? kIds : 0) |
+                         (state.names.empty() ? 0 : kNames) | (flight ? kFlight : 0) |
+                         (contiguous ? kContiguous : 0) | (bound ? kLocal : 0) |
+                         (state.max_fragment < kMaxMessage ? kFragment : 0);
   Writer out(bytes);
   out.u8(flags).u16(SSL_CIPHER_get_protocol_id(state.cipher)).bytes(state.secrets.bytes());
   out.variable(position.next_write).variable(position.newest_read);
@@ -76,6 +79,7 @@ void write(Bytes& bytes, const PortableSession& session) {
     writeText(out, state.names.alpn);
     writeText(out, state.names.servername);
   }
+  if (bound) out.variable(local.view().size()).bytes(local.view());
   if (!flight) return;
   out.variable(state.last_flight.size());
   for (const Bytes& datagram : state.last_flight) out.variable(datagram.size()).bytes(datagram);
@@ -142,7 +146,12 @@ SessionSeal::Opened parse(ByteView plain, const Context& context) {
       !(readText(in, state.names.alpn, 255) && readText(in, state.names.servername, 255))) {
     return malformed();
   }
-  if (flags & kFlight) {
+  AddressBytes local;
+  if (role == Role::Client && flags & kLocal) {
+    ByteView bytes;
+    if (!readBytes(in, bytes, kMaxAddressBytes) || !local.append(bytes)) return malformed();
+  }
+  if (role == Role::Server && flags & kFlight) {
     uint64_t count = 0;
     if (!in.variable(count) || count > kMaxFlightDatagrams) return malformed();
     for (; count > 0; --count) {
@@ -155,7 +164,7 @@ SessionSeal::Opened parse(ByteView plain, const Context& context) {
   auto keys = state.secrets.recordKeys(*aead, role);
   if (!keys) return malformed();
   state.keys = std::move(*keys);
-  return {SealFault::None, PortableSession{std::move(state), address, silence * 1000}};
+  return {SealFault::None, PortableSession{std::move(state), address, silence * 1000, local}};
 }
 
 // Authenticated with the state: no version's bytes are another's.

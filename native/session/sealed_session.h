@@ -28,6 +28,8 @@ struct PortableSession {
   OpenState state;
   AddressBytes peer;         // where records are sent to
   Milliseconds silence = 0;  // since a message was last received or sent; whole seconds are kept
+  // A client's own address, where the server finds the session by nothing else; empty: any will do.
+  AddressBytes local = {};
 };
 
 // Why a sealed session is not taken.

@@ -9,6 +9,8 @@ import type {
   NativeConnectOptions,
   NativeEnding,
   NativeOpenedSession,
+  NativeResumed,
+  NativeRow,
   NativeSessionQuestion,
 } from '../native/dtls.js'
 import { toError } from '../native/failure.js'
@@ -19,12 +21,14 @@ import type { ResolvedDtlsOptions } from './options.js'
 import { type DtlsRefusal, sessionRefused } from './session-transfer.js'
 import { type DtlsSocket, tellSocket } from './socket.js'
 import type { SocketHome } from './socket-home.js'
+import { ClientRows, type RowsUser } from './store/client-rows.js'
+import type { ResolvedSessionStore } from './store/option.js'
 import { systemError } from './system-error.js'
-import type { DtlsSealedSession } from './types.js'
 
 /** A client's endpoint has one session. */
 const SESSION = 1
 const NO_ADDRESSES: readonly string[] = []
+const NOTHING = new Uint8Array()
 
 /** Whom to connect to, and from where. */
 export interface Target {
@@ -44,13 +48,14 @@ export interface ClientSettings extends Omit<ResolvedDtlsOptions, 'context'> {
   readonly key: ClientKey | undefined
   readonly context: NativeContext
   readonly signal: AbortSignal | undefined
-  readonly resumed: DtlsSealedSession | undefined
+  readonly resumed: NativeResumed | undefined
+  readonly store: ResolvedSessionStore | undefined
 }
 
 /** See above. */
-export class Client implements EndpointListener, SocketHome {
+export class Client implements EndpointListener, SocketHome, RowsUser {
   readonly thread: IoThread
-  readonly endpoint: number
+  endpoint: number
   readonly highWaterMark: number
   readonly channels = DTLS_CLIENT
   local: SocketHome['local']
@@ -62,6 +67,16 @@ export class Client implements EndpointListener, SocketHome {
   #lookupError: McbnError | undefined
   /** Of the host's name, those that were not tried. */
   #addresses: readonly string[] = NO_ADDRESSES
+  /** The session store, if there is one. */
+  readonly #rows: ClientRows | undefined
+  /** The name of the session's row in it. */
+  #row: string | undefined
+  /** Whether the session came from elsewhere, without a handshake. */
+  #resumed = false
+  /** A session of the store has yet to open. */
+  #restoring = false
+  /** Gives up on it. */
+  #patience: NodeJS.Timeout | undefined
   #batched = false
   #released = false
   #onAbort: (() => void) | undefined
@@ -71,11 +86,12 @@ export class Client implements EndpointListener, SocketHome {
     this.highWaterMark = settings.highWaterMark
     this.#socket = socket
     this.#settings = settings
+    this.#rows = settings.store && ClientRows.join(settings.store, this)
     this.endpoint = this.thread.register(this)
     this.thread.ref()
     tellSocket.attached(socket, this, SESSION)
     // Not at once: the caller has yet to add listeners to the socket.
-    process.nextTick(() => this.#resolve())
+    process.nextTick(() => this.#begin())
     this.#signal = settings.signal
     if (this.#signal === undefined) return
     this.#onAbort = () => void this.#socket.destroy(this.#signal?.reason as Error)
@@ -83,18 +99,64 @@ export class Client implements EndpointListener, SocketHome {
     else this.#signal.addEventListener('abort', this.#onAbort, { once: true })
   }
 
+  get stored(): boolean {
+    return this.#rows !== undefined
+  }
+
+  get reused(): boolean {
+    return this.#resumed
+  }
+
+  #begin(): void {
+    if (this.#settings?.resumed || !this.#rows) return this.#resolve()
+    this.#rows.ready.then(
+      () => this.#restore(),
+      (error: McbnError) => this.#fail(error),
+    )
+  }
+
+  /** Goes on with a session that the store has, if it has one with this server. */
+  #restore(): void {
+    const settings = this.#settings
+    const found = settings && this.#rows?.take(settings.target, settings.key)
+    if (settings === undefined || found === undefined) return this.#resolve()
+    const { name, sealed, key: sealingKey } = found
+    this.#row = name
+    this.#restoring = true
+    const { handshakeTimeout } = settings.session
+    if (handshakeTimeout > 0) {
+      this.#patience = setTimeout(() => this.#startOver(), handshakeTimeout)
+    }
+    this.#open('', { sealed, sealingKey, row: Buffer.from(name, 'latin1') })
+  }
+
+  /** The store's session leads nowhere: it is forgotten, and a handshake follows. */
+  #startOver(): void {
+    this.#settled()
+    this.#forgetRow()
+    this.thread.closeEndpoint(this.endpoint)
+    // Another number: what is still on its way about the session is nobody's.
+    this.endpoint = this.thread.register(this)
+    this.#resolve()
+  }
+
+  #settled(): void {
+    this.#restoring = false
+    clearTimeout(this.#patience)
+  }
+
   #resolve(): void {
     if (this.#settings === undefined) return
     const { host, family, lookup } = this.#settings.target
     // Empty: where the sealed session's peer is.
-    if (host === '' || isIP(host) !== 0) return this.#open(host)
+    if (host === '' || isIP(host) !== 0) return this.#open(host, this.#settings.resumed)
     lookup(host, { family, all: true }, (error, found) => {
       if (error) return this.#fail(connectionFailed(`${host}: ${error.message}`, error))
       this.#addresses = typeof found === 'string' ? [found] : found.map(({ address }) => address)
       const first = this.#takeAddress()
       if (first === undefined)
         return this.#fail(connectionFailed(`${host} has no address`, undefined))
-      this.#open(first)
+      this.#open(first, this.#settings?.resumed)
     })
   }
 
@@ -107,14 +169,14 @@ export class Client implements EndpointListener, SocketHome {
     const next = this.#takeAddress()
     if (next === undefined) return false
     this.thread.native.closeEndpoint(this.endpoint, 'goodbye')
-    this.#open(next)
+    this.#open(next, this.#settings?.resumed)
     return true
   }
 
-  #open(address: string): void {
+  #open(address: string, resumed: NativeResumed | undefined): void {
     if (this.#settings === undefined) return
-    const { target, key, session, recvBufferSize, sendBufferSize, context, resumed } =
-      this.#settings
+    const { target, key, session, recvBufferSize, sendBufferSize, context } = this.#settings
+    const rowKey = this.#rows?.rows.rowKey() ?? NOTHING
     const options: NativeConnectOptions = {
       ...session,
       address,
@@ -129,8 +191,13 @@ export class Client implements EndpointListener, SocketHome {
       sendBufferSize,
       ...(key && { credential: key }),
       ...(resumed && { resumed }),
+      rowKey,
+      rowPrefix: this.#rows?.prefixFor(target, key) ?? NOTHING,
     }
     const bound = this.thread.native.connect(this.endpoint, context, options)
+    rowKey.fill(0)
+    this.#resumed = resumed !== undefined
+    if (!('address' in bound) && this.#restoring) return this.#startOver()
     if ('refused' in bound) return this.#fail(sessionRefused(bound.refused as DtlsRefusal))
     if ('error' in bound && !this.#openNext()) {
       const error = systemError(bound.error, address, target.port)
@@ -146,6 +213,7 @@ export class Client implements EndpointListener, SocketHome {
   // ---- from the I/O thread ------------------------------------------------------------------------
 
   onOpened(_session: number, opened: NativeOpenedSession): void {
+    this.#settled()
     this.#forgetSettings()
     tellSocket.opened(this.#socket, opened, undefined)
   }
@@ -192,6 +260,7 @@ export class Client implements EndpointListener, SocketHome {
   }
 
   onEnded(_session: number, ending: NativeEnding | undefined): void {
+    if (this.#restoring) return this.#startOver()
     tellSocket.ended(this.#socket, ending?.failure && toError(ending.failure))
   }
 
@@ -207,8 +276,19 @@ export class Client implements EndpointListener, SocketHome {
     // A client's socket hears its server's address only.
   }
 
-  onRow(): void {
-    // Clients have no session store.
+  onRow(session: number, [name, sealed]: NativeRow): void {
+    this.#row = name
+    // Of this endpoint: what is written for the session of one before must not count for this one.
+    const { endpoint } = this
+    const rowsWritten = (sessions: Uint32Array): void =>
+      this.thread.native.rowsWritten(endpoint, sessions)
+    this.#rows?.rows.put(name, sealed, session, { rowsWritten })
+  }
+
+  // ---- from the session store ---------------------------------------------------------------------
+
+  onStoreError(error: McbnError): void {
+    this.#socket.emit('sessionStoreError', error)
   }
 
   // ---- from the socket ----------------------------------------------------------------------------
@@ -217,7 +297,10 @@ export class Client implements EndpointListener, SocketHome {
     if (this.#released) return
     this.#released = true
     this.#cancelLookup?.()
+    this.#settled()
     this.#forgetSettings()
+    this.#forgetRow()
+    this.#rows?.leave(this)
     if (this.#onAbort) this.#signal?.removeEventListener('abort', this.#onAbort)
     this.thread.closeEndpoint(this.endpoint)
     this.thread.unref()
@@ -238,9 +321,15 @@ export class Client implements EndpointListener, SocketHome {
     return next
   }
 
+  #forgetRow(): void {
+    if (this.#row !== undefined) this.#rows?.rows.remove(this.#row)
+    this.#row = undefined
+  }
+
   #forgetSettings(): void {
     this.#settings?.key?.key.fill(0)
     this.#settings?.resumed?.sealingKey.fill(0)
+    this.#settings?.store?.sealingKey.fill(0)
     this.#settings = undefined
     this.#addresses = NO_ADDRESSES
   }

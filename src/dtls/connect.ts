@@ -4,6 +4,7 @@ import { DTLS_CLIENT_SOCKET } from '../diagnostics.js'
 import { McbnError } from '../errors.js'
 import { clientKey, isClientLookup } from '../keys/client-key.js'
 import { clientContext } from '../native/context.js'
+import type { NativeResumed } from '../native/dtls.js'
 import { adviceFor, refuseUnknown } from '../option-names.js'
 import {
   functionOption,
@@ -21,6 +22,7 @@ import { portOption, presetOption, resolveDtlsOptions } from './options.js'
 import { PRESET_PORTS } from './presets.js'
 import { sealingKeyOption } from './session-transfer.js'
 import { DtlsSocket } from './socket.js'
+import { type ResolvedSessionStore, sessionStoreOption } from './store/option.js'
 import {
   DTLS_CONNECT_OPTIONS,
   DTLS_SERVER_OPTIONS,
@@ -48,6 +50,7 @@ export function connect(options: DtlsConnectOptions, onSecureConnect?: () => voi
   const target = targetOf(options)
   const { psk, signal } = options
   const resumed = options.session === undefined ? undefined : resumedOption(options.session)
+  const store = storeOption(options, target)
   const key = isClientLookup(psk) ? undefined : clientKey(psk)
   try {
     if (key) refuseUnsendable(key.identity, 'DTLSv1.2')
@@ -55,7 +58,7 @@ export function connect(options: DtlsConnectOptions, onSecureConnect?: () => voi
     const socket = new DtlsSocket()
     if (onSecureConnect) socket.once('secureConnect', onSecureConnect)
     const thread = threadFor(socket)
-    const settings = { ...resolved, target, psk, key, context, signal, resumed }
+    const settings = { ...resolved, target, psk, key, context, signal, resumed, store }
     if (thread === undefined) key?.key.fill(0)
     else new Client(socket, thread, settings)
     if (DTLS_CLIENT_SOCKET.hasSubscribers) {
@@ -104,9 +107,22 @@ function targetOf(options: DtlsConnectOptions): Target {
   }
 }
 
+/** @throws {McbnError} of kind `usage`. */
+function storeOption(
+  { sessionStore }: DtlsConnectOptions,
+  { host }: Target,
+): ResolvedSessionStore | undefined {
+  if (sessionStore === undefined) return undefined
+  if (host !== '') return sessionStoreOption(sessionStore)
+  throw new McbnError(
+    'MCBN_OPTION_CONFLICT',
+    'sessionStore: expected host and port as well, by which the session is found again',
+  )
+}
+
 const SEALED_SESSION = { sealed: undefined, sealingKey: undefined } as const
 
-function resumedOption(value: unknown): DtlsSealedSession {
+function resumedOption(value: unknown): NativeResumed {
   objectOption('session', value)
   refuseUnknown('session', value, SEALED_SESSION)
   const { sealed, sealingKey } = value as Partial<DtlsSealedSession>
@@ -117,7 +133,11 @@ function resumedOption(value: unknown): DtlsSealedSession {
     )
   }
   // Copies: the caller may wipe his before the connection is opened.
-  return { sealed: Buffer.from(sealed), sealingKey: Buffer.from(sealingKeyOption(sealingKey)) }
+  return {
+    sealed: Buffer.from(sealed),
+    sealingKey: Buffer.from(sealingKeyOption(sealingKey)),
+    row: new Uint8Array(),
+  }
 }
 
 function presetPort(value: unknown): number | undefined {

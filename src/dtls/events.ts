@@ -55,6 +55,11 @@ export interface DtlsSocketEvents {
   drain: []
   /** One secret, as NSS key logs have it. Clients only: a server emits its own. */
   keylog: [line: Buffer]
+  /**
+   * Clients only: the `sessionStore` cannot be written. It is tried again until it succeeds; meanwhile records
+   * are made as far as their numbers are reserved (docs/SESSIONS.md).
+   */
+  sessionStoreError: [error: McbnError]
   /** Why the session ended or never began; `close` follows. */
   error: [error: Error]
   /** Always, and last. */

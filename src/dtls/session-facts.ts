@@ -1,7 +1,7 @@
 // What an open session is known by, kept small: most of it is the same for every session of a server.
 
 import type { NativeConnectionId, NativeOpenedSession, NativeTerms } from '../native/dtls.js'
-import type { DtlsConnectionId, RemoteInfo } from './types.js'
+import type { DtlsCipher, DtlsConnectionId, RemoteInfo } from './types.js'
 
 export interface SessionFacts {
   readonly terms: NativeTerms
@@ -25,6 +25,10 @@ export function sessionFacts(opened: NativeOpenedSession): SessionFacts {
     connectionId,
   }
   return last
+}
+
+export function cipherOf({ terms }: SessionFacts): DtlsCipher {
+  return { name: terms.cipher, standardName: terms.standardCipher, version: 'DTLSv1.2' }
 }
 
 export function connectionIdOf({ connectionId }: SessionFacts): DtlsConnectionId | undefined {

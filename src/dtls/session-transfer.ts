@@ -99,8 +99,8 @@ export function notPortable(): McbnError {
 export function hasRow(): McbnError {
   return new McbnError(
     'MCBN_SESSION_REFUSED',
-    'expected a session without a sessionStore, which would go on with it after a crash: use ' +
-      'server.exportSessions, which takes it out of the store first',
+    'expected a session without a sessionStore, which would go on with it after a crash: on a server use ' +
+      'exportSessions, which takes it out of the store first',
   )
 }
 

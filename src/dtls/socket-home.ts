@@ -14,6 +14,8 @@ export interface SocketHome {
   readonly channels: SessionChannels
   /** Sessions have rows in a session store. */
   readonly stored?: boolean
+  /** A client's: the session was there before, and goes on without a handshake. */
+  readonly reused?: boolean
   /** Where the UDP socket is bound, once it is. */
   local?: { readonly address: string; readonly port: number } | undefined
   /** The session is over, by now or from this side; its number is not heard of again. */

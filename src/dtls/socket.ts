@@ -1,7 +1,6 @@
 import { EventEmitter } from 'node:events'
 import { Deferred } from '../deferred.js'
 import { publishClose, publishHandshakeError, publishOpen } from '../diagnostics.js'
-import { McbnError } from '../errors.js'
 import type { NativeOpenedSession, NativeRemote } from '../native/dtls.js'
 import type { NativeSessionFigures } from '../native/figures.js'
 import { checkedBytes, type Datagram } from './datagram.js'
@@ -11,8 +10,9 @@ import { isIdle } from './idle.js'
 import { checkedLabel, noKeyingMaterial } from './keying-material.js'
 import { Outgoing } from './outgoing.js'
 import type { SessionFacts } from './session-facts.js'
-import { connectionIdOf, familyOf, remoteInfo, sessionFacts } from './session-facts.js'
+import { cipherOf, connectionIdOf, familyOf, remoteInfo, sessionFacts } from './session-facts.js'
 import { type DtlsTransferOptions, hasRow, notPortable, sealingKeyOf } from './session-transfer.js'
+import { closedEarly, notOpen } from './socket-closed.js'
 import type { SocketHome, SocketNews } from './socket-home.js'
 import { type DtlsSocketStats, offlineStats } from './stats.js'
 import type { DtlsCipher, DtlsCloseReason, DtlsConnectionId } from './types.js'
@@ -29,7 +29,7 @@ export let tellSocket: SocketNews
  *
  * Made by `connect` and `createServer` of mcbn/dtls. Emits `secureConnect`; `message` (Buffer) for each
  * message; `messages` (Buffer[]) once for what came together, in addition; `drain`; `addressChange`
- * (rinfo, previous); `keylog` (line); `error`; `close`, always and last.
+ * (rinfo, previous); `keylog` (line); `sessionStoreError` (error); `error`; `close`, always and last.
  *
  * Messages that arrive before there is a listener are kept (up to 1 MiB, each counted with 256 bytes
  * more) and delivered to the first one. An error without an `error` listener is thrown only where nobody
@@ -81,15 +81,13 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   }
 
   #onNewListener(event: string | symbol): void {
-    if (event === 'keylog') this.#wantKeylog()
+    if (event === 'keylog') {
+      this.#home?.keylogWanted?.(true)
+      const told = this.listeners('removeListener').includes(this.#onRemoveListener)
+      if (!told) this.on('removeListener', this.#onRemoveListener)
+    }
     if ((event !== 'message' && event !== 'messages') || this.#early === DELIVERED) return
     process.nextTick(() => this.#deliverEarly())
-  }
-
-  #wantKeylog(): void {
-    this.#home?.keylogWanted?.(true)
-    if (this.listeners('removeListener').includes(this.#onRemoveListener)) return
-    this.on('removeListener', this.#onRemoveListener)
   }
 
   #onRemoveListener(event: string | symbol): void {
@@ -183,6 +181,11 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     return this.#facts && connectionIdOf(this.#facts)
   }
 
+  /** On a client: the session came from `session` or from `sessionStore`, without a handshake. */
+  isSessionReused(): boolean {
+    return this.#home?.reused === true
+  }
+
   /** `null` before the session is open. */
   getProtocol(): 'DTLSv1.2' | null {
     return this.#facts ? 'DTLSv1.2' : null
@@ -190,9 +193,7 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
 
   /** The suite agreed; undefined before the session is open. */
   getCipher(): DtlsCipher | undefined {
-    if (!this.#facts) return undefined
-    const { cipher, standardCipher } = this.#facts.terms
-    return { name: cipher, standardName: standardCipher, version: 'DTLSv1.2' }
+    return this.#facts && cipherOf(this.#facts)
   }
 
   /** Bytes of the largest message that fits one datagram of `mtu` bytes; 0 before the session is open. */
@@ -401,8 +402,7 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
       this.#outgoing ??= new Outgoing(this.#home, this.#session, this)
       return this.#outgoing
     }
-    const advice = this.#state === 'opening' ? 'wait for secureConnect' : 'open a new one'
-    throw new McbnError('MCBN_SOCKET_CLOSED', `the socket is ${this.#state}, not open; ${advice}`)
+    throw notOpen(this.#state)
   }
 
   #deliverEarly(): void {
@@ -439,8 +439,7 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
 
   /** Why `opened` rejects. */
   #neverOpened(): Error {
-    const closed = 'the socket was closed before the handshake was done'
-    return this.#failure ?? new McbnError('MCBN_SOCKET_CLOSED', closed)
+    return this.#failure ?? closedEarly()
   }
 
   #emitError(error: Error, home: SocketHome | undefined): void {

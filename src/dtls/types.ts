@@ -268,6 +268,18 @@ export interface DtlsConnectOptions extends DtlsOptions {
    * @throws {McbnError} as `error`: `MCBN_SESSION_REFUSED`, and the message says why.
    */
   readonly session?: DtlsSealedSession
+  /**
+   * Has the session outlive the process, also when it is killed: the next `connect` with the same store, `host`,
+   * `port`, `servername` and `psk` goes on with it, without a handshake (docs/SESSIONS.md). Where the server does
+   * not know it any more, a handshake follows: noticed at once where both sides use connection IDs, else
+   * not before the application misses an answer and closes the socket, which forgets the session. All
+   * clients of a process may name one store.
+   *
+   * @defaultValue none: the session ends with the process
+   * @throws {McbnError} `MCBN_OPTION_CONFLICT` with another `sealingKey` than clients of this process have the
+   * store open with; as `error`: `MCBN_SESSION_STORE_FAILED` when it cannot be opened.
+   */
+  readonly sessionStore?: DtlsSessionStoreOptions
 }
 
 /** Server and client: every option, and its default where it is a fixed value. */
@@ -320,6 +332,7 @@ export const DTLS_CONNECT_OPTIONS = {
   servername: undefined,
   signal: undefined,
   session: undefined,
+  sessionStore: undefined,
   priority: undefined,
   weight: undefined,
 } as const satisfies OptionTable<DtlsConnectOptions>

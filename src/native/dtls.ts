@@ -183,6 +183,13 @@ export interface NativeAdmission {
 }
 export type NativeAdmissionConstructor = new (limits: NativeLimits) => NativeAdmission
 
+export interface NativeResumed {
+  readonly sealed: Uint8Array
+  readonly sealingKey: Uint8Array
+  /** The name (16 bytes) of the session store's row that it is; empty: it is none. */
+  readonly row: Uint8Array
+}
+
 export interface NativeConnectOptions extends NativeUdpOptions, NativeDtlsOptions {
   readonly address: string
   readonly port: number
@@ -191,7 +198,11 @@ export interface NativeConnectOptions extends NativeUdpOptions, NativeDtlsOption
   /** Empty: none. */
   readonly servername: string
   /** A sealed session to go on with, instead of a handshake; `address` is empty for its own. */
-  readonly resumed?: { readonly sealed: Uint8Array; readonly sealingKey: Uint8Array }
+  readonly resumed?: NativeResumed
+  /** 32 bytes that seal rows for a session store; empty: there is none. */
+  readonly rowKey: Uint8Array
+  /** How the rows' names begin, fewer than 16 bytes. */
+  readonly rowPrefix: Uint8Array
   /** Without it the session asks once the server's hint is known. */
   readonly credential?: NativeCredential
 }

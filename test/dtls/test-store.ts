@@ -7,11 +7,11 @@ export class TestStore implements SessionStore {
   /** Holds writes back until it resolves. */
   gate: Promise<void> | undefined
   writes = 0
-  #open = false
+  opened = false
 
   async open(): Promise<void> {
-    if (this.#open) throw new Error('it is open')
-    this.#open = true
+    if (this.opened) throw new Error('it is open')
+    this.opened = true
   }
 
   async *rows(): AsyncIterable<readonly [string, Uint8Array]> {
@@ -29,7 +29,7 @@ export class TestStore implements SessionStore {
   }
 
   async close(): Promise<void> {
-    this.#open = false
+    this.opened = false
   }
 
   /** What the next process would find if this one were killed now. */

@@ -52,7 +52,15 @@ const ENDPOINT = {
   keylog: false,
 }
 const LISTEN = { ...ENDPOINT, threads: 1, threadIndex: 0, cookieSecret: key, rowKey: key }
-const CONNECT = { ...ENDPOINT, port: 9, localAddress: '', localPort: 0, servername: '' }
+const CONNECT = {
+  ...ENDPOINT,
+  port: 9,
+  localAddress: '',
+  localPort: 0,
+  servername: '',
+  rowKey: key,
+  rowPrefix: key.subarray(0, 8),
+}
 const SESSION = { keylog: false, servername: '', askForHint: true }
 const CREDENTIAL = { identity, key, hash: 'sha256' }
 

@@ -291,6 +291,26 @@ TEST_CASE("sealed session: silence is kept to the second, the address to the byt
   CHECK(std::ranges::equal(opened.session->peer.view(), ipv4Peer().view()));
 }
 
+TEST_CASE("sealed session: a client's own address is kept in a row, and only a client's") {
+  AddressBytes local;
+  REQUIRE(local.append(Bytes{4, 192, 0, 2, 9, 0xd4, 0x31}));
+  for (const Role role : {Role::Client, Role::Server}) {
+    const auto pair = openPair();
+    DtlsSession& session = role == Role::Client ? *pair->client : *pair->server;
+    SessionSeal seal(kKey);
+    Bytes sealed;
+    const Bytes name(16, 0x77);
+    REQUIRE(seal.seal({*session.takeState(), ipv4Peer(), 0, local}, sealed, name));
+    const auto context = contextFor(role);
+    CHECK(seal.unseal(sealed, *context).fault == SealFault::Forged);  // bound to its name
+    const auto opened = seal.unseal(sealed, *context, name);
+    REQUIRE(opened.fault == SealFault::None);
+    const ByteView kept = opened.session->local.view();
+    CHECK(Bytes(kept.begin(), kept.end()) ==
+          (role == Role::Client ? Bytes{4, 192, 0, 2, 9, 0xd4, 0x31} : Bytes()));
+  }
+}
+
 TEST_CASE("sealed session: records of OpenSSL, and handshakes, stay where they are") {
   const auto cbc = openPair({.ciphers = "PSK-AES128-CBC-SHA256"});
   CHECK_FALSE(cbc->server->portable());

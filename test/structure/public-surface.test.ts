@@ -26,7 +26,7 @@ const SURFACE: Readonly<Record<string, readonly string[]>> = {
   DtlsSocket: [
     '@asyncDispose alpnProtocol bufferedAmount close closeReason closed confirmAddress',
     'connectionId destroy encrypted exportKeyingMaterial exportSession getCipher',
-    'getProtocol localAddress localPort maxDatagramSize opened peer pskIdentity readyState',
+    'getProtocol isSessionReused localAddress localPort maxDatagramSize opened peer pskIdentity readyState',
     'remoteAddress remoteFamily remotePort send sendMany servername stats',
   ],
   FolderTransport: ['get put'],

@@ -22,8 +22,8 @@ export interface Tap {
 }
 
 export interface UdpTap extends Tap {
-  /** Sends once more what came from the client so far. */
-  replay(from: 'client'): void
+  /** Sends once more what came from this side so far. */
+  replay(from: Passed['from']): void
 }
 
 /**
@@ -79,9 +79,10 @@ export async function tapUdp(target: number): Promise<UdpTap> {
     front.close()
     back.close()
   })
-  const replay = (): void => {
-    for (const { bytes } of passed.filter(({ from }) => from === 'client')) {
-      back.send(bytes, target, LOOPBACK)
+  const replay = (side: Passed['from']): void => {
+    for (const { bytes } of passed.filter(({ from }) => from === side)) {
+      if (side === 'client') back.send(bytes, target, LOOPBACK)
+      else if (client) front.send(bytes, client.port, client.address)
     }
   }
   return { ...tap(front.address().port, passed), replay }

@@ -42,7 +42,7 @@ class FileSessionStore implements SessionStore {
       const { code } = ((error as Error).cause ?? error) as { code?: string }
       const why =
         code === 'LEVEL_LOCKED'
-          ? 'another server has it open; a session has one owner'
+          ? 'it is open already, here or in another process; a session has one owner'
           : 'LevelDB cannot open it'
       throw storeFailed(`${this.#path}: ${why}`, error)
     }

@@ -1,4 +1,4 @@
-// The rows of a server's sessions: written behind, in the order in which the I/O threads make them.
+// The rows of sessions: written behind, in the order in which the I/O threads make them.
 //
 //   I/O thread --row--> put() --> one write() at a time, with all that has come meanwhile --> rowsWritten()
 //
@@ -10,6 +10,9 @@ import { storeFailed } from './failure.js'
 import type { SessionStore, SessionStoreChange } from './types.js'
 
 const SALT_BYTES = 16
+export const NAME_BYTES = 16
+/** Of a name, where it tells whom the session is with. */
+export const PREFIX_BYTES = 8
 const HEADER = 'header'
 const VERSION = 1
 /** Milliseconds until a write is tried again: at first, at most. */
@@ -75,6 +78,11 @@ export class SessionRows {
   /** The key of the rows that are made from now on; the caller wipes it. */
   rowKey(): Buffer {
     return this.#derive('row', this.#salt)
+  }
+
+  /** The same 8 bytes for the same `whom` and sealing key; nobody else can tell whom they are about. */
+  prefixFor(whom: Uint8Array): Buffer {
+    return this.#derive('client', whom).subarray(0, PREFIX_BYTES)
   }
 
   /**

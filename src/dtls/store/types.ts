@@ -9,8 +9,8 @@ export interface SessionStoreChange {
 }
 
 /**
- * Where a server keeps what it needs to go on with its sessions after a crash: rows by name. The library calls
- * it from one server at a time, and makes one `write` at a time. `fileSessionStore` and `valkeySessionStore`
+ * Where a server or clients keep what they need to go on with their sessions after a crash: rows by name. A server
+ * has a store to itself, the clients of a JavaScript thread may share one; one `write` is made at a time. `fileSessionStore` and `valkeySessionStore`
  * make one; anything else that keeps these promises may be given as well.
  */
 export interface SessionStore {

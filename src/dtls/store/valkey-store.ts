@@ -166,7 +166,9 @@ class ValkeySessionStore implements SessionStore {
       const taken = await this.#script(client, TAKE, [this.#token, now, until])
       if (taken === 'ok') return
       if (now > end) {
-        throw storeFailed(`${this.#name}: another server has it open; a session has one owner`)
+        throw storeFailed(
+          `${this.#name}: it is open already, here or in another process; a session has one owner`,
+        )
       }
       await new Promise((resolve) => setTimeout(resolve, ATTEMPT))
     }
