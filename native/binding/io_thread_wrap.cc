@@ -13,9 +13,6 @@
 namespace mcbn {
 namespace {
 
-// Below this a copy is cheaper than a finalizer.
-constexpr size_t kCopiedSlab = 16 * 1024;
-
 uint32_t numberOf(const Napi::Value& value) {
   return value.IsNumber() ? value.As<Napi::Number>().Uint32Value() : 0;
 }
@@ -33,11 +30,9 @@ Napi::Object openedSocket(Napi::Env env, const SystemError& error, const Address
   return object;
 }
 
-Napi::Value messagesValue(Napi::Env env, MessageBytes& messages,
-                          const std::shared_ptr<SlabPool>& pool) {
+// A Buffer that takes the slab along; it gives the slab back when it is collected.
+Napi::Value lentSlab(Napi::Env env, MessageBytes& messages, const std::shared_ptr<SlabPool>& pool) {
   const size_t size = messages.size();
-  if (size == 0) return env.Undefined();
-  if (size < kCopiedSlab) return bufferOf(env, messages.view(0, size));
   uint8_t* const bytes = messages.release().release();
   return Napi::Buffer<uint8_t>::NewOrCopy(
       env, bytes, size,
@@ -86,6 +81,9 @@ IoThreadWrap::IoThreadWrap(const Napi::CallbackInfo& info)
   rows_ = Napi::Persistent(rows);
   bridge_->rows = rows.Data();
   bridge_->max_rows = rows.ByteLength() / sizeof(EventRow);
+  auto inbox = info[2].As<Napi::Uint8Array>();
+  inbox_ = Napi::Persistent(inbox);
+  bridge_->inbox = {inbox.Data(), inbox.ByteLength()};
   auto* context = new Context(bridge_);
   wake_ = Wake::New(env, info[0].As<Napi::Function>(), "mcbn I/O thread", 0, 1, context,
                     [](Napi::Env, void*, Context* shared) { delete shared; });
@@ -158,7 +156,7 @@ void IoThreadWrap::tell(Napi::Env env, Bridge& bridge) {
       }
       details = array;
     }
-    const Napi::Value messages = messagesValue(env, batch.messages, events.pool());
+    const Napi::Value messages = messagesValue(env, batch.messages, bridge);
     if (messages.IsEmpty()) return;
     for (std::span<const EventRow> rows = batch.rows; !rows.empty();) {
       const auto some = rows.first(std::min(rows.size(), bridge.max_rows));
@@ -172,6 +170,15 @@ void IoThreadWrap::tell(Napi::Env env, Bridge& bridge) {
     }
     events.recycle(std::move(batch));
   }
+}
+
+// How many bytes of messages lie in the inbox, or a Buffer of them where they have no room there. To
+// make a Buffer costs more than all the rest of telling one message.
+Napi::Value IoThreadWrap::messagesValue(Napi::Env env, MessageBytes& messages, Bridge& bridge) {
+  const size_t size = messages.size();
+  if (size > bridge.inbox.size()) return lentSlab(env, messages, bridge.io->events().pool());
+  if (size > 0) std::memcpy(bridge.inbox.data(), messages.view(0, size).data(), size);
+  return Napi::Number::New(env, static_cast<double>(size));
 }
 
 // ---- endpoints ---------------------------------------------------------------------------------

@@ -34,9 +34,11 @@ class IoThreadWrap : public Napi::ObjectWrap<IoThreadWrap> {
     bool closed = false;
     uint32_t* rows = nullptr;  // JavaScript's array, which rows_ keeps
     size_t max_rows = 0;
+    MutableBytes inbox;  // the same, of inbox_
   };
   using Context = std::shared_ptr<Bridge>;
   static void tell(Napi::Env env, Bridge& bridge);
+  static Napi::Value messagesValue(Napi::Env env, MessageBytes& messages, Bridge& bridge);
   static void visit(Napi::Env env, const std::shared_ptr<Bridge>& bridge);
   static void deliver(Napi::Env env, Napi::Function onBatch, Context* context, void*);
   using Wake = Napi::TypedThreadSafeFunction<Context, void, deliver>;
@@ -74,6 +76,7 @@ class IoThreadWrap : public Napi::ObjectWrap<IoThreadWrap> {
 
   std::shared_ptr<Bridge> bridge_;
   Napi::Reference<Napi::Uint32Array> rows_;
+  Napi::Reference<Napi::Uint8Array> inbox_;
   Wake wake_;
 };
 

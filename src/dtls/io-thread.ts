@@ -40,9 +40,10 @@ export interface Waiter {
   onProgress(): void
 }
 
-const NO_MESSAGES = Buffer.alloc(0)
 /** What one call from the addon tells of at most. */
 const ROWS = 8_192
+/** Up to so many bytes of messages are copied from the inbox; more come as a Buffer that lends the addon's memory. */
+const INBOX_BYTES = 16 * 1_024
 
 /**
  * What `slab.subarray()` makes, without its 60 ns of looking up and clamping: the class of Buffers themselves,
@@ -66,11 +67,13 @@ export class IoThread {
   #flushQueued = false
   #references = 0
   readonly #rows = new Uint32Array(ROWS * EVENT_ROW_LENGTH)
+  readonly #inbox = Buffer.allocUnsafeSlow(INBOX_BYTES)
 
   constructor() {
     this.native = new (loadAddon().IoThread)(
-      (count, slab, details) => this.#onBatch(count, slab, details),
+      (count, messages, details) => this.#onBatch(count, messages, details),
       this.#rows,
+      this.#inbox,
     )
     this.#staging = new Staging(this.native)
   }
@@ -146,10 +149,15 @@ export class IoThread {
     if (--this.#references === 0) this.native.unref()
   }
 
-  #onBatch(count: number, slab: Buffer | undefined, details: readonly unknown[] | undefined): void {
+  #onBatch(
+    count: number,
+    messages: number | Buffer,
+    details: readonly unknown[] | undefined,
+  ): void {
     const rows = this.#rows
     const end = count * EVENT_ROW_LENGTH
-    const { buffer: memory, byteOffset: base } = slab ?? NO_MESSAGES
+    const { buffer: memory, byteOffset: base } =
+      typeof messages === 'number' ? this.#fromInbox(messages) : messages
     const heard = new Set<EndpointListener>()
     let endpoint = 0
     let listener: EndpointListener | undefined
@@ -182,6 +190,13 @@ export class IoThread {
       shielded(() => dispatch(to, kind, session, detail))
     }
     for (const each of heard) shielded(() => each.onBatchEnd())
+  }
+
+  /** The next batch overwrites the inbox, while listeners may keep their messages. */
+  #fromInbox(bytes: number): Buffer {
+    const copy = Buffer.allocUnsafe(bytes)
+    this.#inbox.copy(copy, 0, 0, bytes)
+    return copy
   }
 
   #onProgress(endpoint: number): void {

@@ -207,10 +207,14 @@ export interface NativeConnectOptions extends NativeUdpOptions, NativeDtlsOption
   readonly credential?: NativeCredential
 }
 
-/** The first `count` rows of the array that the thread was given; a slab and details may come several times. */
+/**
+ * The first `count` rows of the array that the thread was given. `messages`: how many bytes of them lie in the
+ * inbox, until the next call; or a Buffer of them where the inbox is too small. That and the details may come
+ * several times.
+ */
 export type OnBatch = (
   count: number,
-  slab: Buffer | undefined,
+  messages: number | Buffer,
   details: readonly unknown[] | undefined,
 ) => void
 
@@ -290,4 +294,8 @@ export interface NativeIoThread {
   stop(): void
 }
 
-export type NativeIoThreadConstructor = new (onBatch: OnBatch, rows: Uint32Array) => NativeIoThread
+export type NativeIoThreadConstructor = new (
+  onBatch: OnBatch,
+  rows: Uint32Array,
+  inbox: Uint8Array,
+) => NativeIoThread

@@ -81,7 +81,8 @@ const withThread = (use: (thread: ReturnType<typeof newThread>) => unknown): voi
     thread.stop()
   }
 }
-const newThread = () => new addon.IoThread(() => {}, new Uint32Array(EVENT_ROW_LENGTH))
+const newThread = () =>
+  new addon.IoThread(() => {}, new Uint32Array(EVENT_ROW_LENGTH), new Uint8Array(64))
 
 /** Each object that the addon reads: a right one, and the call that is given it. */
 const CALLS: readonly (readonly [string, object, (given: never) => void])[] = [

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { loadAddon } from '../../src/native/load.js'
 
 it('a stopped I/O thread takes every call and does nothing', () => {
-  const thread = new (loadAddon().IoThread)(() => {}, new Uint32Array(5))
+  const thread = new (loadAddon().IoThread)(() => {}, new Uint32Array(5), new Uint8Array(64))
   thread.ref()
   thread.stop()
   thread.stop()
