@@ -1,5 +1,12 @@
-import { describe, expect, it } from 'vitest'
-import { runSteps, type Step, StepFailed, type StepResult } from '../../src/cli/demo/steps.js'
+import { describe, expect, it, vi } from 'vitest'
+import { TextReporter } from '../../src/cli/demo/report.js'
+import {
+  runSteps,
+  STEP_LIMIT_MS,
+  type Step,
+  StepFailed,
+  type StepResult,
+} from '../../src/cli/demo/steps.js'
 
 /** Runs steps and gives back what a reporter was told, in order. */
 async function told(steps: readonly Step<string[]>[], limit?: number) {
@@ -24,6 +31,8 @@ function step(name: string, run: (context: string[]) => unknown = () => undefine
     },
   }
 }
+
+const TITLE = 'Server and client ask; without Carol nothing listens'
 
 const failing = step('failing', () => {
   throw new StepFailed('expected 1, got 2')
@@ -57,4 +66,20 @@ describe('cli/demo/steps', () => {
       { step: 2, name: 'two', outcome: 'held', detail: 'two done' },
     ])
   })
+
+  it.each(['held', 'failed', 'skipped'] as const)(
+    'shows a table that 80 columns hold, however long a step took: %s',
+    (outcome) => {
+      const written = vi.spyOn(process.stdout, 'write').mockReturnValue(true)
+      const row = { name: 'ask', title: TITLE, detail: '', facts: {}, milliseconds: STEP_LIMIT_MS }
+      new TextReporter().summary(
+        Array.from({ length: 12 }, (_, at) => ({ ...row, step: at + 1, outcome })),
+        12 * STEP_LIMIT_MS,
+      )
+      const text = written.mock.calls.map(([chunk]) => chunk).join('')
+      written.mockRestore()
+      expect(text).toContain(TITLE)
+      expect(text.split('\n').filter((line) => line.length > 80)).toEqual([])
+    },
+  )
 })

@@ -90,13 +90,14 @@ export class TextReporter implements DemoReporter {
   summary(results: readonly StepResult[], milliseconds: number): void {
     const { green, red } = this.#colors
     const table = new Table({
-      head: ['step', '', 'result', 's'],
+      // 80 columns, also when a step takes 45 s or fails and the others are skipped.
+      head: ['#', 'step', 'result', 's'],
       colAligns: ['right', 'left', 'left', 'right'],
       // Colours are decided here, by the stream; the table's own would reach pipes as well.
       style: { head: [], border: [], compact: true },
     })
     for (const { step, title, outcome, milliseconds: spent } of results) {
-      const time = outcome === 'skipped' ? '' : (spent / 1000).toFixed(2)
+      const time = outcome === 'skipped' ? '' : (spent / 1000).toFixed(1)
       table.push([step, title, `${this.#mark(outcome)} ${outcome}`, time])
     }
     const held = results.filter(({ outcome }) => outcome === 'held').length
