@@ -1,4 +1,4 @@
-# The images of mcbn with a daemon:  docker build -t mcbn .  &&  docker run --rm mcbn demo
+# The images of mcbn with a daemon:  docker build -t mcbn .  &&  docker run --rm mcbn --help
 #
 # Built from a clean checkout. To test while building: docker build --target test .
 # --target server is the server's image: the root file system that "mcbn image build server" makes, with the same

@@ -19,8 +19,22 @@ export const PACKAGE_ROOT = resolve(fileURLToPath(new URL('../../', import.meta.
 /** Where the package lies in an image. */
 export const MCBN_FOLDER = 'app/node_modules/mcbn'
 
-/** What of the package runs, or has to go with it. */
-const FILES = ['package.json', 'LICENSE', 'image.lock', 'docs/policy.schema.json'] as const
+/** What of the package has to go with the code. */
+const FILES = ['LICENSE', 'image.lock', 'docs/policy.schema.json'] as const
+
+/** Of package.json what counts when the package runs. A release adds its repository, a checkout has its tools. */
+const MANIFEST_FIELDS = [
+  'name',
+  'version',
+  'license',
+  'type',
+  'engines',
+  'bin',
+  'exports',
+  'dependencies',
+] as const
+
+type Manifest = { readonly files: readonly string[] } & Readonly<Record<string, unknown>>
 
 /** The addon in an image, and where it came from. */
 export interface Addon {
@@ -35,7 +49,13 @@ export async function ownEntries(
   platform: Platform,
   store: ContentStore,
 ): Promise<Entry[]> {
-  const entries: Entry[] = []
+  const manifest = JSON.parse(
+    await readFile(join(PACKAGE_ROOT, 'package.json'), 'utf8'),
+  ) as Manifest
+  const fields = MANIFEST_FIELDS.map((name) => [name, manifest[name]])
+  const entries: Entry[] = [
+    file(`${MCBN_FOLDER}/package.json`, `${JSON.stringify(Object.fromEntries(fields), null, 2)}\n`),
+  ]
   for (const name of FILES) {
     const body = await readIfThere(PACKAGE_ROOT, name)
     if (body !== undefined) entries.push(file(`${MCBN_FOLDER}/${name}`, body))
@@ -43,9 +63,14 @@ export async function ownEntries(
   const dist = existsSync(join(PACKAGE_ROOT, 'tsconfig.json'))
     ? await compiledSource(PACKAGE_ROOT)
     : join(PACKAGE_ROOT, 'dist')
+  // What npm leaves out of the package: a checkout and the package make one image.
+  const leftOut = manifest.files.flatMap(
+    (pattern) => pattern.match(/^!dist\/(.+)$/)?.slice(1) ?? [],
+  )
   for (const name of await filesBelow(dist)) {
     // Types and maps are for programmers.
     if (/\.(d\.ts|map|tsbuildinfo)$/.test(name)) continue
+    if (leftOut.some((folder) => name.startsWith(`${folder}/`))) continue
     entries.push(file(`${MCBN_FOLDER}/dist/${name}`, await readFile(join(dist, name))))
   }
   const { node } = ARCHITECTURE[platform]

@@ -1,6 +1,6 @@
 // Whole images: built again under other circumstances, read by others' tools, and run.
 
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { chmod } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -13,6 +13,7 @@ import type { LocalWorkload } from '../../src/consent/attestation/local/claims.j
 import type { Role } from '../../src/consent/descriptor/types.js'
 import { McbnError } from '../../src/errors.js'
 import { type BuiltImage, buildImage } from '../../src/image/build.js'
+import { compareImages } from '../../src/image/compare.js'
 import { readLayout, writeLayout } from '../../src/image/layout.js'
 import { parseStatement, statementOf } from '../../src/image/provenance.js'
 import { sbomOf } from '../../src/image/sbom.js'
@@ -20,7 +21,7 @@ import { unpackImage } from '../../src/image/unpack.js'
 import { mcbn } from '../cli/command.js'
 import { testNetwork } from '../consent/network.js'
 import { consentRig } from '../consent/workload/rig.js'
-import { temporaryFolder } from '../support/paths.js'
+import { repositoryRoot, temporaryFolder } from '../support/paths.js'
 import { requirePeer } from '../support/peers.js'
 import { freeTcpPort } from '../support/ports.js'
 import { type Child, run, start } from '../support/process.js'
@@ -34,8 +35,20 @@ const folder = mkdtempSync(join(tmpdir(), 'mcbn-images-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }), 300_000)
 const layouts = { server: join(folder, 'server.oci'), client: join(folder, 'client.oci') } as const
 
-/** The file system of both: only their configurations differ. */
-const root = join(folder, 'root')
+/** The file system of both, as the Dockerfile's stage `rootfs` has it: only their configurations differ. */
+const unpacked = join(folder, 'unpacked')
+const root = join(unpacked, 'rootfs')
+
+const NOBODY = 65_534
+/** Starts a program as another user, who may read this one's files, and with another date: only root can. */
+const AS_NOBODY_IN_A_YEAR =
+  process.getuid?.() === 0 && requirePeer('setpriv', 'faketime')
+    ? [
+        ...['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'],
+        ...['--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search'],
+        ...['faketime', '-f', '+400d'],
+      ]
+    : []
 
 // An image of a sanitized addon would be one that nobody has.
 const reachable = process.env['MCBN_SANITIZED'] === undefined && process.platform === 'linux'
@@ -63,23 +76,31 @@ describe.skipIf(images === undefined)('image', () => {
   }, BUILD_MS)
 
   it(
-    'has the same digest from another path, umask, home, time zone, locale, and as an installed package',
+    'has the same digest from another path, user, umask, home, day, time zone, locale, and as an installed package',
     async () => {
       const command = await installedCommand(join(folder, 'elsewhere'))
       const addon = images?.server.materials.addon?.path ?? ''
-      const archive = join(folder, 'other.tar')
+      const theirs = join(folder, 'theirs')
+      mkdirSync(theirs)
+      if (AS_NOBODY_IN_A_YEAR.length > 0) chownSync(theirs, NOBODY, NOBODY)
+      const archive = join(theirs, 'other.tar')
       const other = await run(
         'sh',
         [
           '-c',
           'umask 077 && exec "$@"',
           'sh',
+          ...AS_NOBODY_IN_A_YEAR,
           ...[process.execPath, command, 'image', 'build', 'server'],
           ...['--addon', addon, '--archive', archive, '--offline', '--cache', cacheFolder()],
         ],
         {
-          cwd: folder,
-          env: { HOME: folder, TZ: 'Asia/Kolkata', LC_ALL: 'C.UTF-8', USER: 'somebody' },
+          cwd: theirs,
+          env: {
+            ...{ HOME: theirs, TZ: 'Asia/Kolkata', LC_ALL: 'tr_TR.UTF-8', USER: 'somebody' },
+            // Timers wait as ever.
+            FAKETIME_DONT_FAKE_MONOTONIC: '1',
+          },
           lifetime: BUILD_MS,
         },
       )
@@ -197,6 +218,39 @@ describe.skipIf(images === undefined)('image', () => {
       }
       expect(runs.args).toEqual(programOf(images?.server.config.value ?? never()).args)
       expect(runs.user.uid).toBe(65_532)
+    },
+    BUILD_MS,
+  )
+
+  it.skipIf(!requirePeer('buildah') || process.getuid?.() !== 0)(
+    "is what buildah makes of the Dockerfile's server: each file, mode and time, and the configuration",
+    async () => {
+      const storage = ['--root', 'storage', '--runroot', 'run', '--storage-driver', 'vfs'].map(
+        (word) => (/^(storage|run)$/.test(word) ? join(folder, 'buildah', word) : word),
+      )
+      const buildah = async (command: string, ...args: readonly string[]) => {
+        const ran = await run('buildah', [...storage, command, ...args], {
+          lifetime: BUILD_MS,
+          foreign: true,
+        })
+        expect(ran.exit.code, ran.report()).toBe(0)
+      }
+      const created = `${images?.server.created}`
+      // The stages before it, which need a daemon's base image, give it this folder.
+      const given = ['--build-context', `rootfs=${unpacked}`, '--timestamp', created]
+      const dockerfile = ['--file', join(repositoryRoot, 'Dockerfile'), '--target', 'server']
+      const empty = join(folder, 'empty')
+      mkdirSync(empty)
+      const how = ['--isolation', 'chroot', '--tag', 'server']
+      await buildah('build', ...how, ...given, ...dockerfile, empty)
+      const made = join(folder, 'buildah.oci')
+      await buildah('push', 'server', `oci:${made}:server`)
+      const found = await compareImages(await readLayout(layouts.server), await readLayout(made))
+      expect(found.map(({ path }) => path).filter((path) => !path.startsWith('history.'))).toEqual([
+        // buildah 1.28 keeps one protocol of a port; test/image/parts.test.ts reads EXPOSE itself.
+        'config.ExposedPorts.8443/udp',
+        'config.Labels.io.buildah.version',
+      ])
     },
     BUILD_MS,
   )
