@@ -9,6 +9,7 @@ export const CONFIDENTIAL_SPACE = 'confidential-space'
 export const AMD_SEV_SNP = 'amd-sev-snp'
 export const INTEL_TDX = 'intel-tdx'
 export const AWS_NITRO = 'aws-nitro'
+export const AWS_NITRO_TPM = 'aws-nitro-tpm'
 export const AZURE_MAA = 'azure-maa'
 export const INTEL_TRUST_AUTHORITY = 'intel-ita'
 

@@ -4,9 +4,14 @@ import { McbnError } from '../../errors.js'
 import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import { createGcpOidcVerifier, GCP_CS_OIDC, type GcpOidcOptions } from './gcp-oidc.js'
 import { createGcpPkiVerifier, GCP_CS_PKI, type GcpPkiOptions } from './gcp-pki.js'
+import {
+  createNitroTpmVerifier,
+  createNitroVerifier,
+  type NitroVerifierOptions,
+} from './hardware/nitro.js'
 import { createSnpVerifier, type SnpVerifierOptions } from './hardware/snp.js'
 import { createLocalVerifier, LOCAL } from './local/verifier.js'
-import { AMD_SEV_SNP } from './platform.js'
+import { AMD_SEV_SNP, AWS_NITRO, AWS_NITRO_TPM } from './platform.js'
 import type { Verifier } from './types.js'
 
 export interface VerifiersOptions {
@@ -15,6 +20,8 @@ export interface VerifiersOptions {
   readonly gcpPki?: GcpPkiOptions
   /** @defaultValue AMD's roots */
   readonly snp?: SnpVerifierOptions
+  /** Of `aws-nitro` and `aws-nitro-tpm`. @defaultValue AWS's root */
+  readonly nitro?: NitroVerifierOptions
   /** Verifiers of other kinds, or in place of these. */
   readonly verifiers?: readonly Verifier[]
 }
@@ -23,6 +30,7 @@ const OPTIONS = {
   gcpOidc: undefined,
   gcpPki: undefined,
   snp: undefined,
+  nitro: undefined,
   verifiers: undefined,
 } as const satisfies OptionTable<VerifiersOptions>
 
@@ -68,21 +76,25 @@ export function createVerifiers(
   return verifiers
 }
 
+const SHIPPED = [GCP_CS_OIDC, GCP_CS_PKI, AMD_SEV_SNP, AWS_NITRO, AWS_NITRO_TPM, LOCAL]
+
 /** A verifier, or the reason for its absence. */
 function shipped(
   kind: string,
   { localIssuers }: EvidencePolicy,
-  { gcpOidc, gcpPki, snp }: VerifiersOptions,
+  { gcpOidc, gcpPki, snp, nitro }: VerifiersOptions,
 ): Verifier | string {
   if (kind === GCP_CS_OIDC) return createGcpOidcVerifier(gcpOidc)
   if (kind === GCP_CS_PKI) {
     return gcpPki === undefined ? `${kind} needs pinned roots` : createGcpPkiVerifier(gcpPki)
   }
   if (kind === AMD_SEV_SNP) return createSnpVerifier(snp)
+  if (kind === AWS_NITRO) return createNitroVerifier(nitro)
+  if (kind === AWS_NITRO_TPM) return createNitroTpmVerifier(nitro)
   if (kind === LOCAL) {
     return localIssuers === undefined || localIssuers.length === 0
       ? `${kind} needs issuers named in localIssuers`
       : createLocalVerifier({ issuers: localIssuers })
   }
-  return 'expected gcp-cs-oidc, gcp-cs-pki, amd-sev-snp, local, or a kind that a verifier was given for'
+  return `expected ${SHIPPED.join(', ')}, or a kind that a verifier was given for`
 }

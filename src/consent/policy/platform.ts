@@ -4,6 +4,7 @@
 import {
   AMD_SEV_SNP,
   AWS_NITRO,
+  AWS_NITRO_TPM,
   CONFIDENTIAL_SPACE,
   claimOf,
   INTEL_TDX,
@@ -26,6 +27,8 @@ export const PLATFORM_OF_KIND: Readonly<Record<string, string>> = {
   'gcp-cs-pki': CONFIDENTIAL_SPACE,
   local: CONFIDENTIAL_SPACE,
   [AMD_SEV_SNP]: AMD_SEV_SNP,
+  [AWS_NITRO]: AWS_NITRO,
+  [AWS_NITRO_TPM]: AWS_NITRO_TPM,
 }
 
 /** The only hardware of some platforms. */
@@ -34,6 +37,7 @@ const HARDWARE_OF: Readonly<Record<string, readonly string[]>> = {
   [AMD_SEV_SNP]: ['AMD_SEV_SNP'],
   [INTEL_TDX]: ['INTEL_TDX'],
   [AWS_NITRO]: ['AWS_NITRO'],
+  [AWS_NITRO_TPM]: ['AWS_NITRO_TPM'],
 }
 
 /**
@@ -93,6 +97,8 @@ function* support(rules: ConfidentialSpaceRules, facts: AttestedFacts): Iterable
   }
 }
 
+const NOTHING_MEASURED = '00'.repeat(48)
+
 /** What holds for a platform's claims unless the policy says otherwise of the same claim. */
 function builtInRules(policy: Policy, name: string): Readonly<Record<string, ClaimRule>> {
   const hashes = [policy.descriptorHash, ...(policy.predecessors ?? [])]
@@ -102,6 +108,10 @@ function builtInRules(policy: Policy, name: string): Readonly<Record<string, Cla
   }
   if (name === INTEL_TDX) {
     return { tcb_status: ['UpToDate'], mr_config_id: hashes.map((hash) => hash.padEnd(96, '0')) }
+  }
+  if (name === AWS_NITRO_TPM) {
+    // What systemd's boot stub measures that is not in the image: a command line of the operator's, extensions.
+    return { pcr12: NOTHING_MEASURED, pcr13: NOTHING_MEASURED }
   }
   return {}
 }
