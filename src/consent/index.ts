@@ -14,6 +14,7 @@ export type { SnpVerifierOptions } from './attestation/hardware/snp.js'
 export { createSnpVerifier } from './attestation/hardware/snp.js'
 export type { TsmAttesterOptions } from './attestation/hardware/tsm.js'
 export { createTsmAttester } from './attestation/hardware/tsm.js'
+export type { KeySetOptions } from './attestation/key-set-options.js'
 export type { LauncherAttesterOptions, TokenType } from './attestation/launcher.js'
 export { createLauncherAttester } from './attestation/launcher.js'
 export type { LocalClaimsRequest, LocalWorkload } from './attestation/local/claims.js'
@@ -25,6 +26,10 @@ export { serveLauncher } from './attestation/local/launcher.js'
 export type { LocalVerifierOptions } from './attestation/local/verifier.js'
 export { checkLocalIssuers, createLocalVerifier } from './attestation/local/verifier.js'
 export { measurementDigest } from './attestation/platform.js'
+export type { MaaVerifierOptions } from './attestation/services/azure-maa.js'
+export { createMaaVerifier } from './attestation/services/azure-maa.js'
+export type { ItaVerifierOptions } from './attestation/services/intel-ita.js'
+export { createItaVerifier } from './attestation/services/intel-ita.js'
 export type {
   AttestedFacts,
   Attester,

@@ -3,12 +3,10 @@
 
 import { McbnError } from '../../errors.js'
 import { type OptionTable, refuseUnknown } from '../../option-names.js'
-import { functionOption, integerOption } from '../../options.js'
-import { type Clock, systemClock } from '../base/clock.js'
+import { attestedFacts } from './claims.js'
 import { own } from './json.js'
-import { RemoteKeys } from './jwks.js'
-import { verifyJwt } from './jwt.js'
-import { refused } from './refuse.js'
+import { checkAudienceAndNonce, verifyJwt } from './jwt.js'
+import { KEY_SET_OPTIONS, type KeySetOptions, keyIdOf, remoteKeys } from './key-set-options.js'
 import type { Verifier } from './types.js'
 
 export const GCP_CS_OIDC = 'gcp-cs-oidc'
@@ -20,46 +18,15 @@ export const GCP_CS_ISSUER = 'https://confidentialcomputing.googleapis.com'
 export const GCP_CS_JWKS_URI =
   'https://www.googleapis.com/service_accounts/v1/metadata/jwk/signer@confidentialspace-sign.iam.gserviceaccount.com'
 
-/** All durations in milliseconds. */
-export interface GcpOidcOptions {
-  /** How the key set is fetched. @defaultValue the global fetch. */
-  readonly fetch?: typeof globalThis.fetch
-  /** Age from which keys are fetched again. 1 to 86,400,000. @defaultValue 600_000 */
-  readonly cacheMaxAge?: number
-  /**
-   * Age up to which keys are used while the address cannot be reached: a key that Google has revoked is
-   * accepted no longer than this. At least `cacheMaxAge`, at most 86,400,000. @defaultValue 3_600_000
-   */
-  readonly staleMaxAge?: number
-  /** Least time between two fetches, whatever arrives. 0 to 3,600,000. @defaultValue 30_000 */
-  readonly cooldown?: number
-  /** How long one fetch may take. 1 to 60,000. @defaultValue 5_000 */
-  readonly timeout?: number
-  /** Its monotonic clock counts the ages. @defaultValue systemClock */
-  readonly clock?: Clock
+export interface GcpOidcOptions extends KeySetOptions {
   /** For tests: another address of the key set. Anyone who controls it can forge evidence. */
   readonly testing?: { readonly jwksUri: string }
 }
 
 const OPTIONS = {
-  fetch: undefined,
-  cacheMaxAge: undefined,
-  staleMaxAge: undefined,
-  cooldown: undefined,
-  timeout: undefined,
-  clock: undefined,
+  ...KEY_SET_OPTIONS,
   testing: undefined,
 } as const satisfies OptionTable<GcpOidcOptions>
-
-/** The one place where defaults are written. */
-export const GCP_OIDC_DEFAULTS = {
-  cacheMaxAge: 600_000,
-  staleMaxAge: 3_600_000,
-  cooldown: 30_000,
-  timeout: 5_000,
-} as const satisfies Partial<GcpOidcOptions>
-
-const DAY = 86_400_000
 
 /**
  * A verifier of `gcp-cs-oidc`. Makes no request before the first token arrives.
@@ -68,24 +35,7 @@ const DAY = 86_400_000
  */
 export function createGcpOidcVerifier(options: GcpOidcOptions = {}): Verifier {
   refuseUnknown('createGcpOidcVerifier', options, OPTIONS)
-  const cacheMaxAge = duration('cacheMaxAge', options.cacheMaxAge, 1, DAY)
-  const keys = new RemoteKeys({
-    address: addressOf(options),
-    fetch: functionOption('fetch', options.fetch) ?? globalThis.fetch,
-    cacheMaxAge,
-    staleMaxAge: Math.max(
-      cacheMaxAge,
-      duration(
-        'staleMaxAge',
-        options.staleMaxAge,
-        options.staleMaxAge === undefined ? 1 : cacheMaxAge,
-        DAY,
-      ),
-    ),
-    cooldown: duration('cooldown', options.cooldown, 0, 3_600_000),
-    timeout: duration('timeout', options.timeout, 1, 60_000),
-    clock: options.clock ?? systemClock,
-  })
+  const keys = remoteKeys(addressOf(options), 'RS256', options)
   return {
     kind: GCP_CS_OIDC,
     verify: (evidence, expected) =>
@@ -94,28 +44,13 @@ export function createGcpOidcVerifier(options: GcpOidcOptions = {}): Verifier {
           kind: GCP_CS_OIDC,
           accepts: (issuer) => issuer === GCP_CS_ISSUER,
           key: async (header) => keys.key(keyIdOf(own(header, 'kid'))),
+          checkAbout: checkAudienceAndNonce,
+          facts: attestedFacts,
         },
         evidence,
         expected,
       ),
   }
-}
-
-/** The key id of a header. */
-export function keyIdOf(kid: unknown): string {
-  if (typeof kid !== 'string' || kid.length < 1 || kid.length > 256) {
-    throw refused('header kid', 'expected 1 to 256 characters')
-  }
-  return kid
-}
-
-function duration(
-  name: keyof typeof GCP_OIDC_DEFAULTS,
-  value: unknown,
-  min: number,
-  max: number,
-): number {
-  return integerOption(name, value, { min, max, unit: 'ms' }, GCP_OIDC_DEFAULTS[name])
 }
 
 function addressOf(options: GcpOidcOptions): string {

@@ -5,9 +5,10 @@
 
 import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import { leafOf, pinnedRoots } from './chain.js'
+import { attestedFacts } from './claims.js'
 import { GCP_CS_ISSUER } from './gcp-oidc.js'
 import { own } from './json.js'
-import { verifyJwt } from './jwt.js'
+import { checkAudienceAndNonce, verifyJwt } from './jwt.js'
 import type { Verifier } from './types.js'
 
 export const GCP_CS_PKI = 'gcp-cs-pki'
@@ -43,6 +44,8 @@ export function createGcpPkiVerifier(options: GcpPkiOptions): Verifier {
           usesHeader: 'x5c',
           accepts: (issuer) => issuer === GCP_CS_ISSUER,
           key: async (header, _issuer, now) => leafOf(own(header, 'x5c'), roots, now),
+          checkAbout: checkAudienceAndNonce,
+          facts: attestedFacts,
         },
         evidence,
         expected,

@@ -1,11 +1,13 @@
 // Key sets (RFC 7517): reading one, and keeping one that is fetched from a fixed address.
 
+import { X509Certificate } from 'node:crypto'
 import { type CryptoKey, importJWK } from 'jose'
 import type { Clock } from '../base/clock.js'
 import { isObject, type JsonObject, own } from './json.js'
+import type { JwtAlgorithm } from './jwt.js'
 import { refused } from './refuse.js'
 
-/** RSA keys that verify RS256, by key id. */
+/** RSA keys that verify one algorithm, by key id. */
 export type KeySet = ReadonlyMap<string, CryptoKey>
 
 /** Further keys of a set are not looked at; an answer with more bytes is not an issuer's. */
@@ -14,6 +16,7 @@ const MOST_BYTES = 262_144
 /** Moduli of 2048 bits (RFC 7518 section 3.3) to 8192, which verify in a tenth of a millisecond. */
 const MODULUS_BYTES = { min: 256, max: 1024 } as const
 const MOST_EXPONENT_BYTES = 4
+const MOST_CERTIFICATE_LENGTH = 16_384
 /** Milliseconds that evidence under a key that is known waits for fresh ones. */
 const STALE_WAIT = 500
 
@@ -30,7 +33,10 @@ export class NotAKeySet extends Error {
  *
  * @throws {NotAKeySet}
  */
-export async function readKeySet(value: unknown): Promise<KeySet> {
+export async function readKeySet(
+  value: unknown,
+  algorithm: JwtAlgorithm = 'RS256',
+): Promise<KeySet> {
   const list = isObject(value) ? own(value, 'keys') : undefined
   if (!Array.isArray(list)) throw new NotAKeySet('expected an object with the list "keys"')
   const found = new Map<string, RsaJwk>()
@@ -40,7 +46,7 @@ export async function readKeySet(value: unknown): Promise<KeySet> {
     if (Object.hasOwn(item, 'd') || Object.hasOwn(item, 'k')) {
       throw new NotAKeySet(`keys[${at}]: expected a public key, got a private one: it is burnt`)
     }
-    const key = rsaJwkOf(item)
+    const key = rsaJwkOf(item, algorithm)
     if (key === undefined) continue
     const before = found.get(key.kid)
     if (before !== undefined && (before.n !== key.n || before.e !== key.e)) ambiguous.add(key.kid)
@@ -48,10 +54,10 @@ export async function readKeySet(value: unknown): Promise<KeySet> {
   }
   const keys = new Map<string, CryptoKey>()
   for (const { kid, n, e } of found.values()) {
-    const key = ambiguous.has(kid) ? undefined : await imported(n, e)
+    const key = ambiguous.has(kid) ? undefined : await imported(n, e, algorithm)
     if (key !== undefined) keys.set(kid, key)
   }
-  if (keys.size === 0) throw new NotAKeySet('expected at least one RSA key for RS256')
+  if (keys.size === 0) throw new NotAKeySet(`expected at least one RSA key for ${algorithm}`)
   return keys
 }
 
@@ -61,24 +67,45 @@ interface RsaJwk {
   readonly e: string
 }
 
-/** An RSA key that may verify RS256; `undefined` for everything else. */
-function rsaJwkOf(item: JsonObject): RsaJwk | undefined {
+/** An RSA key that may verify the algorithm; `undefined` for everything else. */
+function rsaJwkOf(item: JsonObject, algorithm: JwtAlgorithm): RsaJwk | undefined {
   const use = own(item, 'use')
   const alg = own(item, 'alg')
   const kid = own(item, 'kid')
-  const n = integer(own(item, 'n'), MODULUS_BYTES.min, MODULUS_BYTES.max)
-  const e = integer(own(item, 'e'), 1, MOST_EXPONENT_BYTES)
+  const numbers = Object.hasOwn(item, 'n') ? item : numbersOfCertificate(item)
+  const n = integer(own(numbers, 'n'), MODULUS_BYTES.min, MODULUS_BYTES.max)
+  const e = integer(own(numbers, 'e'), 1, MOST_EXPONENT_BYTES)
   if (own(item, 'kty') !== 'RSA' || n === undefined || e === undefined) return undefined
-  if ((use !== undefined && use !== 'sig') || (alg !== undefined && alg !== 'RS256')) {
+  if ((use !== undefined && use !== 'sig') || (alg !== undefined && alg !== algorithm)) {
     return undefined
   }
   if (typeof kid !== 'string' || kid.length < 1 || kid.length > 256) return undefined
   return { kid, n, e }
 }
 
-async function imported(n: string, e: string): Promise<CryptoKey | undefined> {
+/**
+ * Modulus and exponent of the key in the first certificate of `x5c` (RFC 7517 section 4.7), for sets such as
+ * Azure's that have them nowhere else. The certificate is only their wrapping: the set's address is the trust.
+ */
+function numbersOfCertificate(item: JsonObject): JsonObject {
+  const chain = own(item, 'x5c')
+  const first: unknown = Array.isArray(chain) ? chain[0] : undefined
+  if (typeof first !== 'string' || first.length > MOST_CERTIFICATE_LENGTH) return {}
   try {
-    const key = await importJWK({ kty: 'RSA', n, e, alg: 'RS256' }, 'RS256')
+    const { publicKey } = new X509Certificate(Buffer.from(first, 'base64'))
+    return publicKey.asymmetricKeyType === 'rsa' ? { ...publicKey.export({ format: 'jwk' }) } : {}
+  } catch {
+    return {}
+  }
+}
+
+async function imported(
+  n: string,
+  e: string,
+  algorithm: JwtAlgorithm,
+): Promise<CryptoKey | undefined> {
+  try {
+    const key = await importJWK({ kty: 'RSA', n, e, alg: algorithm }, algorithm)
     return key instanceof Uint8Array ? undefined : key
   } catch {
     return undefined
@@ -95,6 +122,7 @@ function integer(value: unknown, min: number, max: number): string | undefined {
 /** How a fetched key set is kept; all resolved. Durations in milliseconds. */
 export interface RemoteKeysOptions {
   readonly address: string
+  readonly algorithm: JwtAlgorithm
   readonly fetch: typeof globalThis.fetch
   readonly cacheMaxAge: number
   readonly staleMaxAge: number
@@ -179,7 +207,7 @@ export class RemoteKeys {
 
   async #fetch(startedAt: number): Promise<void> {
     try {
-      this.#keys = await readKeySet(await fetchJson(this.#options))
+      this.#keys = await readKeySet(await fetchJson(this.#options), this.#options.algorithm)
       // Counted from the start: an answer that took long is no younger for it.
       this.#fetchedAt = startedAt
       this.#failure = undefined

@@ -3,17 +3,19 @@
 // a certificate chain that ends in a pinned root.
 //
 // Choices, all on the strict side:
-// - RS256 and nothing else: no `none`, no HS256 with a public key as its secret (RFC 8725 section 3.1).
+// - One algorithm for a kind, RS256 or PS384, and nothing else: no `none`, no HS256 with a public key as its
+//   secret (RFC 8725 section 3.1).
 // - `aud` is a string, equal. An array is refused even if it holds just the right value: the platform
 //   documents a string, and a token for two audiences would be good for two participants.
 // - `eat_nonce` is a string or an array of exactly one; more nonces would make one token good for more
 //   releases.
-// - Header fields that bring or point to keys (jku, jwk, x5u, x5c) are refused, not ignored.
+// - Header fields that bring or point to keys (jku, jwk, x5u, x5c) are refused, not ignored. Where a service
+//   always sends `jku`, it has to be the address that the keys are taken from in any case.
 
 import type { KeyObject } from 'node:crypto'
 import { type CryptoKey, compactVerify } from 'jose'
 import { fromUnixSeconds, type UnixMilliseconds } from '../base/time.js'
-import { attestedFacts, seconds } from './claims.js'
+import { type CheckedToken, seconds } from './claims.js'
 import { CLOCK_TOLERANCE_SECONDS } from './clock-tolerance.js'
 import type { JsonObject } from './json.js'
 import { objectOf, own } from './json.js'
@@ -29,12 +31,21 @@ export const DEFAULT_AUDIENCE = 'https://sts.googleapis.com'
 /** What one kind of JWT adds. */
 export interface JwtKind {
   readonly kind: string
+  /** @defaultValue 'RS256' */
+  readonly algorithm?: JwtAlgorithm
   /** Header field that the kind uses although {@link KEY_FIELDS} has it. */
-  readonly usesHeader?: 'x5c'
+  readonly usesHeader?: 'x5c' | 'jku'
   accepts(issuer: string): boolean
   /** The key that must have signed; throws `MCBN_EVIDENCE_REFUSED`. `now`: milliseconds since 1970. */
   key(header: JsonObject, issuer: string, now: number): Promise<CryptoKey | KeyObject>
+  /** Whether it is about this audience and nonce; throws `MCBN_EVIDENCE_REFUSED`. */
+  checkAbout(payload: JsonObject, expected: VerifyRequest): void
+  /** What it says; throws `MCBN_EVIDENCE_REFUSED` for a claim of the wrong type. */
+  facts(token: CheckedToken, payload: JsonObject): AttestedFacts
 }
+
+/** Signatures by RSA keys (RFC 7518 sections 3.3 and 3.5). */
+export type JwtAlgorithm = 'RS256' | 'PS384'
 
 /** Fields that bring keys, name certificates, or change how the rest is to be read (RFC 7515 4.1). */
 const KEY_FIELDS = ['jku', 'jwk', 'x5u', 'x5c', 'crit', 'b64', 'zip', 'enc'] as const
@@ -68,16 +79,23 @@ export async function verifyJwt(
   if (typeof issuer !== 'string' || !kind.accepts(issuer)) {
     throw refused('iss', `expected an issuer trusted for ${kind.kind}`)
   }
-  await checkSignature(token, signature, await kind.key(header, issuer, expected.now))
+  const key = await kind.key(header, issuer, expected.now)
+  await checkSignature(token, signature, key, kind.algorithm ?? 'RS256')
 
+  kind.checkAbout(payload, expected)
+  const times = checkTimes(payload, expected.now)
+  return kind.facts({ kind: kind.kind, issuer, ...times }, payload)
+}
+
+/** `aud` and `eat_nonce`, as Confidential Space has them. */
+export function checkAudienceAndNonce(payload: JsonObject, expected: VerifyRequest): void {
   checkAudience(payload, expected.audience)
   checkNonce(payload, expected.nonce)
-  const times = checkTimes(payload, expected.now)
-  return attestedFacts({ kind: kind.kind, issuer, ...times }, payload)
 }
 
 function checkHeader(header: JsonObject, kind: JwtKind): void {
-  if (own(header, 'alg') !== 'RS256') throw refused('header alg', 'expected RS256')
+  const algorithm = kind.algorithm ?? 'RS256'
+  if (own(header, 'alg') !== algorithm) throw refused('header alg', `expected ${algorithm}`)
   for (const field of KEY_FIELDS) {
     if (field !== kind.usesHeader && Object.hasOwn(header, field)) {
       throw refused(`header ${field}`, 'not allowed: a token does not bring its own keys')
@@ -91,13 +109,14 @@ async function checkSignature(
   token: string,
   signature: string,
   key: CryptoKey | KeyObject,
+  algorithm: JwtAlgorithm,
 ): Promise<void> {
   // Unused bits of the last character are not signed: allow one spelling, so that a hash names a token.
   if (Buffer.from(signature, 'base64url').toString('base64url') !== signature) {
     throw refused('signature', 'expected base64url without padding (RFC 7515 section 2)')
   }
   try {
-    await compactVerify(token, key, { algorithms: ['RS256'] })
+    await compactVerify(token, key, { algorithms: [algorithm] })
   } catch {
     throw refused('signature', "expected one that the issuer's key verifies")
   }

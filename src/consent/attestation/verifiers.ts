@@ -10,8 +10,17 @@ import {
   type NitroVerifierOptions,
 } from './hardware/nitro.js'
 import { createSnpVerifier, type SnpVerifierOptions } from './hardware/snp.js'
+import type { KeySetOptions } from './key-set-options.js'
 import { createLocalVerifier, LOCAL } from './local/verifier.js'
-import { AMD_SEV_SNP, AWS_NITRO, AWS_NITRO_TPM } from './platform.js'
+import {
+  AMD_SEV_SNP,
+  AWS_NITRO,
+  AWS_NITRO_TPM,
+  AZURE_MAA,
+  INTEL_TRUST_AUTHORITY,
+} from './platform.js'
+import { createMaaVerifier } from './services/azure-maa.js'
+import { createItaVerifier } from './services/intel-ita.js'
 import type { Verifier } from './types.js'
 
 export interface VerifiersOptions {
@@ -22,6 +31,8 @@ export interface VerifiersOptions {
   readonly snp?: SnpVerifierOptions
   /** Of `aws-nitro` and `aws-nitro-tpm`. @defaultValue AWS's root */
   readonly nitro?: NitroVerifierOptions
+  /** How the keys of `azure-maa` and `intel-ita` are fetched; their issuers are the policy's. */
+  readonly keySets?: KeySetOptions
   /** Verifiers of other kinds, or in place of these. */
   readonly verifiers?: readonly Verifier[]
 }
@@ -31,13 +42,21 @@ const OPTIONS = {
   gcpPki: undefined,
   snp: undefined,
   nitro: undefined,
+  keySets: undefined,
   verifiers: undefined,
 } as const satisfies OptionTable<VerifiersOptions>
 
 /** The part of a policy that says which evidence it accepts. */
 export interface EvidencePolicy {
   readonly roles: {
-    readonly [role in 'client' | 'server']?: { readonly attestation: readonly string[] } | undefined
+    readonly [role in 'client' | 'server']?:
+      | {
+          readonly attestation: readonly string[]
+          readonly platforms?: {
+            readonly [name: string]: { readonly issuers?: readonly string[] } | undefined
+          }
+        }
+      | undefined
   }
   /** See `Policy`. */
   readonly localIssuers?: readonly { readonly issuer: string; readonly jwks: object }[]
@@ -76,13 +95,28 @@ export function createVerifiers(
   return verifiers
 }
 
-const SHIPPED = [GCP_CS_OIDC, GCP_CS_PKI, AMD_SEV_SNP, AWS_NITRO, AWS_NITRO_TPM, LOCAL]
+const SHIPPED = [
+  GCP_CS_OIDC,
+  GCP_CS_PKI,
+  AMD_SEV_SNP,
+  AWS_NITRO,
+  AWS_NITRO_TPM,
+  AZURE_MAA,
+  INTEL_TRUST_AUTHORITY,
+  LOCAL,
+]
+
+/** Of all roles; which role takes which is for the policy's evaluation. */
+function issuersOf({ roles }: EvidencePolicy, platform: string): readonly string[] {
+  const all = Object.values(roles).flatMap((rules) => rules?.platforms?.[platform]?.issuers ?? [])
+  return [...new Set(all)]
+}
 
 /** A verifier, or the reason for its absence. */
 function shipped(
   kind: string,
-  { localIssuers }: EvidencePolicy,
-  { gcpOidc, gcpPki, snp, nitro }: VerifiersOptions,
+  policy: EvidencePolicy,
+  { gcpOidc, gcpPki, snp, nitro, keySets }: VerifiersOptions,
 ): Verifier | string {
   if (kind === GCP_CS_OIDC) return createGcpOidcVerifier(gcpOidc)
   if (kind === GCP_CS_PKI) {
@@ -91,7 +125,14 @@ function shipped(
   if (kind === AMD_SEV_SNP) return createSnpVerifier(snp)
   if (kind === AWS_NITRO) return createNitroVerifier(nitro)
   if (kind === AWS_NITRO_TPM) return createNitroTpmVerifier(nitro)
+  if (kind === AZURE_MAA || kind === INTEL_TRUST_AUTHORITY) {
+    const issuers = issuersOf(policy, kind)
+    if (issuers.length === 0) return `${kind} needs issuers named in platforms.${kind}.issuers`
+    const create = kind === AZURE_MAA ? createMaaVerifier : createItaVerifier
+    return create({ ...keySets, issuers })
+  }
   if (kind === LOCAL) {
+    const { localIssuers } = policy
     return localIssuers === undefined || localIssuers.length === 0
       ? `${kind} needs issuers named in localIssuers`
       : createLocalVerifier({ issuers: localIssuers })

@@ -8,7 +8,7 @@ import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import { ROLES } from '../descriptor/types.js'
 import { DESCRIPTOR_HASH_VARIABLE, HARDWARE_NEVER, isNeverAllowed } from './defaults.js'
 import { parseStrictJson } from './json.js'
-import { PLATFORM_OF_KIND, rulesFor } from './platform.js'
+import { ANYBODY_ISSUES, PLATFORM_OF_KIND, rulesFor } from './platform.js'
 import { POLICY_SCHEMA } from './schema.js'
 import type { PlatformRules, Policy, PolicyRole } from './types.js'
 import { isDateTime } from './window.js'
@@ -222,8 +222,21 @@ function checkPlaces(path: string, role: PolicyRole): void {
   }
   for (const kind of role.attestation) {
     const name = Object.hasOwn(PLATFORM_OF_KIND, kind) ? PLATFORM_OF_KIND[kind] : undefined
-    if (name === undefined || rulesFor(role, name) !== undefined) continue
-    throw invalid(`${path}.platforms.${name}`, `rules, since ${kind} is accepted`, 'none')
+    if (name === undefined) continue
+    const rules = rulesFor(role, name)
+    const section = `${path}.platforms.${name}`
+    if (rules === undefined) throw invalid(section, `rules, since ${kind} is accepted`, 'none')
+    if (ANYBODY_ISSUES.has(name)) checkIssuers(`${section}.issuers`, rules)
+  }
+}
+
+/** Where anybody can be an issuer, the policy names those it believes. */
+function checkIssuers(path: string, { issuers }: PlatformRules): void {
+  if (issuers === undefined) throw invalid(path, 'a value', 'none')
+  for (const [at, issuer] of issuers.entries()) {
+    if (/^https:\/\/[a-z0-9.-]{1,253}$/.test(issuer)) continue
+    const expected = 'https:// and a host in lower case, no path and no port'
+    throw invalid(`${path}[${at}]`, expected, quote(issuer))
   }
 }
 

@@ -5,9 +5,11 @@ import {
   AMD_SEV_SNP,
   AWS_NITRO,
   AWS_NITRO_TPM,
+  AZURE_MAA,
   CONFIDENTIAL_SPACE,
   claimOf,
   INTEL_TDX,
+  INTEL_TRUST_AUTHORITY,
   textsOf,
 } from '../attestation/platform.js'
 import type { AttestedFacts, ClaimValue } from '../attestation/types.js'
@@ -29,7 +31,12 @@ export const PLATFORM_OF_KIND: Readonly<Record<string, string>> = {
   [AMD_SEV_SNP]: AMD_SEV_SNP,
   [AWS_NITRO]: AWS_NITRO,
   [AWS_NITRO_TPM]: AWS_NITRO_TPM,
+  [AZURE_MAA]: AZURE_MAA,
+  [INTEL_TRUST_AUTHORITY]: INTEL_TRUST_AUTHORITY,
 }
+
+/** Services of which anybody can have an instance, with rules that say what they like. */
+export const ANYBODY_ISSUES: ReadonlySet<string> = new Set([AZURE_MAA, INTEL_TRUST_AUTHORITY])
 
 /** The only hardware of some platforms. */
 const HARDWARE_OF: Readonly<Record<string, readonly string[]>> = {
@@ -38,6 +45,8 @@ const HARDWARE_OF: Readonly<Record<string, readonly string[]>> = {
   [INTEL_TDX]: ['INTEL_TDX'],
   [AWS_NITRO]: ['AWS_NITRO'],
   [AWS_NITRO_TPM]: ['AWS_NITRO_TPM'],
+  [AZURE_MAA]: ['AMD_SEV_SNP', 'INTEL_TDX'],
+  [INTEL_TRUST_AUTHORITY]: ['INTEL_TDX'],
 }
 
 /**
@@ -70,6 +79,10 @@ export function* platform(
     yield expected('platform', known.join(' or '), name)
     return
   }
+  const { issuers } = rules
+  if (issuers === undefined ? ANYBODY_ISSUES.has(name) : !issuers.includes(facts.issuer)) {
+    yield expected('issuer', issuers?.join(' or ') ?? 'one that the policy names', facts.issuer)
+  }
   const isSpace = name === CONFIDENTIAL_SPACE
   if (isSpace) {
     const software = rules.software ?? POLICY_DEFAULTS.software
@@ -85,7 +98,7 @@ export function* platform(
     yield expected('hwmodel', allowed?.join(' or ') || 'what the policy names', hardware)
   }
   if (isSpace) yield* support(rules, facts)
-  yield* claims({ ...builtInRules(policy, name), ...rules.claims }, facts)
+  yield* claims({ ...builtInRules(policy, facts), ...rules.claims }, facts)
 }
 
 function* support(rules: ConfidentialSpaceRules, facts: AttestedFacts): Iterable<string> {
@@ -100,14 +113,26 @@ function* support(rules: ConfidentialSpaceRules, facts: AttestedFacts): Iterable
 const NOTHING_MEASURED = '00'.repeat(48)
 
 /** What holds for a platform's claims unless the policy says otherwise of the same claim. */
-function builtInRules(policy: Policy, name: string): Readonly<Record<string, ClaimRule>> {
+function builtInRules(
+  policy: Policy,
+  { hardware, platform: { name } }: AttestedFacts,
+): Readonly<Record<string, ClaimRule>> {
   const hashes = [policy.descriptorHash, ...(policy.predecessors ?? [])]
+  const padded = hashes.map((hash) => hash.padEnd(96, '0'))
   if (name === AMD_SEV_SNP) {
     // The host's 32 bytes are measured: the operator starts a machine for one network (SEV-SNP ABI, table 8).
     return { vmpl: 0, host_data: hashes, 'policy.migrate_ma': false }
   }
-  if (name === INTEL_TDX) {
-    return { tcb_status: ['UpToDate'], mr_config_id: hashes.map((hash) => hash.padEnd(96, '0')) }
+  if (name === INTEL_TDX) return { tcb_status: ['UpToDate'], mr_config_id: padded }
+  if (name === INTEL_TRUST_AUTHORITY || (name === AZURE_MAA && hardware === 'INTEL_TDX')) {
+    return { attester_tcb_status: ['UpToDate'], tdx_mrconfigid: padded }
+  }
+  if (name === AZURE_MAA) {
+    return {
+      'x-ms-sevsnpvm-vmpl': 0,
+      'x-ms-sevsnpvm-hostdata': hashes,
+      'x-ms-sevsnpvm-migration-allowed': false,
+    }
   }
   if (name === AWS_NITRO_TPM) {
     // What systemd's boot stub measures that is not in the image: a command line of the operator's, extensions.

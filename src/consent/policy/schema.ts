@@ -78,6 +78,19 @@ const hardware = {
   description: 'a list of 1 to 16 hardware models',
 } as const
 
+const issuers = {
+  type: 'array',
+  items: {
+    type: 'string',
+    pattern: '^[!-~]{1,255}$',
+    description: 'an issuer, as evidence names it: 1 to 255 printable characters',
+  },
+  minItems: 1,
+  maxItems: 16,
+  uniqueItems: true,
+  description: 'a list of 1 to 16 issuers',
+} as const
+
 /** And those of Confidential Space besides. */
 const spaceRules = {
   hardware: { ...hardware, default: ['GCP_INTEL_TDX', 'GCP_AMD_SEV', 'GCP_AMD_SEV_ES'] },
@@ -161,6 +174,7 @@ const platforms = {
     description: 'the rules for one platform',
     properties: {
       hardware,
+      issuers,
       ...platformRules,
       claims,
     },

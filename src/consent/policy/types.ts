@@ -22,6 +22,11 @@ export interface PlatformRules {
    * for another platform of mcbn's the only one that it has; for others none
    */
   readonly hardware?: readonly string[]
+  /**
+   * Issuers allowed, as evidence names them. Needed where anybody can be one (`azure-maa`, `intel-ita`): then
+   * `https://` and a host. @defaultValue any that the verifier trusts
+   */
+  readonly issuers?: readonly string[]
   /** Cloud projects allowed. @defaultValue any; Confidential Space needs one at least */
   readonly projects?: readonly string[]
   /** The container's arguments, exactly. @defaultValue none; Confidential Space needs them said */
@@ -62,7 +67,7 @@ export interface PolicyPlatforms {
  * Rules for one role. What {@link ConfidentialSpaceRules} has may stand here, as it did before there were
  * other platforms: it means the same as in the section `confidential-space`, and stands in one place only.
  */
-export interface PolicyRole extends Omit<ConfidentialSpaceRules, 'claims'> {
+export interface PolicyRole extends Omit<ConfidentialSpaceRules, 'claims' | 'issuers'> {
   /** Image digests allowed, `sha256:` and 64 hex digits; each must be in the descriptor's role too. */
   readonly images: readonly string[]
   /** Kinds of evidence accepted, e.g. `gcp-cs-oidc`. `local` only where it is named here. */

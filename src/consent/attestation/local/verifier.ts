@@ -3,10 +3,12 @@
 import { McbnError } from '../../../errors.js'
 import { type OptionTable, refuseUnknown } from '../../../option-names.js'
 import { typeName } from '../../../options.js'
-import { GCP_CS_ISSUER, keyIdOf } from '../gcp-oidc.js'
+import { attestedFacts } from '../claims.js'
+import { GCP_CS_ISSUER } from '../gcp-oidc.js'
 import { own } from '../json.js'
 import { type KeySet, NotAKeySet, readKeySet } from '../jwks.js'
-import { verifyJwt } from '../jwt.js'
+import { checkAudienceAndNonce, verifyJwt } from '../jwt.js'
+import { keyIdOf } from '../key-set-options.js'
 import { refused } from '../refuse.js'
 import type { Verifier } from '../types.js'
 
@@ -58,6 +60,8 @@ export function createLocalVerifier(options: LocalVerifierOptions): Verifier {
             if (key === undefined) throw refused('header kid', "expected one of the issuer's keys")
             return key
           },
+          checkAbout: checkAudienceAndNonce,
+          facts: attestedFacts,
         },
         evidence,
         expected,

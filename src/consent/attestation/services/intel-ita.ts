@@ -1,0 +1,83 @@
+// Intel Trust Authority: tokens about a TDX domain whose report data is this challenge's; PS384. Both forms are
+// read: version 2 has the domain's claims in `tdx`, version 1 has them beside the others.
+// https://portal.trustauthority.intel.com/eat_profile.html
+
+import { type OptionTable, refuseUnknown } from '../../../option-names.js'
+import type { CheckedToken } from '../claims.js'
+import { reportData } from '../hardware/binding.js'
+import { type JsonObject, own } from '../json.js'
+import { verifyJwt } from '../jwt.js'
+import { KEY_SET_OPTIONS, type KeySetOptions } from '../key-set-options.js'
+import { INTEL_TRUST_AUTHORITY, platformSection } from '../platform.js'
+import { refused } from '../refuse.js'
+import type { AttestedFacts, Verifier } from '../types.js'
+import { objectIn, simpleClaims } from './claims.js'
+import { issuerKeys } from './issuer-keys.js'
+import { tdxFacts, tdxReportData } from './tdx-claims.js'
+
+export interface ItaVerifierOptions extends KeySetOptions {
+  /** `https://portal.trustauthority.intel.com`, or that of the region: 1 to 16, each `https://` and a host. */
+  readonly issuers: readonly string[]
+}
+
+const OPTIONS = {
+  ...KEY_SET_OPTIONS,
+  issuers: undefined,
+} as const satisfies OptionTable<ItaVerifierOptions>
+
+/**
+ * A verifier of `intel-ita`. Makes no request before the first token arrives.
+ *
+ * @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE` for options out of their ranges.
+ */
+export function createItaVerifier(options: ItaVerifierOptions): Verifier {
+  refuseUnknown('createItaVerifier', options, OPTIONS)
+  const keys = issuerKeys(options.issuers, 'PS384', options)
+  return {
+    kind: INTEL_TRUST_AUTHORITY,
+    verify: (evidence, expected) =>
+      verifyJwt(
+        {
+          kind: INTEL_TRUST_AUTHORITY,
+          algorithm: 'PS384',
+          usesHeader: 'jku',
+          accepts: keys.accepts,
+          key: (header, issuer) => keys.key(header, issuer),
+          checkAbout(payload, request) {
+            if (!tdxReportData(domainOf(payload)).equals(reportData(request))) {
+              throw refused('tdx_report_data', 'expected the audience and nonce of this challenge')
+            }
+          },
+          facts: factsOf,
+        },
+        evidence,
+        expected,
+      ),
+  }
+}
+
+function domainOf(payload: JsonObject): JsonObject {
+  if (own(payload, 'tdx') === undefined) return payload
+  // One of the two, or nobody knows which is meant.
+  if (own(payload, 'tdx_mrtd') !== undefined) throw refused('tdx', 'expected its claims once')
+  return objectIn(payload, 'tdx')
+}
+
+function factsOf(token: CheckedToken, payload: JsonObject): AttestedFacts {
+  const domain = domainOf(payload)
+  return Object.freeze<AttestedFacts>({
+    ...token,
+    ...tdxFacts(domain),
+    imageReference: undefined,
+    args: [],
+    env: new Map(),
+    overriddenArgs: [],
+    overriddenEnv: new Map(),
+    project: undefined,
+    zone: undefined,
+    platform: platformSection(INTEL_TRUST_AUTHORITY, {
+      ...simpleClaims(payload),
+      ...simpleClaims(domain),
+    }),
+  })
+}
