@@ -3,6 +3,7 @@
 
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, onTestFinished } from 'vitest'
+import { slowdown } from '../../support/pace.js'
 import { findProgram, requirePeer } from '../../support/peers.js'
 import type { PageServer } from './page-server.js'
 
@@ -50,7 +51,8 @@ type ContextOptions = Parameters<Browser['newContext']>[0]
 /** Its own window, with no cookies yet. */
 export async function openTab(options: ContextOptions = {}): Promise<Tab> {
   const context = await browser.newContext({ locale: 'en-GB', timezoneId: 'UTC', ...options })
-  context.setDefaultTimeout(8_000)
+  // Chromium on a busy machine: what hangs is found all the same.
+  context.setDefaultTimeout(45_000 * slowdown)
   onTestFinished(() => context.close())
   return await tabIn(context)
 }
