@@ -17,7 +17,10 @@ const EMPTY = Buffer.alloc(0)
 
 /** Milliseconds. The other rows may take as long as a busy machine takes. */
 function patience(end: End) {
-  return { handshakeTimeout: end === 'open' || end === 'MCBN_HANDSHAKE_FAILED' ? 60_000 : 3_000, retransmitTimeout: 500 }
+  return {
+    handshakeTimeout: end === 'open' || end === 'MCBN_HANDSHAKE_FAILED' ? 60_000 : 3_000,
+    retransmitTimeout: 500,
+  }
 }
 
 type Records = 'mcbn' | 'openssl'
