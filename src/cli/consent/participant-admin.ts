@@ -6,9 +6,8 @@ import {
   type AuditHead,
   type AuditLine,
   type AuditReading,
-  type AuditSource,
+  type ReadAuditOptions,
   readAudit,
-  verifyAudit,
 } from '../../consent/audit/log.js'
 import { fromUnixSeconds } from '../../consent/base/time.js'
 import { type AdminStatus, callAdmin } from '../../consent/participant/admin.js'
@@ -182,44 +181,52 @@ export function auditCommand(): Command {
       'what was printed last some other day: it has to be there still',
     )
     .action(async (flags: AuditFlags) => {
-      const { dir, json, last, noted } = flags
-      const most = integer('--last', last)
-      const head = noted === undefined ? undefined : notedHead(noted)
-      const source = isPostgres(dir)
-        ? await linesInDatabase(flags)
-        : (await readStore(dir)).auditPath
-      const reading = await readSettled(source, most)
+      const { json, last, noted } = flags
+      const options = {
+        last: integer('--last', last),
+        ...(noted !== undefined && { noted: notedHead(noted) }),
+      }
+      const reading = await readKept(flags, options)
       report(
         json,
         { ...reading, broken: reading.broken?.toJSON(), verified: reading.broken === undefined },
         reading.last.map(auditText),
       )
       if (reading.broken !== undefined) throw reading.broken
-      if (head !== undefined) await verifyAudit(source, { noted: head })
-      if (json !== true) {
-        report(json, {}, [`verified: ${reading.lines} lines, ${reading.lines}:${reading.head}`])
-      }
+      if (json === true) return
+      const from = reading.from === 1 ? '' : ` from line ${reading.from} on, signed,`
+      const count = reading.lines - reading.from + 1
+      report(json, {}, [`verified: ${count} lines,${from} ${reading.lines}:${reading.head}`])
     })
 }
 
-/** A participant that runs may be in the middle of a line: what looks torn is looked at again. */
-async function readSettled(path: AuditSource, most: number): Promise<AuditReading> {
-  const reading = await readAudit(path, most)
-  if (reading.broken === undefined || typeof path !== 'string') return reading
-  await sleep(200)
-  return await readAudit(path, most)
-}
-
-/** All of them at once: they are to be looked at more than once. */
-async function linesInDatabase(flags: AuditFlags): Promise<readonly Uint8Array[]> {
+async function readKept(
+  flags: FolderFlags & LockFlags,
+  options: ReadAuditOptions,
+): Promise<AuditReading> {
+  if (!isPostgres(flags.dir)) {
+    const { auditPath, label, publicKeys } = await readStore(flags.dir)
+    return await readSettled(auditPath, {
+      ...options,
+      signedBy: { label, ed25519: publicKeys.ed25519 },
+    })
+  }
   const store = await openPostgresStore(flags.dir, await lockOf(flags))
   try {
-    const lines = []
-    for await (const line of store.audit.lines()) lines.push(line)
-    return lines
+    const { label, publicKeys } = store
+    const signedBy = { label, ed25519: publicKeys.ed25519 }
+    return await readAudit(store.audit.lines(), { ...options, signedBy })
   } finally {
     await store.close()
   }
+}
+
+/** A participant that runs may be in the middle of a line: what looks torn is looked at again. */
+async function readSettled(path: string, options: ReadAuditOptions): Promise<AuditReading> {
+  const reading = await readAudit(path, options)
+  if (reading.broken === undefined) return reading
+  await sleep(200)
+  return await readAudit(path, options)
 }
 
 function notedHead(text: string): AuditHead {

@@ -5,7 +5,14 @@
 import { createHash } from 'node:crypto'
 import { McbnError } from '../../errors.js'
 import { canonicalBytes, NotCanonical, parseCanonical } from '../base/canonical.js'
-import { type AuditEntry, auditFields } from './events.js'
+import type { UnixMilliseconds } from '../base/time.js'
+import {
+  type AuditEntry,
+  type AuditEventType,
+  type AuditOwnEntry,
+  type AuditOwnEventType,
+  auditFields,
+} from './events.js'
 
 /** Most bytes of one line, its newline included. */
 export const LINE_MAX_BYTES = 64 * 1024
@@ -33,22 +40,57 @@ export interface AuditHead {
 /** Of an audit without lines. */
 export const EMPTY_CHAIN: AuditHead = { lines: 0, head: '0'.repeat(64) }
 
-/** Makes the next line. @returns its bytes with the newline, the line itself, and the new head. */
-export function nextLine(
-  before: AuditHead,
-  entry: AuditEntry,
-  now: number,
-): { readonly bytes: Buffer; readonly line: AuditLine; readonly head: AuditHead } {
-  const line: AuditLine = {
-    ...auditFields(entry),
-    seq: before.lines + 1,
-    time: new Date(now).toISOString(),
-    event: entry.type,
-    prev: before.head,
-  }
+/** An entry whose fields were read and whose time is known; its place in the chain is not. */
+export interface PreparedEntry {
+  readonly event: AuditEventType | AuditOwnEventType
+  readonly fields: Readonly<Record<string, unknown>>
+  readonly now: UnixMilliseconds
+}
+
+/** A line in its place. */
+export interface ChainedLine {
+  /** With the newline. */
+  readonly bytes: Buffer
+  readonly line: AuditLine
+  readonly head: AuditHead
+}
+
+/** @throws {McbnError} `MCBN_OPTION_TYPE` for an event or field that no audit has. */
+export function prepareEntry(entry: AuditEntry | AuditOwnEntry, now: number): PreparedEntry {
+  return { event: entry.type, fields: auditFields(entry), now }
+}
+
+/** The line that an entry is behind `before`. */
+export function lineAfter(
+  { lines, head }: AuditHead,
+  { event, fields, now }: PreparedEntry,
+): AuditLine {
+  return { ...fields, seq: lines + 1, time: new Date(now).toISOString(), event, prev: head }
+}
+
+/** A line as it is written. */
+export function chained(line: AuditLine): ChainedLine {
   const json = canonicalBytes(line)
   const head = { lines: line.seq, head: hashOf(json) }
   return { bytes: Buffer.concat([json, Buffer.from('\n')]), line, head }
+}
+
+/** Makes the next line. */
+export function nextLine(before: AuditHead, entry: AuditEntry, now: number): ChainedLine {
+  return chained(lineAfter(before, prepareEntry(entry, now)))
+}
+
+/** What comes before a line, as it says itself; nothing of it is proved. */
+export function claimedBefore(json: Uint8Array): AuditHead {
+  try {
+    const { seq, prev } = JSON.parse(Buffer.from(json).toString('utf8')) as Record<string, unknown>
+    if (Number.isSafeInteger(seq) && Number(seq) > 1 && /^[0-9a-f]{64}$/.test(`${prev}`)) {
+      return { lines: Number(seq) - 1, head: `${prev}` }
+    }
+  } catch {
+    // Said where the line itself is read.
+  }
+  return EMPTY_CHAIN
 }
 
 /**

@@ -27,7 +27,11 @@ export const AUDIT_EVENTS = [
 ] as const
 export type AuditEventType = (typeof AUDIT_EVENTS)[number]
 
-type FieldKind = 'text' | 'texts' | 'integer' | 'boolean' | 'counts'
+/** What an audit writes by itself, see checkpoint.ts: not to be handed over. */
+export const OWN_EVENTS = ['carried', 'checkpoint'] as const
+export type AuditOwnEventType = (typeof OWN_EVENTS)[number]
+
+type FieldKind = 'text' | 'texts' | 'integer' | 'boolean' | 'counts' | 'decided'
 
 /**
  * Every field there is: nothing secret, no token, no environment variable's value. Times are milliseconds
@@ -71,6 +75,8 @@ const FIELDS = {
   line: 'integer',
   bytes: 'integer',
   file: 'text',
+  carried: 'integer',
+  decided: 'decided',
 } as const satisfies Record<string, FieldKind>
 
 interface FieldTypes {
@@ -79,16 +85,22 @@ interface FieldTypes {
   integer: number
   boolean: boolean
   counts: Readonly<Record<string, number>>
+  decided: readonly string[]
+}
+
+type AuditFields = {
+  readonly [name in keyof typeof FIELDS]?: FieldTypes[(typeof FIELDS)[name]] | undefined
 }
 
 /** An event as it is handed over: its type and any of the listed fields. */
-export type AuditEntry = { readonly type: AuditEventType } & {
-  readonly [name in keyof typeof FIELDS]?: FieldTypes[(typeof FIELDS)[name]] | undefined
-}
+export type AuditEntry = { readonly type: AuditEventType } & AuditFields
+export type AuditOwnEntry = { readonly type: AuditOwnEventType } & AuditFields
 
 /** Longer text is cut: a refusal has to be noted however long a stranger's arguments are. */
 const TEXT_LENGTHS = [1024, 256, 64] as const
 const MOST_ITEMS = 32
+/** Of decisions in one line: an id and a time each. */
+export const MOST_DECIDED = 256
 /** Most bytes of the fields of one line, as JSON. */
 const MOST_BYTES = 32 * 1024
 
@@ -97,9 +109,10 @@ const MOST_BYTES = 32 * 1024
  *
  * @throws {McbnError} `MCBN_OPTION_TYPE` naming an event or field that is not listed, or of another type.
  */
-export function auditFields(entry: AuditEntry): Record<string, CanonicalValue> {
+export function auditFields(entry: AuditEntry | AuditOwnEntry): Record<string, CanonicalValue> {
   const { type, ...given } = entry
-  if (!AUDIT_EVENTS.includes(type)) {
+  const known: readonly string[] = [...AUDIT_EVENTS, ...OWN_EVENTS]
+  if (!known.includes(type)) {
     throw wrong('type', `one of ${AUDIT_EVENTS.join(', ')}`, typeof type)
   }
   for (const length of TEXT_LENGTHS) {
@@ -130,6 +143,9 @@ function readField(name: string, kind: FieldKind, value: unknown, length: number
     return value.length === kept.length
       ? kept
       : [...kept, `… and ${value.length - kept.length} more`]
+  }
+  if (kind === 'decided' && Array.isArray(value) && value.length <= MOST_DECIDED) {
+    if (value.every((item) => /^[0-9a-f]{64} \d{1,16}$/.test(`${item}`))) return value
   }
   if (kind === 'counts' && value !== null && typeof value === 'object') {
     const counts = Object.entries(value).slice(0, MOST_ITEMS)

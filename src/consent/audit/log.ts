@@ -3,23 +3,40 @@
 
 import { McbnError } from '../../errors.js'
 import { type OptionTable, refuseUnknown } from '../../option-names.js'
+import { integerOption } from '../../options.js'
 import type { Clock } from '../base/clock.js'
 import { systemClock } from '../base/clock.js'
+import { publicKeyText } from '../base/keys.js'
 import {
   type AuditHead,
   type AuditLine,
-  broken,
+  type ChainedLine,
+  chained,
   checkLine,
+  claimedBefore,
   EMPTY_CHAIN,
-  nextLine,
+  lineAfter,
+  type PreparedEntry,
+  prepareEntry,
 } from './chain.js'
-import type { AuditEntry } from './events.js'
+import {
+  type Carried,
+  CHECKPOINT_LINES,
+  type CheckpointKey,
+  type CheckpointSigner,
+  checkpointAfter,
+  checkpointLines,
+} from './checkpoint.js'
+import { AUDIT_EVENTS, type AuditEntry } from './events.js'
 import { type AuditSink, openAuditFile } from './file.js'
-import { type AuditSource, walk } from './read.js'
+import { verified } from './verify.js'
 
 export type { AuditHead, AuditLine } from './chain.js'
+export type { Carried, CheckpointKey, CheckpointSigner } from './checkpoint.js'
 export type { AuditEntry, AuditEventType } from './events.js'
 export type { AuditSource } from './read.js'
+export type { AuditReading, ReadAuditOptions, VerifyAuditOptions } from './verify.js'
+export { readAudit, verifyAudit } from './verify.js'
 
 export interface AuditLogOptions {
   /**
@@ -29,71 +46,97 @@ export interface AuditLogOptions {
   readonly fsync?: boolean
   /** Tells the lines' times. @defaultValue the machine's clock */
   readonly clock?: Clock
-  /** Hears each line that the file has already, oldest first, once it is verified. */
+  /** Hears each line once it is kept, oldest first: those that were read when it was opened, then each new one. */
   readonly onLine?: (line: AuditLine) => void
+  /** Makes the audit begin a new file now and then. @defaultValue none: one file, all of it read when it is opened */
+  readonly checkpoints?: AuditCheckpoints
+}
+
+/** How an audit is cut into segments, of which only the last is read when it is opened. */
+export interface AuditCheckpoints extends CheckpointSigner {
+  /** What of all lines so far still counts; asked when a segment begins. @defaultValue nothing */
+  readonly carry?: (now: number) => Carried
+  /**
+   * Lines of a segment, at the least; four times as many as are carried where that is more.
+   * @defaultValue 1_024
+   */
+  readonly lines?: number
 }
 
 const OPTIONS = {
   fsync: undefined,
   clock: undefined,
   onLine: undefined,
+  checkpoints: undefined,
 } as const satisfies OptionTable<AuditLogOptions>
 
-/** Lines kept in memory for {@link AuditLog.recent}. */
-const KEEP_RECENT = 256
+/** Lines that {@link AuditLog.check} looks at, and {@link AuditLog.recent} remembers. */
+export const CHECKED_LINES = 256
 /** Lines an audit without a file keeps; older ones are forgotten, and it verifies from where it begins. */
 const KEEP_IN_MEMORY = 10_000
 
+interface Segmenting {
+  readonly signer: CheckpointSigner
+  readonly carry: (now: number) => Carried
+  readonly least: number
+  /** Lines behind the last checkpoint, and at how many the next is due. */
+  since: number
+  due: number
+}
+
+interface Opened {
+  readonly sink: AuditSink
+  readonly clock: Clock
+  readonly head: AuditHead
+  readonly onLine: ((line: AuditLine) => void) | undefined
+  readonly signedBy: CheckpointKey | undefined
+  readonly segmenting: Segmenting | undefined
+}
+
 /** An audit that is being written; one process at a time. */
 export class AuditLog {
-  readonly #sink: AuditSink
-  readonly #clock: Clock
-  readonly #recent: AuditLine[]
-  readonly #verifyFrom: () => AuditHead
+  readonly #opened: Opened
+  #recent: AuditLine[] = []
   /** As far as the disk has it. */
   #kept: AuditHead
-  /** With the lines that are on their way. */
-  #head: AuditHead
   #waiting: Waiting[] = []
   #flushing: Promise<void> | undefined
   #closed = false
 
-  private constructor(
-    sink: AuditSink,
-    clock: Clock,
-    head: AuditHead,
-    recent: readonly AuditLine[],
-    verifyFrom: () => AuditHead,
-  ) {
-    this.#sink = sink
-    this.#clock = clock
-    this.#kept = head
-    this.#head = head
-    this.#recent = [...recent]
-    this.#verifyFrom = verifyFrom
+  private constructor(opened: Opened) {
+    this.#opened = opened
+    this.#kept = opened.head
   }
 
   /**
-   * Opens an audit's file, or creates it (mode 0600), and verifies every line in it before going on.
+   * Opens an audit, or creates it (file mode 0600), and verifies it before going on: every line, or with
+   * `checkpoints` those from the last signed one on.
    *
    * A last line that a crash left without its end was never confirmed to anybody. It is moved to a
    * file beside it (`audit.jsonl.torn-<line>`), and a line `repaired` says so.
    *
+   * @param path - of its first file; those that follow are beside it, see CONSENT.md, section 10.
    * @throws {McbnError} `MCBN_AUDIT_BROKEN` with `line` for any other damage; nothing is changed then.
    */
   static async open(path: string, options: AuditLogOptions = {}): Promise<AuditLog> {
     refuseUnknown('AuditLog.open', options, OPTIONS)
-    const { fsync = true, clock = systemClock, onLine } = options
-    const hear = { keepRecent: KEEP_RECENT, onLine }
-    const { sink, head, recent, setAside } = await openAuditFile(path, fsync, hear)
-    const log = new AuditLog(sink, clock, head, recent, () => EMPTY_CHAIN)
-    if (setAside !== undefined) {
-      try {
+    const { fsync = true, clock = systemClock, onLine, checkpoints } = options
+    const signedBy = checkpoints && {
+      label: checkpoints.label,
+      ed25519: publicKeyText(checkpoints.privateKey),
+    }
+    const found = await openAuditFile(path, fsync, { onLine, signedBy })
+    const { sink, head, setAside } = found
+    const segmenting = checkpoints && segmentingOf(checkpoints, found)
+    const log = new AuditLog({ sink, clock, head, onLine, signedBy, segmenting })
+    try {
+      log.#recent = await log.#tail(head)
+      if (setAside !== undefined) {
         await log.append({ type: 'repaired', line: head.lines + 1, ...setAside })
-      } catch (error) {
-        await log.close()
-        throw error
       }
+    } catch (error) {
+      await log.close()
+      throw error
     }
     return log
   }
@@ -101,8 +144,11 @@ export class AuditLog {
   /** An audit without a file, for tests and embedding: keeps the last 10,000 lines. */
   static inMemory(options: Pick<AuditLogOptions, 'clock'> = {}): AuditLog {
     refuseUnknown('AuditLog.inMemory', options, { clock: undefined })
-    const sink = new MemorySink()
-    return new AuditLog(sink, options.clock ?? systemClock, EMPTY_CHAIN, [], () => sink.from)
+    const { clock = systemClock } = options
+    return new AuditLog({
+      ...{ sink: new MemorySink(), clock, head: EMPTY_CHAIN },
+      ...{ onLine: undefined, signedBy: undefined, segmenting: undefined },
+    })
   }
 
   /** Of the lines that are kept. */
@@ -119,29 +165,46 @@ export class AuditLog {
    */
   async append(entry: AuditEntry): Promise<AuditLine> {
     if (this.#closed) throw new McbnError('MCBN_SOCKET_CLOSED', 'the audit is closed')
-    const { bytes, line, head } = nextLine(this.#head, entry, this.#clock.wall())
-    this.#head = head
+    if (!AUDIT_EVENTS.includes(entry.type)) {
+      throw new McbnError(
+        'MCBN_OPTION_TYPE',
+        `audit: type: expected one of ${AUDIT_EVENTS.join(', ')}`,
+      )
+    }
+    const prepared = prepareEntry(entry, this.#opened.clock.wall())
     return await new Promise<AuditLine>((resolve, reject) => {
-      this.#waiting.push({ bytes, line, head, resolve, reject })
+      this.#waiting.push({ prepared, resolve, reject })
       this.#flushing ??= this.#flush()
     })
   }
 
   /** The last lines, oldest first; at most 256. */
-  recent(most = KEEP_RECENT): readonly AuditLine[] {
+  recent(most = CHECKED_LINES): readonly AuditLine[] {
     return this.#recent.slice(-Math.max(1, most))
   }
 
   /** Reads and checks all that is kept. @throws {McbnError} `MCBN_AUDIT_BROKEN` with `line`. */
   async verify(): Promise<AuditHead> {
-    const kept = this.#kept
-    const found = await verifyChain(this.#sink.read(), this.#verifyFrom(), kept)
-    return found
+    const { sink, signedBy } = this.#opened
+    const demands = { noted: this.#kept, ...(signedBy && { signedBy }) }
+    let head = EMPTY_CHAIN
+    for await (const step of verified(sink.read(), demands, sink.from)) head = step.head
+    return head
   }
 
-  /** All that is kept, as it is in the file. */
+  /**
+   * Reads and checks the last 256 lines, which takes as long however many there are.
+   * @throws {McbnError} `MCBN_AUDIT_BROKEN` with `line`.
+   */
+  async check(): Promise<AuditHead> {
+    const noted = this.#kept
+    await this.#tail(noted)
+    return noted
+  }
+
+  /** All that is kept, as it is in the files. */
   bytes(): AsyncIterable<Uint8Array> | Iterable<Uint8Array> {
-    return this.#sink.read()
+    return this.#opened.sink.read()
   }
 
   /** Waits for the lines on their way and closes. */
@@ -149,47 +212,98 @@ export class AuditLog {
     if (this.#closed) return
     this.#closed = true
     await this.#flushing
-    await this.#sink.close()
+    await this.#opened.sink.close()
+  }
+
+  /** The last lines as they are kept now, which have to lead to `noted`. */
+  async #tail(noted: AuditHead): Promise<AuditLine[]> {
+    const lines = await this.#opened.sink.last(CHECKED_LINES)
+    const [first] = lines
+    const from = first === undefined ? EMPTY_CHAIN : claimedBefore(first)
+    const source = lines.map((line) => Buffer.concat([line, NEWLINE]))
+    const found: AuditLine[] = []
+    for await (const { line } of verified(source, { noted }, from)) found.push(line)
+    return found
   }
 
   /** One write and one wait for the disk for all lines that have come meanwhile. */
   async #flush(): Promise<void> {
+    const { sink } = this.#opened
     while (this.#waiting.length > 0) {
+      await this.#beginSegment()
       const batch = this.#waiting
       this.#waiting = []
+      const made: ChainedLine[] = []
+      for (const { prepared } of batch) {
+        made.push(chained(lineAfter(made.at(-1)?.head ?? this.#kept, prepared)))
+      }
       try {
-        await this.#sink.add(Buffer.concat(batch.map(({ bytes }) => bytes)))
+        await sink.add(Buffer.concat(made.map(({ bytes }) => bytes)))
       } catch (error) {
-        // The lines since then carry hashes of lines that do not exist: they fail with them.
-        const lost = [...batch, ...this.#waiting]
-        this.#waiting = []
-        this.#head = this.#kept
-        for (const { reject } of lost) reject(error)
+        for (const { reject } of batch) reject(error)
         continue
       }
-      for (const { line, head, resolve } of batch) {
-        this.#kept = head
-        this.#recent.push(line)
-        resolve(line)
-      }
-      this.#recent.splice(0, Math.max(0, this.#recent.length - KEEP_RECENT))
+      this.#keep(made)
+      for (const [at, { resolve }] of batch.entries()) resolve((made[at] as ChainedLine).line)
     }
     this.#flushing = undefined
   }
+
+  #keep(made: readonly ChainedLine[]): void {
+    const { segmenting, onLine } = this.#opened
+    for (const { line, head } of made) {
+      this.#kept = head
+      this.#recent.push(line)
+      onLine?.(line)
+    }
+    if (segmenting !== undefined) segmenting.since += made.length
+    this.#recent.splice(0, Math.max(0, this.#recent.length - CHECKED_LINES))
+  }
+
+  /** Where one is due. An audit that cannot begin a segment, the disk being full, goes on in the one it has. */
+  async #beginSegment(): Promise<void> {
+    const { segmenting, sink, clock } = this.#opened
+    if (segmenting === undefined || segmenting.since < segmenting.due) return
+    const { signer, carry, least } = segmenting
+    const now = clock.wall()
+    let carried: Carried
+    let made: readonly ChainedLine[]
+    try {
+      carried = carry(now)
+      made = checkpointLines(this.#kept, carried, signer, now)
+      await sink.begin(Buffer.concat(made.map(({ bytes }) => bytes)), this.#kept.lines + 1)
+    } catch {
+      segmenting.due = segmenting.since + least
+      return
+    }
+    this.#keep(made)
+    segmenting.since = 0
+    segmenting.due = checkpointAfter(carried.lines.length, least)
+  }
 }
 
+const NEWLINE = Buffer.from('\n')
+const NOTHING: Carried = { lines: [], standing: {} }
+
 interface Waiting {
-  readonly bytes: Buffer
-  readonly line: AuditLine
-  readonly head: AuditHead
+  readonly prepared: PreparedEntry
   readonly resolve: (line: AuditLine) => void
   readonly reject: (error: unknown) => void
 }
 
+function segmentingOf(
+  { label, privateKey, carry = () => NOTHING, lines }: AuditCheckpoints,
+  { sinceCheckpoint, carried }: { readonly sinceCheckpoint: number; readonly carried: number },
+): Segmenting {
+  const range = { min: 1, max: 1_000_000 }
+  const least = integerOption('checkpoints.lines', lines, range, CHECKPOINT_LINES)
+  const due = checkpointAfter(carried, least)
+  return { signer: { label, privateKey }, carry, least, since: sinceCheckpoint, due }
+}
+
 class MemorySink implements AuditSink {
   readonly #lines: Buffer[] = []
-  /** What comes before the first line that is still kept. */
-  from = EMPTY_CHAIN
+  from: AuditHead = EMPTY_CHAIN
 
   add(bytes: Buffer): Promise<void> {
     for (let start = 0; start < bytes.length; ) {
@@ -204,6 +318,14 @@ class MemorySink implements AuditSink {
     return Promise.resolve()
   }
 
+  begin(): Promise<void> {
+    throw new McbnError('MCBN_INTERNAL', 'an audit in memory has one segment')
+  }
+
+  last(most: number): Promise<Buffer[]> {
+    return Promise.resolve(this.#lines.slice(-most).map((line) => line.subarray(0, -1)))
+  }
+
   read(): Iterable<Uint8Array> {
     return [...this.#lines]
   }
@@ -211,85 +333,4 @@ class MemorySink implements AuditSink {
   close(): Promise<void> {
     return Promise.resolve()
   }
-}
-
-export interface VerifyAuditOptions {
-  /** A head noted earlier, elsewhere: the audit has to go on from exactly there, so its end is not cut off. */
-  readonly noted?: AuditHead
-}
-
-const VERIFY_OPTIONS = {
-  noted: undefined,
-} as const satisfies OptionTable<VerifyAuditOptions>
-
-/**
- * Verifies an audit from its first line to its last.
- *
- * @param source - a path, or the bytes in any pieces.
- * @throws {McbnError} `MCBN_AUDIT_BROKEN` with `line`: the first that was altered, removed, added or torn.
- */
-export async function verifyAudit(
-  source: AuditSource,
-  options: VerifyAuditOptions = {},
-): Promise<AuditHead> {
-  refuseUnknown('verifyAudit', options, VERIFY_OPTIONS)
-  return await verifyChain(source, EMPTY_CHAIN, options.noted)
-}
-
-/** An audit as far as it holds. */
-export interface AuditReading extends AuditHead {
-  /** The last lines, oldest first. */
-  readonly last: readonly AuditLine[]
-  /** What ended the reading early; its `line` says where. */
-  readonly broken?: McbnError
-}
-
-/** Verifies an audit and returns its last lines; where it is broken, those before. Throws nothing for that. */
-export async function readAudit(source: AuditSource, most = KEEP_RECENT): Promise<AuditReading> {
-  let head = EMPTY_CHAIN
-  const last: AuditLine[] = []
-  try {
-    for await (const step of walk(source)) {
-      if ('torn' in step) throw torn(step.head)
-      head = step.head
-      last.push(step.line)
-      if (last.length > most) last.shift()
-    }
-  } catch (error) {
-    if (!(error instanceof McbnError)) throw error
-    return { ...head, last, broken: error }
-  }
-  return { ...head, last }
-}
-
-async function verifyChain(
-  source: AuditSource,
-  from: AuditHead,
-  noted: AuditHead | undefined,
-): Promise<AuditHead> {
-  let head = from
-  const compare = () => {
-    if (noted?.lines !== head.lines || noted.head === head.head) return
-    throw broken(head.lines, 'expected the hash that was noted earlier, got another one')
-  }
-  compare()
-  for await (const step of walk(source, from)) {
-    if ('torn' in step) throw torn(step.head)
-    head = step.head
-    compare()
-  }
-  if (noted !== undefined && noted.lines > head.lines) {
-    throw broken(
-      head.lines + 1,
-      `expected ${noted.lines} lines, as noted earlier, got ${head.lines}`,
-    )
-  }
-  return head
-}
-
-function torn(head: AuditHead): McbnError {
-  return broken(
-    head.lines + 1,
-    'expected a line with its end, got a torn one; a crash leaves this, and the next start repairs it',
-  )
 }

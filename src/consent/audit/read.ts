@@ -1,23 +1,27 @@
-// Reading an audit from its beginning, line by line and in bounded memory, checking as it goes.
+// Reading an audit line by line and in bounded memory, checking as it goes.
 
-import { createReadStream } from 'node:fs'
 import { McbnError } from '../../errors.js'
 import {
   type AuditHead,
   type AuditLine,
   broken,
   checkLine,
+  claimedBefore,
   EMPTY_CHAIN,
   LINE_MAX_BYTES,
 } from './chain.js'
+import { bytesOf, segmentsOf } from './segments.js'
 
-/** A path, or the bytes themselves in any pieces (a stream is one of those). */
+/** A path (of the first segment: those that follow it are read too), or the bytes in any pieces, e.g. a stream. */
 export type AuditSource = string | AsyncIterable<Uint8Array> | Iterable<Uint8Array>
 
 /** One thing found while walking: a line that belongs, or what is left behind the last newline. */
 export type Step =
   | { readonly line: AuditLine; readonly head: AuditHead }
   | { readonly torn: Buffer; readonly head: AuditHead }
+
+/** Where a reading begins; `claimed`: behind what the first line says is before it, which proves nothing of it. */
+export type WalkFrom = AuditHead | 'claimed'
 
 /**
  * Walks the lines that follow `from`.
@@ -26,9 +30,10 @@ export type Step =
  */
 export async function* walk(
   source: AuditSource,
-  from: AuditHead = EMPTY_CHAIN,
+  from: WalkFrom = EMPTY_CHAIN,
 ): AsyncGenerator<Step> {
-  let head = from
+  let head = from === 'claimed' ? EMPTY_CHAIN : from
+  let unknown = from === 'claimed'
   let pieces: Buffer[] = []
   let length = 0
   for await (const chunk of chunksOf(source)) {
@@ -36,7 +41,10 @@ export async function* walk(
     for (let end = chunk.indexOf(0x0a); end !== -1; end = chunk.indexOf(0x0a, start)) {
       length += end - start
       if (length >= LINE_MAX_BYTES) throw tooLong(head)
-      const next = checkLine(head, Buffer.concat([...pieces, chunk.subarray(start, end)]))
+      const json = Buffer.concat([...pieces, chunk.subarray(start, end)])
+      if (unknown) head = claimedBefore(json)
+      unknown = false
+      const next = checkLine(head, json)
       yield next
       head = next.head
       start = end + 1
@@ -56,7 +64,7 @@ function tooLong(head: AuditHead): McbnError {
 
 async function* chunksOf(source: AuditSource): AsyncGenerator<Buffer> {
   try {
-    const chunks = typeof source === 'string' ? createReadStream(source) : source
+    const chunks = typeof source === 'string' ? await pieces(source) : source
     for await (const chunk of chunks as AsyncIterable<Uint8Array>) {
       yield Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
     }
@@ -66,6 +74,11 @@ async function* chunksOf(source: AuditSource): AsyncGenerator<Buffer> {
       cause: error,
     })
   }
+}
+
+async function pieces(path: string): Promise<AsyncIterable<Uint8Array>> {
+  const segments = await segmentsOf(path)
+  return bytesOf(segments.length > 0 ? segments : [{ path, first: 1 }])
 }
 
 /** What the system says, without a path that the caller may not want to show. */

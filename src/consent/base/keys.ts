@@ -100,6 +100,11 @@ export function publicKeys(keys: ParticipantKeys): ParticipantPublicKeys {
   }
 }
 
+/** The public half of an Ed25519 key, as a descriptor lists it. @throws {McbnError} `MCBN_KEY_INVALID`. */
+export function publicKeyText(privateKey: KeyObject): string {
+  return toBase64url(publicBytes(privateKey, 'ed25519'))
+}
+
 /**
  * Signs for one purpose: Ed25519 over lp(purpose) || parts, one after the other as they are. Where a
  * part's length can vary and another follows, the caller gives it length-prefixed.

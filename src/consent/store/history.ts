@@ -1,7 +1,8 @@
 // What the audit tells a participant that starts again: which shares are still out, what people decided, and
-// that it withdrew.
+// that it withdrew. Each segment of the audit begins with it, so that those before need not be read.
 
-import type { AuditEntry, AuditLine } from '../audit/log.js'
+import { MOST_DECIDED } from '../audit/events.js'
+import type { AuditEntry, AuditLine, Carried } from '../audit/log.js'
 import { ROLES } from '../descriptor/types.js'
 import type { Lease } from './lease.js'
 import { instanceKey, outlasting, without } from './lease.js'
@@ -9,6 +10,8 @@ import type { ParticipantState } from './state.js'
 
 /** Decisions remembered: more than a state holds, since later ones replace earlier. */
 const MOST_DECISIONS = 4_096
+/** As many as a state holds. */
+const MOST_CARRIED_DECISIONS = 1_024
 
 export class History {
   readonly #leases = new Map<string, Lease>()
@@ -19,18 +22,61 @@ export class History {
 
   #created = false
 
-  /** In the order of the lines. */
+  /** In the order of the lines: all of them, or from a segment's beginning on. */
   hear(line: AuditLine): void {
     if (line.event === 'created') this.#created = true
     if (line.event === 'withdrawn') this.#withdrawn = true
     if (line.event === 'epoch-installed') this.beginEpoch(`${line['descriptorHash']}`)
     if (line.event === 'approved' || line.event === 'refused') this.#decision(line)
     if (line.event === 'lease-ended') this.#returned(line)
-    if (line.event !== 'released' && line.event !== 'renewed') return
+    if (line.event === 'checkpoint') this.#begun(line)
+    if (line.event === 'carried') this.#carriedDecisions(line)
+    if (line.event !== 'released' && line.event !== 'renewed' && line.event !== 'carried') return
     const lease = leaseOf(line)
     const key = lease && instanceKey(lease.role, lease)
     if (lease === undefined || key === undefined) return
-    this.#leases.set(key, outlasting(lease, this.#leases.get(key)))
+    const before = this.#leases.get(key)
+    const [release] = lease.releases ?? []
+    // Said again by a segment's beginning.
+    const known = before?.releases?.some(({ returnHash }) => returnHash === release?.returnHash)
+    if (known !== true) this.#leases.set(key, outlasting(lease, before))
+  }
+
+  /** What a segment begins with. @param now - milliseconds since 1970. */
+  carry(now: number): Carried {
+    for (const [key, { expiresAt }] of this.#leases) if (expiresAt <= now) this.#leases.delete(key)
+    const lines: Carried['lines'][number][] = []
+    for (const { releases, ...lease } of this.#leases.values()) {
+      if (releases === undefined) lines.push(lease)
+      for (const release of releases ?? []) lines.push({ ...lease, ...release })
+    }
+    const decided = [...this.#decided].slice(-MOST_CARRIED_DECISIONS)
+    for (let at = 0; at < decided.length; at += MOST_DECIDED) {
+      const some = decided.slice(at, at + MOST_DECIDED)
+      lines.push({ decided: some.map(([id, decidedAt]) => `${id} ${decidedAt}`) })
+    }
+    const installed = this.#installed
+    return {
+      lines,
+      standing: {
+        withdrawn: this.#withdrawn,
+        ...(installed !== undefined && { descriptorHash: installed }),
+      },
+    }
+  }
+
+  #begun({ withdrawn, descriptorHash }: AuditLine): void {
+    this.#created = true
+    this.#withdrawn = withdrawn === true
+    if (typeof descriptorHash === 'string') this.#installed = descriptorHash
+  }
+
+  #carriedDecisions({ decided }: AuditLine): void {
+    if (!Array.isArray(decided)) return
+    for (const one of decided) {
+      const [id, decidedAt] = `${one}`.split(' ')
+      if (id !== undefined) this.#decided.set(id, Number(decidedAt))
+    }
   }
 
   #returned(line: AuditLine): void {
@@ -100,7 +146,7 @@ export function returnOf(line: AuditLine): {
   return { key: role && instanceKey(role, name), returnHash: text('returnHash') }
 }
 
-/** The lease that a line `released` or `renewed` tells of. */
+/** The lease that a line `released`, `renewed` or `carried` tells of. */
 export function leaseOf(line: AuditLine): Lease | undefined {
   const role = ROLES.find((known) => known === line['role'])
   const text = (name: string) => (typeof line[name] === 'string' ? line[name] : '')

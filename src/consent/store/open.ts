@@ -145,8 +145,13 @@ async function openLocked(
     const document = await readParticipant(dir)
     secrets = await readSecrets(dir, lock, document)
     const history = new History()
-    const onLine = history.hear.bind(history)
-    audit = await AuditLog.open(storePaths(dir).audit, { fsync, clock, onLine })
+    const { label } = document
+    audit = await AuditLog.open(storePaths(dir).audit, {
+      ...{ fsync, clock, onLine: (line) => history.hear(line) },
+      checkpoints: {
+        ...{ label, privateKey: secrets.keys.ed25519, carry: (now) => history.carry(now) },
+      },
+    })
     if (!history.created) await audit.append({ type: 'created', label: document.label })
     await finishInstalling(dir, secrets.stored, audit, history)
     const descriptor = await readDescriptor(dir, 'descriptor')

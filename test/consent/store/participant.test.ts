@@ -1,6 +1,6 @@
 // A participant that lives in its folder: what it decided and gave out holds over a restart.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -59,6 +59,58 @@ async function restart(store: Store, alice: Awaited<ReturnType<typeof serve>>) {
   const again = await openStore(dir, lock, { clock })
   return { store: again, alice: await serve(again) }
 }
+
+/** Lines until the audit has begun another segment. */
+async function nextSegment(store: Store): Promise<void> {
+  const lines = Array.from({ length: 1_030 }, () => store.audit.append({ type: 'stopped' }))
+  await Promise.all(lines)
+  await store.audit.append({ type: 'stopped' })
+}
+
+describe('store of a participant with an audit of several segments', () => {
+  it('knows leases and decisions when the segment that tells of them is gone', async () => {
+    const store = await filled('manual')
+    let alice = await serve(store)
+    const first = await round(alice, 'client', workloadOf('client'))
+    const { id } = alice.participant.pending()[0] ?? { id: '' }
+    await alice.participant.approve(id)
+    released((await round(alice, 'client', workloadOf('client'))).answer)
+    refused(first.answer)
+    await nextSegment(store)
+    const [lease] = alice.participant.leases()
+    const again = await restart(store, alice)
+    alice = again.alice
+    rmSync(join(dir, 'audit.jsonl'))
+    expect(alice.participant.leases()).toEqual([lease])
+    expect(alice.participant.decisions()).toHaveLength(1)
+    expect(again.store.audit.recent().filter(({ event }) => event === 'approved')).toEqual([])
+    await nextSegment(again.store)
+    const third = await restart(again.store, alice)
+    expect(third.alice.participant.leases()).toEqual([lease])
+    clock.pass(3_600_000)
+    await nextSegment(third.store)
+    await third.alice.participant.close()
+    await third.store.close()
+    const last = await openStore(dir, lock, { clock })
+    expect(last.leases).toEqual([])
+    await last.close()
+  })
+
+  it('refuses a state without the withdrawal that a checkpoint tells of', async () => {
+    const store = await filled('automatic')
+    const before = readFileSync(join(dir, 'state.json'))
+    const alice = await serve(store)
+    await alice.participant.withdraw()
+    await nextSegment(store)
+    await alice.participant.close()
+    await store.close()
+    writeFileSync(join(dir, 'state.json'), before)
+    rmSync(join(dir, 'audit.jsonl'))
+    await expect(openStore(dir, lock, { clock })).rejects.toMatchObject({
+      message: expect.stringContaining('expected the withdrawal that the audit tells of'),
+    })
+  })
+})
 
 describe('store of a participant', () => {
   it('puts a changed policy.json in force, and keeps the one before if it is invalid', async () => {

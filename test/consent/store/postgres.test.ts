@@ -268,6 +268,42 @@ describe.skipIf(bin === undefined && process.env['CI'] !== 'true')('store/postgr
     await expect(one.store.replicas.refresh()).rejects.toThrow('start it anew')
   })
 
+  it('starts from its last signed checkpoint, without the lines before it, and from no forged one', async () => {
+    const { url, one, other, replica } = await replicas()
+    released((await round(one, 'client')).answer)
+    const many = (store: PostgresStore, count: number) =>
+      Promise.all(Array.from({ length: count }, () => store.audit.append({ type: 'stopped' })))
+    await many(one.store, 700)
+    await many(other.store, 700)
+    await one.store.replicas.refresh()
+    expect(await one.store.audit.check()).toEqual(one.store.audit.head)
+    expect(await one.store.audit.verify()).toEqual(one.store.audit.head)
+    const [lease] = one.participant.leases()
+    const client = new pg.Client({ connectionString: url })
+    await client.connect()
+    const { rows } = await client.query('SELECT checkpoint, lines FROM mcbn_participant')
+    const checkpoint = Number(rows[0].checkpoint)
+    expect(checkpoint).toBeGreaterThan(1_024)
+    expect(checkpoint).toBeLessThan(Number(rows[0].lines))
+    await client.query('DELETE FROM mcbn_audit WHERE seq < $1', [checkpoint])
+    const third = await replica()
+    expect(third.participant.leases()).toEqual([lease])
+    const late = await round(third, 'client', another('another'))
+    expect(refused(late.answer).code).toBe('policy')
+    await client.query('UPDATE mcbn_participant SET checkpoint = checkpoint + 5')
+    await expect(openPostgresStore(url, lock)).rejects.toThrow('a checkpoint that is signed')
+    await client.query('UPDATE mcbn_participant SET checkpoint = $1', [checkpoint])
+    await client.query("UPDATE mcbn_audit SET line = replace(line, 'i-', 'j-') WHERE seq = $1", [
+      checkpoint,
+    ])
+    await client.query(
+      'UPDATE mcbn_audit SET line = replace(line, \'"withdrawn":false\', \'"withdrawn":true\') WHERE seq = $1',
+      [checkpoint + 1],
+    )
+    await expect(openPostgresStore(url, lock)).rejects.toMatchObject({ code: 'MCBN_AUDIT_BROKEN' })
+    await client.end()
+  })
+
   it('takes a participant out of its folder, whole, once, and wherever that was interrupted', async () => {
     const url = await database()
     const parent = mkdtempSync(join(tmpdir(), 'mcbn-move-'))

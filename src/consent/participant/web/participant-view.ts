@@ -1,13 +1,13 @@
 // A real participant and its audit, as the page sees them.
 
 import { McbnError } from '../../../errors.js'
-import type { AuditLog, AuditLine as ChainLine } from '../../audit/log.js'
+import { type AuditLog, CHECKED_LINES, type AuditLine as ChainLine } from '../../audit/log.js'
 import { fromUnixSeconds } from '../../base/time.js'
 import type { Participant } from '../participant.js'
 import type { AuditLine, AuditReport, ParticipantView } from './view.js'
 
 /** What of an {@link AuditLog} is needed. */
-export type AuditForPage = Pick<AuditLog, 'head' | 'recent' | 'verify'>
+export type AuditForPage = Pick<AuditLog, 'head' | 'recent' | 'check'>
 
 /** @param audit - the log that the participant writes to; absent: the page says that there is no log. */
 export function participantView(participant: Participant, audit?: AuditForPage): ParticipantView {
@@ -32,12 +32,14 @@ const NO_AUDIT: AuditReport = { kept: false, lines: [], total: 0 }
 async function report(audit: AuditForPage, most: number): Promise<AuditReport> {
   const broken = await verified(audit)
   const lines = audit.recent(most).toReversed().map(shownLine)
-  return { kept: true, lines, total: audit.head.lines, ...(broken && { broken }) }
+  const total = audit.head.lines
+  const checked = Math.min(total, CHECKED_LINES)
+  return { kept: true, lines, total, checked, ...(broken && { broken }) }
 }
 
 async function verified(audit: AuditForPage): Promise<AuditReport['broken'] | undefined> {
   try {
-    await audit.verify()
+    await audit.check()
     return undefined
   } catch (error) {
     if (!(error instanceof McbnError)) return { line: 0, reason: 'it cannot be read' }

@@ -18,7 +18,7 @@ export interface AuditLine {
   readonly details: readonly (readonly [name: string, value: string])[]
 }
 
-/** The end of the audit, and whether its chain of hashes holds. */
+/** The end of the audit, and whether its chain of hashes holds there. */
 export interface AuditReport {
   /** Whether there is an audit at all. */
   readonly kept: boolean
@@ -26,6 +26,8 @@ export interface AuditReport {
   readonly lines: readonly AuditLine[]
   /** How many lines there are in all. */
   readonly total: number
+  /** Of how many, the last ones, the chain was checked. @defaultValue all */
+  readonly checked?: number
   /** Present when a line was altered, removed or added: where and what was found. */
   readonly broken?: { readonly line: number; readonly reason: string }
 }
@@ -43,7 +45,7 @@ export interface ParticipantView {
   refuse(id: string): unknown
   /** For good: this epoch gets no share from this participant again. */
   withdraw(): unknown
-  /** Reads and verifies the whole audit, and hands out its last `most` lines. */
+  /** Reads and checks the end of the audit, and hands out its last `most` lines. */
   audit(most: number): Promise<AuditReport>
   /** Calls back after something above may have changed; often is harmless. @returns stops it. */
   onChange(listener: () => void): () => void

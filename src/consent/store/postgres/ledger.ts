@@ -4,20 +4,34 @@
 // of the database, is refused (it is fenced off).
 
 import { McbnError } from '../../../errors.js'
-import { type AuditHead, type AuditLine, checkLine, nextLine } from '../../audit/chain.js'
+import {
+  type AuditHead,
+  type AuditLine,
+  type ChainedLine,
+  checkLine,
+  nextLine,
+} from '../../audit/chain.js'
+import {
+  CHECKPOINT_LINES,
+  type CheckpointSigner,
+  checkpointAfter,
+  checkpointLines,
+} from '../../audit/checkpoint.js'
 import type { AuditEntry } from '../../audit/events.js'
-import { verifyAudit } from '../../audit/log.js'
+import { CHECKED_LINES } from '../../audit/log.js'
+import { verifyAudit } from '../../audit/verify.js'
 import type { Clock } from '../../base/clock.js'
+import { publicKeyText } from '../../base/keys.js'
 import type { StateDocument } from '../documents.js'
 import { parseState } from '../documents.js'
 import { invalid } from '../files.js'
+import type { History } from '../history.js'
 import type { ReplicaEars, StoreAudit } from '../replicas.js'
 import { type Connection, type Database, failed, transaction } from './connection.js'
+import { verifiedRows } from './lines.js'
 
 /** Lines read at once while catching up. */
 const PAGE = 500
-/** As an audit in a file keeps. */
-const KEEP_RECENT = 256
 /** Changes in one transaction: they share one wait for the disk. */
 const MOST_AT_ONCE = 64
 
@@ -27,6 +41,8 @@ export interface Row {
   readonly lines: number
   readonly head: string
   readonly stateVersion: number
+  /** The line that the last checkpoint begins with; 0: there is none. */
+  readonly checkpoint: number
 }
 
 /** What a change finds, and what it leaves. */
@@ -55,6 +71,10 @@ export interface LedgerOptions {
   readonly state: StateDocument
   /** The last lines, oldest first. */
   readonly recent: readonly AuditLine[]
+  /** Has heard what there is; hears what comes. */
+  readonly history: History
+  /** Signs checkpoints. */
+  readonly signer: CheckpointSigner
 }
 
 export class Ledger implements StoreAudit {
@@ -65,12 +85,17 @@ export class Ledger implements StoreAudit {
   #row: Row
   #state: StateDocument
   readonly #recent: AuditLine[]
+  readonly #history: History
+  readonly #signer: CheckpointSigner
+  /** Lines behind a checkpoint at which the next is due. */
+  #due = CHECKPOINT_LINES
   #ears: ReplicaEars | undefined
   #waiting: Waiting[] = []
   #working: Promise<void> | undefined
   #closed = false
 
-  constructor({ pool, name, label, clock, row, state, recent }: LedgerOptions) {
+  constructor(options: LedgerOptions) {
+    const { pool, name, label, clock, row, state, recent, history, signer } = options
     this.#pool = pool
     this.#name = name
     this.#label = label
@@ -78,6 +103,8 @@ export class Ledger implements StoreAudit {
     this.#row = row
     this.#state = state
     this.#recent = [...recent]
+    this.#history = history
+    this.#signer = signer
   }
 
   /** As it was stored when it was heard of last. */
@@ -93,12 +120,25 @@ export class Ledger implements StoreAudit {
     this.#ears = ears
   }
 
-  recent(most = KEEP_RECENT): readonly AuditLine[] {
+  recent(most = CHECKED_LINES): readonly AuditLine[] {
     return this.#recent.slice(-Math.max(1, most))
   }
 
   async verify(): Promise<AuditHead> {
-    return await verifyAudit(this.lines())
+    const { label, privateKey } = this.#signer
+    const signedBy = { label, ed25519: publicKeyText(privateKey) }
+    return await verifyAudit(this.lines(), { noted: this.head, signedBy })
+  }
+
+  /** Reads and checks the last 256 lines. */
+  async check(): Promise<AuditHead> {
+    const noted = this.head
+    const { rows } = await this.#pool.query<{ line: string }>(
+      'SELECT line FROM mcbn_audit WHERE label = $1 AND seq > $2 AND seq <= $3 ORDER BY seq',
+      [this.#label, noted.lines - CHECKED_LINES, noted.lines],
+    )
+    await verifiedRows(rows, noted)
+    return noted
   }
 
   async append(entry: AuditEntry): Promise<void> {
@@ -159,8 +199,9 @@ export class Ledger implements StoreAudit {
   async #run(client: Connection, batch: readonly Waiting[], settle: (() => void)[]): Promise<void> {
     await this.#catchUp(client, await lockRow(client, this.#label))
     const now = this.#clock.wall()
-    const added: { readonly json: string; readonly line: AuditLine }[] = []
-    let head: AuditHead = this.head
+    const added: ChainedLine[] = [...this.#checkpoint(now)]
+    const checkpoint = added[0]?.line.seq ?? this.#row.checkpoint
+    let head: AuditHead = added.at(-1)?.head ?? this.head
     let state = this.#state
     let stateText: string | undefined
     for (const { change, resolve, reject } of batch) {
@@ -178,14 +219,9 @@ export class Ledger implements StoreAudit {
       try {
         const result = await change(step)
         const next = saved === undefined ? state : parseState(Buffer.from(saved))
-        const mine: typeof added = []
-        let end = head
-        for (const entry of lines) {
-          const made = nextLine(end, entry, now)
-          end = made.head
-          mine.push({ json: made.bytes.subarray(0, -1).toString('utf8'), line: made.line })
-        }
-        head = end
+        const mine: ChainedLine[] = []
+        for (const entry of lines) mine.push(nextLine(mine.at(-1)?.head ?? head, entry, now))
+        head = mine.at(-1)?.head ?? head
         added.push(...mine)
         state = next
         stateText = saved ?? stateText
@@ -201,14 +237,20 @@ export class Ledger implements StoreAudit {
       lines: head.lines,
       head: head.head,
       stateVersion: this.#row.stateVersion + (stateText === undefined ? 0 : 1),
+      checkpoint,
     }
     await client.query(
       'INSERT INTO mcbn_audit (label, seq, at, line) SELECT $1, seq, $2, line FROM unnest($3::bigint[], $4::text[]) AS added (seq, line)',
-      [this.#label, now, added.map(({ line }) => line.seq), added.map(({ json }) => json)],
+      [
+        this.#label,
+        now,
+        added.map(({ line }) => line.seq),
+        added.map(({ bytes }) => jsonOf(bytes)),
+      ],
     )
     await client.query(
-      'UPDATE mcbn_participant SET lines = $2, head = $3, state = coalesce($4, state), state_version = $5 WHERE label = $1',
-      [this.#label, row.lines, row.head, stateText ?? null, row.stateVersion],
+      'UPDATE mcbn_participant SET lines = $2, head = $3, state = coalesce($4, state), state_version = $5, checkpoint = $6 WHERE label = $1',
+      [this.#label, row.lines, row.head, stateText ?? null, row.stateVersion, row.checkpoint],
     )
     // In force only with the commit: before it, everything here may still be taken back.
     settle.unshift(() => {
@@ -216,6 +258,16 @@ export class Ledger implements StoreAudit {
       this.#state = state
       for (const { line } of added) this.#remember(line)
     })
+  }
+
+  /** The lines of a checkpoint where one is due: before all others, of what was so until now. */
+  #checkpoint(now: number): readonly ChainedLine[] {
+    const { lines, checkpoint } = this.#row
+    if (lines - checkpoint < this.#due) return []
+    const carried = this.#history.carry(now)
+    this.#due = checkpointAfter(carried.lines.length)
+    if (lines - checkpoint < this.#due) return []
+    return checkpointLines(this.head, carried, this.#signer, now)
   }
 
   /** Hears the lines that others wrote, each checked against the chain. */
@@ -238,6 +290,7 @@ export class Ledger implements StoreAudit {
     if (found.head !== this.#row.head) {
       throw invalid(`${this.#name}: expected the audit that this process knows, got another one`)
     }
+    this.#row = { ...this.#row, checkpoint: found.checkpoint }
     if (found.stateVersion === this.#row.stateVersion) return
     this.#state = await readState(client, this.#label)
     this.#row = { ...this.#row, stateVersion: found.stateVersion }
@@ -257,27 +310,29 @@ export class Ledger implements StoreAudit {
   }
 
   #remember(line: AuditLine): void {
+    this.#history.hear(line)
     this.#recent.push(line)
-    if (this.#recent.length > KEEP_RECENT) this.#recent.shift()
+    if (this.#recent.length > CHECKED_LINES) this.#recent.shift()
   }
 }
 
 /** Locks the participant's row for this transaction. */
 export async function lockRow(client: Connection, label: string): Promise<Row> {
   const { rows } = await client.query<
-    Record<'generation' | 'lines' | 'head' | 'state_version', string>
+    Record<'generation' | 'lines' | 'head' | 'state_version' | 'checkpoint', string>
   >(
-    'SELECT generation, lines, head, state_version FROM mcbn_participant WHERE label = $1 FOR UPDATE',
+    'SELECT generation, lines, head, state_version, checkpoint FROM mcbn_participant WHERE label = $1 FOR UPDATE',
     [label],
   )
   const [row] = rows
   if (row === undefined) throw invalid(`database: expected participant ${label}, got none`)
-  const { generation, lines, head, state_version } = row
+  const { generation, lines, head, state_version, checkpoint } = row
   return {
     generation: Number(generation),
     lines: Number(lines),
     head,
     stateVersion: Number(state_version),
+    checkpoint: Number(checkpoint),
   }
 }
 
@@ -287,4 +342,8 @@ async function readState(client: Connection, label: string): Promise<StateDocume
     [label],
   )
   return parseState(Buffer.from(`${rows[0]?.state}`))
+}
+
+function jsonOf(bytes: Buffer): string {
+  return bytes.subarray(0, -1).toString('utf8')
 }

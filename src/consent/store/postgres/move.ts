@@ -49,6 +49,8 @@ export async function moveToPostgres(dir: string, url: string, lock: StoreLock):
 async function copy(dir: string, lock: StoreLock, pool: Database, name: string): Promise<void> {
   const store = await openToMove(dir, lock)
   try {
+    // Opening it read the last segment only; what is taken along is verified from its first line.
+    await store.audit.verify()
     await writeStoreFile(storePaths(dir).moved, `${name}\n`)
     await transaction(pool, name, async (client) => {
       const { lines, head } = store.audit.head
@@ -88,7 +90,7 @@ async function participantIn(pool: Database, label: string): Promise<string | un
   return rows[0]?.participant
 }
 
-/** The audit's lines; they were verified when the store was opened. */
+/** The audit's lines. */
 async function* pagesOf(store: Store): AsyncGenerator<string[]> {
   let rest = ''
   let page: string[] = []

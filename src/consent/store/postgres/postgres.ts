@@ -6,7 +6,7 @@ import { McbnError } from '../../../errors.js'
 import { type OptionTable, refuseUnknown } from '../../../option-names.js'
 import { secretCopy } from '../../../secret-bytes.js'
 import { EMPTY_CHAIN } from '../../audit/chain.js'
-import type { AuditLine } from '../../audit/log.js'
+import { CHECKED_LINES } from '../../audit/log.js'
 import { type Clock, systemClock } from '../../base/clock.js'
 import {
   exportPrivate,
@@ -19,7 +19,6 @@ import { readJson } from '../../base/untrusted.js'
 import { type VerifiedDescriptor, verifySignedDescriptor } from '../../descriptor/signed.js'
 import { checkPolicyAgainst, parsePolicy } from '../../policy/parse.js'
 import type { Policy } from '../../policy/types.js'
-import { LEASE_MAX_SECONDS } from '../../release/parse.js'
 import { checkReleasedShare } from '../../shares/check.js'
 import {
   checkState,
@@ -42,6 +41,7 @@ import type { ParticipantState, ParticipantStateKeeper } from '../state.js'
 import { type NewEpoch, policyBytes } from '../store.js'
 import { connect, type Database, failed, nameOf, transaction } from './connection.js'
 import { Ledger, lockRow } from './ledger.js'
+import { linesToHear } from './lines.js'
 import { migrated } from './schema.js'
 
 export interface PostgresStoreOptions {
@@ -138,13 +138,7 @@ export async function openPostgresStore(
         'SELECT participant, secrets, descriptor, policy, state FROM mcbn_participant WHERE label = $1',
         [label],
       )
-      // Whatever is older can be no lease any more.
-      const since = clock.wall() - 2 * LEASE_MAX_SECONDS * 1000
-      const lines = await client.query<{ line: string }>(
-        'SELECT line FROM mcbn_audit WHERE label = $1 AND (at >= $2 OR seq > $3) ORDER BY seq',
-        [label, since, row.lines - 256],
-      )
-      return { row, documents: documents.rows[0] as Documents, lines: lines.rows }
+      return { row, documents: documents.rows[0] as Documents }
     })
     const { row, documents } = found
     const document = parseParticipant(Buffer.from(documents.participant))
@@ -154,10 +148,14 @@ export async function openPostgresStore(
     checkDescriptor(descriptor, secrets.stored)
     const state = parseState(Buffer.from(documents.state))
     checkState(state, label, descriptor)
+    const { ed25519: privateKey } = secrets.keys
+    const signedBy = { label, ed25519: document.keys.ed25519 }
+    const { heard, before } = await linesToHear(pool, row, signedBy, clock.wall())
     const history = new History()
-    const lines = found.lines.map(({ line }) => JSON.parse(line) as AuditLine)
-    for (const line of lines) history.hear(line)
-    const ledger = new Ledger({ pool, name, label, clock, row, state, recent: lines.slice(-256) })
+    for (const line of heard) history.hear(line)
+    const recent = [...before, ...heard].slice(-CHECKED_LINES)
+    const signer = { label, privateKey }
+    const ledger = new Ledger({ pool, name, label, clock, row, state, recent, history, signer })
     const leases = history.leases(clock.wall())
     const policy = documents.policy === null ? undefined : policyOf(documents.policy)
     return new PostgresStore({ pool, name, document, secrets, descriptor, policy, ledger, leases })

@@ -39,6 +39,8 @@ const MIGRATIONS: readonly string[] = [
      PRIMARY KEY (label, challenge)
    );
    CREATE INDEX mcbn_spent_until ON mcbn_spent (until);`,
+  // The line from which a process that starts has to read: where the last checkpoint begins. 0: none yet.
+  'ALTER TABLE mcbn_participant ADD COLUMN checkpoint bigint NOT NULL DEFAULT 0',
 ]
 
 /** As {@link migrate}, over a connection of a pool. */

@@ -124,7 +124,7 @@ export function showStatus({ status }) {
 }
 
 /** @param {AuditReport} report */
-export function showAudit({ kept, lines, total, broken }) {
+export function showAudit({ kept, lines, total, checked = total, broken }) {
   const mark = byId('audit-mark')
   mark.className = broken ? 'notice bad' : 'notice good'
   mark.setAttribute('role', broken ? 'alert' : 'status')
@@ -139,9 +139,12 @@ export function showAudit({ kept, lines, total, broken }) {
     mark.className = 'notice'
     mark.replaceChildren('This participant keeps no record.')
   } else {
-    const text = '✓ The record is whole: '
     const entries = total === 1 ? '1 entry' : `${total} entries`
-    mark.replaceChildren(text, `${entries}, each carrying the fingerprint of the one before it.`)
+    const text =
+      checked < total
+        ? `✓ The last ${checked} of ${entries} are whole`
+        : `✓ The record is whole: ${entries}`
+    mark.replaceChildren(text, ', each carrying the fingerprint of the one before it.')
   }
   const list = byId('audit')
   list.setAttribute('start', String(lines[0]?.number ?? 1))
@@ -155,7 +158,8 @@ export function showAudit({ kept, lines, total, broken }) {
   )
   const more = total - lines.length
   byId('audit-more').hidden = more <= 0
-  byId('audit-more').textContent = `${more} older entries are in the file.`
+  byId('audit-more').textContent =
+    `${more} older entries: mcbn participant audit verifies and shows them.`
 }
 
 /**
