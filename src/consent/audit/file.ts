@@ -10,7 +10,7 @@ import { syncFolder, writeNewFile } from '../base/durable-file.js'
 import { type AuditHead, type AuditLine, broken, EMPTY_CHAIN } from './chain.js'
 import { type CheckpointKey, isCheckpointOf } from './checkpoint.js'
 import { reason, type WalkFrom, walk } from './read.js'
-import { bytesOf, type Segment, segmentPath, segmentsOf, tailOf } from './segments.js'
+import { bytesOf, newlinesIn, type Segment, segmentPath, segmentsOf, tailOf } from './segments.js'
 import { verified } from './verify.js'
 
 /** Where lines go. */
@@ -242,10 +242,6 @@ class FileSink implements AuditSink {
       this.#failed = unwritable('cannot be written, nor what was begun be taken back', error)
     }
   }
-}
-
-function newlinesIn(bytes: Buffer): number {
-  return bytes.reduce((lines, byte) => lines + (byte === 0x0a ? 1 : 0), 0)
 }
 
 /** @returns the name of the file that now has it. */

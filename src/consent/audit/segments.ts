@@ -76,7 +76,7 @@ async function tailOfOne({ path, bytes }: Segment, most: number): Promise<Buffer
       const { bytesRead } = await handle.read(chunk, 0, length, at - length)
       if (bytesRead < length) break
       at -= length
-      newlines += count(chunk)
+      newlines += newlinesIn(chunk)
       read = Buffer.concat([chunk, read])
     }
     const lines = split(read)
@@ -88,7 +88,7 @@ async function tailOfOne({ path, bytes }: Segment, most: number): Promise<Buffer
   }
 }
 
-function count(chunk: Buffer): number {
+export function newlinesIn(chunk: Buffer): number {
   let newlines = 0
   for (let at = chunk.indexOf(0x0a); at !== -1; at = chunk.indexOf(0x0a, at + 1)) newlines += 1
   return newlines

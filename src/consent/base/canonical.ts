@@ -75,8 +75,8 @@ function check(value: unknown, path: string, level: number): void {
     throw new NotCanonical(`${where}: expected at most ${MOST_LEVELS} levels`)
   if (typeof value === 'boolean') return
   if (typeof value === 'string') {
-    // With the u flag \p{Surrogate} matches only surrogates that stand alone.
-    if (/\p{Surrogate}/u.test(value))
+    // With the u flag \p{Surrogate} matches only surrogates that stand alone; most text has none at all.
+    if (/[\ud800-\udfff]/.test(value) && /\p{Surrogate}/u.test(value))
       throw new NotCanonical(`${where}: expected well-formed Unicode`)
     return
   }

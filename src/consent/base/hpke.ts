@@ -150,7 +150,7 @@ function keySchedule(
   const kemContext = Buffer.concat([enc, publicKey])
   const shared = labeledExpand(KEM_SUITE, prk, 'shared_secret', kemContext, HASH_BYTES)
   const infoHash = labeledExtract(suite, EMPTY, 'info_hash', info)
-  const noPskId = labeledExtract(suite, EMPTY, 'psk_id_hash', EMPTY)
+  const noPskId = noPskIdOf(suite)
   const context = Buffer.concat([BASE_MODE, noPskId, infoHash])
   const secret = labeledExtract(suite, shared, 'secret', EMPTY)
   const key = labeledExpand(suite, secret, 'key', context, aead.keyBytes)
@@ -163,6 +163,16 @@ function keySchedule(
     export: (purpose: string) =>
       labeledExpand(suite, exporter, 'sec', Buffer.from(purpose, 'utf8'), HASH_BYTES),
   }
+}
+
+/** The same for every message of a suite. */
+const noPskIds = new Map<string, Buffer>()
+
+function noPskIdOf(suite: Buffer): Buffer {
+  const name = suite.toString('hex')
+  const hash = noPskIds.get(name) ?? labeledExtract(suite, EMPTY, 'psk_id_hash', EMPTY)
+  noPskIds.set(name, hash)
+  return hash
 }
 
 /** RFC 9180 section 4, on HKDF-Extract (RFC 5869 section 2.2). */

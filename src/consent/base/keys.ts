@@ -41,17 +41,12 @@ export interface ParticipantSeeds {
   readonly x25519: Buffer
 }
 
-// RFC 8410: PKCS #8 with the seed at the end, SubjectPublicKeyInfo with the public key at the end. Node 20
-// takes and gives raw keys in no other way that could be wiped afterwards (a JWK is made of strings).
+// RFC 8410: PKCS #8 with the seed at the end. Node 20 takes and gives raw private keys in no other way that could
+// be wiped afterwards (a JWK is made of strings).
 const PKCS8 = {
   ed25519: Buffer.from('302e020100300506032b657004220420', 'hex'),
   x25519: Buffer.from('302e020100300506032b656e04220420', 'hex'),
 } as const
-const SPKI = {
-  ed25519: Buffer.from('302a300506032b6570032100', 'hex'),
-  x25519: Buffer.from('302a300506032b656e032100', 'hex'),
-} as const
-
 type Algorithm = keyof typeof PKCS8
 
 /** Makes two fresh key pairs. */
@@ -138,14 +133,29 @@ export function verifySignature(
   parts: readonly Uint8Array[],
   signature: Uint8Array | string,
 ): boolean {
-  const key = fromBase64url(publicKey, KEY_BYTES)
   const bytes = signatureBytes(signature)
-  if (key === undefined || bytes === undefined || !isEd25519PublicKey(key)) return false
+  if (bytes === undefined) return false
   try {
-    return cryptoVerify(null, signedBytes(purpose, parts), publicKeyOf('ed25519', key), bytes)
+    const key = verifyingKey(publicKey)
+    return key !== undefined && cryptoVerify(null, signedBytes(purpose, parts), key, bytes)
   } catch {
     return false
   }
+}
+
+/** Keys that were found good: a network has few, and each is asked again with every message. */
+const verifyingKeys = new Map<string, KeyObject>()
+const MOST_VERIFYING_KEYS = 256
+
+function verifyingKey(publicKey: string): KeyObject | undefined {
+  const known = verifyingKeys.get(publicKey)
+  if (known !== undefined) return known
+  const bytes = fromBase64url(publicKey, KEY_BYTES)
+  if (bytes === undefined || !isEd25519PublicKey(bytes)) return undefined
+  const key = publicKeyOf('ed25519', bytes)
+  if (verifyingKeys.size >= MOST_VERIFYING_KEYS) verifyingKeys.clear()
+  verifyingKeys.set(publicKey, key)
+  return key
 }
 
 /** Whether the bytes are an Ed25519 public key: a point, in its one encoding, not of low order. */
@@ -187,15 +197,18 @@ export function x25519PublicKey(bytes: Uint8Array): KeyObject {
   return publicKeyOf('x25519', bytes)
 }
 
+// Public keys go as JWK (RFC 8037): with OpenSSL 3 a SubjectPublicKeyInfo takes ten times as long each way.
+
 /** The 32 bytes of an X25519 or Ed25519 public key. */
 export function rawPublicKey(key: KeyObject): Buffer {
-  const spki = key.export({ format: 'der', type: 'spki' })
-  return spki.subarray(spki.length - KEY_BYTES)
+  return Buffer.from(`${key.export({ format: 'jwk' }).x}`, 'base64url')
 }
 
+const CURVES = { ed25519: 'Ed25519', x25519: 'X25519' } as const
+
 function publicKeyOf(algorithm: Algorithm, bytes: Uint8Array): KeyObject {
-  const spki = Buffer.concat([SPKI[algorithm], bytes])
-  return createPublicKey({ key: spki, format: 'der', type: 'spki' })
+  const jwk = { kty: 'OKP', crv: CURVES[algorithm], x: toBase64url(bytes) }
+  return createPublicKey({ key: jwk, format: 'jwk' })
 }
 
 function signedBytes(purpose: string, parts: readonly Uint8Array[]): Buffer {
