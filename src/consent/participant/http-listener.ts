@@ -1,6 +1,6 @@
 // An HTTP server that strangers reach: bounded in connections and in patience, and closed in good order.
 
-import type { Server } from 'node:http'
+import { createServer, type RequestListener, type Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
 import type { Hono } from 'hono'
@@ -23,6 +23,9 @@ export interface HttpListenerOptions {
   readonly onError?: ((error: Error) => void) | undefined
 }
 
+/** What answers: Node's own objects, or those of the Fetch standard. */
+export type HttpHandler = { readonly request: RequestListener } | { readonly fetch: Hono['fetch'] }
+
 export interface HttpListener {
   /** `http://<host>:<port>`, as bound. */
   readonly url: string
@@ -39,22 +42,22 @@ const CLOSING_MS = 1_000
 
 /** @throws the system's error when it cannot listen. */
 export async function listenHttp(
-  fetch: Hono['fetch'],
+  handler: HttpHandler,
   options: HttpListenerOptions,
 ): Promise<HttpListener> {
   const { connections, requestTimeout, proxies = new TrustedProxies() } = options
-  const server = createAdaptorServer({
-    fetch,
-    // Others in this process may use fetch() as Node made it.
-    overrideGlobalObjects: false,
-    serverOptions: {
-      headersTimeout: requestTimeout,
-      requestTimeout: 2 * requestTimeout,
-      connectionsCheckingInterval: Math.max(100, Math.min(1_000, requestTimeout / 4)),
-      keepAliveTimeout: 5_000,
-      maxHeaderSize: 8_192,
-    },
-  }) as Server
+  const serverOptions = {
+    headersTimeout: requestTimeout,
+    requestTimeout: 2 * requestTimeout,
+    connectionsCheckingInterval: Math.max(100, Math.min(1_000, requestTimeout / 4)),
+    keepAliveTimeout: 5_000,
+    maxHeaderSize: 8_192,
+  }
+  const server =
+    'request' in handler
+      ? createServer(serverOptions, handler.request)
+      : // Others in this process may use fetch() as Node made it.
+        (createAdaptorServer({ ...handler, overrideGlobalObjects: false, serverOptions }) as Server)
   server.setTimeout(IDLE_MS)
   const { mostOfSource = connections } = options
   limitConnections(server, { most: connections, mostOfSource, proxies })

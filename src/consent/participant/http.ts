@@ -1,13 +1,4 @@
-// A participant on HTTP.
-//
-//   POST /v1/request     ReleaseRequest  -> 200 ReleaseChallenge | 403, 503 Refused
-//   POST /v1/evidence    ReleaseEvidence -> 200 Release | 403, 503 Refused
-//   POST /v1/return      LeaseReturn -> 200 {returned}
-//   GET  /v1/status      -> 200 who this is, and for which descriptor
-//   GET  /v1/withdrawal  -> 200 Withdrawal | 404
-//
-// Everything else, and whatever cannot be read, is answered {"error", "message"} with HTTP's own status. A
-// refusal is the same JSON whatever its status; the status is for people with curl.
+// A participant on HTTP: the messages of protocol.ts, on a server of Node's or within one of the caller's.
 //
 // Cleartext on purpose: the operator who carries these messages is the one they are protected from, so TLS
 // to some proxy of the operator's would protect nothing. A share leaves sealed to a key that the evidence is
@@ -15,17 +6,15 @@
 // and stopping messages is what an operator can do anyway. Nothing here is a secret or takes one. (The page of a
 // participant is another matter: it has its own address, see web/serve.ts.)
 
+import type { IncomingMessage, RequestListener } from 'node:http'
 import { getConnInfo } from '@hono/node-server/conninfo'
-import { type Context, Hono, type MiddlewareHandler } from 'hono'
-import { bodyLimit } from 'hono/body-limit'
-import { McbnError } from '../../errors.js'
+import { type Context, Hono } from 'hono'
 import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import { integerOption, portOption } from '../../options.js'
-import type { Refused } from '../release/messages.js'
-import { MESSAGE_MAX_BYTES, readMessage } from '../release/parse.js'
 import { type BudgetName, Budgets } from './budgets.js'
 import { type HttpListener, listenHttp } from './http-listener.js'
 import type { Participant } from './participant.js'
+import { ANSWER_HEADERS, protocol } from './protocol.js'
 import { type Source, sourceOf, TrustedProxies } from './sources.js'
 
 export interface ServeParticipantOptions {
@@ -90,10 +79,10 @@ export async function serveParticipant(
   const { requestsPerSecond, ...limits } = resolve(options)
   const proxies = new TrustedProxies(options.trustedProxies)
   const budgets = new Budgets(requestsPerSecond)
-  const { fetch } = appWithin(participant, budgets, proxies)
+  const request = nodeListener(participant, budgets, proxies)
   const mostOfSource = Math.max(1, Math.floor(limits.connections / 4))
   const { onError } = options
-  const listener = await listenHttp(fetch, { ...limits, mostOfSource, proxies, onError })
+  const listener = await listenHttp({ request }, { ...limits, mostOfSource, proxies, onError })
   return {
     ...listener,
     get throttled() {
@@ -112,122 +101,93 @@ export function participantApp(
 }
 
 function appWithin(participant: Participant, budgets: Budgets, proxies: TrustedProxies): Hono {
-  const app = new Hono()
-  app.onError((_error, context) =>
-    answer(context, 500, 'internal', 'see the log of the participant'),
-  )
-  app.notFound((context) => answer(context, 404, 'not-found', 'expected a path of the protocol'))
-  app.use(harmless)
+  const answer = protocol(participant, budgets)
+  return new Hono().all('*', async (context) => {
+    const { req } = context
+    const { status, headers, body } = await answer({
+      method: req.method,
+      path: req.path,
+      contentType: req.header('content-type'),
+      contentLength: req.header('content-length'),
+      source: () => sourceIn(context, proxies),
+      body: async (mostBytes) => await webBody(req.raw, mostBytes),
+    })
+    const text = req.method === 'HEAD' ? null : JSON.stringify(body)
+    return new Response(text, { status, headers: { ...ANSWER_HEADERS, ...headers } })
+  })
+}
 
-  const busy = (context: Context, retryAfter: number) => {
-    context.header('Retry-After', String(retryAfter))
-    return context.json({ label: participant.label, code: 'busy', retryAfter }, 429)
+async function webBody(request: Request, mostBytes: number): Promise<Uint8Array | undefined> {
+  const chunks: Uint8Array[] = []
+  let length = 0
+  for await (const chunk of request.body ?? []) {
+    length += chunk.length
+    if (length > mostBytes) return undefined
+    chunks.push(chunk)
   }
-  const source = (context: Context): Source => sourceIn(context, proxies)
-  const within =
-    (name: BudgetName): MiddlewareHandler =>
-    async (context, next) => {
-      const retryAfter = await budgets.spend(name, source(context))
-      return retryAfter === undefined ? await next() : busy(context, retryAfter)
-    }
-  // What is not a path of the protocol, too: nothing is free of a count.
-  app.use(async (context, next) =>
-    context.req.path.startsWith('/v1/') ? await next() : await within('other')(context, next),
-  )
-  app.use('/v1/status', within('status'))
-  app.use('/v1/withdrawal', within('withdrawal'))
+  return Buffer.concat(chunks)
+}
 
-  /** @param proves - whether the message is of an instance that holds a lease: no budget stops those. */
-  const message = (
-    name: BudgetName,
-    proves: (message: unknown) => boolean,
-    handle: (message: unknown) => object | Promise<object>,
-  ): [MiddlewareHandler, MiddlewareHandler, (context: Context) => Promise<Response>] => [
-    jsonOnly,
-    smallOnly,
-    async (context) => {
-      try {
-        const body = readMessage(new Uint8Array(await context.req.arrayBuffer()))
-        if (!proves(body)) {
-          const retryAfter = await budgets.spend(name, source(context))
-          if (retryAfter !== undefined) return busy(context, retryAfter)
-        }
-        const reply = await handle(body)
-        return 'code' in reply ? refusal(context, reply as Refused) : context.json(reply)
-      } catch (error) {
-        if (!(error instanceof McbnError) || error.code !== 'MCBN_RELEASE_INVALID') throw error
-        return answer(context, 400, 'invalid', error.message)
-      }
-    },
-  ]
-  const ofHolder = (body: unknown) => participant.isOfHolder(body)
-  app.post('/v1/request', ...message('request', ofHolder, (body) => participant.request(body)))
-  app.post('/v1/evidence', ...message('evidence', ofHolder, (body) => participant.evidence(body)))
-  app.post('/v1/return', ...message('return', ofHolder, (body) => participant.giveBack(body)))
-  app.get('/v1/status', (context) => {
-    // Counters are for the participant's own people.
-    const { counters: _, ...known } = participant.status()
-    return context.json(known)
-  })
-  app.get('/v1/withdrawal', (context) => {
-    const { withdrawal } = participant
-    if (withdrawal !== undefined) return context.json(withdrawal)
-    return answer(context, 404, 'not-withdrawn', 'this participant takes part')
-  })
-  for (const [path, allowed] of METHODS) {
-    app.all(path, (context) => {
-      context.header('Allow', allowed)
-      return answer(context, 405, 'method', `expected ${allowed}`)
+/** On Node's own request and response: objects of the Fetch standard for each would take several times as long. */
+function nodeListener(
+  participant: Participant,
+  budgets: Budgets,
+  proxies: TrustedProxies,
+): RequestListener {
+  const answer = protocol(participant, budgets)
+  return (request, response) => {
+    const { method = '', headers } = request
+    if (!URL.canParse(`http://${headers.host ?? 'none'}/`)) {
+      // RFC 9112 section 3.2.
+      response.writeHead(400, { ...ANSWER_HEADERS, connection: 'close' })
+      response.end(JSON.stringify({ error: 'invalid', message: 'expected a host in Host' }))
+      return
+    }
+    const [path = ''] = (request.url ?? '').split('?', 1)
+    const source = () => {
+      const { forwarded } = headers
+      const said = { forwarded, xForwardedFor: joined(headers['x-forwarded-for']) }
+      return sourceOf(proxies.clientOf(request.socket.remoteAddress, said))
+    }
+    const incoming = {
+      ...{ method, path, source },
+      contentType: headers['content-type'],
+      contentLength: headers['content-length'],
+      body: (mostBytes: number) => nodeBody(request, mostBytes),
+    }
+    void answer(incoming).then((outgoing) => {
+      // The sender has gone, or the time for its message is over.
+      if (response.destroyed || response.headersSent) return
+      const text = Buffer.from(JSON.stringify(outgoing.body))
+      response.writeHead(outgoing.status, {
+        ...ANSWER_HEADERS,
+        ...outgoing.headers,
+        'content-length': text.length,
+        // What is left of a body that is too long is not waited for.
+        ...(outgoing.status === 413 && { connection: 'close' }),
+      })
+      response.end(text)
     })
   }
-  return app
 }
 
-const METHODS = [
-  ['/v1/request', 'POST'],
-  ['/v1/evidence', 'POST'],
-  ['/v1/return', 'POST'],
-  ['/v1/status', 'GET, HEAD'],
-  ['/v1/withdrawal', 'GET, HEAD'],
-] as const
-
-function answer(
-  context: Context,
-  status: 400 | 404 | 405 | 413 | 415 | 500,
-  error: string,
-  message: string,
-): Response {
-  return context.json({ error, message }, status)
+function nodeBody(request: IncomingMessage, mostBytes: number): Promise<Buffer | undefined> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let length = 0
+    request.on('data', (chunk: Buffer) => {
+      length += chunk.length
+      if (length > mostBytes) resolve(undefined)
+      else chunks.push(chunk)
+    })
+    request.once('end', () => resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)))
+    request.once('error', reject)
+    request.once('close', () => reject(new Error('closed')))
+  })
 }
 
-function refusal(context: Context, refused: Refused): Response {
-  if (refused.retryAfter !== undefined) context.header('Retry-After', String(refused.retryAfter))
-  return context.json(refused, refused.code === 'busy' ? 503 : 403)
-}
-
-const harmless: MiddlewareHandler = async (context, next) => {
-  await next()
-  const { headers } = context.res
-  if (!headers.has('Cache-Control')) headers.set('Cache-Control', 'no-store')
-  headers.set('X-Content-Type-Options', 'nosniff')
-}
-
-/** A form of some web page cannot send this type without asking first, and nobody here says yes. */
-const jsonOnly: MiddlewareHandler = async (context, next) => {
-  const type = context.req.header('content-type') ?? ''
-  if (/^application\/json\s*(;\s*charset=utf-8\s*)?$/i.test(type)) return await next()
-  return answer(context, 415, 'media-type', 'expected Content-Type: application/json')
-}
-
-const tooLarge = (context: Context): Response =>
-  answer(context, 413, 'too-large', `expected at most ${MESSAGE_MAX_BYTES} bytes`)
-const counted = bodyLimit({ maxSize: MESSAGE_MAX_BYTES, onError: tooLarge })
-
-/** Node's parser holds a sender to the length it has told; only a body without one has to be counted. */
-const smallOnly: MiddlewareHandler = async (context, next) => {
-  const length = context.req.header('content-length')
-  if (length === undefined) return await counted(context, next)
-  return Number(length) > MESSAGE_MAX_BYTES ? tooLarge(context) : await next()
+function joined(header: string | string[] | undefined): string | undefined {
+  return Array.isArray(header) ? header.join(', ') : header
 }
 
 function sourceIn(context: Context, proxies: TrustedProxies): Source {

@@ -46,8 +46,11 @@ export async function serveParticipantWeb(
   app.onError((_error, context) => context.json({ error: 'internal' }, 500))
   app.notFound((context) => context.json({ error: 'not-found' }, 404))
   app.route('/', web.routes)
-  return await listenHttp(app.fetch, {
-    ...{ host, port, connections: CONNECTIONS, requestTimeout: REQUEST_TIMEOUT },
-    onError: options.onError,
-  })
+  return await listenHttp(
+    { fetch: app.fetch },
+    {
+      ...{ host, port, connections: CONNECTIONS, requestTimeout: REQUEST_TIMEOUT },
+      onError: options.onError,
+    },
+  )
 }
