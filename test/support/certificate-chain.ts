@@ -27,16 +27,56 @@ export interface MadeCertificate {
   readonly key: KeyObject
 }
 
+/** A revocation list (RFC 5280 section 5) in DER, valid from now for 9,999 days. */
+export function revocationList(
+  issuer: MadeCertificate,
+  revoked: readonly MadeCertificate[] = [],
+): Buffer {
+  return inFolder((folder, openssl) => {
+    const write = (name: string, text: string) => writeFileSync(join(folder, name), text)
+    write('index', '')
+    write('ca.pem', issuer.pem)
+    write('ca.key', issuer.key.export({ type: 'pkcs8', format: 'pem' }) as string)
+    write('crl', '01')
+    const lines = ['database=index', 'crlnumber=crl', 'default_md=sha256', 'crl_extensions=x']
+    const sections = [
+      '[ca]',
+      'default_ca=a',
+      '[a]',
+      ...lines,
+      '[x]',
+      'authorityKeyIdentifier=keyid',
+    ]
+    write('ca.cnf', [...sections, ''].join('\n'))
+    const ca = ['ca', '-config', 'ca.cnf', '-keyfile', 'ca.key', '-cert', 'ca.pem']
+    for (const [at, { pem }] of revoked.entries()) {
+      write(`${at}.pem`, pem)
+      openssl(...ca, '-revoke', `${at}.pem`)
+    }
+    openssl(...ca, '-gencrl', '-crldays', '9999', '-out', 'list.pem')
+    openssl('crl', '-in', 'list.pem', '-outform', 'DER', '-out', 'list.der')
+    return readFileSync(join(folder, 'list.der'))
+  })
+}
+
+function inFolder<Value>(
+  use: (folder: string, openssl: (...args: string[]) => Buffer) => Value,
+): Value {
+  const folder = mkdtempSync(join(tmpdir(), 'mcbn-chain-'))
+  try {
+    return use(folder, (...args) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' }))
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
 /** Certificates that begin now and end in 27 years. */
 export function certificateChain(
   links: readonly ChainLink[],
   { curve, digest }: { readonly curve: 'P-256' | 'P-384'; readonly digest: 'sha256' | 'sha384' },
 ): readonly MadeCertificate[] {
-  const folder = mkdtempSync(join(tmpdir(), 'mcbn-chain-'))
-  const openssl = (...args: string[]) =>
-    execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' })
-  try {
-    return links.map(({ subject, extensions, issuer = Number.NaN }, at) => {
+  return inFolder((folder, openssl) =>
+    links.map(({ subject, extensions, issuer = Number.NaN }, at) => {
       const { privateKey } = generateKeyPairSync('ec', { namedCurve: curve })
       const by = Number.isNaN(issuer) ? at - 1 : issuer
       writeFileSync(
@@ -54,8 +94,6 @@ export function certificateChain(
       const pem = readFileSync(join(folder, `${at}.pem`), 'utf8')
       const key = createPrivateKey(readFileSync(join(folder, `${at}.key`)))
       return { pem, der: new X509Certificate(pem).raw, key }
-    })
-  } finally {
-    rmSync(folder, { recursive: true })
-  }
+    }),
+  )
 }

@@ -10,6 +10,7 @@ import {
   type NitroVerifierOptions,
 } from './hardware/nitro.js'
 import { createSnpVerifier, type SnpVerifierOptions } from './hardware/snp.js'
+import { createTdxVerifier, type TdxVerifierOptions } from './hardware/tdx.js'
 import type { KeySetOptions } from './key-set-options.js'
 import { createLocalVerifier, LOCAL } from './local/verifier.js'
 import {
@@ -17,6 +18,7 @@ import {
   AWS_NITRO,
   AWS_NITRO_TPM,
   AZURE_MAA,
+  INTEL_TDX,
   INTEL_TRUST_AUTHORITY,
 } from './platform.js'
 import { createMaaVerifier } from './services/azure-maa.js'
@@ -31,6 +33,8 @@ export interface VerifiersOptions {
   readonly snp?: SnpVerifierOptions
   /** Of `aws-nitro` and `aws-nitro-tpm`. @defaultValue AWS's root */
   readonly nitro?: NitroVerifierOptions
+  /** @defaultValue Intel's root */
+  readonly tdx?: TdxVerifierOptions
   /** How the keys of `azure-maa` and `intel-ita` are fetched; their issuers are the policy's. */
   readonly keySets?: KeySetOptions
   /** Verifiers of other kinds, or in place of these. */
@@ -42,6 +46,7 @@ const OPTIONS = {
   gcpPki: undefined,
   snp: undefined,
   nitro: undefined,
+  tdx: undefined,
   keySets: undefined,
   verifiers: undefined,
 } as const satisfies OptionTable<VerifiersOptions>
@@ -102,6 +107,7 @@ const SHIPPED = [
   AWS_NITRO,
   AWS_NITRO_TPM,
   AZURE_MAA,
+  INTEL_TDX,
   INTEL_TRUST_AUTHORITY,
   LOCAL,
 ]
@@ -116,7 +122,7 @@ function issuersOf({ roles }: EvidencePolicy, platform: string): readonly string
 function shipped(
   kind: string,
   policy: EvidencePolicy,
-  { gcpOidc, gcpPki, snp, nitro, keySets }: VerifiersOptions,
+  { gcpOidc, gcpPki, snp, nitro, tdx, keySets }: VerifiersOptions,
 ): Verifier | string {
   if (kind === GCP_CS_OIDC) return createGcpOidcVerifier(gcpOidc)
   if (kind === GCP_CS_PKI) {
@@ -125,6 +131,7 @@ function shipped(
   if (kind === AMD_SEV_SNP) return createSnpVerifier(snp)
   if (kind === AWS_NITRO) return createNitroVerifier(nitro)
   if (kind === AWS_NITRO_TPM) return createNitroTpmVerifier(nitro)
+  if (kind === INTEL_TDX) return createTdxVerifier(tdx)
   if (kind === AZURE_MAA || kind === INTEL_TRUST_AUTHORITY) {
     const issuers = issuersOf(policy, kind)
     if (issuers.length === 0) return `${kind} needs issuers named in platforms.${kind}.issuers`

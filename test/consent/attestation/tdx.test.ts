@@ -1,0 +1,242 @@
+// Intel TDX: quotes of both versions with collateral, signed here in Intel's formats; each byte changed once, and
+// every way in which a quote, its certificates or Intel's statements can be wrong, up to the policy.
+
+import { generateKeyPairSync } from 'node:crypto'
+import { createTdxVerifier, McbnError, type Verifier } from 'mcbn/consent'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { pinnedRoots } from '../../../src/consent/attestation/chain.js'
+import { reportData } from '../../../src/consent/attestation/hardware/binding.js'
+import { verifyTdx } from '../../../src/consent/attestation/hardware/tdx.js'
+import { evaluatePolicy } from '../../../src/consent/policy/evaluate.js'
+import { parsePolicy } from '../../../src/consent/policy/parse.js'
+import { EXPECTED, expectRefused, verify } from '../../support/evidence.js'
+import { requirePeer } from '../../support/peers.js'
+import { NOON, verifiedDescriptor } from '../policy/fixture.js'
+import { type CollateralSaid, createIntel, type Intel, type QuoteSaid } from './tdx-signer.js'
+
+describe.runIf(requirePeer('openssl'))('attestation/tdx', () => {
+  /** openssl's certificates begin when they are made. */
+  const now = Date.now() + 60_000
+  const ABOUT = reportData(EXPECTED)
+  const stranger = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
+  let intel: Intel
+
+  beforeAll(() => {
+    intel = createIntel(now)
+  })
+
+  const evidence = (
+    said: QuoteSaid = {},
+    about: CollateralSaid = {},
+    change: (collateral: Record<string, string>) => object = (collateral) => collateral,
+  ) =>
+    Buffer.concat([
+      intel.quote({ reportData: ABOUT, ...said }),
+      Buffer.from(JSON.stringify(change(intel.collateral(about)))),
+    ])
+  const token = (...said: Parameters<typeof evidence>) => evidence(...said).toString('base64url')
+  const verifier = (): Verifier => createTdxVerifier({ roots: [intel.root] })
+
+  it.each([4, 5] as const)('reads a quote of version %i about this challenge', async (version) => {
+    const facts = await verify(verifier(), token({ version }), { now })
+    expect(facts).toMatchObject({
+      kind: 'intel-tdx',
+      issuer: 'Intel',
+      hardware: 'INTEL_TDX',
+      debug: 'disabled-since-boot',
+      attestedAt: now,
+      instance: 'b3'.repeat(48),
+    })
+    expect(facts.platform.claims).toMatchObject({
+      version,
+      tcb_status: 'UpToDate',
+      tcb_date: '2026-02-01T00:00:00Z',
+      tcb_advisories: ['INTEL-SA-00001'],
+      tcb_evaluation_data_number: 17,
+      fmspc: '00906ed50000',
+    })
+  })
+
+  it('takes it about this audience and nonce, and no other', async () => {
+    for (const other of [{ nonce: 'm'.repeat(43) }, { audience: 'mcbn://orchard/bob' }]) {
+      await expectRefused(verifier(), token(), /report data/, { now, ...other })
+    }
+    await expectRefused(createTdxVerifier(), token(), /pinned root/, { now })
+    expect(() => createTdxVerifier({ roots: [] })).toThrow(McbnError)
+  })
+
+  it('refuses it with any one byte flipped (each with MCBN_EVERY_BYTE=1)', () => {
+    const roots = pinnedRoots([intel.root])
+    const good = evidence()
+    verifyTdx(good, roots, now)
+    const accepted: number[] = []
+    // All of them take half a minute of a processor.
+    const step = process.env['MCBN_EVERY_BYTE'] === '1' ? 1 : 11
+    for (let at = 0; at < good.length; at += step) {
+      const bytes = Buffer.from(good)
+      bytes[at] = (bytes[at] ?? 0) ^ 0x01
+      try {
+        verifyTdx(bytes, roots, now)
+        accepted.push(at)
+      } catch (error) {
+        if ((error as McbnError).code !== 'MCBN_EVIDENCE_REFUSED') throw error
+      }
+    }
+    expect(accepted).toEqual([])
+    expect(good.length).toBeGreaterThan(9_000)
+  })
+
+  it.each<[string, () => string, RegExp]>([
+    [
+      'signed by another attestation key',
+      () => token({ quoteSigner: stranger }),
+      /quote signature/,
+    ],
+    [
+      'of an enclave that another key vouches for',
+      () => token({ qeSigner: stranger }),
+      /QE report sig/,
+    ],
+    ["of another enclave's key", () => token({ qeReportData: Buffer.alloc(32) }), /QE report/],
+    [
+      'of an enclave that can be debugged',
+      () => token({ qeAttributes: '13'.padEnd(32, '0') }),
+      /QE attributes/,
+    ],
+    [
+      'of another quoting enclave',
+      () => token({}, { qeIdentity: { mrsigner: 'ab'.repeat(32) } }),
+      /QE identity/,
+    ],
+    [
+      'of an enclave below all levels',
+      () => token({}, { qeIdentity: { tcbLevels: [] } }),
+      /qe_identity/,
+    ],
+    [
+      'of a TDX module of another maker',
+      () => token({ mrSignerSeam: '01'.repeat(48) }),
+      /TDX module/,
+    ],
+    [
+      'of a TDX module that Intel does not know',
+      () => token({ teeTcbSvn: `0309${'05'.repeat(14)}` }),
+      /TDX module/,
+    ],
+    [
+      'of a processor below all levels',
+      () => token({ teeTcbSvn: `0300${'04'.repeat(14)}` }),
+      /TCB level/,
+    ],
+    [
+      'of a processor that is revoked',
+      () => token({}, { revoked: true }),
+      /PCK certificate.*revoked/,
+    ],
+    ['at a level that is revoked', () => token({}, { status: 'Revoked' }), /revoked/],
+    [
+      'at a level with an unknown word',
+      () => token({}, { status: 'Fine' }),
+      /a state that Intel documents/,
+    ],
+    ['with a statement by another key', () => token({}, { signer: stranger }), /Intel's signature/],
+    ['with a statement about SGX', () => token({}, { tcbInfo: { id: 'SGX' } }), /id TDX/],
+    [
+      'with a statement about another processor',
+      () => token({}, { tcbInfo: { fmspc: '000000000000' } }),
+      /processor/,
+    ],
+    ['with an enclave identity for SGX', () => token({}, { qeIdentity: { id: 'QE' } }), /id TD_QE/],
+    [
+      'with a statement that is out of date',
+      () => token({}, { tcbInfo: { nextUpdate: '2020-01-01T00:00:00Z' } }),
+      /tcb_info: out of date/,
+    ],
+    [
+      'with a statement of the future',
+      () => token({}, { qeIdentity: { issueDate: '2099-01-01T00:00:00Z' } }),
+      /qe_identity: issued in the future/,
+    ],
+    [
+      'with a statement without time',
+      () => token({}, { tcbInfo: { issueDate: 'soon' } }),
+      /in the future/,
+    ],
+    [
+      'without revocation lists',
+      () => token({}, {}, (all) => ({ ...all, pck_crl: '' })),
+      /pck_crl/,
+    ],
+    [
+      'with the revocation list of somebody else',
+      () => token({}, {}, (all) => ({ ...all, pck_crl: all['root_ca_crl'] })),
+      /CRL/,
+    ],
+    [
+      'with a field that nobody judges',
+      () => token({}, {}, (all) => ({ ...all, more: '' })),
+      /collateral/,
+    ],
+    [
+      'with text behind it',
+      () => `${Buffer.concat([evidence(), Buffer.from(' ')]).toString('base64url')}`,
+      /collateral/,
+    ],
+    [
+      'without collateral',
+      () => intel.quote({ reportData: ABOUT }).toString('base64url'),
+      /collateral/,
+    ],
+    ['cut', () => evidence().subarray(0, 900).toString('base64url'), /expected more bytes/],
+  ])('refuses one %s', async (_name, made, message) => {
+    await expectRefused(verifier(), made(), message, { now })
+  })
+
+  it('judges certificates and statements as of the time that it is given', async () => {
+    await expectRefused(verifier(), token(), /out of date/, { now: now + 2 * 86_400_000 })
+    await expectRefused(verifier(), token(), /not yet valid/, { now: now - 86_400_000 })
+    await expectRefused(verifier(), token(), /not yet valid|expired/, { now: Number.NaN })
+  })
+
+  it('says the worst of processor, module and enclave', async () => {
+    const status = async (...said: Parameters<typeof evidence>) =>
+      (await verify(verifier(), token(...said), { now })).platform.claims['tcb_status']
+    const module = (svn: string) => ({ teeTcbSvn: `${svn}01${'05'.repeat(14)}` })
+    expect(await status(module('04'))).toBe('UpToDate')
+    expect(await status(module('02'))).toBe('OutOfDate')
+    expect(await status({}, { status: 'SWHardeningNeeded' })).toBe('SWHardeningNeeded')
+    expect(await status(module('02'), { status: 'ConfigurationNeeded' })).toBe('OutOfDate')
+  })
+
+  it('is judged by its section: status, debugging, what it was started for, an instance', async () => {
+    const { imageDigest } = await verify(verifier(), token(), { now })
+    const named = verifiedDescriptor(1, undefined, [`${imageDigest}`])
+    const policy = parsePolicy({
+      version: 'mcbn/1',
+      network: 'example',
+      descriptorHash: named.hashHex,
+      roles: {
+        client: {
+          images: [imageDigest],
+          attestation: ['intel-tdx'],
+          platforms: { 'intel-tdx': { claims: { tcb_evaluation_data_number: { atLeast: 17 } } } },
+        },
+      },
+    })
+    const mrConfigId = named.hashHex.padEnd(96, '0')
+    const judge = async (said: QuoteSaid, about: CollateralSaid = {}) => {
+      const facts = await verify(verifier(), token({ mrConfigId, ...said }, about), { now })
+      const timely = { ...facts, attestedAt: NOON, expiresAt: NOON + 1000 }
+      const asking = { role: 'client', facts: timely, now: NOON, descriptor: named } as const
+      const verdict = evaluatePolicy(policy, asking)
+      return verdict.allowed ? [] : verdict.details.map((line) => line.split(':')[0])
+    }
+    expect(await judge({})).toEqual([])
+    expect(await judge({}, { status: 'OutOfDate' })).toEqual(['tcb_status'])
+    expect(await judge({ tdAttributes: '0100000000000000' })).toEqual(['dbgstat'])
+    expect(await judge({ mrConfigId: '00'.repeat(48) })).toEqual(['mr_config_id'])
+    expect(await judge({ rtmr3: 0 })).toEqual(['instance_id'])
+    const older = { tcbInfo: { tcbEvaluationDataNumber: 16 } }
+    expect(await judge({}, older)).toEqual(['tcb_evaluation_data_number'])
+  })
+})
