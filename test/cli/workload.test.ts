@@ -163,6 +163,11 @@ describe('cli/workload', () => {
       ],
       [args('server', [...listen, '--participant', 'alice=http://x']), /alice is given twice/],
       [args('server', [...listen, '--attester', 'local']), /--attester: expected/],
+      [args('server', [...listen, '--attester', 'tdx']), /--attester: expected.*tdx:<collateral/],
+      [
+        args('server', [...listen, '--attester', 'snp', '--token-type', 'PKI']),
+        /--token-type: expected none, since snp/,
+      ],
       [args('server', [...listen, '--deadline', '0']), /--deadline/],
       [args('server', ['--listen', 'dtls://127.0.0.1:0', '--http']), /--http: HTTP needs a stream/],
       [args('client', ['--connect', 'tls://127.0.0.1:0']), /expected the server's port/],

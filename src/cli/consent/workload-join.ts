@@ -3,7 +3,6 @@
 
 import { type Command, Option } from 'commander'
 import type {
-  Attester,
   InsufficientConsentError,
   JoinOptions,
   Network,
@@ -15,6 +14,7 @@ import type { Readiness } from '../../metrics/index.js'
 import type { Diagnostics } from '../diagnostics.js'
 import { UsageError } from '../exit.js'
 import { addOperationsOptions, openOperations } from '../operations.js'
+import { type AttesterFlag, attesterOf, attesterOption } from './attester-flag.js'
 import { readInput } from './files.js'
 
 /** As commander hands them over. */
@@ -29,11 +29,6 @@ export interface WorkloadFlags {
   readonly metrics?: string
   readonly json?: boolean
   readonly verbose?: boolean
-}
-
-interface AttesterFlag {
-  readonly kind: 'launcher' | 'local'
-  readonly socketPath: string | undefined
 }
 
 /** What the attestation measures, and participants require of every workload. */
@@ -72,15 +67,7 @@ export function addWorkloadOptions(command: Command): Command {
         ])
         .makeOptionMandatory(),
     )
-    .addOption(
-      new Option(
-        '--attester <kind>',
-        'launcher[:socket] of Confidential Space, or local:socket for a stand-in',
-      )
-        .env('MCBN_ATTESTER')
-        .argParser(parseAttester)
-        .default({ kind: 'launcher', socketPath: undefined }, 'launcher'),
-    )
+    .addOption(attesterOption())
     .addOption(
       new Option(
         '--token-type <type>',
@@ -131,7 +118,7 @@ export async function joinNetwork(
     descriptor,
     descriptorHash: hashOf(flags),
     role,
-    attester: attesterOf(flags, consent.createLauncherAttester),
+    attester: attesterOf(flags.attester, flags.tokenType, consent),
     participants: participantsOf(flags),
     deadline: flags.deadline * 1_000,
     signal,
@@ -205,18 +192,6 @@ function participantsOf({ participant }: WorkloadFlags): Record<string, string> 
   return Object.fromEntries(participant)
 }
 
-function attesterOf(
-  { attester, tokenType }: WorkloadFlags,
-  create: typeof import('../../consent/index.js').createLauncherAttester,
-): Attester {
-  const { kind, socketPath } = attester
-  return create({
-    ...(socketPath !== undefined && { socketPath }),
-    ...(tokenType !== undefined && { tokenType }),
-    ...(kind === 'local' && { kind }),
-  })
-}
-
 function tellProgress(progress: Progress, diagnostics: Diagnostics): void {
   const { label, epoch, state, code, message, retryIn, leaseFor } = progress
   const seconds = (milliseconds: number) => Math.max(1, Math.round(milliseconds / 1_000))
@@ -279,14 +254,6 @@ function parseParticipant(text: string): readonly [string, string] {
   const at = text.indexOf('=')
   if (at > 0 && URL.canParse(text.slice(at + 1))) return [text.slice(0, at), text.slice(at + 1)]
   throw new UsageError('--participant: expected <label>=<url>, e.g. alice=http://10.0.0.2:7001')
-}
-
-function parseAttester(text: string): AttesterFlag {
-  const [, kind, socketPath] = /^(launcher|local)(?::(.+))?$/.exec(text) ?? []
-  if (kind === 'launcher' || (kind === 'local' && socketPath !== undefined)) {
-    return { kind, socketPath }
-  }
-  throw new UsageError('--attester: expected launcher, launcher:<socket> or local:<socket>')
 }
 
 function parseSeconds(text: string): number {

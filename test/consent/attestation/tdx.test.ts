@@ -1,8 +1,13 @@
 // Intel TDX: quotes of both versions with collateral, signed here in Intel's formats; each byte changed once, and
 // every way in which a quote, its certificates or Intel's statements can be wrong, up to the policy.
 
+import { execFileSync } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
-import { createTdxVerifier, McbnError, type Verifier } from 'mcbn/consent'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createTdxVerifier, createTsmAttester, McbnError, type Verifier } from 'mcbn/consent'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { pinnedRoots } from '../../../src/consent/attestation/chain.js'
 import { reportData } from '../../../src/consent/attestation/hardware/binding.js'
@@ -63,6 +68,41 @@ describe.runIf(requirePeer('openssl'))('attestation/tdx', () => {
     }
     await expectRefused(createTdxVerifier(), token(), /pinned root/, { now })
     expect(() => createTdxVerifier({ roots: [] })).toThrow(McbnError)
+  })
+
+  it('comes from the guest through configfs-tsm, without the zeros behind a quote', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'mcbn-tdx-'))
+    const file = (name: string) => join(folder, name)
+    try {
+      // Pipes that speak as the kernel's files do: a quote about the 64 bytes that were written.
+      execFileSync('mkfifo', [file('inblob'), file('outblob')])
+      await writeFile(file('provider'), 'tdx_guest\n')
+      await writeFile(file('generation'), '1\n')
+      const kernel = (async () => {
+        const data = await readFile(file('inblob'))
+        await writeFile(file('generation'), '2\n')
+        const quote = intel.quote({ reportData: data })
+        await writeFile(file('outblob'), Buffer.concat([quote, Buffer.alloc(70)]))
+      })()
+      const collateral = async () => ({ ...intel.collateral(), pck_crl_issuer_chain: '' }) as never
+      const attester = createTsmAttester({ kind: 'intel-tdx', entry: folder, collateral })
+      const { kind, token: made } = await attester.evidence(EXPECTED)
+      await kernel
+      expect({ kind, facts: await verify(verifier(), made, { now }) }).toMatchObject({
+        kind: 'intel-tdx',
+        facts: { instance: 'b3'.repeat(48) },
+      })
+      const other = createTsmAttester({ entry: folder })
+      await expect(other.evidence(EXPECTED)).rejects.toThrow(/provider sev_guest/)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+    for (const options of [{ kind: 'intel-tdx' as const }, { collateral: () => ({}) as never }]) {
+      expect(() => createTsmAttester(options)).toThrow(
+        expect.objectContaining({ code: 'MCBN_OPTION_CONFLICT' }),
+      )
+    }
+    expect(() => createTsmAttester({ kind: 'sgx' as never })).toThrow(/kind: expected/)
   })
 
   it('refuses it with any one byte flipped (each with MCBN_EVERY_BYTE=1)', () => {

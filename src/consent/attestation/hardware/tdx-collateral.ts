@@ -8,7 +8,7 @@ import { refused } from '../refuse.js'
 import { certificatesOfPem } from './der.js'
 
 /** As Intel's service and its clients name them: JSON texts, PEM chains, and the rest in hex. */
-const FIELDS = [
+export const COLLATERAL_FIELDS = [
   'tcb_info',
   'tcb_info_signature',
   'tcb_info_issuer_chain',
@@ -19,7 +19,7 @@ const FIELDS = [
   'root_ca_crl',
 ] as const
 
-export type TdxCollateral = Readonly<Record<(typeof FIELDS)[number], string>>
+export type TdxCollateral = Readonly<Record<(typeof COLLATERAL_FIELDS)[number], string>>
 
 const NAMES = ['TCB signing certificate', 'root'] as const
 const HEX = /^([0-9a-f]{2})+$/
@@ -28,9 +28,9 @@ const HEX = /^([0-9a-f]{2})+$/
 export function parseCollateral(bytes: Buffer): TdxCollateral {
   const value = objectOf(bytes.toString('utf8'), 'collateral')
   const names = Object.keys(value)
-  const isWhole = FIELDS.every((name) => typeof own(value, name) === 'string')
-  if (!isWhole || names.length !== FIELDS.length) {
-    throw refused('collateral', `expected the texts ${FIELDS.join(', ')}`)
+  const isWhole = COLLATERAL_FIELDS.every((name) => typeof own(value, name) === 'string')
+  if (!isWhole || names.length !== COLLATERAL_FIELDS.length) {
+    throw refused('collateral', `expected the texts ${COLLATERAL_FIELDS.join(', ')}`)
   }
   // White space and escapes would be bytes that nobody judges.
   if (JSON.stringify(value) !== bytes.toString('utf8')) {
@@ -76,7 +76,7 @@ export function checkCollateral(
   return { tcbInfo: read('tcb_info'), qeIdentity: read('qe_identity') }
 }
 
-export function hexOf(collateral: TdxCollateral, name: (typeof FIELDS)[number]): Buffer {
+export function hexOf(collateral: TdxCollateral, name: (typeof COLLATERAL_FIELDS)[number]): Buffer {
   if (HEX.test(collateral[name])) return Buffer.from(collateral[name], 'hex')
   throw refused(name, 'expected bytes in lower-case hex')
 }
