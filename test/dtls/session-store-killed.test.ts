@@ -17,6 +17,14 @@ import { RecordingProxy } from '../support/recording-proxy.js'
 import { dialOpen, freshKey, identity } from './support.js'
 
 const CLIENTS = 25
+/**
+ * Nobody else's: while the server is dead its port is free, and a client of another test on 127.0.0.1 could be given
+ * it. Then the next server ended with EADDRINUSE. Other systems than Linux have that one loopback address only.
+ */
+const HOST =
+  process.platform === 'linux'
+    ? `127.92.${(process.pid >> 8) & 255}.${process.pid & 255 || 1}`
+    : '127.0.0.1'
 const redisServer = findProgram('redis-server') ?? findProgram('valkey-server')
 const needsValkey = it.skipIf(redisServer === undefined)
 if (redisServer === undefined) {
@@ -105,12 +113,12 @@ async function killed(
   const key = freshKey()
   const secrets = [key.toString('hex'), randomBytes(32).toString('hex')]
   const start = (port: string): Child =>
-    startTypescript('test/dtls/children/storing-server.ts', [...secrets, port, where], {
+    startTypescript('test/dtls/children/storing-server.ts', [...secrets, port, where, HOST], {
       lifetime: 90_000,
     })
   let server = start('0')
   const port = (await server.output(/^listening (\d+)$/m))[1] as string
-  const proxy = await RecordingProxy.open(Number(port))
+  const proxy = await RecordingProxy.open(Number(port), HOST)
   onTestFinished(() => proxy.close())
   const load = await Load.start(proxy.port, key)
   onTestFinished(() => load.end())

@@ -15,20 +15,22 @@ export interface Recorded {
 export class RecordingProxy {
   readonly #front: Socket
   readonly #server: number
+  readonly #host: string
   readonly #clients = new Map<number, Recorded & { readonly back: Socket }>()
 
-  private constructor(front: Socket, server: number) {
+  private constructor(front: Socket, server: number, host: string) {
     this.#front = front
     this.#server = server
+    this.#host = host
     front.on('message', (bytes, { port }) => this.#forward(bytes, port))
   }
 
-  /** @param server - its port on loopback; it may come and go. */
-  static async open(server: number): Promise<RecordingProxy> {
+  /** @param server - its port on `host`; it may come and go. */
+  static async open(server: number, host: string): Promise<RecordingProxy> {
     const front = createSocket({ type: 'udp4', recvBufferSize: BUFFER, sendBufferSize: BUFFER })
     front.bind(0, LOOPBACK)
     await once(front, 'listening')
-    return new RecordingProxy(front, server)
+    return new RecordingProxy(front, server, host)
   }
 
   get port(): number {
@@ -44,7 +46,7 @@ export class RecordingProxy {
     let count = 0
     for (const { back, toServer } of this.#clients.values()) {
       for (const bytes of [...toServer]) {
-        back.send(bytes, this.#server, LOOPBACK)
+        back.send(bytes, this.#server, this.#host)
         count += 1
         // No more at once than buffers take.
         if (count % 256 === 0) await new Promise((resolve) => setTimeout(resolve, 5))
@@ -61,7 +63,7 @@ export class RecordingProxy {
   #forward(bytes: Buffer, port: number): void {
     const client = this.#clients.get(port) ?? this.#welcome(port)
     client.toServer.push(bytes)
-    client.back.send(bytes, this.#server, LOOPBACK)
+    client.back.send(bytes, this.#server, this.#host)
   }
 
   #welcome(port: number): Recorded & { readonly back: Socket } {

@@ -1,8 +1,9 @@
 // A server that echoes, with a session store, until it is killed. Arguments: its key and the sealing key in
-// hexadecimal, its port (0: any), and a folder, or the URL of a Valkey server.
+// hexadecimal, its port (0: any), a folder, or the URL of a Valkey server, and its address.
 import { createServer, valkeySessionStore } from '../../../src/dtls/index.js'
 
-const [key = '', sealingKey = '', port = '0', where = ''] = process.argv.slice(2)
+const [key = '', sealingKey = '', port = '0', where = '', host = '127.0.0.1'] =
+  process.argv.slice(2)
 const store = where.includes('.sock')
   ? valkeySessionStore({ url: where, name: 'pumps', takeOverAfter: 1_000 })
   : where
@@ -22,4 +23,4 @@ process.stdin.on('data', () => {
   const { handshakesStarted, sessions, dropped } = server.stats
   process.stdout.write(`stats ${JSON.stringify({ handshakesStarted, sessions, ...dropped })}\n`)
 })
-server.listen(Number(port), '127.0.0.1')
+server.listen(Number(port), host)
