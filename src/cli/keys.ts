@@ -105,7 +105,7 @@ async function readKeys(flags: KeyFlags, defaultProtocol: KeyProtocol): Promise<
   } else if (format !== undefined) {
     throw new McbnError(
       'MCBN_OPTION_CONFLICT',
-      '--psk-file-format: expected with --psk-file, got none',
+      '--psk-file-format: expected together with --psk-file, got it alone',
     )
   }
   const derived = await deriveFromShares(flags, {}, defaultProtocol)

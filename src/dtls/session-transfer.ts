@@ -80,11 +80,11 @@ const REFUSALS: Readonly<Record<DtlsRefusal, string>> = {
   version: 'it was made by another version of mcbn, which seals sessions in another format',
   wrongRole: 'it is the other side’s: a server’s for a client, or a client’s for a server',
   suite: 'its cipher suite is not one of `ciphers`',
-  malformed: 'it holds what no session is',
+  malformed: 'its content is not that of a session',
   usedBefore: 'this process has imported it already; a session has one owner',
   otherIdentity: 'it belongs to another identity than `psk` names',
-  elsewhere: 'what its peer sends would not come here',
-  limit: 'there is no place for it (maxSessions, maxSessionsPerHost)',
+  elsewhere: 'what its peer sends would not arrive here',
+  limit: 'there is no room for it (maxSessions, maxSessionsPerHost)',
   unknownIdentity: 'its identity has no key here',
 }
 

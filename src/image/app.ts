@@ -133,7 +133,7 @@ async function publishedFiles(folder: string): Promise<string[]> {
     }[]
     return packed?.files.map(({ path }) => path) ?? []
   } catch (cause) {
-    throw new McbnError('MCBN_IMAGE_INVALID', `${folder}: npm pack does not know its files`, {
+    throw new McbnError('MCBN_IMAGE_INVALID', `${folder}: npm pack could not list its files`, {
       cause,
     })
   }

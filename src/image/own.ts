@@ -79,7 +79,7 @@ export async function ownEntries(
   const source = { folder: PACKAGE_ROOT, store }
   entries.push(
     ...(await packageEntries(packages, MCBN_FOLDER, source, async ({ name }) => {
-      throw new McbnError('MCBN_IMAGE_INVALID', `image.lock: ${name} is not of a registry`)
+      throw new McbnError('MCBN_IMAGE_INVALID', `image.lock: ${name} is not from a registry`)
     })),
   )
   return entries

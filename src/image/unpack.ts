@@ -17,7 +17,7 @@ export async function unpackImage(image: FoundImage, folder: string): Promise<nu
   const root = resolve(folder)
   await mkdir(dirname(root), { recursive: true })
   await mkdir(root).catch((cause: unknown) => {
-    throw new McbnError('MCBN_IMAGE_INVALID', `${folder}: expected a folder that is not there`, {
+    throw new McbnError('MCBN_IMAGE_INVALID', `${folder}: expected a path where nothing is yet`, {
       cause,
     })
   })

@@ -192,7 +192,11 @@ export class Member {
 
 function asMcbnError(thrown: unknown): McbnError {
   if (thrown instanceof McbnError) return thrown
-  return new McbnError('MCBN_INTERNAL', 'asking a participant failed in a way nobody foresaw', {
-    cause: thrown,
-  })
+  return new McbnError(
+    'MCBN_INTERNAL',
+    'asking a participant failed unexpectedly; please report this',
+    {
+      cause: thrown,
+    },
+  )
 }
