@@ -8,6 +8,7 @@
 #include "binding/context_wrap.h"
 #include "binding/contract.h"
 #include "binding/file_lock.h"
+#include "binding/fleet_wrap.h"
 #include "binding/io_thread_wrap.h"
 #include "binding/key_table_wrap.h"
 #include "binding/tls_session_wrap.h"
@@ -32,6 +33,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   };
   add("Admission", data->admission, mcbn::AdmissionWrap::define(env));
   add("Context", data->context, mcbn::ContextWrap::define(env));
+  add("Fleet", data->fleet, mcbn::FleetWrap::define(env));
   add("IoThread", data->io_thread, mcbn::IoThreadWrap::define(env));
   add("KeyTable", data->key_table, mcbn::KeyTableWrap::define(env));
   add("TlsSession", data->tls_session, mcbn::TlsSessionWrap::define(env));

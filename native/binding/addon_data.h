@@ -11,6 +11,7 @@ namespace mcbn {
 struct AddonData {
   Napi::FunctionReference admission;
   Napi::FunctionReference context;
+  Napi::FunctionReference fleet;
   Napi::FunctionReference io_thread;
   Napi::FunctionReference key_table;
   Napi::FunctionReference tls_session;

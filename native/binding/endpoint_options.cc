@@ -77,6 +77,33 @@ SealFault resume(const Napi::Value& value, const Context& context, ClientOptions
   return takeSealed(sealed, key, row, identity, context, options.session);
 }
 
+// { node, nodeBytes, rotation, key }; nullopt: a JavaScript exception is pending.
+std::optional<NodeIdOptions> nodeOf(const Napi::Value& value, size_t length) {
+  Fields given(value, "node ID");
+  NodeIdOptions options;
+  options.node = static_cast<uint32_t>(given.integer("node"));
+  options.form.length = length;
+  options.form.node_bytes = static_cast<size_t>(given.integer("nodeBytes"));
+  options.form.rotation = static_cast<uint8_t>(given.integer("rotation"));
+  const auto key = given.bytes("key");
+  options.key.assign(key.begin(), key.end());
+  if (!given.complete()) return std::nullopt;
+  return options;
+}
+
+// { address, port, forwardLimit }; false: an exception is pending, or it is no address.
+bool readFleet(const Napi::Value& value, ServerOptions& options) {
+  Fields given(value, "fleet link");
+  const auto local = addressOf(given);
+  options.fleet_link.most_forwards = static_cast<uint64_t>(given.integer("forwardLimit"));
+  if (!given.complete() || !local) return false;
+  options.fleet_link.local = *local;
+  options.fleet_link.udp = options.udp;
+  options.fleet_link.threads = options.threads;
+  options.fleet_link.thread_index = options.thread_index;
+  return true;
+}
+
 }  // namespace
 
 std::optional<ServerOptions> serverOptions(const Napi::Value& value) {
@@ -93,7 +120,14 @@ std::optional<ServerOptions> serverOptions(const Napi::Value& value) {
   options.cookie_secret.assign(secret.begin(), secret.end());
   const auto row_key = given.bytes("rowKey");
   options.row_key.assign(row_key.begin(), row_key.end());
+  const Napi::Value node = given.optional("node");
+  const Napi::Value fleet = given.optional("fleet");
   if (!given.complete() || !local) return std::nullopt;
+  if (!node.IsUndefined()) {
+    options.node = nodeOf(node, options.dtls.connection_id.value_or(0));
+    if (!options.node) return std::nullopt;
+  }
+  if (!fleet.IsUndefined() && !readFleet(fleet, options)) return std::nullopt;
   if (!options.row_key.empty() && options.row_key.size() != SessionSeal::kKeyBytes) {
     return std::nullopt;
   }

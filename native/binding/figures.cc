@@ -27,6 +27,10 @@ constexpr Figure<EndpointStats> kEndpoint[] = {
     {"evictions", &EndpointStats::evictions},
     {"addressChanges", &EndpointStats::address_changes},
     {"addressChecksFailed", &EndpointStats::address_checks_failed},
+    {"forwarded", &EndpointStats::forwarded},
+    {"receivedForwarded", &EndpointStats::received_forwarded},
+    {"answersForwarded", &EndpointStats::answers_forwarded},
+    {"answersRelayed", &EndpointStats::answers_relayed},
 };
 
 // Besides the reasons of records: see drop_reason.h.
@@ -40,6 +44,13 @@ constexpr Figure<EndpointStats> kEndpointDropped[] = {
     {"messages", &EndpointStats::dropped_messages},
     {"sends", &EndpointStats::dropped_sends},
     {"unreservedSends", &EndpointStats::dropped_unreserved_sends},
+    {"unknownNode", &EndpointStats::dropped_unknown_node},
+    {"forwardForged", &EndpointStats::dropped_forward_forged},
+    {"forwardReplayed", &EndpointStats::dropped_forward_replayed},
+    {"forwardStale", &EndpointStats::dropped_forward_stale},
+    {"forwardMisdirected", &EndpointStats::dropped_forward_misdirected},
+    {"forwardLimit", &EndpointStats::dropped_forward_limit},
+    {"forwardSends", &EndpointStats::dropped_forward_sends},
 };
 
 constexpr Figure<SessionStats> kSession[] = {

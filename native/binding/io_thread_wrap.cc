@@ -8,6 +8,7 @@
 #include "binding/endpoint_options.h"
 #include "binding/fields.h"
 #include "binding/figures.h"
+#include "binding/fleet_wrap.h"
 #include "binding/key_fields.h"
 
 namespace mcbn {
@@ -196,6 +197,16 @@ Napi::Value IoThreadWrap::listen(const Napi::CallbackInfo& info) {
       self.touched(*found);
     });
   };
+  if (info[4].IsObject())
+    options->fleet = FleetWrap::Unwrap(info[4].As<Napi::Object>())->directory();
+  options->announce_soon = [&target = io(), id = numberOf(info[0])] {
+    target.post([id](IoThread& self) {
+      auto* const found = static_cast<ServerEndpoint*>(self.endpoint(id));
+      if (!found) return;
+      found->announce(self.now());
+      self.touched(*found);
+    });
+  };
   const Microseconds busy_poll = options->busy_poll;
   auto endpoint = std::make_unique<ServerEndpoint>(
       numberOf(info[0]), io().services(),
@@ -214,7 +225,10 @@ Napi::Value IoThreadWrap::listen(const Napi::CallbackInfo& info) {
 
 void IoThreadWrap::begin(const Napi::CallbackInfo& info) {
   io().post([id = numberOf(info[0])](IoThread& self) {
-    if (auto* const found = static_cast<ServerEndpoint*>(self.endpoint(id))) found->start();
+    auto* const found = static_cast<ServerEndpoint*>(self.endpoint(id));
+    if (!found) return;
+    found->start();
+    self.touched(*found);
   });
 }
 

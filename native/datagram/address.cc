@@ -168,8 +168,19 @@ std::optional<Address> Address::forFamily(sa_family_t family) const {
   return mapped;
 }
 
+Address Address::behind(uint32_t relay) const {
+  MCBN_ASSERT(relay < UINT32_MAX);
+  Address address = *this;
+  address.relay_ = relay + 1;
+  return address;
+}
+
+std::optional<uint32_t> Address::relay() const {
+  return relay_ == 0 ? std::nullopt : std::optional(relay_ - 1);
+}
+
 bool Address::operator==(const Address& other) const {
-  if (family() != other.family()) return false;
+  if (family() != other.family() || relay_ != other.relay_) return false;
   if (isIpv4()) {
     return storage_.ipv4.sin_port == other.storage_.ipv4.sin_port &&
            storage_.ipv4.sin_addr.s_addr == other.storage_.ipv4.sin_addr.s_addr;
@@ -184,7 +195,8 @@ bool Address::operator==(const Address& other) const {
 size_t Address::hash() const {
   const AddressBytes key = bytes();
   const ByteView view = key.view();
-  return std::hash<std::string_view>()({reinterpret_cast<const char*>(view.data()), view.size()});
+  return relay_ ^
+         std::hash<std::string_view>()({reinterpret_cast<const char*>(view.data()), view.size()});
 }
 
 }  // namespace mcbn

@@ -13,7 +13,7 @@
 
 namespace mcbn {
 
-// 28 bytes, cheap to copy. A default-made Address is not an address: family AF_UNSPEC, equal only to
+// 32 bytes, cheap to copy. A default-made Address is not an address: family AF_UNSPEC, equal only to
 // another such.
 class Address {
  public:
@@ -31,6 +31,12 @@ class Address {
   Address unmapped() const;
   // The same as a socket of the family takes it. nullopt: it cannot.
   std::optional<Address> forFamily(sa_family_t family) const;
+
+  // In a fleet a peer may be heard by another node, which has to send what is for it: the same
+  // address behind another relay is another path. `relay`: a number of the caller's, below 2^32 - 1.
+  Address behind(uint32_t relay) const;
+  // nullopt: it is heard here.
+  std::optional<uint32_t> relay() const;
 
   sa_family_t family() const { return storage_.any.sa_family; }
   bool isIpv4() const { return family() == AF_INET; }
@@ -62,9 +68,10 @@ class Address {
     sockaddr_in ipv4;
     sockaddr_in6 ipv6;
   } storage_;
+  uint32_t relay_ = 0;  // one more than its number; 0: heard here
 };
 
-static_assert(sizeof(Address) == 28);
+static_assert(sizeof(Address) == 32);
 
 }  // namespace mcbn
 

@@ -25,16 +25,17 @@ SystemError UdpSocket::beginGroup() {
   return done ? SystemError() : SystemError{errno, "setsockopt"};
 }
 
-SystemError UdpSocket::steerGroup(uint8_t firstByte, uint8_t indexAt) {
+SystemError UdpSocket::steerGroup(uint8_t firstByte, uint8_t indexAt, uint8_t mask) {
   if (!isOpen()) return {EBADF, "setsockopt"};
   constexpr uint32_t kByHash = UINT32_MAX;
   // A load behind the end would give 0, the first socket: so the length is asked for first.
   sock_filter program[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
-      BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, indexAt, 0, 4),
+      BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, indexAt, 0, 5),
       BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, firstByte, 0, 2),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, firstByte, 0, 3),
       BPF_STMT(BPF_LD | BPF_B | BPF_ABS, indexAt),
+      BPF_STMT(BPF_ALU | BPF_AND | BPF_K, mask),
       BPF_STMT(BPF_RET | BPF_A, 0),
       BPF_STMT(BPF_RET | BPF_K, kByHash),
   };

@@ -10,7 +10,7 @@ namespace mcbn {
 
 SystemError UdpSocket::beginGroup() { return {ENOTSUP, "setsockopt"}; }
 
-SystemError UdpSocket::steerGroup(uint8_t, uint8_t) { return {ENOTSUP, "setsockopt"}; }
+SystemError UdpSocket::steerGroup(uint8_t, uint8_t, uint8_t) { return {ENOTSUP, "setsockopt"}; }
 
 }  // namespace mcbn
 

@@ -94,9 +94,9 @@ class UdpSocket {
   // balance.
   SystemError beginGroup();
   // Datagrams that begin with `firstByte` go to the socket whose place in the order of opening is
-  // their byte at `indexAt`, if there is one, wherever they come from. For the whole group, once it
-  // is complete; a socket that is closed changes the order.
-  SystemError steerGroup(uint8_t firstByte, uint8_t indexAt);
+  // the bits `mask` of their byte at `indexAt`, if there is one, wherever they come from. For the
+  // whole group, once it is complete; a socket that is closed changes the order.
+  SystemError steerGroup(uint8_t firstByte, uint8_t indexAt, uint8_t mask = 0xff);
   void close();
 
   bool isOpen() const { return fd_ >= 0; }

@@ -17,7 +17,8 @@ bool ConnectionIdTable::assign(Association& association) {
   Bytes id(length_);
   for (unsigned attempt = 0; length_ > 0 && attempt < kAttempts; ++attempt) {
     if (RAND_bytes(id.data(), static_cast<int>(id.size())) != 1) return false;
-    if (first_byte_) id[0] = *first_byte_;
+    if (thread_) id[0] = *thread_;
+    if (nodes_ && !nodes_->make(id, node_, thread_)) return false;
     if (find(id)) continue;
     association.connection_id = std::move(id);
     associations_.insert(&association);
@@ -29,7 +30,8 @@ bool ConnectionIdTable::assign(Association& association) {
 bool ConnectionIdTable::adopt(Association& association, ByteView id) {
   MCBN_ASSERT(association.connection_id.empty());
   if (id.empty() || id.size() != length_ || find(id)) return false;
-  if (first_byte_ && id[0] != *first_byte_) return false;
+  const uint8_t thread = nodes_ ? id[0] & NodeIdForm::kThreadMask : id[0];
+  if (thread_ && thread != *thread_) return false;
   association.connection_id.assign(id.begin(), id.end());
   associations_.insert(&association);
   return true;

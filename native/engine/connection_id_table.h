@@ -2,7 +2,8 @@
 //
 // IDs are random and of one length: nobody can guess one, or choose two that collide. With several
 // I/O threads for one server the first byte is the thread's index, by which the system can find the
-// thread's socket before anybody has looked at the rest.
+// thread's socket before anybody has looked at the rest. In a fleet IDs name the node as well
+// (record/node_id.h); then five bits of the first byte are the thread's index.
 //
 // Ownership   a ServerEndpoint's; borrows its associations.
 // Thread      the I/O thread.
@@ -12,15 +13,19 @@
 #include <unordered_set>
 
 #include "engine/endpoint.h"
+#include "record/node_id.h"
 
 namespace mcbn {
 
 class ConnectionIdTable {
  public:
   // Of `length` bytes, at most kMaxOwnConnectionIdBytes; 0: there are none.
-  ConnectionIdTable(size_t length, std::optional<uint8_t> first_byte)
-      : length_(length), first_byte_(first_byte) {
+  // `thread`: where there are several. `nodes`, borrowed: null: IDs name no node.
+  ConnectionIdTable(size_t length, std::optional<uint8_t> thread, NodeIds* nodes = nullptr,
+                    uint32_t node = 0)
+      : length_(length), thread_(thread), nodes_(nodes), node_(node) {
     MCBN_ASSERT(length <= kMaxOwnConnectionIdBytes);
+    MCBN_ASSERT(!nodes || nodes->form().length == length);
   }
 
   size_t length() const { return length_; }
@@ -49,7 +54,9 @@ class ConnectionIdTable {
   };
 
   const size_t length_;
-  const std::optional<uint8_t> first_byte_;
+  const std::optional<uint8_t> thread_;
+  NodeIds* const nodes_;
+  const uint32_t node_;
   std::unordered_set<Association*, Hash, Equal> associations_;
 };
 

@@ -137,6 +137,7 @@ Arena& Endpoint::outgoing() {
 
 void Endpoint::flush() {
   if (outbox_.empty()) return;
+  if (detour_) takeDetours();
   const bool connected = socket_.connected();
   services_.batch.clear();
   for (size_t i = sent_; i < outbox_.size(); ++i) {
@@ -176,6 +177,20 @@ void Endpoint::flush() {
     setBlocked(false);
   }
   if (refused) onSendError(refused);  // last: it may end the session, which may write
+}
+
+void Endpoint::takeDetours() {
+  const auto waiting = outbox_.begin() + static_cast<ptrdiff_t>(sent_);
+  const auto direct = std::remove_if(waiting, outbox_.end(), [this](const Waiting& each) {
+    if (!each.to.relay()) return false;
+    detour_->answer(each.to, bytesOf(each));
+    stats_.datagrams_sent += 1;
+    stats_.bytes_sent += each.length;
+    return true;
+  });
+  if (direct == outbox_.end()) return;
+  outbox_.erase(direct, outbox_.end());
+  detour_->flushDetours();
 }
 
 // What waits longer than its frame is copied after all.

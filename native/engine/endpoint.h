@@ -48,6 +48,17 @@ struct EndpointStats {
   uint64_t dropped_unknown_connection_id = 0;
   uint64_t dropped_unconfirmed = 0;  // not sent: three times what came from a new address
   uint64_t dropped_bad_cookie = 0;
+  uint64_t forwarded = 0;           // clients' datagrams, to other nodes of the fleet
+  uint64_t received_forwarded = 0;  // the same, from them
+  uint64_t answers_forwarded = 0;   // through the node that hears the client
+  uint64_t answers_relayed = 0;     // other nodes', to clients that this one hears
+  uint64_t dropped_unknown_node = 0;
+  uint64_t dropped_forward_forged = 0;
+  uint64_t dropped_forward_replayed = 0;
+  uint64_t dropped_forward_stale = 0;
+  uint64_t dropped_forward_misdirected = 0;
+  uint64_t dropped_forward_limit = 0;
+  uint64_t dropped_forward_sends = 0;
   uint64_t dropped_limit = 0;     // maxSessions, maxHandshakes, maxSessionsPerHost, one a second
   uint64_t dropped_refusals = 0;  // failed handshakes that JavaScript was not told of
   uint64_t dropped_messages = 0;  // JavaScript did not take them in time
@@ -120,6 +131,9 @@ class Endpoint : protected SessionSink {
   virtual ~Endpoint();
 
   virtual void receive(Milliseconds now) = 0;
+  // The same of what other nodes of a fleet have sent: of the socket whose events have kFleetToken.
+  virtual void receiveForwarded(Milliseconds) {}
+  static constexpr uint64_t kFleetToken = uint64_t{1} << 32;
   virtual void expire(Milliseconds now) = 0;
   virtual Milliseconds deadline() const = 0;
   virtual Association* find(uint32_t session) = 0;
@@ -229,6 +243,17 @@ class Endpoint : protected SessionSink {
   void dropped(DropReason reason) override;
   void retransmitted() override { stats_.retransmits += 1; }
 
+  // Peers that another node of a fleet hears are answered through it.
+  class Detour {
+   public:
+    virtual void answer(const Address& peer, ByteView datagram) = 0;
+    virtual void flushDetours() = 0;
+
+   protected:
+    ~Detour() = default;
+  };
+
+  Detour* detour_ = nullptr;  // null: there is no fleet
   const uint32_t id_;
   IoServices& services_;
   EventQueue& events_;
@@ -253,6 +278,7 @@ class Endpoint : protected SessionSink {
   void setBlocked(bool blocked);
   Arena& outgoing();
   const Address* destination(size_t length);
+  void takeDetours();
 
   std::unique_ptr<SessionSeal> row_seal_;  // null: there is no session store
   size_t row_mtu_ = 0;

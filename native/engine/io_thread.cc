@@ -266,7 +266,9 @@ void IoThread::takeTurn(std::span<const PollEvent> events) {
     }
     Endpoint* const found = endpoint(static_cast<uint32_t>(event.token));
     if (!found) continue;
-    if (event.readable || event.error) found->receive(now());
+    if (event.readable || event.error) {
+      event.token < Endpoint::kFleetToken ? found->receive(now()) : found->receiveForwarded(now());
+    }
     // Also when only something was read: receive() may have found room for what waited, and then
     // the poller does not tell of it any more.
     flush(*found);

@@ -21,8 +21,9 @@ size_t PeerDirectory::SeededHash::operator()(const Address& address) const {
   return static_cast<size_t>(mixed ^ (mixed >> 32));
 }
 
-PeerDirectory::PeerDirectory(size_t id_length, std::optional<uint8_t> id_first_byte)
-    : ids_(id_length, id_first_byte), places_(16, SeededHash{randomSeed()}) {}
+PeerDirectory::PeerDirectory(size_t id_length, std::optional<uint8_t> thread, NodeIds* nodes,
+                             uint32_t node)
+    : ids_(id_length, thread, nodes, node), places_(16, SeededHash{randomSeed()}) {}
 
 const PeerDirectory::Place* PeerDirectory::at(const Address& address) {
   if (recent_place_ && address == recent_) return recent_place_;

@@ -24,7 +24,8 @@ class PeerDirectory {
   };
 
   // See ConnectionIdTable.
-  PeerDirectory(size_t id_length, std::optional<uint8_t> id_first_byte);
+  PeerDirectory(size_t id_length, std::optional<uint8_t> thread, NodeIds* nodes = nullptr,
+                uint32_t node = 0);
 
   size_t idLength() const { return ids_.length(); }
   Association* byId(ByteView id) const { return ids_.find(id); }

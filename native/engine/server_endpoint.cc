@@ -32,14 +32,18 @@ ServerEndpoint::ServerEndpoint(uint32_t id, IoServices& services,
       context_(std::move(context)),
       options_(std::move(options)),
       cookies_(options_.cookie_secret),
+      node_ids_(options_.node ? std::make_unique<NodeIds>(options_.node->form, options_.node->key)
+                              : nullptr),
       directory_(options_.dtls.connection_id.value_or(0),
                  options_.threads > 1 ? std::optional(static_cast<uint8_t>(options_.thread_index))
-                                      : std::nullopt),
+                                      : std::nullopt,
+                 node_ids_.get(), options_.node ? options_.node->node : 0),
       admission_(options_.admission ? options_.admission
                                     : std::make_shared<Admission>(AdmissionLimits{})),
       member_(std::move(options_.evict_soon)),
       mobility_(directory_, *admission_, stats_, *this) {
   OPENSSL_cleanse(options_.cookie_secret.data(), options_.cookie_secret.size());
+  if (options_.node) OPENSSL_cleanse(options_.node->key.data(), options_.node->key.size());
   if (!options_.row_key.empty()) {
     keepRows(std::make_unique<SessionSeal>(options_.row_key), options_.dtls.mtu);
     OPENSSL_cleanse(options_.row_key.data(), options_.row_key.size());
@@ -47,7 +51,10 @@ ServerEndpoint::ServerEndpoint(uint32_t id, IoServices& services,
   admission_->join(member_);
 }
 
-ServerEndpoint::~ServerEndpoint() { admission_->leave(member_); }
+ServerEndpoint::~ServerEndpoint() {
+  leaveFleet();
+  admission_->leave(member_);
+}
 
 SystemError ServerEndpoint::open() {
   if (!cookies_.usable()) return {.code = EIO, .call = "HMAC"};
@@ -63,13 +70,15 @@ SystemError ServerEndpoint::open() {
   // well on a system that knows no such programs.
   const bool last = options_.thread_index + 1 == options_.threads;
   if (last && !alone && !options_.udp.reusePort) {
-    socket_.steerGroup(content_type::kTls12Cid, kConnectionIdOffset);
+    socket_.steerGroup(content_type::kTls12Cid, kConnectionIdOffset,
+                       node_ids_ ? NodeIdForm::kThreadMask : 0xff);
   }
-  return {};
+  return options_.fleet ? joinFleet() : SystemError();
 }
 
 void ServerEndpoint::start() {
   if (const SystemError error = watch()) report(EventKind::SocketError, error);
+  if (link_) watchFleet();
 }
 
 // ---- receiving ---------------------------------------------------------------------------------
@@ -92,6 +101,7 @@ void ServerEndpoint::receive(Milliseconds now) {
       rest = rest.subspan(std::max<size_t>(together, 1));
     }
     flush();
+    if (link_) link_->flush();
     if (blocked() || !result.more) return;
   }
 }
@@ -135,7 +145,9 @@ void ServerEndpoint::route(const Address& from, MutableBytes datagram, Milliseco
     return;
   }
   if (const auto id = connectionIdOf(datagram, directory_.idLength())) {
-    return routeById(from, *id, datagram, now);
+    Association* const association = directory_.byId(*id);
+    return association ? routeTo(*association, from, datagram, now)
+                       : strayed(from, *id, datagram, now);
   }
   if (const auto parsed = parseClientHello(datagram)) return hello(from, datagram, *parsed, now);
   const PeerDirectory::Place* const place = directory_.at(from);
@@ -146,23 +158,18 @@ void ServerEndpoint::route(const Address& from, MutableBytes datagram, Milliseco
   deliver(*chooseFor(*place, datagram), datagram, now);
 }
 
-void ServerEndpoint::routeById(const Address& from, ByteView id, MutableBytes datagram,
-                               Milliseconds now) {
-  Association* const association = directory_.byId(id);
-  if (!association) {
-    stats_.dropped_unknown_connection_id += 1;
-    return;
-  }
+void ServerEndpoint::routeTo(Association& association, const Address& from, MutableBytes datagram,
+                             Milliseconds now) {
   // An address is not changed before both sides have proved the key.
-  if (!association->opened && !(from == association->peer)) {
+  if (!association.opened && !(from == association.peer)) {
     return dropped(DropReason::ConnectionId);
   }
-  enter(*association);
+  enter(association);
   origin_ = &from;
-  receiveInto(*association, datagram, now);
-  const bool elsewhere = association->path || !(from == association->peer);
-  if (elsewhere && !association->ended && association->session.heardNewer()) {
-    mobility_.heard(*association, from, datagram.size(), now);
+  receiveInto(association, datagram, now);
+  const bool elsewhere = association.path || !(from == association.peer);
+  if (elsewhere && !association.ended && association.session.heardNewer()) {
+    mobility_.heard(association, from, datagram.size(), now);
   }
   origin_ = nullptr;
   leave();
@@ -307,46 +314,16 @@ void ServerEndpoint::confirmAddress(uint32_t session, const std::string& host, u
   if (Association* const association = find(session)) mobility_.confirm(*association, host, port);
 }
 
-// ---- making room -------------------------------------------------------------------------------
-
-void ServerEndpoint::evict(Milliseconds now) {
-  for (size_t count = admission_->takeDisplaced(member_); count > 0; --count) {
-    if (Association* const victim = waitingFor({}, now)) displace(*victim);
-  }
-  for (size_t count = admission_->takeEvictions(member_); count > 0; --count) {
-    Association* const oldest = recency_.oldest();
-    if (!oldest || !admission_->stale(oldest->active, now)) {
-      admission_->spared();
-      continue;
-    }
-    oldest->displaced = true;
-    stats_.evictions += 1;
-    endWith(*oldest,
-            {.code = "MCBN_IDLE_TIMEOUT",
-             .message = "nothing was sent or received for " + std::to_string(now - oldest->active) +
-                        " ms, and a new session needed the place (maxSessions, evictAfter)"});
-  }
-}
-
-void ServerEndpoint::onActive(Association& association) {
-  if (!association.opened || !recency_.contains(association)) return;
-  recency_.touch(association);
-  tellSilence();
-}
-
-void ServerEndpoint::tellSilence() {
-  const Association* const oldest = recency_.oldest();
-  member_.silentSince(oldest ? oldest->active : kNever);
-}
-
 // ---- time --------------------------------------------------------------------------------------
 
 Milliseconds ServerEndpoint::deadline() const {
-  return std::min(deadlines_.next(), waitingDeadline());
+  const Milliseconds announcement = link_ ? link_->deadline() : kNever;
+  return std::min({deadlines_.next(), waitingDeadline(), announcement});
 }
 
 void ServerEndpoint::expire(Milliseconds now) {
   time_ = now;
+  if (link_) link_->expire(now);
   endOverdue(now);
   while (const auto due = deadlines_.pop(now)) {
     Association* association = find(*due);

@@ -4,6 +4,7 @@
 //            --address known?--> its session
 //            --ClientHello?--> cookie verified? --no--> HelloVerifyRequest, nothing stored
 //                                               --yes-> a new session
+//            --an ID of another node of the fleet?--> sent on to it (fleet_link.h)
 //            --else--> dropped and counted
 //
 // peer_directory.h finds sessions; peer_mobility.h follows peers that move.
@@ -18,12 +19,21 @@
 
 #include "base/deadlines.h"
 #include "base/recency.h"
+#include "engine/arrivals.h"
+#include "engine/fleet_link.h"
 #include "engine/handshake_pace.h"
 #include "engine/peer_mobility.h"
 #include "record/cookie.h"
 #include "record/dtls_client_hello.h"
 
 namespace mcbn {
+
+// What connection IDs say of the node that gave them.
+struct NodeIdOptions {
+  NodeIdForm form;
+  Bytes key;  // NodeIdCipher::kKeyBytes; empty: in the clear
+  uint32_t node = 0;
+};
 
 struct ServerOptions {
   Address local;
@@ -37,6 +47,11 @@ struct ServerOptions {
   // which one this is, in the order in which they are opened.
   size_t threads = 1;
   size_t thread_index = 0;
+  std::optional<NodeIdOptions> node;
+  std::shared_ptr<FleetDirectory> fleet;  // null: there is none
+  FleetLinkOptions fleet_link;
+  // Has this endpoint's thread call announce() soon; from any thread.
+  std::function<void()> announce_soon = [] {};
   std::shared_ptr<Admission> admission;  // null: the endpoint makes one, with the default limits
   // Has this endpoint's thread call evict() soon; from any thread.
   std::function<void()> evict_soon = [] {};
@@ -61,7 +76,10 @@ struct ImportVerdict {
   Address peer = {};
 };
 
-class ServerEndpoint final : public Endpoint, private PeerMobility::Owner {
+class ServerEndpoint final : public Endpoint,
+                             private PeerMobility::Owner,
+                             private FleetLink::Owner,
+                             private Endpoint::Detour {
  public:
   ServerEndpoint(uint32_t id, IoServices& services, std::shared_ptr<const Context> context,
                  ServerOptions options);
@@ -75,6 +93,9 @@ class ServerEndpoint final : public Endpoint, private PeerMobility::Owner {
   bool balanced() const { return balanced_; }
 
   void receive(Milliseconds now) override;
+  void receiveForwarded(Milliseconds now) override;
+  // Tells the other nodes of the fleet what this one has.
+  void announce(Milliseconds now);
   void expire(Milliseconds now) override;
   Milliseconds deadline() const override;
   Association* find(uint32_t session) override;
@@ -99,7 +120,17 @@ class ServerEndpoint final : public Endpoint, private PeerMobility::Owner {
   size_t routeTrain(std::span<const ReceivedDatagram> datagrams, Milliseconds now);
   void routeOne(const ReceivedDatagram& received, Milliseconds now);
   void route(const Address& from, MutableBytes datagram, Milliseconds now);
-  void routeById(const Address& from, ByteView id, MutableBytes datagram, Milliseconds now);
+  void routeTo(Association& association, const Address& from, MutableBytes datagram,
+               Milliseconds now);
+  void strayed(const Address& from, ByteView id, MutableBytes datagram, Milliseconds now);
+  SystemError joinFleet();
+  void watchFleet();
+  void leaveFleet();
+  void welcome(Association& association, Milliseconds now);
+  void arrived(const Address& from, MutableBytes datagram, Milliseconds now) override;
+  void sendOut(const Address& client, ByteView datagram) override;
+  void answer(const Address& peer, ByteView datagram) override;
+  void flushDetours() override;
   void hello(const Address& from, MutableBytes datagram, const DtlsClientHello& hello,
              Milliseconds now);
   bool replacesHandshake(const Address& from);
@@ -136,6 +167,7 @@ class ServerEndpoint final : public Endpoint, private PeerMobility::Owner {
   Cookies cookies_;
   uint32_t last_session_ = 0;
   std::unordered_map<uint32_t, std::unique_ptr<Association>> associations_;
+  std::unique_ptr<NodeIds> node_ids_;  // null: connection IDs name no node
   PeerDirectory directory_;
   Deadlines deadlines_;
   std::shared_ptr<Admission> admission_;
@@ -146,6 +178,9 @@ class ServerEndpoint final : public Endpoint, private PeerMobility::Owner {
   HandshakePace pace_;
   bool balanced_ = false;
   PeerMobility mobility_;
+  std::unique_ptr<FleetLink> link_;  // null: there is no fleet
+  bool link_watched_ = false;
+  Arrivals arrivals_;
   const Address* origin_ = nullptr;  // of the datagram being received by ID
 };
 

@@ -78,6 +78,9 @@ ImportVerdict ServerEndpoint::importSession(SessionSeal& seal, ByteView sealed,
     tellSilence();
   }
   leave();
+  if (!arrivals_.empty()) {
+    if (Association* const here = find(number)) welcome(*here, now);
+  }
   return {.session = number};
 }
 

@@ -1,5 +1,5 @@
-// How a ServerEndpoint makes room for newcomers: handshakes that wait for their clients go for them, and
-// lookups are as many as may be; and how sessions of an identity end.
+// How a ServerEndpoint makes room for newcomers: handshakes that wait for their clients go for them,
+// silent sessions too, and lookups are as many as may be; and how sessions of an identity end.
 #include "engine/server_endpoint.h"
 
 namespace mcbn {
@@ -106,6 +106,36 @@ size_t ServerEndpoint::endSessionsOf(const Identity& identity, const Failure& fa
   }
   for (Association* association : ending) endWith(*association, failure);
   return ending.size();
+}
+
+void ServerEndpoint::evict(Milliseconds now) {
+  for (size_t count = admission_->takeDisplaced(member_); count > 0; --count) {
+    if (Association* const victim = waitingFor({}, now)) displace(*victim);
+  }
+  for (size_t count = admission_->takeEvictions(member_); count > 0; --count) {
+    Association* const oldest = recency_.oldest();
+    if (!oldest || !admission_->stale(oldest->active, now)) {
+      admission_->spared();
+      continue;
+    }
+    oldest->displaced = true;
+    stats_.evictions += 1;
+    endWith(*oldest,
+            {.code = "MCBN_IDLE_TIMEOUT",
+             .message = "nothing was sent or received for " + std::to_string(now - oldest->active) +
+                        " ms, and a new session needed the place (maxSessions, evictAfter)"});
+  }
+}
+
+void ServerEndpoint::onActive(Association& association) {
+  if (!association.opened || !recency_.contains(association)) return;
+  recency_.touch(association);
+  tellSilence();
+}
+
+void ServerEndpoint::tellSilence() {
+  const Association* const oldest = recency_.oldest();
+  member_.silentSince(oldest ? oldest->active : kNever);
 }
 
 }  // namespace mcbn

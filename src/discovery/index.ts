@@ -3,6 +3,8 @@
 
 export type { McbnErrorCode, McbnErrorKind } from '../errors.js'
 export { McbnError } from '../errors.js'
+export type { ServiceAddress, WatchAddressesOptions } from './addresses.js'
+export { watchAddresses } from './addresses.js'
 export type { DiscoveryConnectOptions, OpeningSocket } from './connect.js'
 export { connect, tryEndpoints } from './connect.js'
 export type { ConsulLogin, ConsulOptions } from './consul.js'

@@ -3,6 +3,7 @@
 export { connect } from './connect.js'
 export type { Datagram } from './datagram.js'
 export type { DtlsServerEvents, DtlsSocketEvents } from './events.js'
+export type { DtlsFleet, DtlsFleetMember, DtlsFleetOptions, DtlsNodeIdOptions } from './fleet.js'
 export { type CloseOptions, createServer, DtlsServer, type ListenOptions } from './server.js'
 export type { DtlsImport, DtlsRefusal, DtlsTransferOptions } from './session-transfer.js'
 export { DtlsSocket } from './socket.js'

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import type { NativeContext } from '../native/contract.js'
-import type { NativeBound, NativeListenOptions } from '../native/dtls.js'
+import type { NativeBound, NativeFleet, NativeListenOptions } from '../native/dtls.js'
 import { loadAddon } from '../native/load.js'
 import type { ResolvedListenOptions } from './options.js'
 import { type EndpointOwner, ServerEndpoint } from './server-endpoint.js'
@@ -24,6 +24,8 @@ export interface ListenerOptions extends ResolvedListenOptions {
   readonly context: NativeContext
   /** Absent: a random one. Borrowed. */
   readonly cookieSecret: Uint8Array | undefined
+  /** Absent: the server is no node of one. */
+  readonly fleet: NativeFleet | undefined
   readonly native: Omit<
     NativeListenOptions,
     'address' | 'port' | 'threads' | 'threadIndex' | 'cookieSecret' | 'rowKey'
@@ -132,7 +134,7 @@ interface Bound<Peer> {
 
 function bindAll<Peer>(
   owner: EndpointOwner<Peer>,
-  { context, cookieSecret, ioThreads, limits, native }: ListenerOptions,
+  { context, cookieSecret, fleet, ioThreads, limits, native }: ListenerOptions,
   host: string | undefined,
   wantedPort: number,
 ): Bound<Peer> {
@@ -145,7 +147,8 @@ function bindAll<Peer>(
     const endpoint = endpoints.at(-1) as ServerEndpoint<Peer>
     const threadIndex = endpoints.length - 1
     const at = { address: to, port, threads: ioThreads, threadIndex, cookieSecret: secret, rowKey }
-    return endpoint.thread.native.listen(endpoint.number, context, { ...native, ...at }, admission)
+    const options = { ...native, ...at }
+    return endpoint.thread.native.listen(endpoint.number, context, options, admission, fleet)
   }
   let address = host ?? '::'
   let port = wantedPort

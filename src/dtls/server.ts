@@ -7,10 +7,12 @@ import { McbnError } from '../errors.js'
 import { serverContext } from '../keys/server-context.js'
 import type { ServerKeys } from '../keys/server-keys.js'
 import type { NativeContext } from '../native/contract.js'
+import type { NativeNodeId } from '../native/dtls.js'
 import { adviceFor, type OptionTable, refuseUnknown } from '../option-names.js'
 import { booleanOption, objectOption, stringOption } from '../options.js'
 import type { PskEntry, PskKey } from '../psk/types.js'
 import type { DtlsServerEvents } from './events.js'
+import { type DtlsFleet, type DtlsFleetMember, FleetNode, nodeIdOption } from './fleet.js'
 import { Listener } from './listener.js'
 import {
   cookieSecretOption,
@@ -68,6 +70,8 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
   readonly #options: ResolvedDtlsOptions
   readonly #listenOptions: ResolvedListenOptions
   #cookieSecret: Buffer | undefined
+  readonly #nodeId: NativeNodeId | undefined
+  readonly #fleet: FleetNode | undefined
   readonly #sessionRows: (() => SessionRows) | undefined
   #rows: SessionRows | undefined
   #state: 'new' | 'starting' | 'listening' | 'closed' = 'new'
@@ -94,7 +98,11 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
         'connectionId: expected at least 1 byte with several ioThreads, got 0',
       )
     }
-    this.#cookieSecret = cookieSecretOption(options.cookieSecret)
+    const { connectionId } = this.#options.session
+    this.#nodeId = nodeIdOption(options.nodeId, connectionId, this.#listenOptions.ioThreads)
+    const cookieSecret = cookieSecretOption(options.cookieSecret)
+    if (options.fleet !== undefined) this.#fleet = new FleetNode(options.fleet, this.#nodeId)
+    this.#cookieSecret = cookieSecret ?? this.#fleet?.cookieSecret
     this.#sessionRows = sessionRowsOption(options.sessionStore, (error) =>
       this.emit('sessionStoreError', error),
     )
@@ -230,6 +238,35 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
     return this.#listener().importSessions(sealed, key)
   }
 
+  /** What this node knows of its fleet; `null` without one. */
+  get fleet(): DtlsFleet | null {
+    return this.#fleet?.view() ?? null
+  }
+
+  /**
+   * Replaces the list of the fleet's other nodes; this one may be among them.
+   *
+   * @throws {McbnError} `MCBN_OPTION_CONFLICT` without `fleet`; `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`.
+   */
+  setFleetMembers(members: Iterable<DtlsFleetMember>): void {
+    this.#node().setMembers(members)
+  }
+
+  /**
+   * Claims the node ID of another process, whose sessions are to be imported here: all nodes send what is for
+   * them here from now on. What comes before its session is kept for 2 s.
+   *
+   * @throws {McbnError} `MCBN_OPTION_CONFLICT` without `fleet`; `MCBN_OPTION_RANGE`.
+   */
+  takeOverNode(nodeId: number): void {
+    this.#node().takeOver(nodeId)
+  }
+
+  #node(): FleetNode {
+    if (this.#fleet) return this.#fleet
+    throw new McbnError('MCBN_OPTION_CONFLICT', 'expected a server with the option fleet, got none')
+  }
+
   #listener(): Listener<Peer> {
     if (this.#listening) return this.#listening
     throw new McbnError('MCBN_SOCKET_CLOSED', 'expected a server that listens; this one does not')
@@ -306,7 +343,17 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
       ...this.#listenOptions,
       context: this.#context,
       cookieSecret: this.#cookieSecret,
-      native: { ...session, reusePort, ipv6Only, recvBufferSize, sendBufferSize, keylog },
+      fleet: this.#fleet?.native,
+      native: {
+        ...session,
+        reusePort,
+        ipv6Only,
+        recvBufferSize,
+        sendBufferSize,
+        keylog,
+        ...(this.#nodeId && { node: this.#nodeId }),
+        ...(this.#fleet && { fleet: this.#fleet.link }),
+      },
     }
     let listener: Listener<Peer>
     try {
@@ -350,6 +397,7 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
   #forgetSecret(): void {
     this.#cookieSecret?.fill(0)
     this.#cookieSecret = undefined
+    this.#nodeId?.key.fill(0)
   }
 
   #startFailed(error: Error): void {

@@ -3,6 +3,7 @@
 import type { LookupFunction } from 'node:net'
 import type { OptionTable } from '../option-names.js'
 import type { PskClientSource, PskSource } from '../psk/types.js'
+import type { DtlsFleetOptions, DtlsNodeIdOptions } from './fleet.js'
 import type { DtlsSessionStoreOptions } from './store/types.js'
 
 /** What server and client have in common. */
@@ -199,9 +200,25 @@ export interface DtlsServerOptions<Peer = undefined> extends DtlsOptions {
    * Secret of the stateless cookies (RFC 6347 section 4.2.1), 16 to 1_024 bytes: the same for instances
    * behind one address.
    *
-   * @defaultValue 32 random bytes
+   * @defaultValue 32 random bytes; with `fleet`, made from its key
    */
   readonly cookieSecret?: Uint8Array
+  /**
+   * Has connection IDs name this server, among several behind one address (docs/FLEET.md), so that a load
+   * balancer which reads them, or any other node of its `fleet`, finds it. Needs a `connectionId`.
+   *
+   * @defaultValue none: IDs are random
+   * @throws {McbnError} `MCBN_OPTION_CONFLICT` when `connectionId` has too few bytes, or none.
+   */
+  readonly nodeId?: DtlsNodeIdOptions
+  /**
+   * Sends datagrams that reached the wrong node on to the one that their connection ID names, and answers
+   * through the node that they had reached: any load balancer will do (docs/FLEET.md). Needs a `nodeId`.
+   *
+   * @defaultValue none
+   * @throws {McbnError} `MCBN_OPTION_CONFLICT` without a `nodeId`.
+   */
+  readonly fleet?: DtlsFleetOptions
   /**
    * Has sessions outlive the process, also when it is killed: the next server with the same store goes on with
    * them, without a handshake (docs/SESSIONS.md). The first message after a second of silence waits
@@ -314,6 +331,8 @@ export const DTLS_SERVER_OPTIONS = {
   maxHandshakes: 4_096,
   maxSessionsPerHost: 0,
   cookieSecret: undefined,
+  nodeId: undefined,
+  fleet: undefined,
   sessionStore: undefined,
   reusePort: false,
   ipv6Only: false,

@@ -165,7 +165,46 @@ export interface NativeListenOptions extends NativeUdpOptions, NativeDtlsOptions
   readonly cookieSecret: Uint8Array
   /** 32 bytes that seal rows for a session store; empty: there is none. */
   readonly rowKey: Uint8Array
+  readonly node?: NativeNodeId
+  /** With a NativeFleet only. */
+  readonly fleet?: NativeFleetLink
 }
+
+/** What connection IDs say of the node that gave them (native/record/node_id.h). */
+export interface NativeNodeId {
+  readonly node: number
+  /** Bytes of it in an ID. */
+  readonly nodeBytes: number
+  readonly rotation: number
+  /** 16 bytes; empty: in the clear. */
+  readonly key: Uint8Array
+}
+
+/** Where an endpoint listens for other nodes of a fleet. */
+export interface NativeFleetLink {
+  /** A literal address. */
+  readonly address: string
+  readonly port: number
+  /** Datagrams a second. */
+  readonly forwardLimit: number
+}
+
+/** What the endpoints of one server know of the other nodes. */
+export interface NativeFleet {
+  /** Literal addresses; @returns how many of them are. */
+  setMembers(members: readonly { readonly address: string; readonly port: number }[]): number
+  /** False: this process has as many as it may. */
+  takeOver(node: number): boolean
+  /** [node, where (undefined: in this process), node, ...] */
+  nodes(): readonly (number | { readonly address: string; readonly port: number } | undefined)[]
+  /** Undefined before the first endpoint listens. */
+  address(): { readonly address: string; readonly port: number } | undefined
+}
+export type NativeFleetConstructor = new (options: {
+  readonly node: number
+  /** 32 bytes. */
+  readonly key: Uint8Array
+}) => NativeFleet
 
 export interface NativeLimits {
   readonly maxSessions: number
@@ -225,6 +264,7 @@ export interface NativeIoThread {
     context: NativeContext,
     options: NativeListenOptions,
     admission: NativeAdmission,
+    fleet?: NativeFleet,
   ): NativeBound
   begin(endpoint: number): void
   /** `refused`: the sealed session cannot be taken, why in one word. */

@@ -70,11 +70,22 @@ export const NO_ENDPOINT_FIGURES = {
   addressChanges: 0,
   /** Addresses that did not answer the return routability check: the session stayed where it was. */
   addressChecksFailed: 0,
+  /** In a fleet: datagrams of clients, sent on to the node that their connection ID names. */
+  forwarded: 0,
+  /** The same, received from the nodes that they had reached. */
+  receivedForwarded: 0,
+  /** Answers, sent through the node that the client had reached. */
+  answersForwarded: 0,
+  /** The same of other nodes, sent to clients from here. */
+  answersRelayed: 0,
   /**
    * What was dropped, by reason: datagrams (`unknownPeer`, `unknownConnectionId`, `badCookie`, `limit`,
    * `sends`, `unconfirmedAddress`), messages and `clientError`s that JavaScript did not take in time
    * (`messages`, `refusals`), messages that were not sent because the session store had not taken their
-   * record numbers (`unreservedSends`), and records (`badMac`, `replayed`, `flood`, ...).
+   * record numbers (`unreservedSends`), what was for a node that nobody knows (`unknownNode`), what came from
+   * other nodes and was not authentic, seen before, older than 30 s or for another node (`forwardForged`,
+   * `forwardReplayed`, `forwardStale`, `forwardMisdirected`), what the limit or a full buffer kept from other nodes
+   * (`forwardLimit`, `forwardSends`), and records (`badMac`, `replayed`, `flood`, ...).
    */
   dropped: {
     unknownPeer: 0,
@@ -86,6 +97,13 @@ export const NO_ENDPOINT_FIGURES = {
     messages: 0,
     sends: 0,
     unreservedSends: 0,
+    unknownNode: 0,
+    forwardForged: 0,
+    forwardReplayed: 0,
+    forwardStale: 0,
+    forwardMisdirected: 0,
+    forwardLimit: 0,
+    forwardSends: 0,
     ...NO_RECORDS_DROPPED,
   },
 }

@@ -10,7 +10,11 @@ import type {
   NativeContract,
   NativeKeyTable,
 } from './contract.js'
-import type { NativeAdmissionConstructor, NativeIoThreadConstructor } from './dtls.js'
+import type {
+  NativeAdmissionConstructor,
+  NativeFleetConstructor,
+  NativeIoThreadConstructor,
+} from './dtls.js'
 import { findAddon, isThere, libc, type NotFound, platformOf, VARIABLE } from './find.js'
 import type { NativePath, NativePathRequest } from './path.js'
 import type { NativeTlsSessionConstructor } from './tls.js'
@@ -18,6 +22,7 @@ import type { NativeTlsSessionConstructor } from './tls.js'
 /** What native/addon.cc exports. */
 export interface NativeAddon {
   readonly Admission: NativeAdmissionConstructor
+  readonly Fleet: NativeFleetConstructor
   readonly IoThread: NativeIoThreadConstructor
   readonly Context: new (options: NativeContextOptions) => NativeContext
   readonly KeyTable: new () => NativeKeyTable

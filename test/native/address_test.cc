@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <set>
 
@@ -84,4 +85,17 @@ TEST_CASE("address: equality, hash and bytes differ by family, address, scope an
   REQUIRE(labelled);
   CHECK(*labelled == addresses[3]);
   CHECK(labelled->hash() == addresses[3].hash());
+}
+
+TEST_CASE("address: behind another relay it is another path, with the same bytes") {
+  const Address here = *Address::parse("192.0.2.1", 5684);
+  const Address there = here.behind(0), elsewhere = here.behind(7);
+  CHECK_FALSE(here.relay());
+  CHECK(there.relay() == 0u);
+  CHECK(elsewhere.relay() == 7u);
+  CHECK_FALSE(here == there);
+  CHECK_FALSE(there == elsewhere);
+  CHECK(there == here.behind(0));
+  CHECK(std::ranges::equal(here.bytes().view(), elsewhere.bytes().view()));
+  CHECK(here.text() == elsewhere.text());
 }

@@ -149,3 +149,21 @@ TEST_CASE("peer directory: addresses of one peer, mapped and not, are one addres
   CHECK_FALSE(Address::fromBytes({}));
   CHECK_FALSE(Address::fromBytes(Bytes(7, 5)));
 }
+
+TEST_CASE(
+    "peer directory: IDs that name a node have the thread in five bits, and only those are taken") {
+  const NodeIdForm form{.length = 8, .node_bytes = 2, .rotation = 5};
+  NodeIds nodes(form, Bytes(16, 1));
+  PeerDirectory directory(8, uint8_t{3}, &nodes, 0x0102);
+  Peers peers;
+  Association& one = peers.newAt(1);
+  REQUIRE(directory.giveId(one));
+  CHECK(one.connection_id[0] == (5 << 5 | 3));
+  CHECK(nodes.nodeOf(one.connection_id) == 0x0102);
+  CHECK(directory.byId(one.connection_id) == &one);
+  ConnectionIdTable other(8, uint8_t{2}, &nodes, 0x0102);
+  Association& two = peers.newAt(2);
+  CHECK_FALSE(other.adopt(two, one.connection_id));
+  ConnectionIdTable same(8, uint8_t{3}, &nodes, 0x0103);
+  CHECK(same.adopt(two, one.connection_id));
+}

@@ -64,6 +64,13 @@ TEST_CASE("udp: sockets of a group share an address that nobody else has") {
     const auto counts = receivers();
     for (size_t i = 0; i < kSockets; ++i) CHECK(counts[i] == (i == index ? kSenders : 0));
   }
+  // By some of its bits only.
+  REQUIRE_FALSE(group[kSockets - 1].steerGroup(25, 11, 0x1f));
+  Bytes masked(20, 0);
+  masked[0] = 25;
+  masked[11] = 0xe0 | 2;
+  for (UdpSocket& sender : senders) send(sender, masked);
+  CHECK(receivers()[2] == kSenders);
   Bytes nobody(20, 0);
   nobody[0] = 25;
   nobody[11] = kSockets;

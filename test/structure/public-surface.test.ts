@@ -20,8 +20,8 @@ const SURFACE: Readonly<Record<string, readonly string[]>> = {
   ],
   CeremonyState: ['begin ceremony close descriptorFile save'],
   DtlsServer: [
-    '@asyncDispose address close deletePsk exportSessions importSessions listen listening',
-    'ref revoke sessions setPsk stats unref',
+    '@asyncDispose address close deletePsk exportSessions fleet importSessions listen listening',
+    'ref revoke sessions setFleetMembers setPsk stats takeOverNode unref',
   ],
   DtlsSocket: [
     '@asyncDispose alpnProtocol bufferedAmount close closeReason closed confirmAddress',

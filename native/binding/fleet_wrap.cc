@@ -1,0 +1,89 @@
+#include "binding/fleet_wrap.h"
+
+#include <chrono>
+
+#include "binding/fields.h"
+#include "record/forwarding.h"
+
+namespace mcbn {
+namespace {
+
+template <typename Clock>
+uint64_t milliseconds() {
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now().time_since_epoch())
+          .count());
+}
+
+uint64_t wallClock() { return milliseconds<std::chrono::system_clock>(); }
+
+Napi::Object placeObject(Napi::Env env, const Address& at) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("address", at.unmapped().host());
+  object.Set("port", at.port());
+  return object;
+}
+
+}  // namespace
+
+Napi::Function FleetWrap::define(Napi::Env env) {
+  return DefineClass(
+      env, "Fleet",
+      {InstanceMethod<&FleetWrap::setMembers>("setMembers"),
+       InstanceMethod<&FleetWrap::takeOver>("takeOver"), InstanceMethod<&FleetWrap::nodes>("nodes"),
+       InstanceMethod<&FleetWrap::address>("address")});
+}
+
+FleetWrap::FleetWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  Fields given(info[0], "fleet");
+  const auto node = static_cast<uint32_t>(given.integer("node"));
+  const auto key = given.bytes("key");
+  if (!given.complete()) return;
+  if (key.size() != forwarding::kKeyBytes) {
+    Napi::TypeError::New(info.Env(), "mcbn addon: fleet: key: expected 32 bytes")
+        .ThrowAsJavaScriptException();
+    return;
+  }
+  directory_ = std::make_shared<FleetDirectory>(node, key, wallClock());
+}
+
+// (NativeRemote[]): how many of them are addresses.
+Napi::Value FleetWrap::setMembers(const Napi::CallbackInfo& info) {
+  const auto given = info[0].As<Napi::Array>();
+  std::vector<Address> members;
+  for (uint32_t i = 0; i < given.Length(); ++i) {
+    const Napi::Value each = given[i];
+    Fields fields(each, "member");
+    const std::string host = fields.text("address");
+    const auto port = static_cast<uint16_t>(fields.integer("port"));
+    if (!fields.complete()) return {};
+    if (const auto address = Address::parse(host, port)) members.push_back(*address);
+  }
+  const auto count = static_cast<double>(members.size());
+  directory_->setMembers(std::move(members));
+  return Napi::Number::New(info.Env(), count);
+}
+
+Napi::Value FleetWrap::takeOver(const Napi::CallbackInfo& info) {
+  const uint32_t node = info[0].As<Napi::Number>().Uint32Value();
+  return Napi::Boolean::New(info.Env(), directory_->takeOver(node, wallClock()));
+}
+
+// [node, { address, port } or undefined: this process, node, ...]
+Napi::Value FleetWrap::nodes(const Napi::CallbackInfo& info) {
+  const auto known = directory_->known(milliseconds<std::chrono::steady_clock>());
+  Napi::Array array = Napi::Array::New(info.Env(), 2 * known.size());
+  for (uint32_t i = 0; i < known.size(); ++i) {
+    array[2 * i] = Napi::Number::New(info.Env(), known[i].node);
+    if (known[i].at) array[2 * i + 1] = placeObject(info.Env(), known[i].at);
+  }
+  return array;
+}
+
+Napi::Value FleetWrap::address(const Napi::CallbackInfo& info) {
+  const Address bound = directory_->bound();
+  if (!bound) return info.Env().Undefined();
+  return placeObject(info.Env(), bound);
+}
+
+}  // namespace mcbn
