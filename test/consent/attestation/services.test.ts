@@ -240,6 +240,30 @@ describe('attestation/services', () => {
     expect(await debug(ita(), byIntel(intel({}, silent)))).toBeUndefined()
   })
 
+  it('says the same of a machine by every token, so that an approval holds at renewal', async () => {
+    const nonce = 'm'.repeat(43)
+    const data = reportData({ ...EXPECTED, nonce }).toString('hex')
+    const later = { iat: NOW / 1000 + 30, nbf: NOW / 1000 + 30, exp: NOW / 1000 + 99, jti: 'two' }
+    const pairs = [
+      [
+        maa(),
+        byAzure(snp({ jti: 'one', nonce: 'x' })),
+        byAzure(snp({ ...later, 'x-ms-sevsnpvm-reportdata': data })),
+      ],
+      [
+        ita(),
+        byIntel(intel({ jti: 'one', verifier_instance_ids: ['a'] })),
+        byIntel(intel({ ...later, verifier_instance_ids: ['b'] }, { tdx_report_data: data })),
+      ],
+    ] as const
+    for (const [verifier, first, second] of pairs) {
+      const once = await verify(verifier, first)
+      const again = await verify(verifier, second, { nonce })
+      expect(again.platform).toEqual(once.platform)
+      expect(again.attestedAt).not.toBe(once.attestedAt)
+    }
+  })
+
   it('asks each issuer at its own address, and trusts hosts only', async () => {
     asked.length = 0
     await verify(maa(), byAzure(snp()))

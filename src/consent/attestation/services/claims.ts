@@ -31,11 +31,23 @@ export function objectIn(object: JsonObject, name: string): JsonObject {
 }
 
 /**
+ * What a token says of itself and of one challenge (RFC 7519 section 4.1, RFC 9711 section 4.1). It has been
+ * checked, and it is no part of what a person approves: another token about the same machine is no other machine.
+ */
+const OF_THE_TOKEN: ReadonlySet<string> = new Set([
+  ...['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'nonce', 'eat_nonce'],
+  ...['tdx_report_data', 'x-ms-sevsnpvm-reportdata', 'attester_held_data', 'attester_user_data'],
+  'verifier_instance_ids',
+])
+
+/**
  * All claims that a policy can rule: text, whole number, truth, or a list of texts. Objects and others are
  * left out: what a policy cannot see, it cannot allow either.
  */
 export function simpleClaims(object: JsonObject): Record<string, ClaimValue> {
-  const entries = Object.entries(object).filter(([name, value]) => isName(name) && isSimple(value))
+  const entries = Object.entries(object).filter(
+    ([name, value]) => !OF_THE_TOKEN.has(name) && isName(name) && isSimple(value),
+  )
   if (entries.length > MOST_CLAIMS) throw refused('claims', `expected at most ${MOST_CLAIMS}`)
   return Object.fromEntries(entries) as Record<string, ClaimValue>
 }
