@@ -124,7 +124,14 @@ function builtInRules(
     // The host's 32 bytes are measured: the operator starts a machine for one network (SEV-SNP ABI, table 8).
     return { vmpl: 0, host_data: hashes, 'policy.migrate_ma': false }
   }
-  if (name === INTEL_TDX) return { tcb_status: ['UpToDate'], mr_config_id: padded }
+  if (name === INTEL_TDX) {
+    // Page faults that the host could inject, and a migration to where nobody looked, as on SEV-SNP.
+    const attributes = {
+      'td_attributes.sept_ve_disable': true,
+      'td_attributes.migratable': false,
+    }
+    return { tcb_status: ['UpToDate'], mr_config_id: padded, ...attributes }
+  }
   if (name === INTEL_TRUST_AUTHORITY || (name === AZURE_MAA && hardware === 'INTEL_TDX')) {
     return { attester_tcb_status: ['UpToDate'], tdx_mrconfigid: padded }
   }

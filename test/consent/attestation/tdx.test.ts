@@ -309,7 +309,11 @@ describe.runIf(requirePeer('openssl'))('attestation/tdx: quotes made here', () =
     }
     expect(await judge({})).toEqual([])
     expect(await judge({}, { status: 'OutOfDate' })).toEqual(['tcb_status'])
-    expect(await judge({ tdAttributes: '0100000000000000' })).toEqual(['dbgstat'])
+    expect(await judge({ tdAttributes: '0100001000000000' })).toEqual(['dbgstat'])
+    const migratable = { tdAttributes: '0000003000000000' }
+    expect(await judge(migratable)).toEqual(['td_attributes.migratable'])
+    const faults = { tdAttributes: '0000000000000000' }
+    expect(await judge(faults)).toEqual(['td_attributes.sept_ve_disable'])
     expect(await judge({ mrConfigId: '00'.repeat(48) })).toEqual(['mr_config_id'])
     expect(await judge({ rtmr3: 0 })).toEqual(['instance_id'])
     const older = { tcbInfo: { tcbEvaluationDataNumber: 16 } }

@@ -156,6 +156,8 @@ function claimsOf(
     qe_svn: qeReport.isvSvn,
     tee_tcb_svn: hex(body.teeTcbSvn),
     td_attributes: hex(body.tdAttributes),
+    'td_attributes.sept_ve_disable': attribute(body.tdAttributes, 28),
+    'td_attributes.migratable': attribute(body.tdAttributes, 29),
     xfam: hex(body.xfam),
     mr_seam: hex(body.mrSeam),
     mr_td: hex(body.mrTd),
@@ -165,4 +167,9 @@ function claimsOf(
     mr_service_td: hex(body.mrServiceTd),
     ...Object.fromEntries(body.rtmr.map((register, at) => [`rtmr${at}`, hex(register)])),
   }
+}
+
+/** One bit of TDATTRIBUTES (Intel TDX module ABI specification, ATTRIBUTES). */
+function attribute(bytes: Buffer, bit: number): boolean {
+  return ((bytes.readUInt32LE() >>> bit) & 1) === 1
 }
