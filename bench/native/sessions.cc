@@ -32,6 +32,7 @@ OpenState stateOf(const SSL_CIPHER* cipher, size_t number) {
           .secrets = ExporterSecrets(Secret(secrets), EVP_sha256(), true),
           .position = {.next_write = 20'000, .newest_read = 20'000, .seen = ~uint64_t{0},
                        .blocks = 100'000},
+          .max_fragment = kMaxMessage,
           .ids = {Bytes(8, 1), Bytes(8, 2)},
           .return_routability = true,
           .identity = "Client1",
