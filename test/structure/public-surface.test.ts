@@ -12,7 +12,7 @@ import * as tls from 'mcbn/tls'
 import { describe, expect, it } from 'vitest'
 
 const SURFACE: Readonly<Record<string, readonly string[]>> = {
-  AuditLog: ['append bytes check close head recent verify'],
+  AuditLog: ['append bytes check close head headAt recent verify'],
   BoardTransport: ['get put'],
   Ceremony: [
     '@custom accept advance awaited complaints finished messages outgoing result round',

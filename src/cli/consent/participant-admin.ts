@@ -11,6 +11,7 @@ import {
 } from '../../consent/audit/log.js'
 import { fromUnixSeconds } from '../../consent/base/time.js'
 import { type AdminStatus, callAdmin } from '../../consent/participant/admin.js'
+import { parseHead, readHeads } from '../../consent/participant/noted-heads.js'
 import { decideStored, withdrawStored } from '../../consent/participant/stored.js'
 import type { Withdrawal } from '../../consent/release/messages.js'
 import type { Lease } from '../../consent/store/lease.js'
@@ -165,6 +166,7 @@ async function withdrawAtRest(flags: WithdrawFlags): Promise<Withdrawal> {
 interface AuditFlags extends FolderFlags, LockFlags {
   readonly last: string
   readonly noted?: string
+  readonly notedFile?: string
 }
 
 export function auditCommand(): Command {
@@ -180,12 +182,17 @@ export function auditCommand(): Command {
       '--noted <lines:head>',
       'what was printed last some other day: it has to be there still',
     )
+    .option(
+      '--noted-file <file>',
+      'the file of serve --audit-heads: all that is noted has to be there still',
+    )
     .action(async (flags: AuditFlags) => {
-      const { json, last, noted } = flags
-      const options = {
-        last: integer('--last', last),
-        ...(noted !== undefined && { noted: notedHead(noted) }),
-      }
+      const { json, last, noted, notedFile } = flags
+      const heads = [
+        ...(noted === undefined ? [] : [notedHead(noted)]),
+        ...(notedFile === undefined ? [] : await readHeads(notedFile)),
+      ]
+      const options = { last: integer('--last', last), noted: heads }
       const reading = await readKept(flags, options)
       report(
         json,
@@ -230,8 +237,8 @@ async function readSettled(path: string, options: ReadAuditOptions): Promise<Aud
 }
 
 function notedHead(text: string): AuditHead {
-  const parts = /^(\d{1,15}):([0-9a-f]{64})$/.exec(text)
-  if (parts !== null) return { lines: Number(parts[1]), head: `${parts[2]}` }
+  const head = parseHead(text)
+  if (head !== undefined) return head
   throw new UsageError(
     '--noted: expected <lines>:<64 hex digits>, as mcbn participant audit printed it',
   )

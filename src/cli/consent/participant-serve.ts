@@ -4,6 +4,7 @@ import { watch } from 'node:fs'
 import { Command } from 'commander'
 import { serveAdmin } from '../../consent/participant/admin.js'
 import { type ParticipantServer, serveParticipant } from '../../consent/participant/http.js'
+import { demandNoted, noteHeads } from '../../consent/participant/noted-heads.js'
 import type { Participant } from '../../consent/participant/participant.js'
 import { networkOf } from '../../consent/participant/sources.js'
 import {
@@ -38,6 +39,7 @@ interface ServeFlags extends FolderFlags, LockFlags, PageFlags, NotifyFlags, Ope
   readonly pkiRoot?: readonly string[]
   readonly rate?: string
   readonly trustedProxy?: readonly string[]
+  readonly auditHeads?: string
 }
 
 export function serveCommand(finish: Finish): Command {
@@ -68,6 +70,11 @@ export function serveCommand(finish: Finish): Command {
       'addresses or networks (10.0.0.0/8) of proxies that are believed about whom they ask for\n' +
         '(Forwarded, X-Forwarded-For); else all that comes through a proxy is one source',
     )
+    .option(
+      '--audit-heads <file>',
+      "note the audit's head there once a minute: on another disk or machine, so that a folder or database\n" +
+        'that was put back to an older copy is noticed; then nothing is served',
+    )
     .action(async (flags: ServeFlags) => {
       const address = hostAndPort('--listen', flags.listen)
       const trustedProxies = flags.trustedProxy ?? []
@@ -78,6 +85,7 @@ export function serveCommand(finish: Finish): Command {
       const rate = integer('--rate', `${flags.rate}`)
       const store = await openKept(flags.dir, await lockOf(flags))
       try {
+        if (flags.auditHeads !== undefined) await demandNoted(store.audit, flags.auditHeads)
         const attestation = roots.length === 0 ? {} : { gcpPki: { roots: roots.map(String) } }
         const participant = participantOfStore(store, { attestation })
         const serving = {
@@ -125,6 +133,9 @@ async function serve(
   let operations: Operations | undefined
   let stopping = false
   try {
+    if (flags.auditHeads !== undefined) {
+      await open(noteHeads(store.audit, flags.auditHeads, { onError: headNotNoted(flags) }))
+    }
     server = await open(
       serveParticipant(participant, { host, port, requestsPerSecond, trustedProxies }),
     )
@@ -161,6 +172,11 @@ async function serve(
       ? []
       : [`${label} has withdrawn: nothing is released`]),
   ])
+}
+
+function headNotNoted({ json }: Serving): (error: Error) => void {
+  return ({ message }) =>
+    report(json, { event: 'warning', message }, [`the audit's head could not be noted: ${message}`])
 }
 
 /** Milliseconds in which an editor has written all of a file. */

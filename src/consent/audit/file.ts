@@ -23,6 +23,8 @@ export interface AuditSink {
   readonly from: WalkFrom
   /** The last whole lines, oldest first, without newlines. */
   last(most: number): Promise<Buffer[]>
+  /** Kept lines, among them this one if it is kept. */
+  around(line: number): AsyncIterable<Uint8Array> | Iterable<Uint8Array>
   /** The kept lines, from the first; not what is added later. */
   read(): AsyncIterable<Uint8Array> | Iterable<Uint8Array>
   close(): Promise<void>
@@ -218,6 +220,10 @@ class FileSink implements AuditSink {
 
   async last(most: number): Promise<Buffer[]> {
     return await tailOf(this.#segments, most)
+  }
+
+  around(line: number): AsyncIterable<Uint8Array> {
+    return bytesOf(this.#segments.filter(({ first }) => first <= line).slice(-1))
   }
 
   read(): AsyncIterable<Uint8Array> {

@@ -29,6 +29,7 @@ import {
 } from './checkpoint.js'
 import { AUDIT_EVENTS, type AuditEntry } from './events.js'
 import { type AuditSink, openAuditFile } from './file.js'
+import { walk } from './read.js'
 import { verified } from './verify.js'
 
 export type { AuditHead, AuditLine } from './chain.js'
@@ -202,6 +203,18 @@ export class AuditLog {
     return noted
   }
 
+  /**
+   * The head as it was after so many lines: of the one segment that has the last of them, which alone is read.
+   *
+   * @returns `undefined` where that line is not, or not any more.
+   */
+  async headAt(lines: number): Promise<AuditHead | undefined> {
+    for await (const step of walk(this.#opened.sink.around(lines), 'claimed')) {
+      if (step.head.lines === lines) return step.head
+    }
+    return undefined
+  }
+
   /** All that is kept, as it is in the files. */
   bytes(): AsyncIterable<Uint8Array> | Iterable<Uint8Array> {
     return this.#opened.sink.read()
@@ -324,6 +337,10 @@ class MemorySink implements AuditSink {
 
   last(most: number): Promise<Buffer[]> {
     return Promise.resolve(this.#lines.slice(-most).map((line) => line.subarray(0, -1)))
+  }
+
+  around(): Iterable<Uint8Array> {
+    return this.read()
   }
 
   read(): Iterable<Uint8Array> {

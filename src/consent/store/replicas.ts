@@ -47,6 +47,8 @@ export interface StoreAudit {
   readonly head: AuditHead
   /** Reads and checks all that is kept. @throws {McbnError} `MCBN_AUDIT_BROKEN` with `line`. */
   verify(): Promise<AuditHead>
+  /** The head as it was after so many lines; `undefined` where there is no such line. */
+  headAt(lines: number): Promise<AuditHead | undefined>
   /** As `verify`, the last 256 lines alone. */
   check(): Promise<AuditHead>
 }

@@ -208,6 +208,22 @@ describe('audit/segments', () => {
     expect(heard).toEqual([101, 102, 103])
   })
 
+  it('tells its head after any number of lines, of one segment', async () => {
+    const log = await opened()
+    const heads = []
+    for (let n = 0; n < 30; n += 1) {
+      await log.append({ type: 'started', label: `l${n}` })
+      heads.push(log.head)
+    }
+    rmSync(at(9))
+    for (const head of heads) {
+      const missing = head.lines >= 9 && head.lines < 19
+      if (!missing) expect(await log.headAt(head.lines)).toEqual(head)
+    }
+    expect(await log.headAt(log.head.lines + 1)).toBeUndefined()
+    await log.close()
+  })
+
   it('sets a torn last line of a segment aside', async () => {
     await (await written(20)).close()
     appendFileSync(at(19), '{"event":"st')

@@ -278,6 +278,7 @@ describe.skipIf(bin === undefined && process.env['CI'] !== 'true')('store/postgr
     await one.store.replicas.refresh()
     expect(await one.store.audit.check()).toEqual(one.store.audit.head)
     expect(await one.store.audit.verify()).toEqual(one.store.audit.head)
+    expect(await one.store.audit.headAt(one.store.audit.head.lines)).toEqual(one.store.audit.head)
     const [lease] = one.participant.leases()
     const client = new pg.Client({ connectionString: url })
     await client.connect()

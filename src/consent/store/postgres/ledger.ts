@@ -9,6 +9,7 @@ import {
   type AuditLine,
   type ChainedLine,
   checkLine,
+  claimedBefore,
   nextLine,
 } from '../../audit/chain.js'
 import {
@@ -128,6 +129,17 @@ export class Ledger implements StoreAudit {
     const { label, privateKey } = this.#signer
     const signedBy = { label, ed25519: publicKeyText(privateKey) }
     return await verifyAudit(this.lines(), { noted: this.head, signedBy })
+  }
+
+  async headAt(lines: number): Promise<AuditHead | undefined> {
+    const { rows } = await this.#pool.query<{ line: string }>(
+      'SELECT line FROM mcbn_audit WHERE label = $1 AND seq = $2',
+      [this.#label, lines],
+    )
+    const [row] = rows
+    if (row === undefined) return undefined
+    const json = Buffer.from(row.line)
+    return checkLine(claimedBefore(json), json).head
   }
 
   /** Reads and checks the last 256 lines. */
