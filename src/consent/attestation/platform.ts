@@ -25,6 +25,24 @@ export function platformSection(
   })
 }
 
+type Container = Pick<
+  AttestedFacts,
+  'imageReference' | 'args' | 'env' | 'overriddenArgs' | 'overriddenEnv' | 'project' | 'zone'
+>
+
+/** What there is to say of a container and its cloud where a machine is measured as a whole: nothing. */
+export function noContainer(): Container {
+  return {
+    imageReference: undefined,
+    args: [],
+    env: new Map(),
+    overriddenArgs: [],
+    overriddenEnv: new Map(),
+    project: undefined,
+    zone: undefined,
+  }
+}
+
 /** A claim of the platform's section, a name in `Object.prototype` being a name like any other. */
 export function claimOf(
   { platform }: Pick<AttestedFacts, 'platform'>,

@@ -1,6 +1,6 @@
 // Certificates that stand one behind the other, in DER (X.690) or PEM (RFC 7468), and values of their extensions.
 
-import { X509Certificate } from 'node:crypto'
+import { type KeyObject, X509Certificate } from 'node:crypto'
 import { refused } from '../refuse.js'
 
 /** Longest certificate; AMD's have 1,700 bytes. */
@@ -69,6 +69,23 @@ export function certificatesOfPem(
     }
     throw refused(name, 'expected lines of 64 characters (RFC 7468)')
   })
+}
+
+const CURVES = { 'P-256': 'prime256v1', 'P-384': 'secp384r1' } as const
+
+/** A certificate's key, if it is on this curve. @throws {McbnError} `MCBN_EVIDENCE_REFUSED`. */
+export function keyOn(
+  curve: keyof typeof CURVES,
+  certificate: X509Certificate,
+  name: string,
+): KeyObject {
+  try {
+    const key = certificate.publicKey
+    if (key.asymmetricKeyDetails?.namedCurve === CURVES[curve]) return key
+  } catch {
+    // A certificate can be read whose key cannot.
+  }
+  throw refused(name, `expected a key on ${curve}`)
 }
 
 /** The elements of a SEQUENCE, each with its tag and content. @throws {McbnError} `MCBN_EVIDENCE_REFUSED`. */

@@ -4,16 +4,22 @@
 // The token is base64url of the document as the Nitro Security Module or nitro-tpm-attest gives it; its
 // `user_data` is `reportData` of the challenge.
 
-import type { KeyObject, X509Certificate } from 'node:crypto'
 import { type OptionTable, refuseUnknown } from '../../../option-names.js'
 import { pinnedRoots } from '../chain.js'
 import { CLOCK_TOLERANCE_SECONDS } from '../clock-tolerance.js'
 import { checkPath } from '../path.js'
-import { AWS_NITRO, AWS_NITRO_TPM, measurementDigest, platformSection } from '../platform.js'
+import {
+  AWS_NITRO,
+  AWS_NITRO_TPM,
+  measurementDigest,
+  noContainer,
+  platformSection,
+} from '../platform.js'
 import { refused } from '../refuse.js'
 import type { AttestedFacts, ClaimValue, Evidence, Verifier, VerifyRequest } from '../types.js'
 import { reportData } from './binding.js'
 import { checkCoseSignature, parseCoseSign1 } from './cose.js'
+import { keyOn } from './der.js'
 import {
   chainOf,
   type NitroDocument,
@@ -99,7 +105,7 @@ export function verifyNitro(
   const document = parseNitroDocument(message.payload, source)
   const { certificate } = document
   // One curve, so a stranger's key costs what a right one does; whose it is, the path says next.
-  checkCoseSignature(message, keyOf(certificate))
+  checkCoseSignature(message, keyOn('P-384', certificate, 'certificate'))
   const { root, intermediates } = chainOf(document)
   if (!roots.has(root.fingerprint256)) throw refused('cabundle[0]', 'expected a pinned root')
   const names = ['certificate', ...intermediates.map((_, at) => `intermediate ${at + 1}`), 'root']
@@ -107,16 +113,6 @@ export function verifyNitro(
   checkPath({ leaf: certificate, intermediates, root, now, names, strict: false })
   checkTime(document, now)
   return { document, facts: factsOf(document) }
-}
-
-function keyOf(certificate: X509Certificate): KeyObject {
-  try {
-    const key = certificate.publicKey
-    if (key.asymmetricKeyDetails?.namedCurve === 'secp384r1') return key
-  } catch {
-    // A certificate can be read whose key cannot.
-  }
-  throw refused('certificate', 'expected a key on P-384')
 }
 
 /** Written so that a `now` that is no number is refused. */
@@ -150,13 +146,7 @@ function factsOf(document: NitroDocument): AttestedFacts {
           Object.fromEntries(image.map(([at, register]) => [`pcr${at}`, register as Buffer])),
         )
       : undefined,
-    imageReference: undefined,
-    args: [],
-    env: new Map(),
-    overriddenArgs: [],
-    overriddenEnv: new Map(),
-    project: undefined,
-    zone: undefined,
+    ...noContainer(),
     instance: moduleId,
     platform: platformSection(kind, claimsOf(document)),
   })

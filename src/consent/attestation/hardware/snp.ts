@@ -6,15 +6,15 @@
 //
 // A report has no time in it: the challenge, which lives 120 s at most, is what dates it.
 
-import { type KeyObject, verify, type X509Certificate } from 'node:crypto'
+import { verify, type X509Certificate } from 'node:crypto'
 import { type OptionTable, refuseUnknown } from '../../../option-names.js'
 import { pinnedRoots } from '../chain.js'
 import { checkPath } from '../path.js'
-import { AMD_SEV_SNP, measurementDigest, platformSection } from '../platform.js'
+import { AMD_SEV_SNP, measurementDigest, noContainer, platformSection } from '../platform.js'
 import { refused } from '../refuse.js'
 import type { AttestedFacts, Evidence, Verifier, VerifyRequest } from '../types.js'
 import { reportData } from './binding.js'
-import { certificatesOf, smallInteger } from './der.js'
+import { certificatesOf, keyOn, smallInteger } from './der.js'
 import { parseSnpReport, REPORT_BYTES, type SnpReport, type SnpTcb, tcbOf } from './snp-report.js'
 import { tokenBytes } from './token.js'
 
@@ -101,20 +101,10 @@ export function verifySnp(
 }
 
 function checkSignature(report: SnpReport, leaf: X509Certificate): void {
-  const signer = { key: keyOf(leaf), dsaEncoding: 'ieee-p1363' } as const
+  const signer = { key: keyOn('P-384', leaf, 'signing key'), dsaEncoding: 'ieee-p1363' } as const
   if (!verify('sha384', report.signed, signer, report.signature)) {
     throw refused('report signature', "expected one that the certificate's key verifies")
   }
-}
-
-function keyOf(leaf: X509Certificate): KeyObject {
-  try {
-    const key = leaf.publicKey
-    if (key.asymmetricKeyDetails?.namedCurve === 'secp384r1') return key
-  } catch {
-    // A certificate can be read whose key cannot.
-  }
-  throw refused('signing key', 'expected a key on P-384')
 }
 
 /** A key is derived for one level of firmware: the certificate of another would vouch for what is not there. */
@@ -156,13 +146,7 @@ function factsOf(
     hardware: 'AMD_SEV_SNP',
     debug: policy.debug ? 'enabled' : 'disabled-since-boot',
     imageDigest: measurementDigest(AMD_SEV_SNP, { measurement: report.measurement }),
-    imageReference: undefined,
-    args: [],
-    env: new Map(),
-    overriddenArgs: [],
-    overriddenEnv: new Map(),
-    project: undefined,
-    zone: undefined,
+    ...noContainer(),
     instance: report.reportId.toString('hex'),
     platform: platformSection(AMD_SEV_SNP, {
       product: textOf(said.get(OID.product)),

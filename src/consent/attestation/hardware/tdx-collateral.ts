@@ -1,11 +1,11 @@
 // What Intel signs about processors and its quoting enclave, and the lists of what it has revoked: it comes with
 // the quote, since anybody may carry it (Intel SGX and TDX provisioning certification service, API version 4).
 
-import { type KeyObject, verify, type X509Certificate } from 'node:crypto'
+import { verify, type X509Certificate } from 'node:crypto'
 import { isObject, type JsonObject, own } from '../json.js'
 import { checkPath } from '../path.js'
 import { refused } from '../refuse.js'
-import { certificatesOfPem } from './der.js'
+import { certificatesOfPem, keyOn } from './der.js'
 
 /** As Intel's service and its clients name them: JSON texts, PEM chains, and the rest in hex. */
 export const COLLATERAL_FIELDS = [
@@ -64,7 +64,7 @@ export function checkCollateral(
       throw refused(`${name}_issuer_chain`, "expected one that ends in the quote's root")
     }
     checkPath({ leaf, intermediates: [], root, now, names: NAMES, crls })
-    const signer = { key: p256(leaf), dsaEncoding: 'ieee-p1363' } as const
+    const signer = { key: keyOn('P-256', leaf, NAMES[0]), dsaEncoding: 'ieee-p1363' } as const
     const text = Buffer.from(collateral[name], 'utf8')
     if (!verify('sha256', text, signer, hexOf(collateral, `${name}_signature`))) {
       throw refused(name, "expected Intel's signature")
@@ -79,17 +79,6 @@ export function checkCollateral(
 export function hexOf(collateral: TdxCollateral, name: (typeof COLLATERAL_FIELDS)[number]): Buffer {
   if (HEX.test(collateral[name])) return Buffer.from(collateral[name], 'hex')
   throw refused(name, 'expected bytes in lower-case hex')
-}
-
-/** The certificate's key, if it is one on P-256. @throws {McbnError} `MCBN_EVIDENCE_REFUSED`. */
-export function p256(certificate: X509Certificate): KeyObject {
-  try {
-    const key = certificate.publicKey
-    if (key.asymmetricKeyDetails?.namedCurve === 'prime256v1') return key
-  } catch {
-    // A certificate can be read whose key cannot.
-  }
-  throw refused('certificate', 'expected a key on P-256')
 }
 
 /** Written so that a time that is no number is refused. */

@@ -10,12 +10,13 @@ import { createHash, createPublicKey, type KeyObject, verify } from 'node:crypto
 import { type OptionTable, refuseUnknown } from '../../../option-names.js'
 import { pinnedRoots } from '../chain.js'
 import { checkPath } from '../path.js'
-import { INTEL_TDX, platformSection } from '../platform.js'
+import { INTEL_TDX, noContainer, platformSection } from '../platform.js'
 import { refused } from '../refuse.js'
 import type { AttestedFacts, ClaimValue, Evidence, Verifier, VerifyRequest } from '../types.js'
 import { reportData } from './binding.js'
+import { keyOn } from './der.js'
 import { pckFactsOf, SGX_EXTENSION } from './pck.js'
-import { checkCollateral, hexOf, p256, parseCollateral } from './tdx-collateral.js'
+import { checkCollateral, hexOf, parseCollateral } from './tdx-collateral.js'
 import { parseTdxQuote, type TdxQuote } from './tdx-quote.js'
 import { tdxImageDigest, tdxInstance } from './tdx-registers.js'
 import { type TdxTcb, tdxTcb } from './tdx-tcb.js'
@@ -82,7 +83,7 @@ export function verifyTdx(
   }
   if (!roots.has(root.fingerprint256)) throw refused('root', 'expected a pinned root')
   // One curve, so a stranger's key costs what a right one does; whose it is, the path says next.
-  checkSignatures(quote, p256(leaf))
+  checkSignatures(quote, keyOn('P-256', leaf, NAMES[0]))
   const crls = [hexOf(collateral, 'root_ca_crl'), hexOf(collateral, 'pck_crl')]
   const path = { leaf, intermediates: [intermediate], root, now, names: NAMES, crls }
   const pck = pckFactsOf(checkPath(path).get(SGX_EXTENSION))
@@ -128,13 +129,7 @@ function factsOf(quote: TdxQuote, tcb: TdxTcb, fmspc: Buffer, now: number): Atte
     hardware: 'INTEL_TDX',
     debug: untrusted === 0 ? 'disabled-since-boot' : 'enabled',
     imageDigest: tdxImageDigest({ mrtd: body.mrTd, rtmr0, rtmr1, rtmr2 }),
-    imageReference: undefined,
-    args: [],
-    env: new Map(),
-    overriddenArgs: [],
-    overriddenEnv: new Map(),
-    project: undefined,
-    zone: undefined,
+    ...noContainer(),
     instance: tdxInstance(rtmr3),
     platform: platformSection(INTEL_TDX, claimsOf(quote, tcb, fmspc)),
   })

@@ -9,7 +9,13 @@ import { reportData } from '../hardware/binding.js'
 import { type JsonObject, own } from '../json.js'
 import { verifyJwt } from '../jwt.js'
 import { KEY_SET_OPTIONS, type KeySetOptions } from '../key-set-options.js'
-import { AMD_SEV_SNP, AZURE_MAA, measurementDigest, platformSection } from '../platform.js'
+import {
+  AMD_SEV_SNP,
+  AZURE_MAA,
+  measurementDigest,
+  noContainer,
+  platformSection,
+} from '../platform.js'
 import { refused } from '../refuse.js'
 import type { AttestedFacts, Verifier } from '../types.js'
 import { hexOf, simpleClaims, textOf } from './claims.js'
@@ -82,13 +88,7 @@ function factsOf(token: CheckedToken, payload: JsonObject): AttestedFacts {
   return Object.freeze<AttestedFacts>({
     ...token,
     ...about,
-    imageReference: undefined,
-    args: [],
-    env: new Map(),
-    overriddenArgs: [],
-    overriddenEnv: new Map(),
-    project: undefined,
-    zone: undefined,
+    ...noContainer(),
     platform: platformSection(AZURE_MAA, simpleClaims(payload)),
   })
 }

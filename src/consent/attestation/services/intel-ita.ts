@@ -8,7 +8,7 @@ import { reportData } from '../hardware/binding.js'
 import { type JsonObject, own } from '../json.js'
 import { verifyJwt } from '../jwt.js'
 import { KEY_SET_OPTIONS, type KeySetOptions } from '../key-set-options.js'
-import { INTEL_TRUST_AUTHORITY, platformSection } from '../platform.js'
+import { INTEL_TRUST_AUTHORITY, noContainer, platformSection } from '../platform.js'
 import { refused } from '../refuse.js'
 import type { AttestedFacts, Verifier } from '../types.js'
 import { objectIn, simpleClaims } from './claims.js'
@@ -68,13 +68,7 @@ function factsOf(token: CheckedToken, payload: JsonObject): AttestedFacts {
   return Object.freeze<AttestedFacts>({
     ...token,
     ...tdxFacts(domain),
-    imageReference: undefined,
-    args: [],
-    env: new Map(),
-    overriddenArgs: [],
-    overriddenEnv: new Map(),
-    project: undefined,
-    zone: undefined,
+    ...noContainer(),
     platform: platformSection(INTEL_TRUST_AUTHORITY, {
       ...simpleClaims(payload),
       ...simpleClaims(domain),
