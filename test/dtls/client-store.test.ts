@@ -54,7 +54,7 @@ async function crashed(options: DtlsConnectOptions): Promise<TestStore> {
   const store = new TestStore()
   const client = await dialOpen({ ...options, ...stored(store) })
   await roundTrip(client)
-  await expect.poll(() => store.names.length).toBe(1)
+  await expect.poll(() => store.names.length, { timeout: 10_000 }).toBe(1)
   return store.crashed()
 }
 
@@ -113,7 +113,9 @@ describe('dtls/session store of clients, after kill -9', () => {
       expect(client.isSessionReused()).toBe(true)
       const messages = collect(client)
       tap.replay('server')
-      await expect.poll(() => client.stats.recordsDroppedBy.replayed).toBeGreaterThan(300)
+      await expect
+        .poll(() => client.stats.recordsDroppedBy.replayed, { timeout: 10_000 })
+        .toBeGreaterThan(300)
       expect(messages).toEqual([])
     },
     60_000,
@@ -161,7 +163,7 @@ describe('dtls/session store of clients, when a client is restarted', () => {
       Array.from({ length: 5 }, () => dialOpen({ ...to, ...stored(store) })),
     )
     for (const each of before) await roundTrip(each)
-    await expect.poll(() => store.names.length).toBe(5)
+    await expect.poll(() => store.names.length, { timeout: 10_000 }).toBe(5)
     const left = store.crashed()
     const after = await Promise.all(
       Array.from({ length: 6 }, () => dialOpen({ ...to, ...stored(left) })),
@@ -211,7 +213,7 @@ describe('dtls/session store of clients, when a client is restarted', () => {
     expect(() => second.exportSession({ sealingKey })).toThrow(
       expect.objectContaining({ code: 'MCBN_SESSION_REFUSED' }),
     )
-    await expect.poll(() => store.names.length).toBe(1)
+    await expect.poll(() => store.names.length, { timeout: 10_000 }).toBe(1)
     const third = await dialOpen({ ...to, ...stored(store.crashed()) })
     await hears(third)
     expect(server.stats.handshakesStarted).toBe(1)
@@ -232,7 +234,7 @@ describe('dtls/session store of clients, when a session leads nowhere', () => {
     expect(client.isSessionReused()).toBe(false)
     await roundTrip(client)
     expect(next.stats.handshakesStarted).toBe(1)
-    await expect.poll(() => left.names.length).toBe(1)
+    await expect.poll(() => left.names.length, { timeout: 10_000 }).toBe(1)
     expect(left.names).not.toContain(old)
   })
 
@@ -252,14 +254,14 @@ describe('dtls/session store of clients, when a session leads nowhere', () => {
     expect(await failureOf(dial({ ...to, ...stored(left) }))).toMatchObject({
       code: 'MCBN_CONNECTION_FAILED',
     })
-    await expect.poll(() => left.names).toEqual([])
+    await expect.poll(() => left.names, { timeout: 10_000 }).toEqual([])
   })
 
   it('does not wait for a store that takes nothing longer than for a handshake', async () => {
     const { to } = await served()
     const left = await crashed(to)
     left.broken = new Error('no space left on device')
-    const client = dial({ ...to, ...stored(left), handshakeTimeout: 400 })
+    const client = dial({ ...to, ...stored(left), handshakeTimeout: 1_500 })
     const outages: McbnError[] = []
     client.on('sessionStoreError', (error) => outages.push(error))
     await client.opened
@@ -279,14 +281,14 @@ describe('dtls/session store of clients, while they run', () => {
     const opened = await Promise.all(
       Array.from({ length: 3 }, () => dialOpen({ ...to, ...stored(store) })),
     )
-    await expect.poll(() => store.names.length).toBe(3)
+    await expect.poll(() => store.names.length, { timeout: 10_000 }).toBe(3)
     await opened[0]?.close()
-    await expect.poll(() => store.names.length).toBe(2)
+    await expect.poll(() => store.names.length, { timeout: 10_000 }).toBe(2)
     opened[1]?.destroy(new Error('enough'))
-    await expect.poll(() => store.names.length).toBe(1)
+    await expect.poll(() => store.names.length, { timeout: 10_000 }).toBe(1)
     server.revoke(identity)
-    await expect.poll(() => store.names.length).toBe(0)
-    await expect.poll(() => store.opened).toBe(false)
+    await expect.poll(() => store.names.length, { timeout: 10_000 }).toBe(0)
+    await expect.poll(() => store.opened, { timeout: 10_000 }).toBe(false)
     server.setPsk(identity, to.psk.key)
     const again = await dialOpen({ ...to, ...stored(store) })
     expect(again.isSessionReused()).toBe(false)
@@ -344,7 +346,7 @@ describe('dtls/session store of clients, in the wrong hands', () => {
     await roundTrip(client)
     expect(client.isSessionReused()).toBe(false)
     expect(server.stats.handshakesStarted).toBe(started + 1)
-    await expect.poll(() => left.disk.has(name)).toBe(false)
+    await expect.poll(() => left.disk.has(name), { timeout: 10_000 }).toBe(false)
   })
 
   it('makes a handshake where a row is a server’s', async () => {
