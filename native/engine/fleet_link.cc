@@ -182,9 +182,9 @@ void FleetLink::take(const ReceivedDatagram& received, Milliseconds now) {
                     opened.header.kind == ForwardKind::Question;
   if (told) return hear(received, opened, now);
   const bool to_owner = opened.header.kind == ForwardKind::ToOwner;
-  // An answer is for the process that heard the client, though its node ID may be another's now.
-  const bool ours =
-      to_owner ? directory_->owns(opened.header.to) : opened.header.to == directory_->node();
+  // An answer is for the process that heard the client, though its node ID may be another's now. A
+  // session may still be here when another has claimed its node ID.
+  const bool ours = to_owner || opened.header.to == directory_->node();
   const auto client = Address::fromBytes(opened.address);
   if (!ours || !client || client->port() == 0 || opened.content.empty()) {
     stats_.dropped_forward_misdirected += 1;

@@ -129,15 +129,15 @@ describe('dtls/fleet, strangers and replays', () => {
     peer.send(node.fleetPort, peer.seal(KIND.toOwner, strayRecord(0), { ...sealing, to: 3 }))
     peer.send(node.fleetPort, peer.seal(KIND.toOwner, strayRecord(0), { to: 0 }))
     peer.send(node.fleetPort, peer.seal(KIND.toClient, strayRecord(0), { ...sealing, to: 3 }))
-    await waitFor('the last', () => node.server.stats.dropped.forwardMisdirected === 3)
+    await waitFor('the last', () => node.server.stats.dropped.forwardMisdirected === 2)
     expect(node.server.stats.dropped).toMatchObject({
       forwardForged: stats.dropped.forwardForged + Math.ceil((good.length - 1) / 7) + 1,
       forwardReplayed: 2,
       forwardStale: 1,
-      unknownConnectionId: 1,
+      unknownConnectionId: 2, // the node that it names may have been this one until now
     })
     expect(node.server.stats).toMatchObject({
-      receivedForwarded: 1,
+      receivedForwarded: 2,
       answersRelayed: 0,
       sessions: 1,
     })
