@@ -6,12 +6,15 @@
 
 #include <memory>
 
+#include "binding/own_object.h"
 #include "engine/admission.h"
 
 namespace mcbn {
 
 class AdmissionWrap : public Napi::ObjectWrap<AdmissionWrap> {
  public:
+  static constexpr napi_type_tag kTag{kOwnTag, 1};
+  static constexpr const char* kName = "Admission";
   static Napi::Function define(Napi::Env env);
   explicit AdmissionWrap(const Napi::CallbackInfo& info);
   const std::shared_ptr<Admission>& admission() const { return admission_; }

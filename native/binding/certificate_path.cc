@@ -7,14 +7,9 @@
 namespace mcbn {
 namespace {
 
-std::vector<ByteView> listOf(const Napi::Value& given) {
+std::vector<ByteView> viewsOf(const std::vector<Napi::Value>& given) {
   std::vector<ByteView> all;
-  if (!given.IsArray()) return all;
-  const Napi::Array array = given.As<Napi::Array>();
-  for (uint32_t at = 0; at < array.Length(); ++at) {
-    const Napi::Value one = array[at];
-    all.push_back(viewOf(one));
-  }
+  for (const Napi::Value& one : given) all.push_back(viewOf(one));
   return all;
 }
 
@@ -25,14 +20,17 @@ Napi::Value validatePathOf(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Fields fields(info[0], "path");
   PathRequest request;
-  request.leaf = fields.bytes("leaf");
-  request.intermediates = listOf(fields.array("intermediates"));
-  request.roots = listOf(fields.array("roots"));
-  request.crls = listOf(fields.array("crls"));
+  fields.bytes("leaf", request.leaf);
+  const auto intermediates = fields.list("intermediates");
+  const auto roots = fields.list("roots");
+  const auto crls = fields.list("crls");
   request.strict = fields.flag("strict");
   request.digital_signature = fields.flag("digitalSignature");
   const Napi::Value time = fields.optional("time");
   if (!fields.complete()) return env.Undefined();
+  request.intermediates = viewsOf(intermediates);
+  request.roots = viewsOf(roots);
+  request.crls = viewsOf(crls);
   request.time = time.IsNumber() ? time.As<Napi::Number>().Int64Value() : 0;
 
   const PathVerdict verdict = validatePath(request);

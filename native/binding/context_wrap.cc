@@ -11,6 +11,7 @@ Napi::Function ContextWrap::define(Napi::Env env) {
 }
 
 ContextWrap::ContextWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  tagOwn<ContextWrap>(info);
   Fields given(info[0], "context options");
   ContextOptions options;
   options.role = given.flag("server") ? Role::Server : Role::Client;
@@ -21,13 +22,14 @@ ContextWrap::ContextWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   options.identity_hint = given.text("identityHint");
   options.psk.ask = given.flag("ask");
   options.psk.unknown = given.flag("conceal") ? UnknownIdentity::Conceal : UnknownIdentity::Alert;
-  const Napi::Value alpn = given.array("alpn");
+  const auto alpn = given.list("alpn");
   const Napi::Value table = given.optional("keys");
   if (!given.complete()) return;
-  const auto names = alpn.As<Napi::Array>();
-  for (uint32_t i = 0; i < names.Length(); ++i) options.alpn.push_back(bytesOf(names[i]));
-  if (table.IsObject()) {
-    options.psk.table = KeyTableWrap::Unwrap(table.As<Napi::Object>())->table();
+  for (const Napi::Value& name : alpn) options.alpn.push_back(bytesOf(name));
+  if (!table.IsUndefined()) {
+    const auto* const keys = ownObject<KeyTableWrap>(table);
+    if (!keys) return;
+    options.psk.table = keys->table();
   }
   auto created = Context::create(std::move(options));
   if (auto* failure = std::get_if<Failure>(&created)) {
@@ -40,6 +42,19 @@ ContextWrap::ContextWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
 Napi::Value ContextWrap::failure(const Napi::CallbackInfo& info) {
   if (context_) return info.Env().Undefined();
   return failureObject(info.Env(), failure_);
+}
+
+std::shared_ptr<const Context> contextOf(const Napi::Value& value, Transport transport,
+                                         std::optional<Role> role) {
+  const auto* const wrap = ownObject<ContextWrap>(value);
+  if (!wrap) return nullptr;
+  const auto& context = wrap->context();
+  if (context && context->transport() == transport && (!role || context->role() == *role)) {
+    return context;
+  }
+  Napi::TypeError::New(value.Env(), "mcbn addon: expected a Context for this protocol and role")
+      .ThrowAsJavaScriptException();
+  return nullptr;
 }
 
 }  // namespace mcbn

@@ -2,12 +2,40 @@
 
 namespace mcbn {
 
+bool isBytes(const Napi::Value& value) {
+  return value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array;
+}
+
 std::span<const uint8_t> viewOf(const Napi::Value& value) {
-  if (!value.IsTypedArray()) return {};
-  const auto array = value.As<Napi::TypedArray>();
-  if (array.TypedArrayType() != napi_uint8_array) return {};
-  const auto bytes = array.As<Napi::Uint8Array>();
+  if (!isBytes(value)) return {};
+  const auto bytes = value.As<Napi::Uint8Array>();
   return {bytes.Data(), bytes.ByteLength()};
+}
+
+std::span<uint8_t> bufferView(const Napi::Value& value) {
+  void* data = nullptr;
+  size_t length = 0;
+  if (napi_get_buffer_info(value.Env(), value, &data, &length) != napi_ok) return {};
+  return {static_cast<uint8_t*>(data), length};
+}
+
+uint32_t numberOf(const Napi::Value& value) {
+  return value.IsNumber() ? value.As<Napi::Number>().Uint32Value() : 0;
+}
+
+std::optional<std::vector<Napi::Value>> elementsOf(const Napi::Value& array) {
+  constexpr uint32_t kMost = 1 << 20;
+  if (!array.IsArray()) return std::nullopt;
+  const auto given = array.As<Napi::Array>();
+  const uint32_t length = given.Length();
+  if (length > kMost) return std::nullopt;
+  std::vector<Napi::Value> elements;
+  elements.reserve(length);
+  for (uint32_t i = 0; i < length; ++i) {
+    const Napi::Value one = given[i];
+    elements.push_back(one);
+  }
+  return elements;
 }
 
 std::string bytesOf(const Napi::Value& value) {

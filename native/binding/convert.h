@@ -1,7 +1,8 @@
 // convert.h: values between JavaScript and C++, for the wraps in this folder.
 //
 // Arguments come from our own TypeScript, which has checked them (src/options.ts); these functions
-// are still total: a wrong type yields an empty value, never a crash. Objects are read by fields.h.
+// are still total: a wrong type yields an empty value, never a crash. Objects are read by fields.h,
+// those that the addon made by own_object.h. test/native/abuse.test.ts gives them anything.
 #pragma once
 
 #include <napi.h>
@@ -15,9 +16,18 @@
 
 namespace mcbn {
 
+// Of exported keying material.
+inline constexpr uint32_t kMaxExportBytes = 16'384;
+
 // Borrowed: valid until control returns to JavaScript.
 std::span<const uint8_t> viewOf(const Napi::Value& value);
+// The same in one call into Node-API, for what is called with every batch; any typed array's bytes.
+std::span<uint8_t> bufferView(const Napi::Value& value);
 std::string bytesOf(const Napi::Value& value);  // Uint8Array or string (UTF-8)
+bool isBytes(const Napi::Value& value);         // a Uint8Array
+uint32_t numberOf(const Napi::Value& value);    // 0 if it is none; modulo 2^32
+// nullopt: it is no array, or has over a million elements.
+std::optional<std::vector<Napi::Value>> elementsOf(const Napi::Value& array);
 Napi::Buffer<uint8_t> bufferOf(Napi::Env env, std::span<const uint8_t> bytes);
 Napi::Buffer<uint8_t> bufferOf(Napi::Env env, const std::string& bytes);
 

@@ -6,29 +6,33 @@
 namespace mcbn {
 namespace {
 
+constexpr int32_t kLargestDatagram = 65'535;
+constexpr int32_t kMostThreads = 64;
+
 Milliseconds millisecondsOf(Fields& given, const char* name) {
-  return static_cast<Milliseconds>(given.integer(name));
+  return static_cast<Milliseconds>(given.integer(name, 0));
 }
 
 UdpOptions udpOptions(Fields& given) {
   UdpOptions options;
   options.reusePort = given.flag("reusePort");
   options.ipv6Only = given.flag("ipv6Only");
-  options.recvBufferSize = given.integer("recvBufferSize");
-  options.sendBufferSize = given.integer("sendBufferSize");
+  options.recvBufferSize = given.integer("recvBufferSize", 0);
+  options.sendBufferSize = given.integer("sendBufferSize", 0);
   return options;
 }
 
 DtlsOptions dtlsOptions(Fields& given) {
   DtlsOptions options;
-  options.mtu = static_cast<size_t>(given.integer("mtu"));
+  options.mtu = static_cast<size_t>(given.integer("mtu", 0, kLargestDatagram));
   options.handshake_timeout = millisecondsOf(given, "handshakeTimeout");
   options.retransmit_timeout = millisecondsOf(given, "retransmitTimeout");
-  options.forgery_limit = static_cast<uint64_t>(given.integer("forgeryLimit"));
-  options.replay_window = static_cast<uint32_t>(given.integer("replayWindow"));
+  options.forgery_limit = static_cast<uint64_t>(given.integer("forgeryLimit", 0));
+  options.replay_window = static_cast<uint32_t>(given.integer("replayWindow", 0));
   options.keylog = given.flag("keylog");
   options.openssl_records = given.flag("opensslRecords");
-  if (const int32_t length = given.integer("connectionId"); length >= 0) {
+  if (const int32_t length = given.integer("connectionId", -1, kMaxOwnConnectionIdBytes);
+      length >= 0) {
     options.connection_id = static_cast<size_t>(length);
   }
   return options;
@@ -36,7 +40,7 @@ DtlsOptions dtlsOptions(Fields& given) {
 
 std::optional<Address> addressOf(Fields& given) {
   const std::string host = given.text("address");
-  return Address::parse(host, static_cast<uint16_t>(given.integer("port")));
+  return Address::parse(host, static_cast<uint16_t>(given.integer("port", 0, UINT16_MAX)));
 }
 
 // Where a client sends from; no address: the system chooses. nullopt: it was given, but is not an address.
@@ -63,9 +67,10 @@ SealFault takeSealed(ByteView sealed, ByteView key, ByteView row, const Identity
 // fault tells why.
 SealFault resume(const Napi::Value& value, const Context& context, ClientOptions& options) {
   Fields given(value, "resumed session");
-  const ByteView sealed = given.bytes("sealed");
-  const ByteView key = given.bytes("sealingKey");
-  const ByteView row = given.bytes("row");
+  ByteView sealed, key, row;
+  given.bytes("sealed", sealed);
+  given.bytes("sealingKey", key);
+  given.bytes("row", row);
   if (!given.complete()) return SealFault::None;
   if (!row.empty()) {
     RowName name;
@@ -81,13 +86,14 @@ SealFault resume(const Napi::Value& value, const Context& context, ClientOptions
 std::optional<NodeIdOptions> nodeOf(const Napi::Value& value, size_t length) {
   Fields given(value, "node ID");
   NodeIdOptions options;
-  options.node = static_cast<uint32_t>(given.integer("node"));
+  options.node = static_cast<uint32_t>(given.integer("node", 0));
   options.form.length = length;
-  options.form.node_bytes = static_cast<size_t>(given.integer("nodeBytes"));
-  options.form.rotation = static_cast<uint8_t>(given.integer("rotation"));
-  const auto key = given.bytes("key");
-  options.key.assign(key.begin(), key.end());
+  options.form.node_bytes = static_cast<size_t>(given.integer("nodeBytes", 1, 4));
+  options.form.rotation = static_cast<uint8_t>(given.integer("rotation", 0, 6));
+  ByteView key;
+  given.bytes("key", key);
   if (!given.complete()) return std::nullopt;
+  options.key.assign(key.begin(), key.end());
   return options;
 }
 
@@ -95,7 +101,7 @@ std::optional<NodeIdOptions> nodeOf(const Napi::Value& value, size_t length) {
 bool readFleet(const Napi::Value& value, ServerOptions& options) {
   Fields given(value, "fleet link");
   const auto local = addressOf(given);
-  options.fleet_link.most_forwards = static_cast<uint64_t>(given.integer("forwardLimit"));
+  options.fleet_link.most_forwards = static_cast<uint64_t>(given.integer("forwardLimit", 0));
   if (!given.complete() || !local) return false;
   options.fleet_link.local = *local;
   options.fleet_link.udp = options.udp;
@@ -113,16 +119,17 @@ std::optional<ServerOptions> serverOptions(const Napi::Value& value) {
   options.udp = udpOptions(given);
   options.dtls = dtlsOptions(given);
   options.idle_timeout = millisecondsOf(given, "idleTimeout");
-  options.busy_poll = static_cast<Microseconds>(given.integer("busyPoll"));
-  options.threads = static_cast<size_t>(given.integer("threads"));
-  options.thread_index = static_cast<size_t>(given.integer("threadIndex"));
-  const auto secret = given.bytes("cookieSecret");
-  options.cookie_secret.assign(secret.begin(), secret.end());
-  const auto row_key = given.bytes("rowKey");
-  options.row_key.assign(row_key.begin(), row_key.end());
+  options.busy_poll = static_cast<Microseconds>(given.integer("busyPoll", 0));
+  options.threads = static_cast<size_t>(given.integer("threads", 1, kMostThreads));
+  options.thread_index = static_cast<size_t>(given.integer("threadIndex", 0, kMostThreads - 1));
+  ByteView secret, row_key;
+  given.bytes("cookieSecret", secret);
+  given.bytes("rowKey", row_key);
   const Napi::Value node = given.optional("node");
   const Napi::Value fleet = given.optional("fleet");
   if (!given.complete() || !local) return std::nullopt;
+  options.cookie_secret.assign(secret.begin(), secret.end());
+  options.row_key.assign(row_key.begin(), row_key.end());
   if (!node.IsUndefined()) {
     options.node = nodeOf(node, options.dtls.connection_id.value_or(0));
     if (!options.node) return std::nullopt;
@@ -140,16 +147,17 @@ std::optional<ClientOptions> clientOptions(const Napi::Value& value, const Conte
   Fields given(value, "connect options");
   ClientOptions options;
   const std::string host = given.text("address");
-  const auto port = static_cast<uint16_t>(given.integer("port"));
+  const auto port = static_cast<uint16_t>(given.integer("port", 0, UINT16_MAX));
   const std::string local_host = given.text("localAddress");
-  const auto local_port = static_cast<uint16_t>(given.integer("localPort"));
+  const auto local_port = static_cast<uint16_t>(given.integer("localPort", 0, UINT16_MAX));
   options.udp = udpOptions(given);
   options.dtls = dtlsOptions(given);
   options.dtls.servername = given.text("servername");
   options.idle_timeout = millisecondsOf(given, "idleTimeout");
-  options.busy_poll = static_cast<Microseconds>(given.integer("busyPoll"));
-  const ByteView row_key = given.bytes("rowKey");
-  const ByteView row_prefix = given.bytes("rowPrefix");
+  options.busy_poll = static_cast<Microseconds>(given.integer("busyPoll", 0));
+  ByteView row_key, row_prefix;
+  given.bytes("rowKey", row_key);
+  given.bytes("rowPrefix", row_prefix);
   const Napi::Value credential = given.optional("credential");
   const Napi::Value resumed = given.optional("resumed");
   if (!given.complete()) return std::nullopt;

@@ -1,6 +1,7 @@
 #include "binding/fields.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string_view>
 
 #include "binding/convert.h"
@@ -23,10 +24,14 @@ bool Fields::flag(const char* name) {
   return false;
 }
 
-int32_t Fields::integer(const char* name) {
+int32_t Fields::integer(const char* name, int32_t min, int32_t max) {
   const Napi::Value value = required(name);
-  if (value.IsNumber()) return value.As<Napi::Number>().Int32Value();
-  refuse(std::string(name) + ": expected a number");
+  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : NAN;
+  if (number >= min && number <= max && number == std::trunc(number)) {
+    return static_cast<int32_t>(number);
+  }
+  refuse(std::string(name) + ": expected an integer from " + std::to_string(min) + " to " +
+         std::to_string(max));
   return 0;
 }
 
@@ -37,17 +42,19 @@ std::string Fields::text(const char* name) {
   return {};
 }
 
-std::span<const uint8_t> Fields::bytes(const char* name) {
+void Fields::bytes(const char* name, std::span<const uint8_t>& into) {
   const Napi::Value value = required(name);
-  if (value.IsTypedArray()) return viewOf(value);
-  refuse(std::string(name) + ": expected a Uint8Array");
-  return {};
+  if (isBytes(value)) {
+    views_.emplace_back(value, &into);
+  } else {
+    refuse(std::string(name) + ": expected a Uint8Array");
+  }
 }
 
-Napi::Value Fields::array(const char* name) {
-  const Napi::Value value = required(name);
-  if (!value.IsArray()) refuse(std::string(name) + ": expected an array");
-  return value;
+std::vector<Napi::Value> Fields::list(const char* name) {
+  auto elements = elementsOf(required(name));
+  if (!elements) refuse(std::string(name) + ": expected an array");
+  return elements ? std::move(*elements) : std::vector<Napi::Value>();
 }
 
 Napi::Value Fields::object(const char* name) {
@@ -64,7 +71,12 @@ Napi::Value Fields::optional(const char* name) {
 bool Fields::complete() {
   if (wrong_.empty()) {
     const Napi::Array names = object_.GetPropertyNames();
-    if (names.Length() == read_.size()) return true;
+    // An accessor, or a proxy, has thrown.
+    if (env_.IsExceptionPending()) return false;
+    if (names.Length() == read_.size()) {
+      for (const auto& [value, into] : views_) *into = viewOf(value);
+      return true;
+    }
     refuse(strangerAmong(names) + ": unknown field");
   }
   if (!env_.IsExceptionPending()) {

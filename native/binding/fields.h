@@ -18,11 +18,13 @@ class Fields {
   Fields(const Napi::Value& given, const char* what);
 
   bool flag(const char* name);
-  int32_t integer(const char* name);
+  int32_t integer(const char* name, int32_t min, int32_t max = INT32_MAX);
   std::string text(const char* name);
+  // Filled by complete(), since an accessor of another field may take the memory away meanwhile.
   // Borrowed: valid until control returns to JavaScript.
-  std::span<const uint8_t> bytes(const char* name);
-  Napi::Value array(const char* name);
+  void bytes(const char* name, std::span<const uint8_t>& into);
+  // The elements of an array.
+  std::vector<Napi::Value> list(const char* name);
   Napi::Value object(const char* name);
   // Undefined if it is not there.
   Napi::Value optional(const char* name);
@@ -40,6 +42,7 @@ class Fields {
   const char* what_;
   Napi::Object object_;
   std::vector<const char*> read_;
+  std::vector<std::pair<Napi::Value, std::span<const uint8_t>*>> views_;
   std::string wrong_;  // the first mistake; empty: none
 };
 

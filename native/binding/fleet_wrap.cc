@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "binding/convert.h"
 #include "binding/fields.h"
 #include "record/forwarding.h"
 
@@ -35,9 +36,11 @@ Napi::Function FleetWrap::define(Napi::Env env) {
 }
 
 FleetWrap::FleetWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  tagOwn<FleetWrap>(info);
   Fields given(info[0], "fleet");
-  const auto node = static_cast<uint32_t>(given.integer("node"));
-  const auto key = given.bytes("key");
+  const auto node = static_cast<uint32_t>(given.integer("node", 0));
+  ByteView key;
+  given.bytes("key", key);
   if (!given.complete()) return;
   if (key.size() != forwarding::kKeyBytes) {
     Napi::TypeError::New(info.Env(), "mcbn addon: fleet: key: expected 32 bytes")
@@ -49,13 +52,13 @@ FleetWrap::FleetWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
 
 // (NativeRemote[]): how many of them are addresses.
 Napi::Value FleetWrap::setMembers(const Napi::CallbackInfo& info) {
-  const auto given = info[0].As<Napi::Array>();
+  const auto given = elementsOf(info[0]);
+  if (!given || info.Env().IsExceptionPending()) return {};
   std::vector<Address> members;
-  for (uint32_t i = 0; i < given.Length(); ++i) {
-    const Napi::Value each = given[i];
+  for (const Napi::Value& each : *given) {
     Fields fields(each, "member");
     const std::string host = fields.text("address");
-    const auto port = static_cast<uint16_t>(fields.integer("port"));
+    const auto port = static_cast<uint16_t>(fields.integer("port", 0, UINT16_MAX));
     if (!fields.complete()) return {};
     if (const auto address = Address::parse(host, port)) members.push_back(*address);
   }
@@ -65,7 +68,7 @@ Napi::Value FleetWrap::setMembers(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value FleetWrap::takeOver(const Napi::CallbackInfo& info) {
-  const uint32_t node = info[0].As<Napi::Number>().Uint32Value();
+  const uint32_t node = numberOf(info[0]);
   return Napi::Boolean::New(info.Env(), directory_->takeOver(node, wallClock()));
 }
 

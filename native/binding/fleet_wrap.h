@@ -5,12 +5,15 @@
 
 #include <memory>
 
+#include "binding/own_object.h"
 #include "engine/fleet_directory.h"
 
 namespace mcbn {
 
 class FleetWrap : public Napi::ObjectWrap<FleetWrap> {
  public:
+  static constexpr napi_type_tag kTag{kOwnTag, 4};
+  static constexpr const char* kName = "Fleet";
   static Napi::Function define(Napi::Env env);
   explicit FleetWrap(const Napi::CallbackInfo& info);
   const std::shared_ptr<FleetDirectory>& directory() const { return directory_; }

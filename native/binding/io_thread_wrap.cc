@@ -7,15 +7,24 @@
 #include "binding/convert.h"
 #include "binding/endpoint_options.h"
 #include "binding/fields.h"
-#include "binding/figures.h"
 #include "binding/fleet_wrap.h"
 #include "binding/key_fields.h"
 
 namespace mcbn {
 namespace {
 
-uint32_t numberOf(const Napi::Value& value) {
-  return value.IsNumber() ? value.As<Napi::Number>().Uint32Value() : 0;
+constexpr size_t kLargestFrame = 16 * 1024 * 1024;
+
+// The rows that a Uint32Array has room for; none if it is something else.
+std::span<EventRow> roomIn(Napi::Env env, const Napi::Value& value) {
+  napi_typedarray_type type = napi_int8_array;
+  size_t length = 0;
+  void* data = nullptr;
+  if (napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok ||
+      type != napi_uint32_array) {
+    return {};
+  }
+  return {static_cast<EventRow*>(data), length * sizeof(uint32_t) / sizeof(EventRow)};
 }
 
 // { address, port, family } or { error }.
@@ -78,13 +87,14 @@ Napi::Function IoThreadWrap::define(Napi::Env env) {
 IoThreadWrap::IoThreadWrap(const Napi::CallbackInfo& info)
     : ObjectWrap(info), bridge_(std::make_shared<Bridge>()) {
   const Napi::Env env = info.Env();
-  auto rows = info[1].As<Napi::Uint32Array>();
-  rows_ = Napi::Persistent(rows);
-  bridge_->rows = rows.Data();
-  bridge_->max_rows = rows.ByteLength() / sizeof(EventRow);
-  auto inbox = info[2].As<Napi::Uint8Array>();
-  inbox_ = Napi::Persistent(inbox);
-  bridge_->inbox = {inbox.Data(), inbox.ByteLength()};
+  if (!info[0].IsFunction() || roomIn(env, info[1]).empty() || !isBytes(info[2])) {
+    bridge_->closed = true;
+    Napi::TypeError::New(env, "mcbn addon: expected a function, and room for rows and messages")
+        .ThrowAsJavaScriptException();
+    return;
+  }
+  bridge_->rows = Napi::Persistent(info[1].As<Napi::Uint32Array>());
+  bridge_->inbox = Napi::Persistent(info[2].As<Napi::Uint8Array>());
   auto* context = new Context(bridge_);
   wake_ = Wake::New(env, info[0].As<Napi::Function>(), "mcbn I/O thread", 0, 1, context,
                     [](Napi::Env, void*, Context* shared) { delete shared; });
@@ -114,6 +124,7 @@ void IoThreadWrap::close() {
   if (bridge_->watch) std::exchange(bridge_->watch, nullptr)->close();
   bridge_->details.clear();
   bridge_->on_batch.Reset();
+  bridge_->rows.Reset();
   bridge_->async.reset();
   wake_.Release();
 }
@@ -160,8 +171,11 @@ void IoThreadWrap::tell(Napi::Env env, Bridge& bridge) {
     const Napi::Value messages = messagesValue(env, batch.messages, bridge);
     if (messages.IsEmpty()) return;
     for (std::span<const EventRow> rows = batch.rows; !rows.empty();) {
-      const auto some = rows.first(std::min(rows.size(), bridge.max_rows));
-      std::memcpy(bridge.rows, some.data(), some.size_bytes());
+      // Asked for each time: JavaScript can give its array's memory away.
+      const std::span<EventRow> room = roomIn(env, bridge.rows.Value());
+      if (room.empty()) return;
+      const auto some = rows.first(std::min(rows.size(), room.size()));
+      std::memcpy(room.data(), some.data(), some.size_bytes());
       bridge.on_batch.Call(
           {Napi::Number::New(env, static_cast<double>(some.size())), messages, details});
       // The rest went with it: src/dtls never lets one through.
@@ -177,8 +191,11 @@ void IoThreadWrap::tell(Napi::Env env, Bridge& bridge) {
 // make a Buffer costs more than all the rest of telling one message.
 Napi::Value IoThreadWrap::messagesValue(Napi::Env env, MessageBytes& messages, Bridge& bridge) {
   const size_t size = messages.size();
-  if (size > bridge.inbox.size()) return lentSlab(env, messages, bridge.io->events().pool());
-  if (size > 0) std::memcpy(bridge.inbox.data(), messages.view(0, size).data(), size);
+  // Asked for each time, as the rows are.
+  const std::span<uint8_t> inbox =
+      size == 0 ? std::span<uint8_t>() : bufferView(bridge.inbox.Value());
+  if (size > inbox.size()) return lentSlab(env, messages, bridge.io->events().pool());
+  if (size > 0) std::memcpy(inbox.data(), messages.view(0, size).data(), size);
   return Napi::Number::New(env, static_cast<double>(size));
 }
 
@@ -188,29 +205,34 @@ Napi::Value IoThreadWrap::listen(const Napi::CallbackInfo& info) {
   auto options = serverOptions(info[2]);
   if (info.Env().IsExceptionPending()) return {};
   if (!options) return openedSocket(info.Env(), {.code = EINVAL, .call = "bind"}, {});
-  options->admission = AdmissionWrap::Unwrap(info[3].As<Napi::Object>())->admission();
+  auto context = contextOf(info[1], Transport::Dtls, Role::Server);
+  const auto* const admission = context ? ownObject<AdmissionWrap>(info[3]) : nullptr;
+  if (!admission) return {};
+  options->admission = admission->admission();
   options->evict_soon = [&target = io(), id = numberOf(info[0])] {
     target.post([id](IoThread& self) {
-      auto* const found = static_cast<ServerEndpoint*>(self.endpoint(id));
+      ServerEndpoint* const found = self.server(id);
       if (!found) return;
       found->evict(self.now());
       self.touched(*found);
     });
   };
-  if (info[4].IsObject())
-    options->fleet = FleetWrap::Unwrap(info[4].As<Napi::Object>())->directory();
+  if (!info[4].IsUndefined()) {
+    const auto* const fleet = ownObject<FleetWrap>(info[4]);
+    if (!fleet) return {};
+    options->fleet = fleet->directory();
+  }
   options->announce_soon = [&target = io(), id = numberOf(info[0])] {
     target.post([id](IoThread& self) {
-      auto* const found = static_cast<ServerEndpoint*>(self.endpoint(id));
+      ServerEndpoint* const found = self.server(id);
       if (!found) return;
       found->announce(self.now());
       self.touched(*found);
     });
   };
   const Microseconds busy_poll = options->busy_poll;
-  auto endpoint = std::make_unique<ServerEndpoint>(
-      numberOf(info[0]), io().services(),
-      ContextWrap::Unwrap(info[1].As<Napi::Object>())->context(), std::move(*options));
+  auto endpoint = std::make_unique<ServerEndpoint>(numberOf(info[0]), io().services(),
+                                                   std::move(context), std::move(*options));
   endpoint->busy_poll = busy_poll;
   const SystemError error = endpoint->open();
   Napi::Object opened = openedSocket(info.Env(), error, endpoint->localAddress());
@@ -225,7 +247,7 @@ Napi::Value IoThreadWrap::listen(const Napi::CallbackInfo& info) {
 
 void IoThreadWrap::begin(const Napi::CallbackInfo& info) {
   io().post([id = numberOf(info[0])](IoThread& self) {
-    auto* const found = static_cast<ServerEndpoint*>(self.endpoint(id));
+    ServerEndpoint* const found = self.server(id);
     if (!found) return;
     found->start();
     self.touched(*found);
@@ -233,7 +255,8 @@ void IoThreadWrap::begin(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value IoThreadWrap::connect(const Napi::CallbackInfo& info) {
-  const auto context = ContextWrap::Unwrap(info[1].As<Napi::Object>())->context();
+  const auto context = contextOf(info[1], Transport::Dtls, Role::Client);
+  if (!context) return {};
   SealFault fault = SealFault::None;
   auto options = clientOptions(info[2], *context, fault);
   if (info.Env().IsExceptionPending()) return {};
@@ -282,6 +305,11 @@ void IoThreadWrap::closeEndpoint(const Napi::CallbackInfo& info) {
 
 Napi::Value IoThreadWrap::frame(const Napi::CallbackInfo& info) {
   const size_t size = numberOf(info[0]);
+  if (size == 0 || size > kLargestFrame || size % alignof(uint32_t) != 0) {
+    Napi::RangeError::New(info.Env(), "mcbn addon: expected the size of a frame")
+        .ThrowAsJavaScriptException();
+    return {};
+  }
   bridge_->frames.push_back({Frame(new uint8_t[size]()), size});
   auto* const owner = new Frame(bridge_->frames.back().bytes);
   return Napi::Buffer<uint8_t>::New(
@@ -295,7 +323,7 @@ Napi::Value IoThreadWrap::submit(const Napi::CallbackInfo& info) {
   if (index < bridge_->frames.size()) {
     const auto& [bytes, size] = bridge_->frames[index];
     const MutableBytes rows(bytes.get(), std::min<size_t>(numberOf(info[1]), size));
-    const bool copy = info[2].As<Napi::Boolean>().Value();
+    const bool copy = info[2].ToBoolean().Value();
     number = copy ? io().submitCopy(rows) : io().submit(rows);
   }
   return Napi::Number::New(info.Env(), number);
@@ -345,7 +373,7 @@ void IoThreadWrap::closeSession(const Napi::CallbackInfo& info) {
 Napi::Value IoThreadWrap::endSessionsOf(const Napi::CallbackInfo& info) {
   size_t ended = 0;
   io().call([&, id = numberOf(info[0]), identity = bytesOf(info[1])](IoThread& self) {
-    auto* const endpoint = static_cast<ServerEndpoint*>(self.endpoint(id));
+    ServerEndpoint* const endpoint = self.server(id);
     if (!endpoint) return;
     ended = endpoint->endSessionsOf(
         identity, {.code = "MCBN_CONNECTION_LOST", .message = "the identity was revoked"});
@@ -355,10 +383,9 @@ Napi::Value IoThreadWrap::endSessionsOf(const Napi::CallbackInfo& info) {
 }
 
 void IoThreadWrap::confirmAddress(const Napi::CallbackInfo& info) {
-  io().post([id = numberOf(info[0]), session = numberOf(info[1]),
-             host = info[2].As<Napi::String>().Utf8Value(),
+  io().post([id = numberOf(info[0]), session = numberOf(info[1]), host = bytesOf(info[2]),
              port = static_cast<uint16_t>(numberOf(info[3]))](IoThread& self) {
-    auto* const endpoint = static_cast<ServerEndpoint*>(self.endpoint(id));
+    ServerEndpoint* const endpoint = self.server(id);
     if (endpoint) endpoint->confirmAddress(session, host, port);
   });
 }
@@ -369,18 +396,18 @@ void IoThreadWrap::setKeylog(const Napi::CallbackInfo& info) {
   const bool on = given.flag("on");
   if (!given.complete()) return;
   io().post([id = numberOf(info[0]), server, on](IoThread& self) {
-    Endpoint* const endpoint = self.endpoint(id);
-    if (!endpoint) return;
     if (server) {
-      static_cast<ServerEndpoint*>(endpoint)->setKeylog(on);
-    } else if (Association* association = endpoint->find(ClientEndpoint::kSession)) {
-      association->session.setKeylog(on);
+      if (ServerEndpoint* const endpoint = self.server(id)) endpoint->setKeylog(on);
+      return;
     }
+    Endpoint* const endpoint = self.endpoint(id);
+    Association* const association = endpoint ? endpoint->find(ClientEndpoint::kSession) : nullptr;
+    if (association) association->session.setKeylog(on);
   });
 }
 
 Napi::Value IoThreadWrap::exportKeyingMaterial(const Napi::CallbackInfo& info) {
-  Bytes out(numberOf(info[2]));
+  Bytes out(std::min(numberOf(info[2]), kMaxExportBytes));
   bool exported = false;
   std::optional<std::string> context;
   if (info[4].IsTypedArray()) context = bytesOf(info[4]);
@@ -398,41 +425,6 @@ Napi::Value IoThreadWrap::exportKeyingMaterial(const Napi::CallbackInfo& info) {
   const Napi::Value buffer = bufferOf(info.Env(), ByteView(out));
   OPENSSL_cleanse(out.data(), out.size());
   return buffer;
-}
-
-// ---- figures -----------------------------------------------------------------------------------
-
-Napi::Value IoThreadWrap::endpointStats(const Napi::CallbackInfo& info) {
-  EndpointStats stats;
-  std::optional<UdpFigures> udp;
-  io().call([&, id = numberOf(info[0])](IoThread& self) {
-    const Endpoint* const endpoint = self.endpoint(id);
-    if (!endpoint) return;
-    stats = endpoint->stats();
-    udp = UdpFigures{endpoint->socketFigures(), self.events().waitingBytes()};
-  });
-  if (!udp) return info.Env().Null();
-  Napi::Object object = endpointFigures(info.Env(), stats);
-  object.Set("udp", udpFigures(info.Env(), *udp));
-  return object;
-}
-
-Napi::Value IoThreadWrap::sessionStats(const Napi::CallbackInfo& info) {
-  SessionStats stats;
-  uint64_t undelivered = 0;
-  std::optional<UdpFigures> udp;
-  io().call([&, id = numberOf(info[0]), session = numberOf(info[1])](IoThread& self) {
-    Endpoint* const endpoint = self.endpoint(id);
-    const Association* const association = endpoint ? endpoint->find(session) : nullptr;
-    if (!association) return;
-    stats = association->session.stats();
-    undelivered = association->undelivered;
-    udp = UdpFigures{endpoint->socketFigures(), self.events().waitingBytes()};
-  });
-  if (!udp) return info.Env().Null();
-  Napi::Object object = sessionFigures(info.Env(), stats, undelivered);
-  object.Set("udp", udpFigures(info.Env(), *udp));
-  return object;
 }
 
 // Once closed, wake_ is released: nothing of it may be touched.

@@ -32,9 +32,8 @@ class IoThreadWrap : public Napi::ObjectWrap<IoThreadWrap> {
     std::unique_ptr<Napi::AsyncContext> async;
     Watch* watch = nullptr;  // null: nothing to watch or attend with
     bool closed = false;
-    uint32_t* rows = nullptr;  // JavaScript's array, which rows_ keeps
-    size_t max_rows = 0;
-    MutableBytes inbox;  // the same, of inbox_
+    Napi::Reference<Napi::Uint32Array> rows;  // JavaScript's
+    Napi::Reference<Napi::Uint8Array> inbox;  // the same
   };
   using Context = std::shared_ptr<Bridge>;
   static void tell(Napi::Env env, Bridge& bridge);
@@ -75,8 +74,6 @@ class IoThreadWrap : public Napi::ObjectWrap<IoThreadWrap> {
   IoThread& io() { return *bridge_->io; }
 
   std::shared_ptr<Bridge> bridge_;
-  Napi::Reference<Napi::Uint32Array> rows_;
-  Napi::Reference<Napi::Uint8Array> inbox_;
   Wake wake_;
 };
 

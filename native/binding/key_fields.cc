@@ -24,8 +24,9 @@ std::optional<PskEntry> entryOf(const Napi::Value& key, const Napi::Value& hash)
 
 std::optional<std::pair<Identity, PskEntry>> credentialOf(const Napi::Value& value) {
   Fields given(value, "credential");
-  const auto identity = given.bytes("identity");
-  const auto key = given.bytes("key");
+  std::span<const uint8_t> identity, key;
+  given.bytes("identity", identity);
+  given.bytes("key", key);
   const std::string hash = given.text("hash");
   if (!given.complete()) return std::nullopt;
   const auto known = hashOf(value.Env(), hash);
@@ -44,7 +45,8 @@ std::optional<GivenAnswer> answerOf(const Napi::Value& value) {
     return std::nullopt;
   }
   Fields fields(value, "answer");
-  const auto key = fields.bytes("key");
+  std::span<const uint8_t> key;
+  fields.bytes("key", key);
   const std::string hash = fields.text("hash");
   const Napi::Value identity = fields.optional("identity");
   const bool unknown = !fields.optional("unknown").IsUndefined();

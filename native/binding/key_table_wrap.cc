@@ -13,7 +13,9 @@ Napi::Function KeyTableWrap::define(Napi::Env env) {
        InstanceAccessor<&KeyTableWrap::size>("size")});
 }
 
-KeyTableWrap::KeyTableWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {}
+KeyTableWrap::KeyTableWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  tagOwn<KeyTableWrap>(info);
+}
 
 void KeyTableWrap::set(const Napi::CallbackInfo& info) {
   auto entry = entryOf(info[1], info[2]);

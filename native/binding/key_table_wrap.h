@@ -5,12 +5,15 @@
 
 #include <memory>
 
+#include "binding/own_object.h"
 #include "psk/key_table.h"
 
 namespace mcbn {
 
 class KeyTableWrap : public Napi::ObjectWrap<KeyTableWrap> {
  public:
+  static constexpr napi_type_tag kTag{kOwnTag, 3};
+  static constexpr const char* kName = "KeyTable";
   static Napi::Function define(Napi::Env env);
   explicit KeyTableWrap(const Napi::CallbackInfo& info);
   const std::shared_ptr<KeyTable>& table() const { return table_; }

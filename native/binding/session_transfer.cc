@@ -7,10 +7,6 @@
 namespace mcbn {
 namespace {
 
-uint32_t numberOf(const Napi::Value& value) {
-  return value.IsNumber() ? value.As<Napi::Number>().Uint32Value() : 0;
-}
-
 // The session's number, why it was refused (in one word), or whom to ask first.
 Napi::Value verdictValue(Napi::Env env, const ImportVerdict& verdict) {
   switch (verdict.fault) {
@@ -81,7 +77,7 @@ Napi::Value IoThreadWrap::exportSessions(const Napi::CallbackInfo& info) {
   std::vector<Exported> all;
   SessionSeal seal(viewOf(info[1]));
   io().call([&, id = numberOf(info[0]), most = numberOf(info[2])](IoThread& self) {
-    auto* const endpoint = static_cast<ServerEndpoint*>(self.endpoint(id));
+    ServerEndpoint* const endpoint = self.server(id);
     if (!endpoint) return;
     self.sendEverything(*endpoint);
     for (const uint32_t session : endpoint->portableSessions(most)) {
@@ -107,7 +103,7 @@ Napi::Value IoThreadWrap::exportSessions(const Napi::CallbackInfo& info) {
 Napi::Value IoThreadWrap::takeRows(const Napi::CallbackInfo& info) {
   std::vector<std::pair<uint32_t, RowEvent>> all;
   io().call([&, id = numberOf(info[0]), most = numberOf(info[1])](IoThread& self) {
-    auto* const endpoint = static_cast<ServerEndpoint*>(self.endpoint(id));
+    ServerEndpoint* const endpoint = self.server(id);
     if (!endpoint) return;
     self.sendEverything(*endpoint);
     for (const uint32_t session : endpoint->portableSessions(most)) {
@@ -128,10 +124,13 @@ Napi::Value IoThreadWrap::takeRows(const Napi::CallbackInfo& info) {
 
 // (endpoint, Uint32Array of sessions)
 void IoThreadWrap::rowsWritten(const Napi::CallbackInfo& info) {
-  const auto given = info[1].As<Napi::Uint32Array>();
-  io().post([id = numberOf(info[0]),
-             sessions = std::vector<uint32_t>(given.Data(), given.Data() + given.ElementLength())](
-                IoThread& self) {
+  std::vector<uint32_t> sessions;
+  if (info[1].IsTypedArray() &&
+      info[1].As<Napi::TypedArray>().TypedArrayType() == napi_uint32_array) {
+    const auto given = info[1].As<Napi::Uint32Array>();
+    sessions.assign(given.Data(), given.Data() + given.ElementLength());
+  }
+  io().post([id = numberOf(info[0]), sessions = std::move(sessions)](IoThread& self) {
     Endpoint* const endpoint = self.endpoint(id);
     if (!endpoint) return;
     endpoint->rowsWritten(sessions, self.now());
@@ -142,20 +141,16 @@ void IoThreadWrap::rowsWritten(const Napi::CallbackInfo& info) {
 // (endpoint, sealingKey, sealed[], NativeKeyValidity, names[]?): a verdictValue() for each. With names
 // they are rows of a session store.
 Napi::Value IoThreadWrap::importSessions(const Napi::CallbackInfo& info) {
-  const auto given = info[2].As<Napi::Array>();
-  std::vector<ByteView> sealed(given.Length());
-  for (uint32_t i = 0; i < sealed.size(); ++i) {
-    const Napi::Value one = given[i];
-    sealed[i] = viewOf(one);
-  }
+  const auto given = elementsOf(info[2]);
+  const auto names = elementsOf(info[4]);
+  if (info.Env().IsExceptionPending()) return {};
+  std::vector<ByteView> sealed(given ? given->size() : 0);
   std::vector<std::unique_ptr<RowName>> rows(sealed.size());
-  if (info[4].IsArray()) {
-    const auto names = info[4].As<Napi::Array>();
-    for (uint32_t i = 0; i < sealed.size(); ++i) {
-      const Napi::Value name = names[i];
-      rows[i] = nameOf(name);
-      if (!rows[i]) sealed[i] = {};
-    }
+  for (size_t i = 0; i < sealed.size(); ++i) {
+    sealed[i] = viewOf((*given)[i]);
+    if (!names) continue;
+    if (i < names->size()) rows[i] = nameOf((*names)[i]);
+    if (!rows[i]) sealed[i] = {};
   }
   std::vector<ImportVerdict> verdicts;
   verdicts.reserve(sealed.size());
@@ -165,7 +160,7 @@ Napi::Value IoThreadWrap::importSessions(const Napi::CallbackInfo& info) {
   using Validity = ServerEndpoint::KeyValidity;
   const Validity validity = *vouched ? Validity::Vouched : Validity::ByTable;
   io().call([&, id = numberOf(info[0])](IoThread& self) {
-    auto* const endpoint = static_cast<ServerEndpoint*>(self.endpoint(id));
+    ServerEndpoint* const endpoint = self.server(id);
     if (!endpoint) return;
     for (size_t i = 0; i < sealed.size(); ++i) {
       verdicts.push_back(

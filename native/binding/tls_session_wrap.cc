@@ -8,16 +8,12 @@
 namespace mcbn {
 namespace {
 
-// Called once a record batch: one call into Node-API instead of the typed-array questions of
-// viewOf().
-std::span<uint8_t> bufferView(const Napi::Value& value) {
-  void* data = nullptr;
-  size_t length = 0;
-  if (napi_get_buffer_info(value.Env(), value, &data, &length) != napi_ok) return {};
-  return {static_cast<uint8_t*>(data), length};
+bool overlap(ByteView one, ByteView other) {
+  return !one.empty() && !other.empty() && one.data() < other.data() + other.size() &&
+         other.data() < one.data() + one.size();
 }
 
-Napi::Value numberOf(Napi::Env env, TlsSession::Step step) {
+Napi::Value stepValue(Napi::Env env, TlsSession::Step step) {
   return Napi::Number::New(env, step.ready + static_cast<double>(TlsSession::kReadyRange) *
                                                  static_cast<double>(step.length));
 }
@@ -42,34 +38,33 @@ Napi::Function TlsSessionWrap::define(Napi::Env env) {
 }
 
 TlsSessionWrap::TlsSessionWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
-  if (!info[0].IsObject()) return;
-  ContextWrap* context = ContextWrap::Unwrap(info[0].As<Napi::Object>());
-  if (!context || !context->context()) return;
+  auto context = contextOf(info[0], Transport::Tls, std::nullopt);
+  if (!context) return;
   Fields given(info[1], "session options");
   TlsSession::Options options;
   options.keylog = given.flag("keylog");
   options.servername = given.text("servername");
   options.ask_for_hint = given.flag("askForHint");
   if (!given.complete()) return;
-  session_ = std::make_unique<TlsSession>(context->context(), std::move(options));
+  session_ = std::make_unique<TlsSession>(std::move(context), std::move(options));
 }
 
 Napi::Value TlsSessionWrap::useKey(const Napi::CallbackInfo& info) {
   auto credential = credentialOf(info[0]);
-  if (!session_ || !credential) return numberOf(info.Env(), {});
+  if (!session_ || !credential) return stepValue(info.Env(), {});
   auto& [identity, entry] = *credential;
-  return numberOf(info.Env(), session_->useKey(std::move(identity), std::move(entry)));
+  return stepValue(info.Env(), session_->useKey(std::move(identity), std::move(entry)));
 }
 
 Napi::Value TlsSessionWrap::start(const Napi::CallbackInfo& info) {
-  return numberOf(info.Env(), session_ ? session_->start() : TlsSession::Step{});
+  return stepValue(info.Env(), session_ ? session_->start() : TlsSession::Step{});
 }
 
 Napi::Value TlsSessionWrap::receive(const Napi::CallbackInfo& info) {
-  if (!session_) return numberOf(info.Env(), {});
+  if (!session_) return stepValue(info.Env(), {});
   ByteView ciphertext = bufferView(info[0]);
   const std::span<uint8_t> plaintext = bufferView(info[1]);
-  if (!plaintext.empty() && ciphertext.data() == plaintext.data()) {
+  if (overlap(ciphertext, plaintext)) {
     // A record completed by this chunk has more plaintext than the chunk has given bytes for it
     // yet, so output could overtake input. Copying the input within the cache is cheaper than fresh
     // memory.
@@ -77,24 +72,28 @@ Napi::Value TlsSessionWrap::receive(const Napi::CallbackInfo& info) {
     input.assign(ciphertext.begin(), ciphertext.end());
     ciphertext = input;
   }
-  return numberOf(info.Env(), session_->receive(ciphertext, plaintext));
+  return stepValue(info.Env(), session_->receive(ciphertext, plaintext));
 }
 
 Napi::Value TlsSessionWrap::write(const Napi::CallbackInfo& info) {
-  if (!session_) return numberOf(info.Env(), {});
-  return numberOf(info.Env(), session_->write(bufferView(info[0]), bufferView(info[1])));
+  if (!session_) return stepValue(info.Env(), {});
+  const std::span<uint8_t> plaintext = bufferView(info[0]);
+  std::span<uint8_t> ciphertext = bufferView(info[1]);
+  // What does not fit is taken: with one memory for both, nothing fits.
+  if (overlap(plaintext, ciphertext)) ciphertext = {};
+  return stepValue(info.Env(), session_->write(plaintext, ciphertext));
 }
 
 Napi::Value TlsSessionWrap::shutdown(const Napi::CallbackInfo& info) {
-  return numberOf(info.Env(), session_ ? session_->shutdown() : TlsSession::Step{});
+  return stepValue(info.Env(), session_ ? session_->shutdown() : TlsSession::Step{});
 }
 
 // answer(number, NativeAnswer)
 Napi::Value TlsSessionWrap::answer(const Napi::CallbackInfo& info) {
   auto given = answerOf(info[1]);
-  if (!session_ || !given || !info[0].IsNumber()) return numberOf(info.Env(), {});
+  if (!session_ || !given || !info[0].IsNumber()) return stepValue(info.Env(), {});
   const uint32_t number = info[0].As<Napi::Number>().Uint32Value();
-  return numberOf(info.Env(), session_->answer(number, std::move(given->answer)));
+  return stepValue(info.Env(), session_->answer(number, std::move(given->answer)));
 }
 
 Napi::Value TlsSessionWrap::takeCiphertext(const Napi::CallbackInfo& info) {
@@ -126,7 +125,9 @@ Napi::Value TlsSessionWrap::takeKeylog(const Napi::CallbackInfo& info) {
 Napi::Value TlsSessionWrap::exportKeyingMaterial(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (!session_ || !info[0].IsNumber() || !info[1].IsString()) return env.Undefined();
-  auto out = Napi::Buffer<uint8_t>::New(env, info[0].As<Napi::Number>().Uint32Value());
+  const uint32_t length = numberOf(info[0]);
+  if (length > kMaxExportBytes) return env.Undefined();
+  auto out = Napi::Buffer<uint8_t>::New(env, length);
   const std::string label = info[1].As<Napi::String>().Utf8Value();
   std::optional<ByteView> context;
   if (info[2].IsTypedArray()) context = viewOf(info[2]);

@@ -123,6 +123,8 @@ struct Association {
   std::array<uint8_t, 32> random{};  // of the ClientHello
 };
 
+class ServerEndpoint;
+
 class Endpoint : protected SessionSink {
  public:
   // Messages or datagrams of one session that are handled at once.
@@ -137,6 +139,8 @@ class Endpoint : protected SessionSink {
   virtual void expire(Milliseconds now) = 0;
   virtual Milliseconds deadline() const = 0;
   virtual Association* find(uint32_t session) = 0;
+  // Itself, if it is a server's.
+  virtual ServerEndpoint* asServer() { return nullptr; }
   // Whether JavaScript may hear a little later that a session has opened or ended.
   virtual bool sessionsMayWait() const { return false; }
   // Ends every session, with a goodbye unless they go on elsewhere; no events follow.

@@ -215,6 +215,11 @@ Endpoint* IoThread::endpoint(uint32_t id) {
   return found == endpoints_.end() ? nullptr : found->second.get();
 }
 
+ServerEndpoint* IoThread::server(uint32_t id) {
+  Endpoint* const found = endpoint(id);
+  return found ? found->asServer() : nullptr;
+}
+
 // ---- the I/O thread ----------------------------------------------------------------------------
 
 void IoThread::run() {

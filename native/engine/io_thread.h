@@ -86,6 +86,8 @@ class IoThread {
   void add(std::unique_ptr<Endpoint> endpoint);
   void remove(uint32_t id);
   Endpoint* endpoint(uint32_t id);
+  // Null: there is none, or it is a client's.
+  ServerEndpoint* server(uint32_t id);
   // After whatever a task did to an endpoint: sends what it wrote, minds its deadline.
   void touched(Endpoint& endpoint);
   // Encrypts everything submitted so far, also what waits for the endpoint's socket: what follows,

@@ -84,6 +84,7 @@ class ServerEndpoint final : public Endpoint,
   ServerEndpoint(uint32_t id, IoServices& services, std::shared_ptr<const Context> context,
                  ServerOptions options);
   ~ServerEndpoint() override;
+  ServerEndpoint* asServer() override { return this; }
 
   SystemError open();
   // Takes part in what comes to the address. Endpoints of one address are all opened first: a peer

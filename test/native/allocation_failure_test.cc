@@ -49,7 +49,10 @@ TEST_CASE("allocation failure: at every place of a handshake and of a message") 
       unsigned opened = 0, refused = 0;
       for (long nth = 0;; ++nth) {
         CAPTURE(nth);
-        DtlsPair pair({.ciphers = ciphers, .server_openssl = openssl_records});
+        // One for four directions: each is taken away again and again, and making the next one fails, too.
+        CipherContexts contexts(1);
+        DtlsPair pair(
+            {.ciphers = ciphers, .server_openssl = openssl_records, .contexts = &contexts});
         const Milliseconds now = steadyNow();
         failed = false;
         countdown = nth;

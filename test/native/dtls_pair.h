@@ -102,6 +102,7 @@ struct PairOptions {
   bool server_openssl = false;  // the server keeps OpenSSL's records
   // Connection IDs that each side wants; nullopt: it does not want to agree on any.
   std::optional<Bytes> client_id = {}, server_id = {};
+  CipherContexts* contexts = nullptr;  // of all directions; null: each keeps its own
 };
 
 class DtlsPair {
@@ -114,7 +115,7 @@ class DtlsPair {
     serving.psk = {.table = table, .ask = options.ask};
     server_context = contextOf(std::move(serving));
     client = std::make_unique<DtlsSession>(contextOf(contextOptions(Role::Client, options.ciphers)),
-                                           options.dtls);
+                                           options.dtls, options.contexts);
     if (options.client_id) client->useConnectionId(*options.client_id);
   }
 
@@ -136,7 +137,7 @@ class DtlsPair {
     } else if (hello) {
       DtlsOptions dtls = options_.dtls;
       dtls.openssl_records = dtls.openssl_records || options_.server_openssl;
-      server = std::make_unique<DtlsSession>(server_context, dtls);
+      server = std::make_unique<DtlsSession>(server_context, dtls, options_.contexts);
       if (options_.server_id) server->useConnectionId(*options_.server_id);
       server->accept(datagram, now, at_server);
     }
