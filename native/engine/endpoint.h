@@ -130,6 +130,16 @@ class Endpoint : protected SessionSink {
   // Messages or datagrams of one session that are handled at once.
   static constexpr size_t kTrain = 64;
 
+  // Peers that another node of a fleet hears are answered through it.
+  class Detour {
+   public:
+    virtual void answer(const Address& peer, ByteView datagram) = 0;
+    virtual void flushDetours() = 0;
+
+   protected:
+    ~Detour() = default;
+  };
+
   virtual ~Endpoint();
 
   virtual void receive(Milliseconds now) = 0;
@@ -246,16 +256,6 @@ class Endpoint : protected SessionSink {
   void keylog(const std::string& line) override;
   void dropped(DropReason reason) override;
   void retransmitted() override { stats_.retransmits += 1; }
-
-  // Peers that another node of a fleet hears are answered through it.
-  class Detour {
-   public:
-    virtual void answer(const Address& peer, ByteView datagram) = 0;
-    virtual void flushDetours() = 0;
-
-   protected:
-    ~Detour() = default;
-  };
 
   Detour* detour_ = nullptr;  // null: there is no fleet
   const uint32_t id_;
