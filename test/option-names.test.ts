@@ -118,6 +118,12 @@ const CALLS: readonly (readonly [string, Call, string, string])[] = [
     'weight',
   ],
   [
+    'discovery.watchAddresses',
+    (o) => drained(discovery.watchAddresses(resolver, 'ledger', o)),
+    'intervall',
+    'interval',
+  ],
+  [
     'discovery.resolveParticipants',
     (o) => discovery.resolveParticipants(resolver, ['ledger'], o),
     'protocl',
