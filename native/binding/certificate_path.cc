@@ -9,6 +9,7 @@ namespace {
 
 std::vector<ByteView> viewsOf(const std::vector<Napi::Value>& given) {
   std::vector<ByteView> all;
+  all.reserve(given.size());
   for (const Napi::Value& one : given) all.push_back(viewOf(one));
   return all;
 }

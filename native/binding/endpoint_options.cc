@@ -72,6 +72,7 @@ SealFault resume(const Napi::Value& value, const Context& context, ClientOptions
   given.bytes("sealingKey", key);
   given.bytes("row", row);
   if (!given.complete()) return SealFault::None;
+  if (key.size() != SessionSeal::kKeyBytes) return SealFault::Forged;
   if (!row.empty()) {
     RowName name;
     if (row.size() != name.size()) return SealFault::Forged;

@@ -7,6 +7,15 @@
 namespace mcbn {
 namespace {
 
+// nullopt: it is no key for a SessionSeal, and a JavaScript exception is pending.
+std::optional<ByteView> sealingKeyOf(const Napi::Value& value) {
+  const ByteView key = viewOf(value);
+  if (key.size() == SessionSeal::kKeyBytes) return key;
+  Napi::TypeError::New(value.Env(), "mcbn addon: expected a sealing key of 32 bytes")
+      .ThrowAsJavaScriptException();
+  return std::nullopt;
+}
+
 // The session's number, why it was refused (in one word), or whom to ask first.
 Napi::Value verdictValue(Napi::Env env, const ImportVerdict& verdict) {
   switch (verdict.fault) {
@@ -53,9 +62,11 @@ std::unique_ptr<RowName> nameOf(const Napi::Value& value) {
 
 // (endpoint, session, sealingKey): Buffer, or null where the session cannot go on elsewhere.
 Napi::Value IoThreadWrap::exportSession(const Napi::CallbackInfo& info) {
+  const auto key = sealingKeyOf(info[2]);
+  if (!key) return {};
   Bytes sealed;
   bool exported = false;
-  SessionSeal seal(viewOf(info[2]));
+  SessionSeal seal(*key);
   io().call([&, id = numberOf(info[0]), session = numberOf(info[1])](IoThread& self) {
     Endpoint* const endpoint = self.endpoint(id);
     if (!endpoint) return;
@@ -74,8 +85,10 @@ Napi::Value IoThreadWrap::exportSessions(const Napi::CallbackInfo& info) {
     Bytes sealed;
     std::optional<RowName> row;
   };
+  const auto key = sealingKeyOf(info[1]);
+  if (!key) return {};
   std::vector<Exported> all;
-  SessionSeal seal(viewOf(info[1]));
+  SessionSeal seal(*key);
   io().call([&, id = numberOf(info[0]), most = numberOf(info[2])](IoThread& self) {
     ServerEndpoint* const endpoint = self.server(id);
     if (!endpoint) return;
@@ -154,7 +167,9 @@ Napi::Value IoThreadWrap::importSessions(const Napi::CallbackInfo& info) {
   }
   std::vector<ImportVerdict> verdicts;
   verdicts.reserve(sealed.size());
-  SessionSeal seal(viewOf(info[1]));
+  const auto key = sealingKeyOf(info[1]);
+  if (!key) return {};
+  SessionSeal seal(*key);
   const auto vouched = isSecondOf(info[3], "by-table", "vouched");
   if (!vouched) return info.Env().Undefined();
   using Validity = ServerEndpoint::KeyValidity;
