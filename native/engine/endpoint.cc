@@ -183,7 +183,7 @@ void Endpoint::takeDetours() {
   const auto waiting = outbox_.begin() + static_cast<ptrdiff_t>(sent_);
   const auto direct = std::remove_if(waiting, outbox_.end(), [this](const Waiting& each) {
     if (!each.to.relay()) return false;
-    detour_->answer(each.to, bytesOf(each));
+    detour_->sendThrough(each.to, bytesOf(each));
     stats_.datagrams_sent += 1;
     stats_.bytes_sent += each.length;
     return true;

@@ -133,7 +133,7 @@ class Endpoint : protected SessionSink {
   // Peers that another node of a fleet hears are answered through it.
   class Detour {
    public:
-    virtual void answer(const Address& peer, ByteView datagram) = 0;
+    virtual void sendThrough(const Address& peer, ByteView datagram) = 0;
     virtual void flushDetours() = 0;
 
    protected:

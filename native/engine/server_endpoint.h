@@ -130,7 +130,7 @@ class ServerEndpoint final : public Endpoint,
   void welcome(Association& association, Milliseconds now);
   void arrived(const Address& from, MutableBytes datagram, Milliseconds now) override;
   void sendOut(const Address& client, ByteView datagram) override;
-  void answer(const Address& peer, ByteView datagram) override;
+  void sendThrough(const Address& peer, ByteView datagram) override;
   void flushDetours() override;
   void hello(const Address& from, MutableBytes datagram, const DtlsClientHello& hello,
              Milliseconds now);

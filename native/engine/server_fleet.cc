@@ -95,7 +95,7 @@ void ServerEndpoint::sendOut(const Address& client, ByteView datagram) {
   post(*to, datagram);
 }
 
-void ServerEndpoint::answer(const Address& peer, ByteView datagram) {
+void ServerEndpoint::sendThrough(const Address& peer, ByteView datagram) {
   link_->answer(peer, datagram);
 }
 

@@ -46,7 +46,8 @@ TlsSession::TlsSession(std::shared_ptr<const Context> context, const Options& op
 }
 
 TlsSession::Step TlsSession::useKey(Identity identity, PskEntry entry) {
-  if (state_ != State::Fresh) return finish({});
+  // A server asks for its keys.
+  if (state_ != State::Fresh || handshake_.role() != Role::Client) return finish({});
   clearOpensslErrors();
   if (!handshake_.useKey(std::move(identity), std::move(entry))) {
     fail({.code = "MCBN_CIPHERS_INVALID",
