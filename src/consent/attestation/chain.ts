@@ -45,6 +45,29 @@ function fingerprintOf(root: unknown, name: string): string {
   )
 }
 
+/** A chain of three whose root is pinned; nothing else of it is checked yet. */
+export interface PinnedChain {
+  readonly leaf: X509Certificate
+  readonly intermediate: X509Certificate
+  readonly root: X509Certificate
+}
+
+/**
+ * @param roots - fingerprints, of {@link pinnedRoots}.
+ * @throws {McbnError} `MCBN_EVIDENCE_REFUSED`.
+ */
+export function pinnedChain(
+  certificates: readonly X509Certificate[],
+  roots: ReadonlySet<string>,
+): PinnedChain {
+  const [leaf, intermediate, root] = certificates
+  if (leaf === undefined || intermediate === undefined || root === undefined) {
+    throw refused('certificates', `expected ${NAMES.length}`)
+  }
+  if (!roots.has(root.fingerprint256)) throw refused('root', 'expected a pinned root')
+  return { leaf, intermediate, root }
+}
+
 /**
  * The leaf's key of a valid chain.
  *

@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { lengthPrefixed } from '../../../psk/encoding.js'
+import { refused } from '../refuse.js'
 import type { EvidenceRequest } from '../types.js'
 
 /** Bytes of REPORTDATA, in SEV-SNP reports and TDX quotes alike. */
@@ -23,4 +24,14 @@ export function reportData({
     .digest()
     .copy(data)
   return data
+}
+
+/** @throws {McbnError} `MCBN_EVIDENCE_REFUSED`, naming `field`, unless `found` is this challenge's report data. */
+export function checkReportData(
+  field: string,
+  found: Buffer,
+  expected: Pick<EvidenceRequest, 'audience' | 'nonce'>,
+): void {
+  if (found.equals(reportData(expected))) return
+  throw refused(field, 'expected the audience and nonce of this challenge')
 }

@@ -17,7 +17,7 @@ import {
 } from '../platform.js'
 import { refused } from '../refuse.js'
 import type { AttestedFacts, ClaimValue, Evidence, Verifier, VerifyRequest } from '../types.js'
-import { reportData } from './binding.js'
+import { checkReportData } from './binding.js'
 import { checkCoseSignature, parseCoseSign1 } from './cose.js'
 import { keyOn } from './der.js'
 import {
@@ -81,9 +81,7 @@ function verifierOf(source: NitroSource, options: NitroVerifierOptions): Verifie
     async verify(evidence: Evidence, expected: VerifyRequest) {
       const bytes = tokenBytes(evidence, KINDS[source])
       const { document, facts } = verifyNitro(bytes, source, roots, expected.now)
-      if (!document.userData.equals(reportData(expected))) {
-        throw refused('user_data', 'expected the audience and nonce of this challenge')
-      }
+      checkReportData('user_data', document.userData, expected)
       return facts
     },
   }

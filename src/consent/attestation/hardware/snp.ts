@@ -8,12 +8,12 @@
 
 import { verify, type X509Certificate } from 'node:crypto'
 import { type OptionTable, refuseUnknown } from '../../../option-names.js'
-import { pinnedRoots } from '../chain.js'
+import { pinnedChain, pinnedRoots } from '../chain.js'
 import { checkPath } from '../path.js'
 import { AMD_SEV_SNP, measurementDigest, noContainer, platformSection } from '../platform.js'
 import { refused } from '../refuse.js'
 import type { AttestedFacts, Evidence, Verifier, VerifyRequest } from '../types.js'
-import { reportData } from './binding.js'
+import { checkReportData } from './binding.js'
 import { certificatesOf, keyOn, smallInteger } from './der.js'
 import { parseSnpReport, REPORT_BYTES, type SnpReport, type SnpTcb, tcbOf } from './snp-report.js'
 import { tokenBytes } from './token.js'
@@ -64,9 +64,7 @@ export function createSnpVerifier(options: SnpVerifierOptions = {}): Verifier {
     async verify(evidence: Evidence, expected: VerifyRequest) {
       const bytes = tokenBytes(evidence, AMD_SEV_SNP)
       const { report, facts } = verifySnp(bytes, roots, expected.now)
-      if (!report.reportData.equals(reportData(expected))) {
-        throw refused('report data', 'expected the audience and nonce of this challenge')
-      }
+      checkReportData('report data', report.reportData, expected)
       return facts
     },
   }
@@ -84,11 +82,8 @@ export function verifySnp(
   now: number,
 ): { readonly report: SnpReport; readonly facts: AttestedFacts } {
   const report = parseSnpReport(bytes.subarray(0, REPORT_BYTES))
-  const [leaf, intermediate, root] = certificatesOf(bytes.subarray(REPORT_BYTES), NAMES)
-  if (leaf === undefined || intermediate === undefined || root === undefined) {
-    throw refused('certificates', `expected ${NAMES.length}`)
-  }
-  if (!roots.has(root.fingerprint256)) throw refused('root', 'expected a pinned root')
+  const certificates = certificatesOf(bytes.subarray(REPORT_BYTES), NAMES)
+  const { leaf, intermediate, root } = pinnedChain(certificates, roots)
   // One curve, so a stranger's key costs what a right one does; whose it is, the path says next.
   checkSignature(report, leaf)
   // AMD's leaves name no key identifiers and no usages: not strict, the key's kind is checked instead.

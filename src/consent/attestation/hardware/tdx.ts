@@ -8,12 +8,12 @@
 
 import { createHash, createPublicKey, type KeyObject, verify } from 'node:crypto'
 import { type OptionTable, refuseUnknown } from '../../../option-names.js'
-import { pinnedRoots } from '../chain.js'
+import { pinnedChain, pinnedRoots } from '../chain.js'
 import { checkPath } from '../path.js'
 import { INTEL_TDX, noContainer, platformSection } from '../platform.js'
 import { refused } from '../refuse.js'
 import type { AttestedFacts, ClaimValue, Evidence, Verifier, VerifyRequest } from '../types.js'
-import { reportData } from './binding.js'
+import { checkReportData } from './binding.js'
 import { keyOn } from './der.js'
 import { pckFactsOf, SGX_EXTENSION } from './pck.js'
 import { checkCollateral, hexOf, parseCollateral } from './tdx-collateral.js'
@@ -56,9 +56,7 @@ export function createTdxVerifier(options: TdxVerifierOptions = {}): Verifier {
     async verify(evidence: Evidence, expected: VerifyRequest) {
       const bytes = tokenBytes(evidence, INTEL_TDX)
       const { quote, facts } = verifyTdx(bytes, roots, expected.now)
-      if (!quote.body.reportData.equals(reportData(expected))) {
-        throw refused('report data', 'expected the audience and nonce of this challenge')
-      }
+      checkReportData('report data', quote.body.reportData, expected)
       return facts
     },
   }
@@ -77,11 +75,7 @@ export function verifyTdx(
 ): { readonly quote: TdxQuote; readonly facts: AttestedFacts } {
   const quote = parseTdxQuote(bytes)
   const collateral = parseCollateral(bytes.subarray(quote.length))
-  const [leaf, intermediate, root] = quote.chain
-  if (leaf === undefined || intermediate === undefined || root === undefined) {
-    throw refused('certificates', `expected ${NAMES.length}`)
-  }
-  if (!roots.has(root.fingerprint256)) throw refused('root', 'expected a pinned root')
+  const { leaf, intermediate, root } = pinnedChain(quote.chain, roots)
   // One curve, so a stranger's key costs what a right one does; whose it is, the path says next.
   checkSignatures(quote, keyOn('P-256', leaf, NAMES[0]))
   const crls = [hexOf(collateral, 'root_ca_crl'), hexOf(collateral, 'pck_crl')]

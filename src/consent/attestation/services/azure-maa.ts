@@ -5,10 +5,7 @@
 
 import { type OptionTable, refuseUnknown } from '../../../option-names.js'
 import type { CheckedToken } from '../claims.js'
-import { reportData } from '../hardware/binding.js'
 import { type JsonObject, own } from '../json.js'
-import { verifyJwt } from '../jwt.js'
-import { KEY_SET_OPTIONS, type KeySetOptions } from '../key-set-options.js'
 import {
   AMD_SEV_SNP,
   AZURE_MAA,
@@ -19,18 +16,15 @@ import {
 import { refused } from '../refuse.js'
 import type { AttestedFacts, Verifier } from '../types.js'
 import { hexOf, simpleClaims, textOf } from './claims.js'
-import { issuerKeys } from './issuer-keys.js'
+import { SERVICE_OPTIONS, type ServiceOptions, serviceVerifier } from './service-verifier.js'
 import { tdxFacts, tdxReportData } from './tdx-claims.js'
 
-export interface MaaVerifierOptions extends KeySetOptions {
+export interface MaaVerifierOptions extends ServiceOptions {
   /** E.g. `https://sharedeus2.eus2.attest.azure.net`: 1 to 16, each `https://` and a host. */
   readonly issuers: readonly string[]
 }
 
-const OPTIONS = {
-  ...KEY_SET_OPTIONS,
-  issuers: undefined,
-} as const satisfies OptionTable<MaaVerifierOptions>
+const OPTIONS = SERVICE_OPTIONS satisfies OptionTable<MaaVerifierOptions>
 
 const TYPE = 'x-ms-attestation-type'
 const SNP = 'x-ms-sevsnpvm-'
@@ -43,27 +37,16 @@ const SNP_BYTES = { reportdata: 64, launchmeasurement: 48, reportid: 32 } as con
  */
 export function createMaaVerifier(options: MaaVerifierOptions): Verifier {
   refuseUnknown('createMaaVerifier', options, OPTIONS)
-  const keys = issuerKeys(options.issuers, 'RS256', options)
-  return {
-    kind: AZURE_MAA,
-    verify: (evidence, expected) =>
-      verifyJwt(
-        {
-          kind: AZURE_MAA,
-          usesHeader: 'jku',
-          accepts: keys.accepts,
-          key: (header, issuer) => keys.key(header, issuer),
-          checkAbout(payload, request) {
-            if (!reportDataOf(payload).equals(reportData(request))) {
-              throw refused('report data', 'expected the audience and nonce of this challenge')
-            }
-          },
-          facts: factsOf,
-        },
-        evidence,
-        expected,
-      ),
-  }
+  return serviceVerifier(
+    {
+      kind: AZURE_MAA,
+      algorithm: 'RS256',
+      reportDataName: 'report data',
+      reportData: reportDataOf,
+      facts: factsOf,
+    },
+    options,
+  )
 }
 
 function isTdx(payload: JsonObject): boolean {

@@ -4,26 +4,20 @@
 
 import { type OptionTable, refuseUnknown } from '../../../option-names.js'
 import type { CheckedToken } from '../claims.js'
-import { reportData } from '../hardware/binding.js'
 import { type JsonObject, own } from '../json.js'
-import { verifyJwt } from '../jwt.js'
-import { KEY_SET_OPTIONS, type KeySetOptions } from '../key-set-options.js'
 import { INTEL_TRUST_AUTHORITY, noContainer, platformSection } from '../platform.js'
 import { refused } from '../refuse.js'
 import type { AttestedFacts, Verifier } from '../types.js'
 import { objectIn, simpleClaims } from './claims.js'
-import { issuerKeys } from './issuer-keys.js'
+import { SERVICE_OPTIONS, type ServiceOptions, serviceVerifier } from './service-verifier.js'
 import { tdxFacts, tdxReportData } from './tdx-claims.js'
 
-export interface ItaVerifierOptions extends KeySetOptions {
+export interface ItaVerifierOptions extends ServiceOptions {
   /** `https://portal.trustauthority.intel.com`, or that of the region: 1 to 16, each `https://` and a host. */
   readonly issuers: readonly string[]
 }
 
-const OPTIONS = {
-  ...KEY_SET_OPTIONS,
-  issuers: undefined,
-} as const satisfies OptionTable<ItaVerifierOptions>
+const OPTIONS = SERVICE_OPTIONS satisfies OptionTable<ItaVerifierOptions>
 
 /**
  * A verifier of `intel-ita`. Makes no request before the first token arrives.
@@ -32,28 +26,16 @@ const OPTIONS = {
  */
 export function createItaVerifier(options: ItaVerifierOptions): Verifier {
   refuseUnknown('createItaVerifier', options, OPTIONS)
-  const keys = issuerKeys(options.issuers, 'PS384', options)
-  return {
-    kind: INTEL_TRUST_AUTHORITY,
-    verify: (evidence, expected) =>
-      verifyJwt(
-        {
-          kind: INTEL_TRUST_AUTHORITY,
-          algorithm: 'PS384',
-          usesHeader: 'jku',
-          accepts: keys.accepts,
-          key: (header, issuer) => keys.key(header, issuer),
-          checkAbout(payload, request) {
-            if (!tdxReportData(domainOf(payload)).equals(reportData(request))) {
-              throw refused('tdx_report_data', 'expected the audience and nonce of this challenge')
-            }
-          },
-          facts: factsOf,
-        },
-        evidence,
-        expected,
-      ),
-  }
+  return serviceVerifier(
+    {
+      kind: INTEL_TRUST_AUTHORITY,
+      algorithm: 'PS384',
+      reportDataName: 'tdx_report_data',
+      reportData: (payload) => tdxReportData(domainOf(payload)),
+      facts: factsOf,
+    },
+    options,
+  )
 }
 
 function domainOf(payload: JsonObject): JsonObject {
