@@ -1,8 +1,9 @@
 #include "engine/fleet_link.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
+
+#include "base/clock.h"
 
 namespace mcbn {
 namespace {
@@ -11,13 +12,6 @@ namespace {
 constexpr size_t kTakenPerTurn = 1'024;
 // Of one queue; more is sent before the batch's end.
 constexpr size_t kMostQueued = 1 << 20;
-
-uint64_t wallSeconds() {
-  using std::chrono::system_clock;
-  return static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::seconds>(system_clock::now().time_since_epoch())
-          .count());
-}
 
 }  // namespace
 

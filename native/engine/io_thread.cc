@@ -8,6 +8,7 @@
 #include <semaphore>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/few.h"
 
 namespace mcbn {
@@ -173,12 +174,7 @@ bool IoThread::takeOnly() {
   return !still || still->stats().datagrams_received != before;
 }
 
-Milliseconds IoThread::now() const {
-  using std::chrono::steady_clock;
-  return static_cast<Milliseconds>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now().time_since_epoch())
-          .count());
-}
+Milliseconds IoThread::now() const { return monotonicMilliseconds(); }
 
 void IoThread::add(std::unique_ptr<Endpoint> endpoint) {
   const bool counts = endpoint->busy_poll > 0;

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <utility>
 
+#include "base/clock.h"
 #include "record/dtls_client_hello.h"
 #include "record/hello_verify_request.h"
 
@@ -16,13 +16,6 @@ constexpr size_t kDatagramsPerTurn = 2'048;
 
 // Bytes of a record's header in front of the Connection ID (RFC 9146 section 4).
 constexpr uint8_t kConnectionIdOffset = 11;
-
-uint64_t wallSeconds() {
-  using std::chrono::system_clock;
-  return static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::seconds>(system_clock::now().time_since_epoch())
-          .count());
-}
 
 }  // namespace
 

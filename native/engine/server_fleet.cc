@@ -1,7 +1,6 @@
 // How a ServerEndpoint is a node of a fleet: what is for sessions of other nodes goes on to them, and
 // what they were sent for its own comes here.
-#include <chrono>
-
+#include "base/clock.h"
 #include "engine/server_endpoint.h"
 #include "record/connection_id.h"
 
@@ -10,13 +9,6 @@ namespace {
 
 // After an ID was taken over, its sessions come within this time.
 constexpr uint64_t kTransferTime = 60'000;
-
-uint64_t wallMilliseconds() {
-  using std::chrono::system_clock;
-  return static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(system_clock::now().time_since_epoch())
-          .count());
-}
 
 }  // namespace
 

@@ -79,25 +79,19 @@ bool NodeIdCipher::round(MutableBytes to, ByteView from, size_t length, uint8_t 
 }
 
 bool NodeIdCipher::encrypt(MutableBytes block) {
-  MCBN_ASSERT(block.size() >= kLeastBlock && block.size() <= kMostBlock);
   if (block.size() == kAesBlock) return once(encrypt_, block.data(), block.data());
-  Halves halves(block);
-  for (uint8_t pass = 1; pass <= 4; ++pass) {
-    const bool to_right = pass % 2 == 1;
-    const bool done = to_right ? round(halves.right(), halves.left(), block.size(), pass)
-                               : round(halves.left(), halves.right(), block.size(), pass);
-    if (!done) return false;
-    halves.clear();
-  }
-  halves.writeTo(block);
-  return true;
+  return fourPasses(block, {1, 2, 3, 4});
 }
 
 bool NodeIdCipher::decrypt(MutableBytes block) {
-  MCBN_ASSERT(block.size() >= kLeastBlock && block.size() <= kMostBlock);
   if (block.size() == kAesBlock) return once(decrypt_, block.data(), block.data());
+  return fourPasses(block, {4, 3, 2, 1});
+}
+
+bool NodeIdCipher::fourPasses(MutableBytes block, const std::array<uint8_t, 4>& order) {
+  MCBN_ASSERT(block.size() >= kLeastBlock && block.size() <= kMostBlock);
   Halves halves(block);
-  for (uint8_t pass = 4; pass >= 1; --pass) {
+  for (const uint8_t pass : order) {
     const bool to_right = pass % 2 == 1;
     const bool done = to_right ? round(halves.right(), halves.left(), block.size(), pass)
                                : round(halves.left(), halves.right(), block.size(), pass);

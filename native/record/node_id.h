@@ -11,6 +11,7 @@
 // Spec        draft-ietf-quic-load-balancers-21 sections 3 and 5
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 
@@ -38,6 +39,7 @@ class NodeIdCipher {
   [[nodiscard]] bool decrypt(MutableBytes block);
 
  private:
+  bool fourPasses(MutableBytes block, const std::array<uint8_t, 4>& order);
   bool round(MutableBytes to, ByteView from, size_t length, uint8_t pass);
 
   evp_cipher_ctx_st* encrypt_ = nullptr;
