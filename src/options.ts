@@ -73,6 +73,28 @@ export function stringOption(name: string, value: unknown, maxBytes = 65_535): s
   return value
 }
 
+/** Bytes of a length within bounds; not a copy. */
+export function bytesOption(
+  name: string,
+  value: unknown,
+  { min, max }: { readonly min: number; readonly max: number },
+): Uint8Array {
+  if (!(value instanceof Uint8Array)) {
+    throw new McbnError(
+      'MCBN_OPTION_TYPE',
+      `${name}: expected a Uint8Array, got ${typeName(value)}`,
+    )
+  }
+  if (value.length < min || value.length > max) {
+    const wanted = min === max ? `${min}` : `${min} to ${max}`
+    throw new McbnError(
+      'MCBN_OPTION_RANGE',
+      `${name}: expected ${wanted} bytes, got ${value.length}`,
+    )
+  }
+  return value
+}
+
 export function choiceOption<Choice extends string>(
   name: string,
   value: unknown,

@@ -5,8 +5,16 @@ import { McbnError } from '../errors.js'
 import type { NativeFleet, NativeFleetLink, NativeNodeId } from '../native/dtls.js'
 import { loadAddon } from '../native/load.js'
 import { type OptionTable, refuseUnknown } from '../option-names.js'
-import { integerOption, objectOption, requiredInteger, stringOption, typeName } from '../options.js'
+import {
+  bytesOption,
+  integerOption,
+  objectOption,
+  requiredInteger,
+  stringOption,
+  typeName,
+} from '../options.js'
 import { hkdfExpand } from '../psk/hkdf.js'
+import { secretCopy } from '../secret-bytes.js'
 
 /** What connection IDs say of the node that gave them, in the form of QUIC-LB (docs/FLEET.md). */
 export interface DtlsNodeIdOptions {
@@ -223,13 +231,5 @@ function addressOption(name: string, given: unknown): string {
 
 /** A copy, which the caller wipes. */
 function keyOption(name: string, key: unknown, bytes: number): Buffer {
-  if (!(key instanceof Uint8Array)) {
-    throw new McbnError('MCBN_OPTION_TYPE', `${name}: expected a Uint8Array, got ${typeName(key)}`)
-  }
-  if (key.length !== bytes) {
-    throw new McbnError('MCBN_OPTION_RANGE', `${name}: expected ${bytes} bytes, got ${key.length}`)
-  }
-  const copy = Buffer.alloc(bytes)
-  copy.set(key)
-  return copy
+  return secretCopy(bytesOption(name, key, { min: bytes, max: bytes }))
 }

@@ -6,12 +6,14 @@ import type { NativeDtlsOptions, NativeLimits } from '../native/dtls.js'
 import {
   alpnOption,
   booleanOption,
+  bytesOption,
   choiceOption,
   integerOption,
   millisecondsOption,
   stringOption,
   typeName,
 } from '../options.js'
+import { secretCopy } from '../secret-bytes.js'
 import { PRESET_NAMES, type PresetName, withPreset } from './presets.js'
 import type { DtlsOptions, DtlsServerOptions } from './types.js'
 import { DTLS_DEFAULTS } from './types.js'
@@ -183,19 +185,5 @@ export function resolveListenOptions(
 /** A copy of the secret, which the caller wipes. */
 export function cookieSecretOption(secret: unknown): Buffer | undefined {
   if (secret === undefined) return undefined
-  if (!(secret instanceof Uint8Array)) {
-    throw new McbnError(
-      'MCBN_OPTION_TYPE',
-      `cookieSecret: expected a Uint8Array, got ${typeName(secret)}`,
-    )
-  }
-  if (secret.length < 16 || secret.length > 1024) {
-    throw new McbnError(
-      'MCBN_OPTION_RANGE',
-      `cookieSecret: expected 16 to 1024 bytes, got ${secret.length}`,
-    )
-  }
-  const copy = Buffer.alloc(secret.length)
-  copy.set(secret)
-  return copy
+  return secretCopy(bytesOption('cookieSecret', secret, { min: 16, max: 1024 }))
 }

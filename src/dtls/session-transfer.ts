@@ -3,7 +3,7 @@
 import { McbnError } from '../errors.js'
 import type { NativeSessionQuestion, NativeVerdict } from '../native/dtls.js'
 import { refuseUnknown } from '../option-names.js'
-import { objectOption, typeName } from '../options.js'
+import { bytesOption, objectOption, typeName } from '../options.js'
 import type { ServerEndpoint } from './server-endpoint.js'
 import type { SessionRows, StoredRows } from './store/session-rows.js'
 
@@ -60,19 +60,7 @@ export function sealingKeyOf(call: string, options: unknown): Uint8Array {
 
 /** @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`. */
 export function sealingKeyOption(key: unknown): Uint8Array {
-  if (!(key instanceof Uint8Array)) {
-    throw new McbnError(
-      'MCBN_OPTION_TYPE',
-      `sealingKey: expected a Uint8Array, got ${typeName(key)}`,
-    )
-  }
-  if (key.length !== SEALING_KEY_BYTES) {
-    throw new McbnError(
-      'MCBN_OPTION_RANGE',
-      `sealingKey: expected ${SEALING_KEY_BYTES} bytes, got ${key.length}`,
-    )
-  }
-  return key
+  return bytesOption('sealingKey', key, { min: SEALING_KEY_BYTES, max: SEALING_KEY_BYTES })
 }
 
 const REFUSALS: Readonly<Record<DtlsRefusal, string>> = {
