@@ -20,6 +20,7 @@ import {
 import { EXPECTED, expectRefused, verify } from '../../support/evidence.js'
 import { requirePeer } from '../../support/peers.js'
 import { NOON, verifiedDescriptor } from '../policy/fixture.js'
+import { refusalBy } from './refusal.js'
 
 const AWS = pinnedRoots(AWS_NITRO_ROOTS)
 const sample = readFileSync(join(import.meta.dirname, 'samples/aws/enclave-debug.bin'))
@@ -27,13 +28,7 @@ const sample = readFileSync(join(import.meta.dirname, 'samples/aws/enclave-debug
 const THEN = 1_731_627_989_450
 
 function refusalOf(bytes: Buffer, now = THEN, roots = AWS): string | undefined {
-  try {
-    verifyNitro(bytes, 'enclave', roots, now)
-    return undefined
-  } catch (error) {
-    expect(error).toMatchObject({ code: 'MCBN_EVIDENCE_REFUSED' })
-    return (error as McbnError).message
-  }
+  return refusalBy(() => verifyNitro(bytes, 'enclave', roots, now))
 }
 
 describe("attestation/nitro: a real enclave's document", () => {

@@ -17,6 +17,7 @@ import { parsePolicy } from '../../../src/consent/policy/parse.js'
 import { EXPECTED, expectRefused, verify } from '../../support/evidence.js'
 import { requirePeer } from '../../support/peers.js'
 import { descriptor, NOON, verifiedDescriptor } from '../policy/fixture.js'
+import { refusalBy } from './refusal.js'
 
 const AMD = pinnedRoots(AMD_ROOTS)
 /** When the samples' certificates are valid. */
@@ -31,13 +32,7 @@ const evidenceOf = (name: string) =>
   Buffer.concat([sample(`${name}-report.bin`), sample(`${name}-vcek.der`), ask, ark])
 
 function refusalOf(bytes: Buffer, now = THEN, roots = AMD): string | undefined {
-  try {
-    verifySnp(bytes, roots, now)
-    return undefined
-  } catch (error) {
-    expect(error).toMatchObject({ code: 'MCBN_EVIDENCE_REFUSED' })
-    return (error as McbnError).message
-  }
+  return refusalBy(() => verifySnp(bytes, roots, now))
 }
 
 describe('attestation/snp: reports of real processors', () => {

@@ -18,6 +18,7 @@ import { parsePolicy } from '../../../src/consent/policy/parse.js'
 import { EXPECTED, expectRefused, verify } from '../../support/evidence.js'
 import { requirePeer } from '../../support/peers.js'
 import { NOON, verifiedDescriptor } from '../policy/fixture.js'
+import { refusalBy } from './refusal.js'
 import { type CollateralSaid, createIntel, type Intel, type QuoteSaid } from './tdx-signer.js'
 
 describe("attestation/tdx: a real machine's quote", () => {
@@ -29,13 +30,7 @@ describe("attestation/tdx: a real machine's quote", () => {
   const THEN = Date.UTC(2025, 8, 10)
 
   function refusalOf(bytes: Buffer, now = THEN): string | undefined {
-    try {
-      verifyTdx(bytes, roots, now)
-      return undefined
-    } catch (error) {
-      expect(error).toMatchObject({ code: 'MCBN_EVIDENCE_REFUSED' })
-      return (error as McbnError).message
-    }
+    return refusalBy(() => verifyTdx(bytes, roots, now))
   }
 
   it("verifies it under Intel's root and reads it", () => {
