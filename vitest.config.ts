@@ -32,7 +32,7 @@ const plain = [
 
 /** What runs the command, or the package, as users do: from dist/. */
 const compiled = [
-  'test/{cli,image,package}/**/*.test.ts',
+  'test/{cli,image,package,signatures}/**/*.test.ts',
   'test/interop/{cli,key-text,tshark}.test.ts',
 ]
 

@@ -2,6 +2,7 @@
 
 import { Command } from 'commander'
 import type { Finish } from './exit.js'
+import { attestSubcommand, ruleSubcommand } from './image/attest.js'
 import { buildSubcommand } from './image/build.js'
 import {
   diffSubcommand,
@@ -23,6 +24,8 @@ export function imageCommand(finish: Finish): Command {
     .addCommand(verifySubcommand(finish))
     .addCommand(diffSubcommand(finish))
     .addCommand(unpackSubcommand())
+    .addCommand(attestSubcommand())
+    .addCommand(ruleSubcommand())
     .addCommand(signSubcommand())
     .addCommand(verifySignatureSubcommand(finish))
     .addHelpText('after', HELP)
@@ -35,5 +38,6 @@ docs/IMAGES.md tells what is in an image, and what its digest depends on.
 Examples:
   mcbn image build server --app my-server --out server.oci
   mcbn image verify server.oci --app my-server
+  mcbn image attest server.oci --app my-server --key me.pem
   mcbn image verify-signature server.oci --key builder.pub.pem
   skopeo copy oci:server.oci docker://registry.example/server`

@@ -133,7 +133,7 @@ export type {
 } from './participant/options.js'
 export { PARTICIPANT_LIMITS } from './participant/options.js'
 export { createParticipant, Participant } from './participant/participant.js'
-export type { StoredParticipantOptions } from './participant/stored.js'
+export type { ReloadPolicyOptions, StoredParticipantOptions } from './participant/stored.js'
 export { participantOfStore, reloadStoredPolicy, withdrawStored } from './participant/stored.js'
 export type {
   ParticipantCounters,
@@ -161,16 +161,21 @@ export type { PolicyDecision, PolicyQuestion } from './policy/evaluate.js'
 export { evaluatePolicy } from './policy/evaluate.js'
 export type { ExamplePolicyOptions } from './policy/example.js'
 export { examplePolicy } from './policy/example.js'
-export { checkPolicyAgainst, parsePolicy } from './policy/parse.js'
+export { readSignedImages } from './policy/image-folder.js'
+export { checkPolicyAgainst, parseImageRule, parsePolicy } from './policy/parse.js'
 export { POLICY_SCHEMA } from './policy/schema.js'
+export type { ImageBundle, SignedImages, SignedImagesFound } from './policy/signed-images.js'
+export { imageRuleName, signedImages } from './policy/signed-images.js'
 export type {
   ClaimRule,
   ConfidentialSpaceRules,
+  ImageSigner,
   PlatformRules,
   Policy,
   PolicyPlatforms,
   PolicyRole,
   PolicyWindow,
+  SignedImageRule,
 } from './policy/types.js'
 export type {
   LeaseReturn,

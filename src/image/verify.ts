@@ -15,6 +15,8 @@ export interface Verification {
   readonly digest: string
   /** What the source gives: one image, or one for each role that was tried. */
   readonly built: readonly { readonly role: ImageRole; readonly digest: string }[]
+  /** The one that came out the same; absent unless it holds. */
+  readonly same: BuiltImage | undefined
   /** By file; empty where only a digest was known. The first is the image, the second what was built. */
   readonly differences: readonly Difference[]
 }
@@ -38,9 +40,11 @@ async function verifyDigest(digest: string, options: VerifyOptions): Promise<Ver
   const roles = options.role === undefined ? IMAGE_ROLES : [options.role]
   const built: BuiltImage[] = []
   for (const role of roles) built.push(await buildImage({ ...options, role }))
+  const same = built.find((one) => one.digest === digest)
   return {
     digest,
-    holds: built.some((one) => one.digest === digest),
+    holds: same !== undefined,
+    same,
     built: built.map(({ role, digest: got }) => ({ role, digest: got })),
     differences: [],
   }
@@ -52,6 +56,7 @@ async function verifyLayout(path: string, options: VerifyOptions): Promise<Verif
   return {
     digest: found.digest,
     holds: built.digest === found.digest,
+    same: built.digest === found.digest ? built : undefined,
     built: [{ role: built.role, digest: built.digest }],
     differences: await compareImages(found, foundOf(built)),
   }

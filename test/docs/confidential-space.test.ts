@@ -32,7 +32,7 @@ const network = testNetwork({
     network: String(given['network']),
     roles: {
       client: { id: 'client', images: [`sha256:${'c1'.repeat(32)}`] },
-      server: { id: 'server', images: rules.images },
+      server: { id: 'server', images: rules.images ?? [] },
     },
   },
 })
@@ -58,7 +58,7 @@ function attested(changes: Partial<AttestedFacts> = {}): AttestedFacts {
     expiresAt: now + 3_590_000,
     hardware: 'GCP_INTEL_TDX',
     debug: 'disabled-since-boot',
-    imageDigest: rules.images[0],
+    imageDigest: rules.images?.[0],
     imageReference: 'REGION-docker.pkg.dev/AUTHOR_PROJECT/REPO/server',
     args: JSON.parse(/^ENTRYPOINT (.*)$/m.exec(dockerfile)?.[1] ?? '[]') as string[],
     env: new Map([...image, ['HOSTNAME', 'mcbn-server'], ...set]),

@@ -1,6 +1,14 @@
 // Whole images: built again under other circumstances, read by others' tools, and run.
 
-import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { chmod } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -15,16 +23,19 @@ import { McbnError } from '../../src/errors.js'
 import { type BuiltImage, buildImage } from '../../src/image/build.js'
 import { compareImages } from '../../src/image/compare.js'
 import { readLayout, writeLayout } from '../../src/image/layout.js'
-import { parseStatement, statementOf } from '../../src/image/provenance.js'
+import { statementOf } from '../../src/image/provenance.js'
 import { sbomOf } from '../../src/image/sbom.js'
 import { unpackImage } from '../../src/image/unpack.js'
-import { mcbn } from '../cli/command.js'
+import { openBundle } from '../../src/signatures/bundle.js'
+import { parseStatement } from '../../src/signatures/statement.js'
+import { expectFailure, mcbn } from '../cli/command.js'
 import { testNetwork } from '../consent/network.js'
 import { consentRig } from '../consent/workload/rig.js'
 import { repositoryRoot, temporaryFolder } from '../support/paths.js'
 import { requirePeer } from '../support/peers.js'
 import { freeTcpPort } from '../support/ports.js'
 import { type Child, run, start } from '../support/process.js'
+import { keyPair } from '../support/sigstore.js'
 import { installedCommand } from './installed.js'
 
 /** Megabytes, compressed: what a machine fetches. */
@@ -134,7 +145,24 @@ describe.skipIf(images === undefined)('image', () => {
         exit: { code: 0 },
         stdout: `${first.digest} is what this source says\n`,
       })
+      const { privateKey, publicKey } = keyPair()
+      writeFileSync(join(folder, 'me.pem'), privateKey)
+      writeFileSync(join(folder, 'me.pub.pem'), publicKey)
+      const attest = ['image', 'attest', layout, '--app', app, '--offline', '--key', 'me.pem']
+      const attested = await mcbn(attest, { cwd: folder, lifetime: 90_000 })
+      expect(attested.exit, attested.report()).toEqual({ code: 0, signal: null })
+      const bundle = readFileSync(`${layout}.rebuilt.sigstore.json`, 'utf8')
+      expect(openBundle(bundle, publicKey, 'rebuilt').subject).toEqual([
+        { name: 'my-server', digest: { sha256: first.digest.slice(7) } },
+      ])
+      const check = ['image', 'verify-signature', layout, '--key', 'me.pub.pem']
+      expect(
+        await mcbn([...check, '--statement', 'rebuilt'], { cwd: folder, lifetime: 60_000 }),
+      ).toMatchObject({ exit: { code: 0 } })
       writeFileSync(join(app, 'main.mjs'), program.replace('typeof', 'TYPEOF'))
+      const unsigned = await mcbn([...attest, '--out', 'no'], { cwd: folder, lifetime: 90_000 })
+      expectFailure(unsigned, 2, /expected what this source says, got another image/)
+      expect(existsSync(join(folder, 'no'))).toBe(false)
       const other = await mcbn(['image', 'verify', layout, '--app', app, '--offline'], {
         lifetime: 90_000,
       })
@@ -176,7 +204,7 @@ describe.skipIf(images === undefined)('image', () => {
     // The schema is one that can fail.
     expect(await validator.validate(JSON.stringify({ ...bill, unknown: 1 }))).not.toBeNull()
     const statement = JSON.stringify(statementOf(images?.server ?? never()))
-    expect(parseStatement(statement).subject).toEqual([
+    expect(parseStatement(statement, 'provenance').subject).toEqual([
       { name: 'mcbn-server', digest: { sha256: images?.server.digest.slice('sha256:'.length) } },
     ])
   })

@@ -80,6 +80,11 @@ const IMPORT_RULES: readonly ImportRule[] = [
     never: /^src\/(native|tls|dtls|keys|discovery|consent\/(?!base\/canonical\.ts))/,
     why: 'an image is made of files, whatever they do',
   },
+  {
+    from: /^src\/signatures\//,
+    never: /^src\/(?!signatures\/|errors\.ts)/,
+    why: 'what is signed about an image is text, and verifying it needs nothing else',
+  },
   { from: /^src\/(?!cli\/)/, never: /^src\/cli\//, why: 'the library does not know its command' },
   {
     from: /^src\/(?!cli\/|metrics\/)/,

@@ -1,6 +1,5 @@
 // Serving a participant until it is told to stop, and saying what happens.
 
-import { watch } from 'node:fs'
 import { Command } from 'commander'
 import { serveAdmin } from '../../consent/participant/admin.js'
 import { type ParticipantServer, serveParticipant } from '../../consent/participant/http.js'
@@ -9,7 +8,6 @@ import type { Participant } from '../../consent/participant/participant.js'
 import { networkOf } from '../../consent/participant/sources.js'
 import {
   participantOfStore,
-  reloadStoredPolicy,
   type StoredParticipantOptions,
 } from '../../consent/participant/stored.js'
 import type { ParticipantStore } from '../../consent/store/replicas.js'
@@ -28,6 +26,7 @@ import { hostAndPort, integer } from './network-options.js'
 import { addNotifyOptions, type NotifyFlags, notifier } from './participant-notify.js'
 import { addFolderOptions, type FolderFlags, lockOf, openKept } from './participant-options.js'
 import { type Page, type PageFlags, servePage } from './participant-page.js'
+import { signedImagesOf, watchPolicy } from './participant-policy.js'
 import { tell } from './participant-told.js'
 import { report } from './report.js'
 
@@ -40,6 +39,7 @@ interface ServeFlags extends FolderFlags, LockFlags, PageFlags, NotifyFlags, Ope
   readonly rate?: string
   readonly trustedProxy?: readonly string[]
   readonly auditHeads?: string
+  readonly imageSignatures?: string
 }
 
 export function serveCommand(finish: Finish): Command {
@@ -64,6 +64,11 @@ export function serveCommand(finish: Finish): Command {
     )
     .option('--web-token-file <file>', 'write the token to a file instead of printing it')
     .option('--pki-root <file...>', 'root certificate (PEM) of gcp-cs-pki evidence')
+    .option(
+      '--image-signatures <folder>',
+      'Sigstore bundles (*.json) that approve images, as signedImages of your policy says; looked at when one\n' +
+        'comes or goes, and at SIGHUP',
+    )
     .option('--rate <number>', 'requests a second that one address may send', '100')
     .option(
       '--trusted-proxy <address...>',
@@ -87,7 +92,11 @@ export function serveCommand(finish: Finish): Command {
       try {
         if (flags.auditHeads !== undefined) await demandNoted(store.audit, flags.auditHeads)
         const attestation = roots.length === 0 ? {} : { gcpPki: { roots: roots.map(String) } }
-        const participant = participantOfStore(store, { attestation })
+        const signedImages = await signedImagesOf(store.policy, flags)
+        const participant = participantOfStore(store, {
+          attestation,
+          ...(signedImages !== undefined && { signedImages }),
+        })
         const serving = {
           ...flags,
           ...address,
@@ -177,54 +186,4 @@ async function serve(
 function headNotNoted({ json }: Serving): (error: Error) => void {
   return ({ message }) =>
     report(json, { event: 'warning', message }, [`the audit's head could not be noted: ${message}`])
-}
-
-/** Milliseconds in which an editor has written all of a file. */
-const SETTLED_MS = 200
-/** Milliseconds between two looks at a policy that another process may replace. */
-const LOOK_MS = 5_000
-
-/** A changed policy.json, or SIGHUP, puts the policy in force. @returns ends it. */
-function watchPolicy(
-  store: ParticipantStore,
-  participant: Participant,
-  { json, attestation }: Serving,
-): () => void {
-  const reload = async (asked: boolean): Promise<void> => {
-    try {
-      const changed = await reloadStoredPolicy(store, participant, { attestation })
-      if (!changed && !asked) return
-      const { policyHash } = store
-      report(json, { event: 'policy', changed, policyHash }, [
-        `policy ${changed ? 'now' : 'still'} in force: sha256 ${policyHash}`,
-      ])
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error)
-      report(json, { event: 'policy-refused', reason, policyHash: store.policyHash }, [
-        `policy.json is not put in force: ${reason}`,
-      ])
-    }
-  }
-  let timer: NodeJS.Timeout | undefined
-  const onHangup = (): void => void reload(true)
-  process.on('SIGHUP', onHangup)
-  if (!(store instanceof Store)) {
-    const looking = setInterval(() => void reload(false), LOOK_MS)
-    return () => {
-      clearInterval(looking)
-      process.off('SIGHUP', onHangup)
-    }
-  }
-  // The folder: editors put a new file in the place of the old one.
-  const watcher = watch(store.dir, { persistent: false }, (_, name) => {
-    if (name !== 'policy.json') return
-    clearTimeout(timer)
-    timer = setTimeout(() => void reload(false), SETTLED_MS)
-  })
-  watcher.on('error', () => watcher.close())
-  return () => {
-    clearTimeout(timer)
-    watcher.close()
-    process.off('SIGHUP', onHangup)
-  }
 }

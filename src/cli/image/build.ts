@@ -16,7 +16,8 @@ import {
   type SourceFlags,
   sourceOptions,
 } from './options.js'
-import { signBeside } from './signing.js'
+import { signInto } from './signer.js'
+import { bundleBeside } from './signing.js'
 
 interface BuildFlags extends SourceFlags {
   readonly role?: ImageRole
@@ -66,7 +67,9 @@ async function describe(image: BuiltImage, target: string, key: string | undefin
     `${JSON.stringify(statement, null, 2)}\n`,
     0o644,
   )
-  if (key !== undefined) await signBeside(statement, key, target)
+  if (key !== undefined) {
+    await signInto(statement, { key }, bundleBeside(target, 'provenance'), '--sign-key')
+  }
 }
 
 function tell(

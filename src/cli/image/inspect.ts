@@ -38,12 +38,12 @@ export function verifySubcommand(finish: Finish): Command {
     .argument('<image>', 'a digest, sha256:<64 hex digits>, or an OCI image layout')
     .action(async (image: string, flags: SourceFlags & { readonly role?: ImageRole }) => {
       const { role } = flags
-      const found = await verifyImage(image, {
+      const { same: _, ...found } = await verifyImage(image, {
         ...sourceOptions(flags),
         ...(role !== undefined && { role }),
       })
       const { holds, digest, built, differences } = found
-      report(flags.json, { ...found }, [
+      report(flags.json, found, [
         holds ? `${digest} is what this source says` : `${digest} is not what this source says`,
         ...(holds ? [] : built.map((one) => `  the ${one.role} built here is ${one.digest}`)),
         ...lines(differences, 'the image', 'what was built'),

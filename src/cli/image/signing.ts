@@ -1,30 +1,30 @@
-// mcbn image sign, verify-signature: who says how an image was made.
+// mcbn image sign, verify-signature: who says how an image was made, or that it was made again.
 
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { McbnError } from '../../errors.js'
 import { readLayout } from '../../image/layout.js'
-import { expectAbout, parseStatement, type Statement } from '../../image/provenance.js'
-import { type SigningIdentity, signStatement } from '../../image/sign.js'
-import { openBundle, openKeylessBundle } from '../../image/signature.js'
-import { readInput, writeNew } from '../consent/files.js'
+import { openBundle, openKeylessBundle } from '../../signatures/bundle.js'
+import {
+  expectAbout,
+  PREDICATES,
+  parseStatement,
+  type Statement,
+  type StatementKind,
+} from '../../signatures/statement.js'
+import { readInput } from '../consent/files.js'
 import { report } from '../consent/report.js'
 import { EXIT, type Finish, UsageError } from '../exit.js'
+import { addSignerOptions, MOST_KEY_BYTES, type SignerFlags, signInto } from './signer.js'
 
-/** Most bytes of a key, a token, or what one signs. */
-const MOST_KEY_BYTES = 64 * 1024
 const MOST_BUNDLE_BYTES = 16 * 1024 * 1024
 const DIGEST = /^sha256:[0-9a-f]{64}$/
 
-interface SignFlags {
-  readonly key?: string
-  readonly keyless?: boolean
-  readonly identityToken?: string
-  readonly fulcio?: string
-  readonly rekor?: string
+interface SignFlags extends SignerFlags {
   readonly json?: boolean
 }
 
 interface CheckFlags {
+  readonly statement: StatementKind
   readonly bundle?: string
   readonly key?: string
   readonly identity?: string
@@ -34,7 +34,7 @@ interface CheckFlags {
 }
 
 export function signSubcommand(): Command {
-  return new Command('sign')
+  const command = new Command('sign')
     .summary("sign an image's provenance")
     .description(
       'Sign <layout>.provenance.json, which mcbn image build wrote, into a Sigstore bundle:\n' +
@@ -42,34 +42,33 @@ export function signSubcommand(): Command {
         'names, which a public log then records for everybody to see. Needs @sigstore/sign and @sigstore/bundle.',
     )
     .argument('<layout>', 'an OCI image layout, a folder or a tar')
-    .option('--key <file>', 'a private key, PEM: Ed25519, EC or RSA (- is standard input)')
-    .option('--keyless', 'by an identity instead of a key')
-    .option(
-      '--identity-token <file>',
-      "the token for --keyless (- is standard input; default: that of the CI's job, or $SIGSTORE_ID_TOKEN)",
-    )
-    .option('--fulcio <url>', "certificate authority for --keyless (default: Sigstore's)")
-    .option('--rekor <url>', "log for --keyless (default: Sigstore's)")
+  return addSignerOptions(command)
     .option('--json', 'one JSON object instead of a line')
     .action(async (layout: string, flags: SignFlags) => {
       const name = besides(layout)
       const { digest } = await readLayout(layout)
       const text = await readInput(`${name}.provenance.json`, 'provenance', MOST_BUNDLE_BYTES)
-      const statement = parseStatement(text.toString('utf8'))
+      const statement = parseStatement(text.toString('utf8'), 'provenance')
       expectAbout(statement, digest)
-      const written = await signing(flags, (identity) => signInto(statement, identity, name))
+      const written = bundleBeside(layout, 'provenance')
+      await signInto(statement, flags, written)
       report(flags.json, { digest, written }, [`${digest}: signed, in ${written}`])
     })
 }
 
 export function verifySignatureSubcommand(finish: Finish): Command {
   return new Command('verify-signature')
-    .summary("check who signed an image's provenance")
+    .summary("check who signed an image's provenance, or that it was built again")
     .description(
       'Check <image>.provenance.sigstore.json, and that it is about this image. Nothing is fetched. Exit code 0: it\n' +
         'is. 1: it is not. A signature says who built the image: mcbn image verify builds it again.',
     )
     .argument('<image>', 'an OCI image layout, or a digest, sha256:<64 hex digits>, with --bundle')
+    .addOption(
+      new Option('--statement <kind>', 'what was signed')
+        .choices(Object.keys(PREDICATES))
+        .default('provenance'),
+    )
     .option('--bundle <file>', 'the signature, if not beside the layout')
     .option('--key <file>', "the signer's public key, PEM")
     .option('--identity <name>', "the signer's identity, the whole of it: an address, or a URI")
@@ -80,7 +79,8 @@ export function verifySignatureSubcommand(finish: Finish): Command {
     )
     .option('--json', 'one JSON object instead of a line')
     .action(async (image: string, flags: CheckFlags) => {
-      const { bundle: file = DIGEST.test(image) ? undefined : bundleBeside(besides(image)) } = flags
+      const beside = DIGEST.test(image) ? undefined : bundleBeside(image, flags.statement)
+      const { bundle: file = beside } = flags
       if (file === undefined) throw new UsageError('--bundle: expected a file, for a digest alone')
       const open = checking(flags)
       const digest = DIGEST.test(image) ? image : (await readLayout(image)).digest
@@ -101,75 +101,22 @@ export function verifySignatureSubcommand(finish: Finish): Command {
     })
 }
 
-/** Beside what was built, for `mcbn image build --sign-key`. */
-export async function signBeside(
-  statement: Statement,
-  keyFile: string,
-  target: string,
-): Promise<void> {
-  await withSecret(keyFile, '--sign-key', (key) => signInto(statement, { key }, target))
-}
-
-async function signInto(
-  statement: Statement,
-  identity: SigningIdentity,
-  target: string,
-): Promise<string> {
-  const bundle = await signStatement(statement, identity)
-  const written = bundleBeside(target)
-  await writeNew(written, 'signature', `${JSON.stringify(bundle)}\n`, 0o644)
-  return written
-}
-
-async function signing<T>(
-  { key: keyFile, keyless, identityToken, fulcio, rekor }: SignFlags,
-  use: (identity: SigningIdentity) => Promise<T>,
-): Promise<T> {
-  if ((keyFile === undefined) === (keyless !== true)) {
-    throw new UsageError('expected one of --key <file> and --keyless')
-  }
-  if (keyFile !== undefined) return await withSecret(keyFile, '--key', (key) => use({ key }))
-  const services = {
-    ...(fulcio !== undefined && { fulcioUrl: fulcio }),
-    ...(rekor !== undefined && { rekorUrl: rekor }),
-  }
-  if (identityToken === undefined) return await use(services)
-  return await withSecret(identityToken, '--identity-token', (token) =>
-    use({ ...services, identityToken: token.toString('utf8').trim() }),
-  )
-}
-
 function checking(flags: CheckFlags): (bundle: string) => Promise<Statement> {
-  const { key, identity, issuer, trustedRoot } = flags
+  const { key, identity, issuer, trustedRoot, statement } = flags
   if ((key === undefined) === (identity === undefined)) {
     throw new UsageError('expected one of --key <file> and --identity <name>')
   }
   if (key !== undefined) {
-    return async (bundle) => openBundle(bundle, await readInput(key, '--key', MOST_KEY_BYTES))
+    return async (bundle) =>
+      openBundle(bundle, await readInput(key, '--key', MOST_KEY_BYTES), statement)
   }
   if (identity === undefined || issuer === undefined || trustedRoot === undefined) {
     throw new UsageError('--identity: expected --issuer and --trusted-root with it')
   }
   return async (bundle) => {
     const root = await readInput(trustedRoot, '--trusted-root', MOST_BUNDLE_BYTES)
-    return await openKeylessBundle(bundle, {
-      identity,
-      issuer,
-      trustedRoot: root.toString('utf8'),
-    })
-  }
-}
-
-async function withSecret<T>(
-  file: string,
-  option: string,
-  use: (secret: Buffer) => Promise<T>,
-): Promise<T> {
-  const secret = await readInput(file, option, MOST_KEY_BYTES)
-  try {
-    return await use(secret)
-  } finally {
-    secret.fill(0)
+    const by = { identity, issuer, trustedRoot: root.toString('utf8') }
+    return await openKeylessBundle(bundle, by, statement)
   }
 }
 
@@ -177,6 +124,7 @@ function besides(layout: string): string {
   return layout.replace(/\/+$/, '')
 }
 
-function bundleBeside(target: string): string {
-  return `${target}.provenance.sigstore.json`
+/** Where a signature is that belongs to a layout. */
+export function bundleBeside(layout: string, kind: StatementKind): string {
+  return `${besides(layout)}.${kind}.sigstore.json`
 }

@@ -8,6 +8,7 @@ import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import type { Role } from '../descriptor/types.js'
 import { POLICY_DEFAULTS } from '../policy/defaults.js'
 import { evaluatePolicy } from '../policy/evaluate.js'
+import type { SignedImages } from '../policy/signed-images.js'
 import type { Policy } from '../policy/types.js'
 import type { ReleaseHeader, ReleaseRequest } from '../release/messages.js'
 import { audience, releaseNonce } from '../release/nonce.js'
@@ -24,6 +25,8 @@ export interface JudgeOptions {
   readonly descriptor: VerifiedDescriptor
   readonly label: string
   readonly policy: Policy
+  /** Images that signatures approve. */
+  readonly signedImages?: SignedImages | undefined
   readonly verifiers: Iterable<Verifier>
   readonly clock: Clock
   readonly approvals: Approvals
@@ -52,8 +55,12 @@ export class Judge {
   }
 
   /** From now on these hold; what is being judged is judged by them from its next step on. */
-  replace(policy: Policy, verifiers: Iterable<Verifier>): void {
-    this.#options = { ...this.#options, policy }
+  replace(
+    policy: Policy,
+    verifiers: Iterable<Verifier>,
+    signedImages: SignedImages | undefined,
+  ): void {
+    this.#options = { ...this.#options, policy, signedImages }
     this.#verifiers = byKind(verifiers)
   }
 
@@ -89,9 +96,12 @@ export class Judge {
 
   /** All that follows from facts. One step, nothing awaited: two rounds cannot get between each other. */
   consent(role: Role, facts: AttestedFacts): Consent | Objection {
-    const { policy, descriptor, clock, leases, standing } = this.#options
+    const { policy, descriptor, clock, leases, standing, signedImages } = this.#options
     const now = clock.wall()
-    const verdict = evaluatePolicy(policy, { role, facts, now, descriptor })
+    const verdict = evaluatePolicy(policy, {
+      ...{ role, facts, now, descriptor },
+      ...(signedImages !== undefined && { signed: signedImages }),
+    })
     if (!verdict.allowed) return verdict
     const objection = standing() ?? this.approval(role, facts)
     if (objection !== undefined) return objection

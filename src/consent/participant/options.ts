@@ -7,6 +7,7 @@ import type { AuditEntry } from '../audit/events.js'
 import type { Clock } from '../base/clock.js'
 import type { ParticipantKeys } from '../base/keys.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
+import type { SignedImages } from '../policy/signed-images.js'
 import type { Policy } from '../policy/types.js'
 import type { Lease } from '../store/lease.js'
 import type { Replicas } from '../store/replicas.js'
@@ -26,6 +27,8 @@ export interface ParticipantOptions {
   readonly policy: Policy
   /** What names it, e.g. the SHA-256 of its file, for `status`. */
   readonly policyHash?: string
+  /** Images that signatures approve, see `signedImages` and `readSignedImages`. @defaultValue none */
+  readonly signedImages?: SignedImages
   /** One for each kind of evidence that the policy names; `createVerifiers` makes them. */
   readonly verifiers: Iterable<Verifier> | ReadonlyMap<string, Verifier>
   /** Where the audit goes; absent: nowhere. */
@@ -48,6 +51,7 @@ const OPTIONS = {
   share: undefined,
   policy: undefined,
   policyHash: undefined,
+  signedImages: undefined,
   verifiers: undefined,
   audit: undefined,
   state: undefined,
@@ -58,7 +62,10 @@ const OPTIONS = {
 } as const satisfies OptionTable<ParticipantOptions>
 
 /** For `Participant.replacePolicy`. */
-export type NewPolicy = Pick<ParticipantOptions, 'policy' | 'policyHash' | 'verifiers'>
+export type NewPolicy = Pick<
+  ParticipantOptions,
+  'policy' | 'policyHash' | 'verifiers' | 'signedImages'
+>
 
 /** An append-only log: an `AuditLog`, or something that keeps lines elsewhere. */
 export interface ParticipantAudit {

@@ -125,6 +125,7 @@ export class Participant extends EventEmitter<ParticipantEvents> {
       descriptor,
       label,
       policy,
+      signedImages: options.signedImages,
       verifiers,
       clock: this.#clock,
       approvals: this.#will.approvals,
@@ -261,13 +262,13 @@ export class Participant extends EventEmitter<ParticipantEvents> {
    *
    * @throws {McbnError} as `createParticipant`; the policy before stays then.
    */
-  replacePolicy({ policy, policyHash, verifiers }: NewPolicy): void {
+  replacePolicy({ policy, policyHash, verifiers, signedImages }: NewPolicy): void {
     const parsed = parsePolicy(policy)
     const known = verifiersOf(verifiers)
     checkPolicy(parsed, this.descriptor, known)
     this.#policy = parsed
     this.#policyHash = policyHash
-    this.#judge.replace(parsed, known)
+    this.#judge.replace(parsed, known, signedImages)
     queueMicrotask(() => this.emit('changed'))
   }
 

@@ -9,6 +9,8 @@ import { toBase64url } from '../base/base64url.js'
 import { type Clock, systemClock } from '../base/clock.js'
 import { toUnixSeconds } from '../base/time.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
+import type { SignedImages } from '../policy/signed-images.js'
+import type { Policy } from '../policy/types.js'
 import type { Withdrawal } from '../release/messages.js'
 import { signWithdrawal } from '../release/sign.js'
 import type { ParticipantStore } from '../store/replicas.js'
@@ -22,6 +24,8 @@ export interface StoredParticipantOptions {
   readonly attestation?: VerifiersOptions
   /** In place of `attestation`. */
   readonly verifiers?: Iterable<Verifier>
+  /** Images that signatures approve, see `readSignedImages`. @defaultValue none */
+  readonly signedImages?: SignedImages
   readonly limits?: ParticipantLimits
   /** @defaultValue the machine's clocks */
   readonly clock?: Clock
@@ -30,6 +34,7 @@ export interface StoredParticipantOptions {
 const OPTIONS = {
   attestation: undefined,
   verifiers: undefined,
+  signedImages: undefined,
   limits: undefined,
   clock: undefined,
 } as const satisfies OptionTable<StoredParticipantOptions>
@@ -45,7 +50,7 @@ export function participantOfStore(
   options: StoredParticipantOptions = {},
 ): Participant {
   refuseUnknown('participantOfStore', options, OPTIONS)
-  const { attestation, verifiers, limits, clock } = options
+  const { attestation, verifiers, signedImages, limits, clock } = options
   const descriptor = descriptorOf(store)
   const { policy } = store
   if (policy === undefined) {
@@ -69,6 +74,7 @@ export function participantOfStore(
       state: store.state,
       leases: store.leases,
       ...(store.replicas !== undefined && { replicas: store.replicas }),
+      ...(signedImages !== undefined && { signedImages }),
       ...(clock !== undefined && { clock }),
       ...(limits !== undefined && { limits }),
     })
@@ -77,25 +83,42 @@ export function participantOfStore(
   }
 }
 
+/** For `reloadStoredPolicy`. */
+export interface ReloadPolicyOptions
+  extends Pick<StoredParticipantOptions, 'attestation' | 'verifiers'> {
+  /** What signatures approve under a policy; asked each time. @defaultValue nothing */
+  readonly signedImages?: (policy: Policy) => Promise<SignedImages>
+  /** Asks `signedImages` also where the policy is the same. @defaultValue false */
+  readonly again?: boolean
+}
+
 /**
- * Puts the folder's policy in force as it is now, if it is another one.
+ * Puts the folder's policy in force as it is now, if it is another one, and what signatures approve under it.
  *
- * @returns whether it is.
- * @throws {McbnError} as `Store.reloadPolicy` and `Participant.replacePolicy`: the policy before stays in force.
+ * @returns whether the policy is another one.
+ * @throws {McbnError} as `Store.reloadPolicy`, `Participant.replacePolicy` and `signedImages`: what was in force
+ * stays in force.
  */
 export async function reloadStoredPolicy(
   store: ParticipantStore,
   participant: Participant,
-  { attestation, verifiers }: StoredParticipantOptions = {},
+  { attestation, verifiers, signedImages: read, again = false }: ReloadPolicyOptions = {},
 ): Promise<boolean> {
   let usable = verifiers
   const changed = await store.reloadPolicy((policy) => {
     usable ??= [...createVerifiers(policy, attestation).values()]
   })
   const { policy, policyHash } = store
-  if (!changed || !policy || !policyHash || !usable) return false
-  participant.replacePolicy({ policy, policyHash, verifiers: usable })
-  return true
+  if (!policy || !policyHash || (!changed && !again)) return false
+  usable ??= [...createVerifiers(policy, attestation).values()]
+  const signedImages = await read?.(policy)
+  // Another reload was faster.
+  if (store.policyHash !== policyHash) return changed
+  participant.replacePolicy({
+    ...{ policy, policyHash, verifiers: usable },
+    ...(signedImages !== undefined && { signedImages }),
+  })
+  return changed
 }
 
 /**

@@ -1,18 +1,19 @@
 // The one place where a policy's defaults are written (the schema repeats them for editors, and a test
 // keeps both equal), and what no policy can allow.
 
-import type { Policy, PolicyRole } from './types.js'
+import type { Policy, PolicyRole, SignedImageRule } from './types.js'
 
 /** What a policy means where it says nothing. */
 export const POLICY_DEFAULTS = {
   hardware: ['GCP_INTEL_TDX', 'GCP_AMD_SEV', 'GCP_AMD_SEV_ES'],
   software: 'CONFIDENTIAL_SPACE',
   support: 'STABLE',
+  atLeast: 1,
   instances: 1,
   approval: 'automatic',
   leaseSeconds: 600,
   tokenAgeSeconds: 300,
-} as const satisfies Partial<PolicyRole> & Partial<Policy>
+} as const satisfies Partial<PolicyRole> & Partial<Policy> & Partial<SignedImageRule>
 
 /** Required of every workload; no policy can say otherwise. */
 export const DEBUG_DISABLED = 'disabled-since-boot'

@@ -10,6 +10,7 @@ import { container, place } from './container.js'
 import { POLICY_DEFAULTS } from './defaults.js'
 import { expected, quote } from './detail.js'
 import { platform, rulesFor } from './platform.js'
+import { imageRuleName, type SignedImages } from './signed-images.js'
 import type { Policy, PolicyRole } from './types.js'
 import { windowState } from './window.js'
 
@@ -21,6 +22,8 @@ export interface PolicyQuestion {
   /** The participant's wall clock. */
   readonly now: UnixMilliseconds
   readonly descriptor: VerifiedDescriptor
+  /** What signatures approve, see `signedImages`. @defaultValue none */
+  readonly signed?: SignedImages
 }
 
 export type PolicyDecision =
@@ -50,7 +53,7 @@ const MOST_DETAILS = 32
  * Not decided here, since it needs state: how many instances there are, a person's approval, withdrawal.
  */
 export function evaluatePolicy(policy: Policy, question: PolicyQuestion): PolicyDecision {
-  const { role, facts, now, descriptor } = question
+  const { role, facts, now, descriptor, signed } = question
   const rules = policy.roles[role]
   const details: string[] = [...belonging(policy, descriptor)]
   if (rules === undefined) {
@@ -61,7 +64,7 @@ export function evaluatePolicy(policy: Policy, question: PolicyQuestion): Policy
       ...origin(policy, rules, facts),
       ...platform(policy, rules, section, facts),
       ...age(policy, facts, now),
-      ...image(rules, facts, descriptor, role),
+      ...image(rules, facts, descriptor, role, signed),
       ...(section === undefined ? [] : container(policy, section, facts)),
       ...place(section ?? {}, facts),
     )
@@ -108,15 +111,25 @@ function* age(
 }
 
 function* image(
-  rules: PolicyRole,
+  { images = [], signedImages = [] }: PolicyRole,
   { imageDigest }: AttestedFacts,
   { descriptor }: VerifiedDescriptor,
   role: Role,
+  signed: SignedImages | undefined,
 ): Iterable<string> {
-  if (imageDigest === undefined || !rules.images.includes(imageDigest)) {
-    yield expected('image_digest', `one of the policy's for the ${role}`, imageDigest)
-  } else if (!descriptor.roles[role].images.includes(imageDigest)) {
-    yield expected('image_digest', `one of the descriptor's for the ${role}`, imageDigest)
+  const approving = signedImages
+    .map(imageRuleName)
+    .filter((rule) => imageDigest !== undefined && signed?.get(rule)?.has(imageDigest) === true)
+  if (imageDigest === undefined || (!images.includes(imageDigest) && approving.length === 0)) {
+    const orSigned = signedImages.length === 0 ? '' : ', or one with the signatures it asks for'
+    yield expected('image_digest', `one of the policy's for the ${role}${orSigned}`, imageDigest)
+    return
+  }
+  // What all participants have agreed on: this image, or that such signatures approve one.
+  const agreed = descriptor.roles[role].images
+  if (![imageDigest, ...approving].some((one) => agreed.includes(one))) {
+    const orRule = approving.length === 0 ? '' : `, or the rule ${approving[0]} there`
+    yield expected('image_digest', `one of the descriptor's for the ${role}${orRule}`, imageDigest)
   }
 }
 

@@ -6,11 +6,17 @@ import { McbnError } from '../../errors.js'
 import { CONFIDENTIAL_SPACE } from '../attestation/platform.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import { ROLES } from '../descriptor/types.js'
-import { DESCRIPTOR_HASH_VARIABLE, HARDWARE_NEVER, isNeverAllowed } from './defaults.js'
+import {
+  DESCRIPTOR_HASH_VARIABLE,
+  HARDWARE_NEVER,
+  isNeverAllowed,
+  POLICY_DEFAULTS,
+} from './defaults.js'
 import { parseStrictJson } from './json.js'
 import { ANYBODY_ISSUES, PLATFORM_OF_KIND, rulesFor } from './platform.js'
 import { POLICY_SCHEMA } from './schema.js'
-import type { PlatformRules, Policy, PolicyRole } from './types.js'
+import { signerText } from './signed-images.js'
+import type { ImageSigner, PlatformRules, Policy, PolicyRole, SignedImageRule } from './types.js'
 import { isDateTime } from './window.js'
 
 /** Most bytes of a policy file. */
@@ -34,6 +40,22 @@ export function parsePolicy(source: unknown): Policy {
     if (rules !== undefined) checkRole(`roles.${role}`, rules, policy)
   }
   return freeze(policy)
+}
+
+/**
+ * Reads one rule about signed images, as it stands in a role's `signedImages`: before there is a descriptor that
+ * a policy could be for, its name is needed, see `imageRuleName`.
+ *
+ * @throws {McbnError} `MCBN_POLICY_INVALID`, as {@link parsePolicy}.
+ */
+export function parseImageRule(source: unknown): SignedImageRule {
+  const rule = parseStrictJson(textOf(source), POLICY_MAX_BYTES)
+  const around = { attestation: ['gcp-cs-oidc'], projects: ['none'], args: [] }
+  const policy = {
+    ...{ version: 'mcbn/1', network: 'none', descriptorHash: '0'.repeat(64) },
+    ...{ trustedRoot: {}, roles: { client: { ...around, signedImages: [rule] } } },
+  }
+  return parsePolicy(policy).roles.client?.signedImages?.[0] as SignedImageRule
 }
 
 /**
@@ -188,10 +210,55 @@ function checkRole(path: string, role: PolicyRole, policy: Policy): void {
     const expected = "`local` only together with localIssuers, the test issuers' public keys"
     throw invalid(`${path}.attestation`, expected, 'none of those')
   }
+  if (role.images === undefined && role.signedImages === undefined) {
+    throw invalid(`${path}.images`, 'a value', 'none')
+  }
+  for (const [at, rule] of (role.signedImages ?? []).entries()) {
+    checkSigners(`${path}.signedImages[${at}]`, rule, policy)
+  }
   checkPlaces(path, role)
   checkRules(path, role, policy)
   for (const [name, rules] of Object.entries(role.platforms ?? {})) {
     if (rules !== undefined) checkRules(`${path}.platforms.${name}`, rules, policy)
+  }
+}
+
+function checkSigners(
+  path: string,
+  { signers, atLeast = POLICY_DEFAULTS.atLeast }: SignedImageRule,
+  { trustedRoot }: Policy,
+): void {
+  const seen = new Map<string, number>()
+  for (const [at, signer] of signers.entries()) {
+    const { publicKey, identity, issuer } = signer
+    const where = `${path}.signers[${at}]`
+    const whole = (identity === undefined) === (issuer === undefined)
+    if (!whole || (publicKey === undefined) === (identity === undefined)) {
+      throw invalid(where, 'either `publicKey`, or `identity` and `issuer`', 'another set of them')
+    }
+    if (identity !== undefined && trustedRoot === undefined) {
+      throw invalid(
+        'trustedRoot',
+        "Sigstore's trusted_root.json, since a signer is an identity",
+        'none',
+      )
+    }
+    const text = textOfSigner(where, signer)
+    const before = seen.get(text)
+    // Two of them would be two reviewers.
+    if (before !== undefined)
+      throw invalid(where, 'each signer once', `the same as signers[${before}]`)
+    seen.set(text, at)
+  }
+  if (atLeast <= signers.length) return
+  throw invalid(`${path}.atLeast`, `at most ${signers.length}, the number of signers`, `${atLeast}`)
+}
+
+function textOfSigner(path: string, signer: ImageSigner): string {
+  try {
+    return signerText(signer)
+  } catch {
+    throw invalid(`${path}.publicKey`, 'a public key, PEM, of Ed25519, EC or RSA', 'something else')
   }
 }
 

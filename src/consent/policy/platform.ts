@@ -61,7 +61,7 @@ export function rulesFor(
   const { platforms = {} } = role
   if (Object.hasOwn(platforms, platform)) return platforms[platform]
   if (platform !== CONFIDENTIAL_SPACE || role.args === undefined) return undefined
-  const { images: _images, attestation: _kinds, platforms: _platforms, ...rules } = role
+  const { images: _i, signedImages: _s, attestation: _k, platforms: _p, ...rules } = role
   return rules
 }
 

@@ -2,181 +2,62 @@
 // text is docs/policy.schema.json and is exported by the package. Each `description` completes the
 // sentence "expected ...", since it is also what a person is told about a wrong value.
 
+import { name, platformRules, platforms, spaceRules } from './schema-platforms.js'
+
 const digest = {
   type: 'string',
   pattern: '^sha256:[0-9a-f]{64}$',
   description: 'an image digest, `sha256:` and 64 lower-case hex digits; never a tag',
 }
 
-const name = (what: string, maxLength = 255) => ({
-  type: 'string',
-  minLength: 1,
-  maxLength,
-  pattern: '^[^\\u0000-\\u001f\\u007f]*$',
-  description: `${what}: 1 to ${maxLength} characters without control characters`,
-})
-
-const environmentName = {
-  type: 'string',
-  pattern: '^(?!__proto__$)[A-Za-z_][A-Za-z0-9_]{0,127}$',
-  description: "an environment variable's name: letters, digits and _, not beginning with a digit",
-}
-
-/** What the rules of every platform have. */
-const platformRules = {
-  projects: {
-    type: 'array',
-    items: name('a cloud project', 63),
-    minItems: 1,
-    maxItems: 64,
-    uniqueItems: true,
-    description: 'a list of 1 to 64 cloud projects',
-  },
-  args: {
-    type: 'array',
-    items: { type: 'string', maxLength: 4096, description: 'text of at most 4096 characters' },
-    maxItems: 128,
-    description: "the container's arguments, exactly: a list of at most 128",
-  },
-  env: {
-    type: 'object',
-    propertyNames: environmentName,
-    additionalProperties: {
-      type: ['string', 'null'],
-      maxLength: 4096,
-      description: 'the one allowed value (at most 4096 characters), or null for any',
-    },
-    maxProperties: 128,
-    default: {},
-    description: 'at most 128 environment variables allowed, each with its one value or null',
-  },
-  overrides: {
-    type: 'object',
-    additionalProperties: false,
-    default: {},
-    description: 'what the operator may change against the image: `args` and `env`',
-    properties: {
-      args: { type: 'boolean', default: false, description: 'true or false' },
-      env: {
-        type: 'array',
-        items: environmentName,
-        maxItems: 128,
-        uniqueItems: true,
-        default: [],
-        description: 'a list of at most 128 names, each also in `env`',
-      },
-    },
-  },
-} as const
-
-const hardware = {
-  type: 'array',
-  items: name('a hardware model (hwmodel), e.g. `GCP_INTEL_TDX`', 63),
-  minItems: 1,
-  maxItems: 16,
-  uniqueItems: true,
-  description: 'a list of 1 to 16 hardware models',
-} as const
-
-const issuers = {
-  type: 'array',
-  items: {
-    type: 'string',
-    pattern: '^[!-~]{1,255}$',
-    description: 'an issuer, as evidence names it: 1 to 255 printable characters',
-  },
-  minItems: 1,
-  maxItems: 16,
-  uniqueItems: true,
-  description: 'a list of 1 to 16 issuers',
-} as const
-
-/** And those of Confidential Space besides. */
-const spaceRules = {
-  hardware: { ...hardware, default: ['GCP_INTEL_TDX', 'GCP_AMD_SEV', 'GCP_AMD_SEV_ES'] },
-  software: { ...name('the software (swname)', 63), default: 'CONFIDENTIAL_SPACE' },
-  support: { ...name('the support attribute required', 63), default: 'STABLE' },
-  serviceAccounts: {
-    type: 'array',
-    items: name('a service account'),
-    minItems: 1,
-    maxItems: 64,
-    uniqueItems: true,
-    description: 'a list of 1 to 64 service accounts; without the field any is allowed',
-  },
-} as const
-
-const someTexts = {
-  type: 'array',
-  items: { type: 'string', maxLength: 4096, description: 'text of at most 4096 characters' },
-  minItems: 1,
-  maxItems: 64,
-  uniqueItems: true,
-  description: 'a list of 1 to 64 texts',
-} as const
-
-const oneField = (field: string, value: object) => ({
+const signer = {
   type: 'object',
   additionalProperties: false,
-  required: [field],
-  properties: { [field]: value },
-  description: CLAIM_RULE,
-})
-
-const CLAIM_RULE =
-  'the one allowed value, a list of the allowed ones, {"atLeast": number} or {"includes": list}'
-
-const claimRule = {
-  anyOf: [
-    { type: ['string', 'number', 'boolean'], maxLength: 4096, description: CLAIM_RULE },
-    someTexts,
-    oneField('atLeast', { type: 'integer', minimum: 0, description: 'an integer from 0' }),
-    oneField('includes', someTexts),
-  ],
-  description: CLAIM_RULE,
-}
-
-const claims = {
-  type: 'object',
-  propertyNames: {
-    type: 'string',
-    pattern: '^(?!__proto__$)[A-Za-z0-9][A-Za-z0-9._-]{0,127}$',
-    description: "a claim's name: letters, digits, dots, - and _",
+  minProperties: 1,
+  description: 'a signer: `publicKey`, or `identity` and `issuer`',
+  properties: {
+    publicKey: {
+      type: 'string',
+      maxLength: 4096,
+      pattern: '^-----BEGIN PUBLIC KEY-----',
+      description: 'a public key, PEM (Ed25519, EC or RSA), as text with \\n for the ends of lines',
+    },
+    identity: name('an identity, the whole of it: an address, or a URI', 512),
+    issuer: name('an OpenID Connect issuer', 512),
   },
-  additionalProperties: claimRule,
-  maxProperties: 64,
-  default: {},
-  description: "at most 64 of the platform's own claims, each with its rule",
 } as const
 
-const platforms = {
-  type: 'object',
-  propertyNames: {
-    type: 'string',
-    pattern: '^[a-z0-9][a-z0-9.-]{0,62}$',
-    description: "a platform's name, e.g. `amd-sev-snp`",
-  },
-  minProperties: 1,
-  maxProperties: 16,
-  description: 'rules for 1 to 16 platforms, by name',
-  properties: {
-    'confidential-space': {
-      type: 'object',
-      additionalProperties: false,
-      required: ['projects', 'args'],
-      description: 'the rules for Confidential Space',
-      properties: { ...spaceRules, ...platformRules, claims },
-    },
-  },
-  additionalProperties: {
+const signedImages = {
+  type: 'array',
+  minItems: 1,
+  maxItems: 16,
+  description: 'a list of 1 to 16 rules about signed images',
+  items: {
     type: 'object',
     additionalProperties: false,
-    description: 'the rules for one platform',
+    required: ['subject', 'statement', 'signers'],
+    description: 'a rule: `subject`, `statement`, `atLeast`, `signers`',
     properties: {
-      hardware,
-      issuers,
-      ...platformRules,
-      claims,
+      subject: name('what the statements call the image'),
+      statement: {
+        enum: ['provenance', 'rebuilt'],
+        description:
+          "'provenance' (how it was made) or 'rebuilt' (that the signer has built it again, the same)",
+      },
+      atLeast: {
+        type: 'integer',
+        minimum: 1,
+        maximum: 16,
+        default: 1,
+        description: 'an integer from 1 to 16: how many of `signers` it takes',
+      },
+      signers: {
+        type: 'array',
+        minItems: 1,
+        maxItems: 16,
+        items: signer,
+        description: 'a list of 1 to 16 signers',
+      },
     },
   },
 } as const
@@ -184,7 +65,7 @@ const platforms = {
 const role = {
   type: 'object',
   additionalProperties: false,
-  required: ['images', 'attestation'],
+  required: ['attestation'],
   description: 'the rules for one role',
   properties: {
     images: {
@@ -195,6 +76,7 @@ const role = {
       uniqueItems: true,
       description: 'a list of 1 to 256 image digests, each also among those of the descriptor',
     },
+    signedImages,
     attestation: {
       type: 'array',
       items: {
@@ -313,6 +195,10 @@ export const POLICY_SCHEMA = {
       maximum: 3600,
       default: 300,
       description: 'an integer from 1 to 3600 seconds',
+    },
+    trustedRoot: {
+      type: 'object',
+      description: "an object: Sigstore's trusted_root.json, for signers that are identities",
     },
     localIssuers: {
       type: 'array',

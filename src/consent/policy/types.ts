@@ -68,8 +68,13 @@ export interface PolicyPlatforms {
  * other platforms: it means the same as in the section `confidential-space`, and stands in one place only.
  */
 export interface PolicyRole extends Omit<ConfidentialSpaceRules, 'claims' | 'issuers'> {
-  /** Image digests allowed, `sha256:` and 64 hex digits; each must be in the descriptor's role too. */
-  readonly images: readonly string[]
+  /**
+   * Image digests allowed, `sha256:` and 64 hex digits; each must be in the descriptor's role too.
+   * @defaultValue none; without `signedImages` there has to be one
+   */
+  readonly images?: readonly string[]
+  /** Images allowed because of what others have signed about them. @defaultValue none */
+  readonly signedImages?: readonly SignedImageRule[]
   /** Kinds of evidence accepted, e.g. `gcp-cs-oidc`. `local` only where it is named here. */
   readonly attestation: readonly string[]
   readonly platforms?: PolicyPlatforms
@@ -77,6 +82,30 @@ export interface PolicyRole extends Omit<ConfidentialSpaceRules, 'claims' | 'iss
   readonly instances?: number
   /** Whether a person approves each workload first. @defaultValue 'automatic' */
   readonly approval?: 'automatic' | 'manual'
+}
+
+/**
+ * Images that enough of some signers have spoken for, in Sigstore bundles that the participant was given. The
+ * digest is in the descriptor's role, or the rule is: under its name, see `imageRuleName`.
+ */
+export interface SignedImageRule {
+  /** What the statements call the image: the name of the program in it, or `mcbn-server` and the like. */
+  readonly subject: string
+  /** `provenance`: how it was made (SLSA); `rebuilt`: that the signer has built it again, the same. */
+  readonly statement: 'provenance' | 'rebuilt'
+  /** How many of `signers` it takes. @defaultValue 1 */
+  readonly atLeast?: number
+  /** Each once: a public key (PEM), or an identity and the issuer that vouches for it. */
+  readonly signers: readonly ImageSigner[]
+}
+
+export interface ImageSigner {
+  /** PEM: Ed25519, EC or RSA. Instead of `identity` and `issuer`. */
+  readonly publicKey?: string
+  /** The certificate's subject alternative name, the whole of it. Needs `trustedRoot` in the policy. */
+  readonly identity?: string
+  /** The OpenID Connect issuer. */
+  readonly issuer?: string
 }
 
 /** When shares are released. */
@@ -111,6 +140,8 @@ export interface Policy {
   readonly leaseSeconds?: Seconds
   /** Most since a token's issue, 1 to 3,600. @defaultValue 300 */
   readonly tokenAgeSeconds?: Seconds
+  /** Sigstore's trusted_root.json: the authorities and logs that count for `identity` in `signedImages`. */
+  readonly trustedRoot?: object
   /** Issuers of `local` evidence: issuer URL and its JWK set. Test issuers; name them or they are refused. */
   readonly localIssuers?: readonly { readonly issuer: string; readonly jwks: object }[]
 }

@@ -20,6 +20,7 @@ describe('policy/schema', () => {
       hardware: role.hardware.default,
       software: role.software.default,
       support: role.support.default,
+      atLeast: role.signedImages.items.properties.atLeast.default,
       instances: role.instances.default,
       approval: role.approval.default,
       leaseSeconds: POLICY_SCHEMA.properties.leaseSeconds.default,

@@ -3,8 +3,8 @@
 
 import { createHash, createPrivateKey, createPublicKey, sign } from 'node:crypto'
 import { McbnError } from '../errors.js'
-import { STATEMENT_TYPE, type Statement } from './provenance.js'
-import { hashFor, signingKey } from './signing-key.js'
+import { hashFor, signingKey } from './key.js'
+import { STATEMENT_TYPE, type Statement } from './statement.js'
 
 export type SigningIdentity =
   | {

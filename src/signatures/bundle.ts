@@ -1,10 +1,10 @@
 // The signer of a statement: checks a Sigstore bundle (DSSE), by a public key, or by an identity that a certificate
 // authority vouched for and a public log recorded. Nothing is fetched: whom to trust comes from the caller.
 
-import { createPublicKey, verify } from 'node:crypto'
+import { createPublicKey, KeyObject, verify } from 'node:crypto'
 import { McbnError } from '../errors.js'
-import { parseStatement, STATEMENT_TYPE, type Statement } from './provenance.js'
-import { hashFor, signingKey } from './signing-key.js'
+import { hashFor, signingKey } from './key.js'
+import { parseStatement, STATEMENT_TYPE, type Statement, type StatementKind } from './statement.js'
 
 export interface SignerIdentity {
   /** The certificate's subject alternative name, the whole of it: an address, or the URI of a workflow. */
@@ -29,10 +29,17 @@ interface Envelope {
  * @throws {McbnError} `MCBN_IMAGE_INVALID` when the signature does not hold, or is under something else;
  * `MCBN_OPTION_RANGE` for what is no public key.
  */
-export function openBundle(bundle: string, publicKey: Buffer | string): Statement {
-  const key = signingKey(() => createPublicKey(publicKey), 'a public key, PEM')
+export function openBundle<Kind extends StatementKind = 'provenance'>(
+  bundle: string,
+  publicKey: Buffer | string | KeyObject,
+  kind = 'provenance' as Kind,
+): Statement<Kind> {
+  const key = signingKey(
+    () => (publicKey instanceof KeyObject ? publicKey : createPublicKey(publicKey)),
+    'a public key, PEM',
+  )
   const { payload, signed, signature } = envelopeOf(bundle)
-  if (verify(hashFor(key), signed, key, signature)) return parseStatement(payload)
+  if (verify(hashFor(key), signed, key, signature)) return parseStatement(payload, kind)
   throw invalid('it is not of this key')
 }
 
@@ -44,7 +51,11 @@ export function openBundle(bundle: string, publicKey: Buffer | string): Statemen
  * @throws {McbnError} `MCBN_IMAGE_INVALID` when any of it does not hold; `MCBN_IMAGE_SOURCE_UNAVAILABLE` where
  * `@sigstore/verify` is not installed; `MCBN_OPTION_RANGE` for what is no trusted root.
  */
-export async function openKeylessBundle(bundle: string, by: SignerIdentity): Promise<Statement> {
+export async function openKeylessBundle<Kind extends StatementKind = 'provenance'>(
+  bundle: string,
+  by: SignerIdentity,
+  kind = 'provenance' as Kind,
+): Promise<Statement<Kind>> {
   const { verification, bundles, specs } = await loadSigstore()
   const trust = verification.toTrustMaterial(
     trustedRootOf(() => specs.TrustedRoot.fromJSON(JSON.parse(by.trustedRoot))),
@@ -62,7 +73,7 @@ export async function openKeylessBundle(bundle: string, by: SignerIdentity): Pro
       `expected ${by.identity}, vouched for by ${by.issuer}; it is of ${identity}, vouched for by ${extensions?.issuer}`,
     )
   }
-  return parseStatement(payload)
+  return parseStatement(payload, kind)
 }
 
 function envelopeOf(bundle: string) {

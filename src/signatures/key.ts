@@ -1,4 +1,4 @@
-// Keys that sign provenance, as PEM files have them: Ed25519, EC or RSA.
+// Keys that sign statements, as PEM files have them: Ed25519, EC or RSA.
 
 import type { KeyObject } from 'node:crypto'
 import { McbnError } from '../errors.js'
