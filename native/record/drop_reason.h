@@ -11,7 +11,7 @@ namespace mcbn {
 enum class DropReason : uint8_t {
   None,
   Malformed,          // the record's content is not what its type says
-  WrongEpoch,         // neither 0 nor 1
+  WrongEpoch,         // neither 0 nor 1; DTLS 1.3: no keys of it are here
   WrongVersion,       // not DTLS 1.2 where only that can be meant
   Oversized,          // the message announces more than its limit
   UnexpectedMessage,  // no part of a PSK handshake, or not at this point

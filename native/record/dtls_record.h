@@ -20,6 +20,7 @@ constexpr uint8_t kAlert = 21;
 constexpr uint8_t kHandshake = 22;
 constexpr uint8_t kApplicationData = 23;
 constexpr uint8_t kTls12Cid = 25;                // RFC 9146 section 4
+constexpr uint8_t kAck = 26;                     // RFC 9147 section 7
 constexpr uint8_t kReturnRoutabilityCheck = 27;  // RFC 9853 section 4
 }  // namespace content_type
 

@@ -28,6 +28,7 @@ const NATIVE_LAYERS: Readonly<Record<string, readonly string[]>> = {
   record: ['base'],
   trust: ['base'],
   psk: ['base', 'record'],
+  dtls13: ['base', 'record', 'psk'],
   session: ['base', 'record', 'psk'],
   engine: ['base', 'datagram', 'record', 'psk', 'session'],
   binding: ['record', 'trust', 'psk', 'session', 'engine'],

@@ -1,0 +1,250 @@
+#include "dtls13/record_cipher.h"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/few.h"
+#include "dtls13/record_frame.h"
+#include "record/ccm_batch.h"
+
+namespace mcbn::dtls13 {
+namespace {
+
+// Fetched once: every later use is a pointer. Never freed, like the provider it comes from.
+const EVP_CIPHER* aeadOf(const Suite& suite) {
+  static const EVP_CIPHER* const gcm128 = EVP_CIPHER_fetch(nullptr, "AES-128-GCM", nullptr);
+  static const EVP_CIPHER* const gcm256 = EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr);
+  static const EVP_CIPHER* const ccm = EVP_CIPHER_fetch(nullptr, "AES-128-CCM", nullptr);
+  static const EVP_CIPHER* const chacha = EVP_CIPHER_fetch(nullptr, "ChaCha20-Poly1305", nullptr);
+  switch (suite.kind) {
+    case AeadKind::Gcm:
+      return suite.key == 32 ? gcm256 : gcm128;
+    case AeadKind::Ccm:
+      return ccm;
+    case AeadKind::ChaCha:
+      return chacha;
+  }
+  return nullptr;
+}
+
+// Of CcmBatch, which has the same context for the same purpose: AES in ECB mode.
+EVP_CIPHER_CTX* makeMaskContext(const Suite& suite, ByteView key) {
+  if (suite.kind != AeadKind::ChaCha) return CcmBatch::makeContext(key);
+  static const EVP_CIPHER* const chacha = EVP_CIPHER_fetch(nullptr, "ChaCha20", nullptr);
+  EVP_CIPHER_CTX* const context = chacha ? EVP_CIPHER_CTX_new() : nullptr;
+  if (context && EVP_EncryptInit_ex(context, chacha, nullptr, key.data(), nullptr) == 1) {
+    return context;
+  }
+  EVP_CIPHER_CTX_free(context);
+  return nullptr;
+}
+
+using Nonce = std::array<uint8_t, kNonceBytes>;
+
+// RFC 8446 section 5.3: the number, padded to the left, XOR the IV.
+Nonce nonceOf(const Secret& iv, uint64_t sequence) {
+  Nonce nonce{};
+  putBigEndian(nonce.data() + kNonceBytes - sizeof sequence, sequence, sizeof sequence);
+  for (size_t i = 0; i < kNonceBytes; ++i) nonce[i] ^= iv.data()[i];
+  return nonce;
+}
+
+int asInt(size_t length) { return static_cast<int>(length); }
+
+}  // namespace
+
+void RecordCipher::FreeContext::operator()(EVP_CIPHER_CTX* context) const {
+  EVP_CIPHER_CTX_free(context);
+}
+
+RecordCipher::RecordCipher(const Suite& suite, Direction direction, TrafficKeys keys)
+    : suite_(suite), direction_(direction), keys_(std::move(keys)) {
+  MCBN_ASSERT(keys_.key.size() == suite.key && keys_.iv.size() == kNonceBytes &&
+              keys_.number.size() == suite.key);
+}
+
+RecordCipher::~RecordCipher() = default;
+
+void RecordCipher::release() {
+  aead_.reset();
+  ecb_.reset();
+  number_.reset();
+}
+
+// ---- masks of numbers ----------------------------------------------------------------------------
+
+bool RecordCipher::masks(std::span<const ByteView> samples, std::span<Mask> out) {
+  MCBN_ASSERT(samples.size() == out.size());
+  if (!number_) number_.reset(makeMaskContext(suite_, keys_.number.view()));
+  return number_ &&
+         (suite_.kind == AeadKind::ChaCha ? chachaMasks(samples, out) : aesMasks(samples, out));
+}
+
+// All of them by one call: AES-ECB has no order.
+bool RecordCipher::aesMasks(std::span<const ByteView> samples, std::span<Mask> out) {
+  std::array<uint8_t, kMasksAtOnce * kMinEncryptedBytes> blocks;
+  while (!samples.empty()) {
+    const size_t count = std::min(samples.size(), kMasksAtOnce);
+    for (size_t i = 0; i < count; ++i) {
+      MCBN_ASSERT(samples[i].size() >= kMinEncryptedBytes);
+      std::memcpy(&blocks[i * kMinEncryptedBytes], samples[i].data(), kMinEncryptedBytes);
+    }
+    int length = 0;
+    if (EVP_EncryptUpdate(number_.get(), blocks.data(), &length, blocks.data(),
+                          asInt(count * kMinEncryptedBytes)) != 1) {
+      return false;
+    }
+    for (size_t i = 0; i < count; ++i) {
+      std::copy_n(&blocks[i * kMinEncryptedBytes], out[i].size(), out[i].begin());
+    }
+    samples = samples.subspan(count);
+    out = out.subspan(count);
+  }
+  return true;
+}
+
+// OpenSSL's IV of ChaCha20 is counter (little-endian) and nonce, which is what the sample is taken
+// for.
+bool RecordCipher::chachaMasks(std::span<const ByteView> samples, std::span<Mask> out) {
+  static constexpr Mask kZeros{};
+  for (size_t i = 0; i < samples.size(); ++i) {
+    MCBN_ASSERT(samples[i].size() >= kMinEncryptedBytes);
+    int length = 0;
+    if (EVP_EncryptInit_ex(number_.get(), nullptr, nullptr, nullptr, samples[i].data()) != 1 ||
+        EVP_EncryptUpdate(number_.get(), out[i].data(), &length, kZeros.data(),
+                          asInt(kZeros.size())) != 1) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// ---- AEAD ----------------------------------------------------------------------------------------
+
+void RecordCipher::seal(std::span<CipherPiece> pieces) {
+  MCBN_ASSERT(direction_ == Direction::Seal);
+  if (together(pieces)) return ccm(pieces);
+  for (CipherPiece& piece : pieces) piece.done = sealOne(piece);
+  wipeUndone(pieces);
+}
+
+void RecordCipher::open(std::span<CipherPiece> pieces) {
+  MCBN_ASSERT(direction_ == Direction::Open);
+  if (together(pieces)) return ccm(pieces);
+  for (CipherPiece& piece : pieces) piece.done = openOne(piece);
+  wipeUndone(pieces);
+}
+
+void RecordCipher::wipeUndone(std::span<CipherPiece> pieces) {
+  for (const CipherPiece& piece : pieces) {
+    if (!piece.done) OPENSSL_cleanse(piece.encrypted.data(), piece.encrypted.size());
+  }
+}
+
+bool RecordCipher::readyAead() {
+  if (aead_) return true;
+  const EVP_CIPHER* const cipher = aeadOf(suite_);
+  aead_.reset(cipher ? EVP_CIPHER_CTX_new() : nullptr);
+  EVP_CIPHER_CTX* const context = aead_.get();
+  const int sealing = direction_ == Direction::Seal ? 1 : 0;
+  const auto control = [&](int what, size_t length) {
+    return EVP_CIPHER_CTX_ctrl(context, what, asInt(length), nullptr) > 0;
+  };
+  // CCM is told the length of its tag before its key.
+  if (context && EVP_CipherInit_ex(context, cipher, nullptr, nullptr, nullptr, sealing) == 1 &&
+      control(EVP_CTRL_AEAD_SET_IVLEN, kNonceBytes) &&
+      (suite_.kind != AeadKind::Ccm || control(EVP_CTRL_AEAD_SET_TAG, suite_.tag)) &&
+      EVP_CipherInit_ex(context, nullptr, nullptr, keys_.key.data(), nullptr, sealing) == 1) {
+    return true;
+  }
+  aead_.reset();
+  return false;
+}
+
+// Nonce and additional data of a record.
+bool RecordCipher::begin(const CipherPiece& piece, size_t text) {
+  if (!readyAead()) return false;
+  EVP_CIPHER_CTX* const context = aead_.get();
+  const Nonce nonce = nonceOf(keys_.iv, piece.sequence);
+  int length = 0;
+  uint8_t* const tag = piece.encrypted.data() + text;
+  const bool opening = direction_ == Direction::Open;
+  return (!opening ||
+          EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, asInt(suite_.tag), tag) > 0) &&
+         EVP_CipherInit_ex(context, nullptr, nullptr, nullptr, nonce.data(), opening ? 0 : 1) ==
+             1 &&
+         // CCM alone needs the length first.
+         (suite_.kind != AeadKind::Ccm ||
+          EVP_CipherUpdate(context, nullptr, &length, nullptr, asInt(text)) == 1) &&
+         EVP_CipherUpdate(context, nullptr, &length, piece.header.data(),
+                          asInt(piece.header.size())) == 1;
+}
+
+bool RecordCipher::sealOne(const CipherPiece& piece) {
+  const size_t text = piece.encrypted.size() - suite_.tag;
+  uint8_t* const bytes = piece.encrypted.data();
+  int length = 0;
+  return begin(piece, text) &&
+         EVP_CipherUpdate(aead_.get(), bytes, &length, bytes, asInt(text)) == 1 &&
+         EVP_CipherFinal_ex(aead_.get(), bytes + length, &length) == 1 &&
+         EVP_CIPHER_CTX_ctrl(aead_.get(), EVP_CTRL_AEAD_GET_TAG, asInt(suite_.tag), bytes + text) >
+             0;
+}
+
+bool RecordCipher::openOne(const CipherPiece& piece) {
+  if (piece.encrypted.size() < suite_.tag) return false;
+  const size_t text = piece.encrypted.size() - suite_.tag;
+  uint8_t* const bytes = piece.encrypted.data();
+  int length = 0;
+  // CCM compares the tag in its only update.
+  return begin(piece, text) &&
+         EVP_CipherUpdate(aead_.get(), bytes, &length, bytes, asInt(text)) == 1 &&
+         (suite_.kind == AeadKind::Ccm ||
+          EVP_CipherFinal_ex(aead_.get(), bytes + length, &length) == 1);
+}
+
+// ---- CCM, as many as there are ---------------------------------------------------------------------
+
+bool RecordCipher::together(std::span<const CipherPiece> pieces) const {
+  if (suite_.kind != AeadKind::Ccm || pieces.empty()) return false;
+  return pieces.size() > 1 || CcmBatch::worthOne(pieces[0].encrypted.size());
+}
+
+// Pieces whose headers have one length go together, as CcmBatch wants it.
+void RecordCipher::ccm(std::span<CipherPiece> pieces) {
+  constexpr size_t kMost = CcmBatch::kWidest;
+  if (!ecb_) ecb_.reset(CcmBatch::makeContext(keys_.key.view()));
+  Few<CcmMessage, kMost> messages;
+  Few<CipherPiece*, kMost> of;
+  std::array<Nonce, kMost> nonces;
+  const bool sealing = direction_ == Direction::Seal;
+  while (!pieces.empty()) {
+    messages.clear();
+    of.clear();
+    const size_t header = pieces[0].header.size();
+    size_t looked = 0;
+    for (; looked < pieces.size() && !of.full(); ++looked) {
+      CipherPiece& piece = pieces[looked];
+      if (piece.header.size() != header) break;
+      piece.done = false;
+      if (piece.encrypted.size() < suite_.tag) continue;
+      const size_t text = piece.encrypted.size() - suite_.tag;
+      nonces[of.size()] = nonceOf(keys_.iv, piece.sequence);
+      messages.add({.nonce = nonces[of.size()],
+                    .additional = piece.header,
+                    .text = piece.encrypted.first(text),
+                    .tag = piece.encrypted.data() + text});
+      of.add(&piece);
+    }
+    CcmBatch batch(ecb_.get(), kNonceBytes, suite_.tag);
+    const std::span<CcmMessage> wanted = messages.items();
+    const bool worked = ecb_ && (sealing ? batch.seal(wanted) : batch.open(wanted));
+    for (size_t i = 0; worked && i < of.size(); ++i) of[i]->done = sealing || messages[i].authentic;
+    wipeUndone(pieces.first(looked));
+    pieces = pieces.subspan(looked);
+  }
+}
+
+}  // namespace mcbn::dtls13

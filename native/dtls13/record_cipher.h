@@ -1,0 +1,79 @@
+// record_cipher.h: the AEAD and the number mask of one epoch in one direction.
+//
+//   seal: header | inner plaintext | room for tag  ->  header | ciphertext | tag, in place
+//   open: the other way round; what is not authentic is wiped
+//   masks: of the first 16 bytes of encrypted records, as many at a time as there are
+//
+// Knows neither epochs nor replays. EVP contexts (1 to 2 KB) are made when they are first needed;
+// release() gives them back while the keys stay.
+//
+// Ownership   Records owns one for each epoch and direction.
+// Thread      the session's.
+// Spec        RFC 9147 sections 4 (additional data) and 4.2.3 (masks), RFC 8446 section 5.3 (nonce)
+#pragma once
+
+#include <openssl/types.h>
+
+#include <array>
+#include <memory>
+#include <span>
+
+#include "base/bytes.h"
+#include "dtls13/key_schedule.h"
+
+namespace mcbn::dtls13 {
+
+using Mask = std::array<uint8_t, 2>;
+
+// A record for the AEAD.
+struct CipherPiece {
+  uint64_t sequence = 0;
+  ByteView header;         // the additional data: its number not masked
+  MutableBytes encrypted;  // inner plaintext and tag, or the room for it
+  bool done = false;       // sealed, or opened and authentic
+};
+
+class RecordCipher {
+ public:
+  enum class Direction : uint8_t { Seal, Open };
+
+  RecordCipher(const Suite& suite, Direction direction, TrafficKeys keys);
+  ~RecordCipher();
+  RecordCipher(const RecordCipher&) = delete;
+  RecordCipher& operator=(const RecordCipher&) = delete;
+
+  const Suite& suite() const { return suite_; }
+  // A number must never be used twice, also where OpenSSL refused. Of a piece that is not done
+  // nothing is left.
+  void seal(std::span<CipherPiece> pieces);
+  void open(std::span<CipherPiece> pieces);
+  // One for each sample, of kMinEncryptedBytes or more. False: OpenSSL refused.
+  bool masks(std::span<const ByteView> samples, std::span<Mask> out);
+  void release();
+
+ private:
+  struct FreeContext {
+    void operator()(EVP_CIPHER_CTX* context) const;
+  };
+  using Context = std::unique_ptr<EVP_CIPHER_CTX, FreeContext>;
+
+  // Blocks that go to AES at once: a train of UDP_GRO has no more records.
+  static constexpr size_t kMasksAtOnce = 64;
+
+  bool aesMasks(std::span<const ByteView> samples, std::span<Mask> out);
+  bool chachaMasks(std::span<const ByteView> samples, std::span<Mask> out);
+  bool readyAead();
+  bool begin(const CipherPiece& piece, size_t text);
+  bool sealOne(const CipherPiece& piece);
+  bool openOne(const CipherPiece& piece);
+  bool together(std::span<const CipherPiece> pieces) const;
+  void ccm(std::span<CipherPiece> pieces);
+  static void wipeUndone(std::span<CipherPiece> pieces);
+
+  const Suite& suite_;
+  const Direction direction_;
+  TrafficKeys keys_;
+  Context aead_, ecb_, number_;
+};
+
+}  // namespace mcbn::dtls13

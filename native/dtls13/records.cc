@@ -1,0 +1,334 @@
+#include "dtls13/records.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/few.h"
+#include "record/dtls_record.h"
+
+namespace mcbn::dtls13 {
+namespace {
+
+constexpr uint64_t kFirstEncrypted = 1;  // epoch
+// Numbers have 64 bits; 48 of them are more than any key may protect, and what ReplayWindow takes.
+constexpr uint64_t kSequences = uint64_t{1} << 48;
+// Records that go to the cipher at once.
+constexpr size_t kTogether = 64;
+constexpr HeaderForm kWithLength{};
+constexpr HeaderForm kAlone{.long_number = true, .length = false};
+
+// Zeros behind the content type: what is missing to kMinEncryptedBytes (RFC 9147 section 4.2.3).
+size_t paddingOf(const Suite& suite, size_t content) {
+  const size_t encrypted = content + 1 + suite.tag;
+  return encrypted < kMinEncryptedBytes ? kMinEncryptedBytes - encrypted : 0;
+}
+size_t encryptedBytes(const Suite& suite, size_t content) {
+  return content + 1 + paddingOf(suite, content) + suite.tag;
+}
+
+// RFC 9147 section 4.2.2: the number with these lowest bits that is closest to the next one.
+uint64_t reconstructed(uint64_t next, uint64_t low, size_t bytes) {
+  const uint64_t span = uint64_t{1} << (8 * bytes);
+  const uint64_t candidate = (next & ~(span - 1)) | low;
+  if (candidate + span / 2 < next) return candidate + span;
+  if (candidate > next + span / 2 && candidate >= span) return candidate - span;
+  return candidate;
+}
+
+// Content types that a protected record may have (RFC 9147 section 4.1, RFC 9853).
+bool mayBeInside(uint8_t type) {
+  switch (type) {
+    case content_type::kAlert:
+    case content_type::kHandshake:
+    case content_type::kApplicationData:
+    case content_type::kAck:
+    case content_type::kReturnRoutabilityCheck:
+      return true;
+    default:
+      return false;
+  }
+}
+
+void applyMask(const Mask& mask, uint8_t* number, size_t bytes) {
+  for (size_t i = 0; i < bytes; ++i) number[i] ^= mask[i];
+}
+
+KeyWear wearOf(uint64_t used, uint64_t limit) {
+  if (used >= limit) return KeyWear::Spent;
+  return used >= limit / 2 ? KeyWear::Renew : KeyWear::Fine;
+}
+
+}  // namespace
+
+struct Records::ReadEpoch {
+  ReadEpoch(uint64_t number, const Suite& suite, TrafficKeys keys, size_t replay_window)
+      : epoch(number),
+        cipher(suite, RecordCipher::Direction::Open, std::move(keys)),
+        window(replay_window) {}
+
+  KeyWear wear() const { return wearOf(forgeries, cipher.suite().forgeries); }
+  uint64_t expected() const { return any ? window.newest() + 1 : 0; }
+
+  const uint64_t epoch;
+  RecordCipher cipher;
+  ReplayWindow window;
+  uint64_t forgeries = 0;
+  bool any = false;
+};
+
+struct Records::WriteEpoch {
+  WriteEpoch(uint64_t number, const Suite& suite, TrafficKeys keys)
+      : epoch(number), cipher(suite, RecordCipher::Direction::Seal, std::move(keys)) {}
+
+  KeyWear wear() const {
+    return std::max(wearOf(blocks, cipher.suite().blocks), wearOf(next, kSequences));
+  }
+  // The number of a record with so much content, used up whatever becomes of it.
+  uint64_t take(size_t content) {
+    blocks += content / 16 + 3;
+    return next++;
+  }
+
+  const uint64_t epoch;
+  RecordCipher cipher;
+  uint64_t next = 0;
+  uint64_t blocks = 0;
+};
+
+Records::Records(size_t replay_window) : replay_window_(replay_window) {}
+Records::~Records() = default;
+
+// ---- from the peer -------------------------------------------------------------------------------
+
+bool Records::startReading(uint64_t epoch, const Suite& suite, const Secret& traffic_secret) {
+  MCBN_ASSERT(epoch >= kFirstEncrypted);
+  TrafficKeys keys = trafficKeysOf(suite, traffic_secret);
+  if (keys.empty()) return false;
+  reading_[epoch % kSlots] =
+      std::make_unique<ReadEpoch>(epoch, suite, std::move(keys), replay_window_);
+  return true;
+}
+
+Records::ReadEpoch* Records::reading(uint64_t epoch) const {
+  ReadEpoch* const found = reading_[epoch % kSlots].get();
+  return found && found->epoch == epoch ? found : nullptr;
+}
+
+bool Records::reads(uint64_t epoch) const { return reading(epoch) != nullptr; }
+
+void Records::stopReading(uint64_t epoch) {
+  if (reads(epoch)) reading_[epoch % kSlots].reset();
+}
+
+void Records::setOwnIds(std::vector<Bytes> ids) {
+  MCBN_ASSERT(
+      std::ranges::all_of(ids, [&](const Bytes& id) { return id.size() == ids[0].size(); }));
+  own_ids_ = std::move(ids);
+}
+
+KeyWear Records::readWear(uint64_t epoch) const {
+  const ReadEpoch* const found = reading(epoch);
+  return found ? found->wear() : KeyWear::Spent;
+}
+
+std::optional<OpenedRecord> Records::drop(DropReason reason) {
+  dropped_.add(reason);
+  return std::nullopt;
+}
+
+std::optional<OpenedRecord> Records::next(IncomingDatagram& datagram) {
+  const bool damaged = datagram.damaged();
+  while (const auto frame = datagram.next(own_ids_.empty() ? 0 : own_ids_[0].size())) {
+    if (auto record = judge(datagram, *frame)) return record;
+  }
+  if (datagram.damaged() && !damaged) dropped_.add(DropReason::Malformed);
+  return std::nullopt;
+}
+
+std::optional<OpenedRecord> Records::judge(IncomingDatagram& datagram, const RecordFrame& frame) {
+  if (!frame.encrypted) {
+    // RFC 9147 section 6.1: what is in the clear is of epoch 0.
+    if (frame.number.epoch != 0) return drop(DropReason::WrongEpoch);
+    return OpenedRecord{frame.number, frame.type, frame.body, {}, false};
+  }
+  // RFC 9147 section 4: the ID MUST be in all datagrams; behind a record of another association
+  // the rest of the datagram MUST be discarded.
+  const bool ours = frame.connection_id.empty()
+                        ? own_ids_.empty() || datagram.identified
+                        : std::ranges::any_of(own_ids_, [&](const Bytes& id) {
+                            return std::ranges::equal(id, frame.connection_id);
+                          });
+  if (!ours) {
+    datagram.end();
+    return drop(DropReason::ConnectionId);
+  }
+  datagram.identified = !frame.connection_id.empty() || datagram.identified;
+  return open(frame);
+}
+
+std::optional<OpenedRecord> Records::open(const RecordFrame& frame) {
+  ReadEpoch* const epoch = reading_[frame.epoch_bits].get();
+  if (!epoch) return drop(DropReason::WrongEpoch);
+  if (epoch->wear() == KeyWear::Spent) return drop(DropReason::BadMac);
+  if (frame.body.size() < kMinEncryptedBytes) return drop(DropReason::Malformed);
+
+  Mask mask;
+  const ByteView sample = frame.body;
+  if (!epoch->cipher.masks({&sample, 1}, {&mask, 1})) return drop(DropReason::Unreadable);
+  const size_t bytes = frame.masked_number.size();
+  applyMask(mask, frame.masked_number.data(), bytes);
+  uint64_t low = 0;
+  for (const uint8_t byte : frame.masked_number) low = low << 8 | byte;
+  const uint64_t sequence = reconstructed(epoch->expected(), low, bytes);
+
+  CipherPiece piece{.sequence = sequence, .header = frame.header, .encrypted = frame.body};
+  if (sequence < kSequences) epoch->cipher.open({&piece, 1});
+  if (!piece.done) {
+    epoch->forgeries += 1;
+    return drop(DropReason::BadMac);
+  }
+  // RFC 9147 section 4.5.1: after deprotection, so that its time tells nothing about the number.
+  if (epoch->window.seen(sequence)) return drop(DropReason::Replayed);
+  epoch->window.mark(sequence);
+  epoch->any = true;
+
+  // Behind the content its type, behind that zeros (RFC 8446 section 5.4).
+  MutableBytes inner = frame.body.first(frame.body.size() - epoch->cipher.suite().tag);
+  while (!inner.empty() && inner.back() == 0) inner = inner.first(inner.size() - 1);
+  if (inner.empty() || inner.size() > kMaxContentBytes + 1 || !mayBeInside(inner.back())) {
+    return drop(DropReason::Malformed);
+  }
+  const RecordNumber number{epoch->epoch, sequence};
+  const bool newest = number > newest_ || newest_ == RecordNumber{};
+  if (newest) newest_ = number;
+  return OpenedRecord{number, inner.back(), inner.first(inner.size() - 1), frame.connection_id,
+                      newest};
+}
+
+// ---- to the peer ---------------------------------------------------------------------------------
+
+bool Records::startWriting(uint64_t epoch, const Suite& suite, const Secret& traffic_secret) {
+  MCBN_ASSERT(epoch >= kFirstEncrypted);
+  TrafficKeys keys = trafficKeysOf(suite, traffic_secret);
+  if (keys.empty()) return false;
+  writing_[epoch % kSlots] = std::make_unique<WriteEpoch>(epoch, suite, std::move(keys));
+  return true;
+}
+
+Records::WriteEpoch* Records::writing(uint64_t epoch) const {
+  WriteEpoch* const found = writing_[epoch % kSlots].get();
+  return found && found->epoch == epoch ? found : nullptr;
+}
+
+bool Records::writes(uint64_t epoch) const { return epoch == 0 || writing(epoch); }
+
+void Records::stopWriting(uint64_t epoch) {
+  if (writing(epoch)) writing_[epoch % kSlots].reset();
+}
+
+void Records::skipPlaintext(uint64_t next) { next_plaintext_ = std::max(next_plaintext_, next); }
+
+KeyWear Records::writeWear(uint64_t epoch) const {
+  if (epoch == 0) return wearOf(next_plaintext_, kSequences);
+  const WriteEpoch* const found = writing(epoch);
+  return found ? found->wear() : KeyWear::Spent;
+}
+
+size_t Records::sealedSize(uint64_t epoch, size_t content) const {
+  if (epoch == 0) return kPlaintextHeaderBytes + content;
+  const WriteEpoch* const found = writing(epoch);
+  return found ? kWithLength.bytes(peer_id_.size()) + encryptedBytes(found->cipher.suite(), content)
+               : 0;
+}
+
+std::optional<RecordNumber> Records::seal(uint64_t epoch, uint8_t type, ByteView content,
+                                          Bytes& datagram) {
+  if (writeWear(epoch) == KeyWear::Spent || content.size() > kMaxContentBytes) return std::nullopt;
+  if (epoch == 0) {
+    appendPlaintextRecord(type, next_plaintext_, content, datagram);
+    return RecordNumber{0, next_plaintext_++};
+  }
+  const size_t begin = datagram.size();
+  datagram.resize(begin + sealedSize(epoch, content.size()));
+  const size_t header = kWithLength.bytes(peer_id_.size());
+  std::ranges::copy(content, datagram.begin() + static_cast<ptrdiff_t>(begin + header));
+  WriteEpoch& writing = *writing_[epoch % kSlots];
+  const MutableBytes message = std::span(datagram).subspan(begin + header, content.size());
+  const uint64_t number = writing.next;
+  if (sealAt(writing, type, {&message, 1}, kWithLength) == 1) return RecordNumber{epoch, number};
+  datagram.resize(begin);
+  return std::nullopt;
+}
+
+size_t Records::before(uint64_t epoch) const {
+  return epoch == 0 ? kPlaintextHeaderBytes : kAlone.bytes(peer_id_.size());
+}
+
+size_t Records::behind(uint64_t epoch) const {
+  const WriteEpoch* const found = writing(epoch);
+  return found ? encryptedBytes(found->cipher.suite(), 0) : 0;
+}
+
+size_t Records::sealedAlone(uint64_t epoch, size_t content) const {
+  const WriteEpoch* const found = writing(epoch);
+  return found ? before(epoch) + encryptedBytes(found->cipher.suite(), content) : 0;
+}
+
+size_t Records::seal(uint64_t epoch, uint8_t type, std::span<const MutableBytes> messages) {
+  WriteEpoch* const found = writing(epoch);
+  return found ? sealAt(*found, type, messages, kAlone) : 0;
+}
+
+size_t Records::sealAt(WriteEpoch& epoch, uint8_t type, std::span<const MutableBytes> messages,
+                       HeaderForm form) {
+  const size_t header = form.bytes(peer_id_.size());
+  const Suite& suite = epoch.cipher.suite();
+  size_t sealed = 0;
+  while (sealed < messages.size()) {
+    Few<CipherPiece, kTogether> pieces;
+    for (const MutableBytes message : messages.subspan(sealed)) {
+      if (pieces.full() || epoch.wear() == KeyWear::Spent || message.size() > kMaxContentBytes)
+        break;
+      const uint64_t number = epoch.take(message.size());
+      const size_t encrypted = encryptedBytes(suite, message.size());
+      uint8_t* const record = message.data() - header;
+      writeHeader(form, {epoch.epoch, number}, peer_id_, encrypted, record);
+      uint8_t* const behind = message.data() + message.size();
+      behind[0] = type;
+      std::fill_n(behind + 1, paddingOf(suite, message.size()), uint8_t{0});
+      pieces.add({number, {record, header}, {message.data(), encrypted}});
+    }
+    const size_t done = finish(epoch, pieces.items(), form);
+    sealed += done;
+    if (pieces.size() == 0 || done < pieces.size()) break;
+  }
+  return sealed;
+}
+
+// Encrypts text and numbers: how many, from the first on, are whole.
+size_t Records::finish(WriteEpoch& epoch, std::span<CipherPiece> pieces, HeaderForm form) {
+  epoch.cipher.seal(pieces);
+  const auto failed = std::ranges::find(pieces, false, &CipherPiece::done);
+  const auto done = static_cast<size_t>(failed - pieces.begin());
+  Few<ByteView, kTogether> samples;
+  std::array<Mask, kTogether> masks;
+  for (const CipherPiece& piece : pieces.first(done)) samples.add(piece.encrypted);
+  if (!epoch.cipher.masks(samples.items(), std::span(masks).first(done))) return 0;
+  const size_t bytes = form.long_number ? 2 : 1;
+  for (size_t i = 0; i < done; ++i) {
+    uint8_t* const record = pieces[i].encrypted.data() - form.bytes(peer_id_.size());
+    applyMask(masks[i], record + 1 + peer_id_.size(), bytes);
+  }
+  return done;
+}
+
+void Records::release() {
+  for (const auto& epoch : reading_) {
+    if (epoch) epoch->cipher.release();
+  }
+  for (const auto& epoch : writing_) {
+    if (epoch) epoch->cipher.release();
+  }
+}
+
+}  // namespace mcbn::dtls13
