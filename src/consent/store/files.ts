@@ -32,7 +32,7 @@ const REPLACED = /^\.([a-z]+\.[a-z.]+)\.[0-9a-f]{16}\.old$/
 export async function makeFolder(path: string, leftOvers: readonly string[] = []): Promise<void> {
   await mkdir(path, { recursive: true, mode: 0o700 })
   const names = (await readdir(path)).filter(
-    (name) => !leftOvers.includes(name) && !TEMPORARY.test(name),
+    (name) => !leftOvers.includes(name) && !TEMPORARY.test(name) && !REPLACED.test(name),
   )
   if (names.length > 0) {
     throw invalid(`${path}: expected an empty folder or none, got one with ${names.length} entries`)

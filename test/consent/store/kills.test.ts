@@ -112,4 +112,15 @@ describe('store/what a kill interrupts', () => {
     writeFileSync(file('.participant.json.0123456789abcdef.tmp'), '{')
     expect(events(await create())).toEqual(['created'])
   })
+
+  it('makes a folder again whose second attempt ended while it replaced the secrets of the first', async () => {
+    const { linkSync } = await import('node:fs')
+    await (await create()).close()
+    for (const name of ['participant.json', 'audit.jsonl']) rmSync(file(name))
+    linkSync(file('secrets.json'), file('.secrets.json.0123456789abcdef.old'))
+    linkSync(file('secrets.json'), join(parent, 'inode'))
+    expect(events(await create())).toEqual(['created'])
+    expect(readFileSync(join(parent, 'inode'), 'utf8')).not.toContain('aes-256-gcm')
+    expect(readdirSync(dir).filter((name) => name.startsWith('.'))).toEqual([])
+  })
 })
