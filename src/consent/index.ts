@@ -33,6 +33,7 @@ export type { MaaVerifierOptions } from './attestation/services/azure-maa.js'
 export { createMaaVerifier } from './attestation/services/azure-maa.js'
 export type { ItaVerifierOptions } from './attestation/services/intel-ita.js'
 export { createItaVerifier } from './attestation/services/intel-ita.js'
+export { createSeveralAttester } from './attestation/several.js'
 export type {
   AttestedFacts,
   Attester,

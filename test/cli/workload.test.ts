@@ -163,6 +163,11 @@ describe('cli/workload', () => {
       ],
       [args('server', [...listen, '--participant', 'alice=http://x']), /alice is given twice/],
       [args('server', [...listen, '--attester', 'local']), /--attester: expected/],
+      [args('server', [...listen, '--attester', 'snp local']), /--attester: expected/],
+      [
+        args('server', [...listen, '--attester', 'snp', '--attester', 'snp:/other']),
+        /--attester: attesters: expected 2 to 4, each of another kind, got local, amd-sev-snp, amd-sev-snp/,
+      ],
       [args('server', [...listen, '--attester', 'tdx']), /--attester: expected.*tdx:<collateral/],
       [
         args('server', [...listen, '--attester', 'snp', '--token-type', 'PKI']),

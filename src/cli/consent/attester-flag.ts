@@ -11,19 +11,43 @@ export interface AttesterFlag {
   readonly path: string | undefined
 }
 
+const LAUNCHER: readonly AttesterFlag[] = [{ kind: 'launcher', path: undefined }]
+
+/** Given again for policies that ask for several roots of trust; in the environment with spaces between. */
 export function attesterOption(): Option {
   return new Option(
     '--attester <kind>',
     'launcher[:socket] of Confidential Space, snp[:folder] or tdx:collateral.json of configfs-tsm, ' +
-      'or local:socket for a stand-in',
+      'or local:socket for a stand-in; several times for evidence of all of them',
   )
     .env('MCBN_ATTESTER')
-    .argParser(parseAttester)
-    .default({ kind: 'launcher', path: undefined }, 'launcher')
+    .argParser((text: string, before: readonly AttesterFlag[] = LAUNCHER) => [
+      ...(before === LAUNCHER ? [] : before),
+      ...text.split(/\s+/).map(parseAttester),
+    ])
+    .default(LAUNCHER, 'launcher')
 }
 
-/** @throws {UsageError} for a token type where none is chosen. */
+/** @throws {UsageError} for a token type where none is chosen, and for kinds that do not go together. */
 export function attesterOf(
+  flags: readonly AttesterFlag[],
+  tokenType: 'OIDC' | 'PKI' | undefined,
+  consent: typeof import('../../consent/index.js'),
+): Attester {
+  const isTsm = ({ kind }: AttesterFlag) => kind === 'snp' || kind === 'tdx'
+  const attesters = flags.map((flag) =>
+    one(flag, isTsm(flag) && !flags.every(isTsm) ? undefined : tokenType, consent),
+  )
+  const [first, ...others] = attesters
+  if (first !== undefined && others.length === 0) return first
+  try {
+    return consent.createSeveralAttester(attesters)
+  } catch (error) {
+    throw new UsageError(`--attester: ${error instanceof Error ? error.message : error}`)
+  }
+}
+
+function one(
   { kind, path }: AttesterFlag,
   tokenType: 'OIDC' | 'PKI' | undefined,
   consent: typeof import('../../consent/index.js'),

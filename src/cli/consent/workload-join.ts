@@ -22,7 +22,7 @@ export interface WorkloadFlags {
   readonly descriptor: string
   readonly descriptorHash?: string
   readonly participant: readonly (readonly [label: string, url: string])[]
-  readonly attester: AttesterFlag
+  readonly attester: readonly AttesterFlag[]
   readonly tokenType?: 'OIDC' | 'PKI'
   readonly deadline: number
   readonly audit?: string

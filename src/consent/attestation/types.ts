@@ -94,4 +94,9 @@ export interface AttestedFacts {
   /** Which machine, as the platform says it; caps count by it. */
   readonly instance: string | undefined
   readonly platform: PlatformSection
+  /**
+   * Where several platforms vouch for one workload: what each of them says, at least two. A policy judges these;
+   * the fields above are for counting and for people then.
+   */
+  readonly parts?: readonly AttestedFacts[]
 }

@@ -71,6 +71,7 @@ const FIELDS = {
   zone: 'text',
   serviceAccounts: 'texts',
   args: 'texts',
+  parts: 'texts',
   counts: 'counts',
   line: 'integer',
   bytes: 'integer',

@@ -183,17 +183,15 @@ function statusOf(participant: Participant, url: string | undefined): AdminStatu
   return {
     url,
     status: participant.status(),
-    pending: participant.pending().map((request) => ({
-      ...request,
-      facts: {
-        ...request.facts,
-        env: [...request.facts.env],
-        overriddenEnv: [...request.facts.overriddenEnv],
-      },
-    })),
+    pending: participant.pending().map((request) => ({ ...request, facts: sent(request.facts) })),
     decisions: participant.decisions(),
     leases: participant.leases(),
   }
+}
+
+/** As JSON can have it. What several platforms say each is among the claims of all of them. */
+function sent({ parts: _, ...facts }: AttestedFacts) {
+  return { ...facts, env: [...facts.env], overriddenEnv: [...facts.overriddenEnv] }
 }
 
 /** People copy a part; it has to be enough to mean one request only. */

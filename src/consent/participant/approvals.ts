@@ -159,7 +159,21 @@ export class Approvals {
  * the same machine started again with another environment has to ask again.
  */
 export function requestId(descriptorHash: Uint8Array, role: Role, facts: AttestedFacts): string {
-  const about = [
+  // One alone has the list that it always had: an old approval holds on.
+  const about =
+    facts.parts === undefined
+      ? aboutOne(role, facts)
+      : [role, facts.kind, ...facts.parts.map((part) => aboutOne(role, part))]
+  // Lists in a fixed order have one spelling in JSON, whatever a token's text holds.
+  return createHash('sha256')
+    .update(lengthPrefixed('mcbn/1 approval'))
+    .update(lengthPrefixed(descriptorHash))
+    .update(JSON.stringify(about))
+    .digest('hex')
+}
+
+function aboutOne(role: Role, facts: AttestedFacts): readonly unknown[] {
+  return [
     role,
     facts.kind,
     facts.issuer,
@@ -172,12 +186,6 @@ export function requestId(descriptorHash: Uint8Array, role: Role, facts: Atteste
     sortedPairs(facts.overriddenEnv),
     ...platformParts(facts),
   ]
-  // Lists in a fixed order have one spelling in JSON, whatever a token's text holds.
-  return createHash('sha256')
-    .update(lengthPrefixed('mcbn/1 approval'))
-    .update(lengthPrefixed(descriptorHash))
-    .update(JSON.stringify(about))
-    .digest('hex')
 }
 
 /** Of Confidential Space what an approval has always been for: an old one holds on. Of others all they say. */

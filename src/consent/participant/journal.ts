@@ -131,5 +131,11 @@ export function factsForAudit(facts: AttestedFacts): Omit<AuditEntry, 'type'> {
   return {
     ...{ kind, issuer, hardware, instance, imageDigest, imageReference, project, zone },
     ...{ serviceAccounts: serviceAccountsOf(facts), args: facts.args },
+    parts: facts.parts?.map(partForAudit),
   }
+}
+
+/** One of several that vouch for a workload. */
+function partForAudit({ kind, issuer, instance = '', imageDigest = '' }: AttestedFacts): string {
+  return `${kind} of ${issuer}: ${instance} ${imageDigest}`
 }

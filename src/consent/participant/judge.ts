@@ -2,6 +2,8 @@
 // behind this participant want, and how many have it already. In the order of CONSENT.md, Release, step 4.
 
 import { McbnError } from '../../errors.js'
+import { refused } from '../attestation/refuse.js'
+import { evidenceOfSeveral, jointFacts, SEVERAL } from '../attestation/several.js'
 import type { AttestedFacts, Evidence, Verifier } from '../attestation/types.js'
 import type { Clock } from '../base/clock.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
@@ -71,27 +73,46 @@ export class Judge {
     evidence: Evidence,
   ): Promise<AttestedFacts | (Objection & { readonly unproven: boolean })> {
     const { descriptor, label, clock } = this.#options
-    const verifier = this.#verifiers.get(evidence.kind)
-    if (verifier === undefined) {
-      const details = ['evidence: expected a kind that the policy names, got another one']
-      return { code: 'policy', details, unproven: true }
+    const expected = {
+      audience: audience(descriptor.descriptor.network, label),
+      nonce: releaseNonce({ dh: this.#dh, role, label, c, r, suite, pk }),
+      now: clock.wall(),
     }
     try {
-      return await verifier.verify(evidence, {
-        audience: audience(descriptor.descriptor.network, label),
-        nonce: releaseNonce({ dh: this.#dh, role, label, c, r, suite, pk }),
-        now: clock.wall(),
-      })
+      const facts: AttestedFacts[] = []
+      for (const [verifier, piece] of this.#pieces(role, evidence)) {
+        facts.push(await verifier.verify(piece, expected))
+      }
+      return jointFacts(facts)
     } catch (error) {
       // One with a cause is about this end: keys that could not be fetched say nothing about the evidence.
-      const refused = error instanceof McbnError && error.code === 'MCBN_EVIDENCE_REFUSED'
-      if (refused && error.cause === undefined) {
+      const isRefusal = error instanceof McbnError && error.code === 'MCBN_EVIDENCE_REFUSED'
+      if (isRefusal && error.cause === undefined) {
         return { code: 'policy', details: [error.message], unproven: true }
       }
       const reason = error instanceof Error ? error.message : String(error)
       const details = [`could not verify: ${reason}`]
       return { code: 'busy', retryAfter: BUSY_RETRY_SECONDS, details, unproven: false }
     }
+  }
+
+  /**
+   * What is judged: the evidence itself, or, of several, what the policy names for this role. The rest proves
+   * nothing here and cannot harm: another participant asks for it.
+   *
+   * @throws {McbnError} `MCBN_EVIDENCE_REFUSED`.
+   */
+  #pieces(role: Role, evidence: Evidence): readonly (readonly [Verifier, Evidence])[] {
+    const isSeveral = evidence.kind === SEVERAL
+    const named = this.#options.policy.roles[role]?.attestation ?? []
+    const shown = isSeveral ? evidenceOfSeveral(evidence) : [evidence]
+    const pieces = shown.flatMap((piece) => {
+      const verifier = this.#verifiers.get(piece.kind)
+      const isAsked = verifier !== undefined && (!isSeveral || named.includes(piece.kind))
+      return isAsked ? [[verifier, piece] as const] : []
+    })
+    if (pieces.length > 0) return pieces
+    throw refused('kind', 'expected one that the policy names, got another one')
   }
 
   /** All that follows from facts. One step, nothing awaited: two rounds cannot get between each other. */

@@ -9,6 +9,7 @@ export const POLICY_DEFAULTS = {
   software: 'CONFIDENTIAL_SPACE',
   support: 'STABLE',
   atLeast: 1,
+  rootsOfTrust: 1,
   instances: 1,
   approval: 'automatic',
   leaseSeconds: 600,

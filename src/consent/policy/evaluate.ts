@@ -9,7 +9,7 @@ import type { Role } from '../descriptor/types.js'
 import { container, place } from './container.js'
 import { POLICY_DEFAULTS } from './defaults.js'
 import { expected, quote } from './detail.js'
-import { platform, rulesFor } from './platform.js'
+import { platform, rootOf, rulesFor } from './platform.js'
 import { imageRuleName, type SignedImages } from './signed-images.js'
 import type { Policy, PolicyRole } from './types.js'
 import { windowState } from './window.js'
@@ -59,15 +59,20 @@ export function evaluatePolicy(policy: Policy, question: PolicyQuestion): Policy
   if (rules === undefined) {
     details.push(`role: the policy has no rules for the ${quote(role)}`)
   } else {
-    const section = rulesFor(rules, facts.platform.name)
-    details.push(
-      ...origin(policy, rules, facts),
-      ...platform(policy, rules, section, facts),
-      ...age(policy, facts, now),
-      ...image(rules, facts, descriptor, role, signed),
-      ...(section === undefined ? [] : container(policy, section, facts)),
-      ...place(section ?? {}, facts),
-    )
+    const shown = facts.parts ?? [facts]
+    details.push(...vouching(rules, shown))
+    for (const one of shown) {
+      const section = rulesFor(rules, one.platform.name)
+      const found = [
+        ...origin(policy, rules, one),
+        ...platform(policy, rules, section, one),
+        ...age(policy, one, now),
+        ...image(rules, one, descriptor, role, signed),
+        ...(section === undefined ? [] : container(policy, section, one)),
+        ...place(section ?? {}, one),
+      ]
+      details.push(...(shown.length === 1 ? found : found.map((line) => `${one.kind}: ${line}`)))
+    }
   }
   if (details.length > 0) return { allowed: false, code: 'policy', details: bounded(details) }
   return inTime(policy, descriptor, now)
@@ -78,6 +83,16 @@ function* belonging(policy: Policy, { descriptor, hashHex }: VerifiedDescriptor)
   if (policy.network !== descriptor.network || policy.descriptorHash !== hashHex) {
     yield 'descriptor: the policy is for another one'
   }
+}
+
+/** Each of them is judged too: those that are wrong about something vouch for nothing. */
+function* vouching(
+  { rootsOfTrust = POLICY_DEFAULTS.rootsOfTrust }: PolicyRole,
+  shown: readonly AttestedFacts[],
+): Iterable<string> {
+  const roots = new Set(shown.map(({ kind, issuer }) => rootOf(kind, issuer)))
+  if (roots.size >= rootsOfTrust) return
+  yield expected('rootsOfTrust', `evidence of ${rootsOfTrust}`, [...roots].join(', '))
 }
 
 function* origin(

@@ -13,7 +13,7 @@ import {
   POLICY_DEFAULTS,
 } from './defaults.js'
 import { parseStrictJson } from './json.js'
-import { ANYBODY_ISSUES, PLATFORM_OF_KIND, rulesFor } from './platform.js'
+import { ANYBODY_ISSUES, PLATFORM_OF_KIND, rootOf, rulesFor } from './platform.js'
 import { POLICY_SCHEMA } from './schema.js'
 import { signerText } from './signed-images.js'
 import type { ImageSigner, PlatformRules, Policy, PolicyRole, SignedImageRule } from './types.js'
@@ -286,6 +286,16 @@ function checkPlaces(path: string, role: PolicyRole): void {
   }
   if (beside !== undefined && platforms?.[CONFIDENTIAL_SPACE] !== undefined) {
     throw invalid(`${path}.${beside}`, `it in ${section} alone, since that is there`, 'it twice')
+  }
+  const { rootsOfTrust = POLICY_DEFAULTS.rootsOfTrust } = role
+  const known = new Set(
+    role.attestation.filter((kind) => kind !== 'local').map((kind) => rootOf(kind)),
+  )
+  // Evidence has each kind once, hence one local issuer at a time.
+  const roots = known.size + (role.attestation.includes('local') ? 1 : 0)
+  if (roots < rootsOfTrust) {
+    const expected = `at most ${roots}, since \`attestation\` names no more roots of trust`
+    throw invalid(`${path}.rootsOfTrust`, expected, `${rootsOfTrust}`)
   }
   for (const kind of role.attestation) {
     const name = Object.hasOwn(PLATFORM_OF_KIND, kind) ? PLATFORM_OF_KIND[kind] : undefined

@@ -23,17 +23,42 @@ import type {
   PolicyRole,
 } from './types.js'
 
+/** Test issuers. */
+const LOCAL = 'local'
+
 /** Which section judges evidence of a kind that mcbn verifies itself. */
 export const PLATFORM_OF_KIND: Readonly<Record<string, string>> = {
   'gcp-cs-oidc': CONFIDENTIAL_SPACE,
   'gcp-cs-pki': CONFIDENTIAL_SPACE,
-  local: CONFIDENTIAL_SPACE,
+  [LOCAL]: CONFIDENTIAL_SPACE,
   [AMD_SEV_SNP]: AMD_SEV_SNP,
   [AWS_NITRO]: AWS_NITRO,
   [AWS_NITRO_TPM]: AWS_NITRO_TPM,
   [INTEL_TDX]: INTEL_TDX,
   [AZURE_MAA]: AZURE_MAA,
   [INTEL_TRUST_AUTHORITY]: INTEL_TRUST_AUTHORITY,
+}
+
+/** The maker that has to tell the truth about a platform. What is not here is a root by itself. */
+const ROOT_OF: Readonly<Record<string, string>> = {
+  [CONFIDENTIAL_SPACE]: 'Google',
+  [AMD_SEV_SNP]: 'AMD',
+  [AWS_NITRO]: 'Amazon',
+  [AWS_NITRO_TPM]: 'Amazon',
+  [INTEL_TDX]: 'Intel',
+  [INTEL_TRUST_AUTHORITY]: 'Intel',
+  [AZURE_MAA]: 'Microsoft',
+}
+
+/**
+ * The root of trust of a kind of evidence. Those of one maker are one: when it is wrong, it is wrong about both.
+ *
+ * @param issuer - of `local` evidence; each such issuer is a root.
+ */
+export function rootOf(kind: string, issuer = ''): string {
+  if (kind === LOCAL) return `local ${issuer}`
+  const platform = Object.hasOwn(PLATFORM_OF_KIND, kind) ? PLATFORM_OF_KIND[kind] : kind
+  return ROOT_OF[platform ?? kind] ?? kind
 }
 
 /** Services of which anybody can have an instance, with rules that say what they like. */
@@ -61,7 +86,14 @@ export function rulesFor(
   const { platforms = {} } = role
   if (Object.hasOwn(platforms, platform)) return platforms[platform]
   if (platform !== CONFIDENTIAL_SPACE || role.args === undefined) return undefined
-  const { images: _i, signedImages: _s, attestation: _k, platforms: _p, ...rules } = role
+  const {
+    images: _i,
+    signedImages: _s,
+    attestation: _k,
+    platforms: _p,
+    rootsOfTrust: _r,
+    ...rules
+  } = role
   return rules
 }
 

@@ -92,6 +92,14 @@ const role = {
     ...spaceRules,
     ...platformRules,
     platforms,
+    rootsOfTrust: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 4,
+      default: 1,
+      description:
+        'an integer from 1 to 4: how many roots of trust have to vouch for a workload at once',
+    },
     instances: {
       type: 'integer',
       minimum: 1,

@@ -78,6 +78,12 @@ export interface PolicyRole extends Omit<ConfidentialSpaceRules, 'claims' | 'iss
   /** Kinds of evidence accepted, e.g. `gcp-cs-oidc`. `local` only where it is named here. */
   readonly attestation: readonly string[]
   readonly platforms?: PolicyPlatforms
+  /**
+   * How many roots of trust have to vouch for a workload at once, 1 to 4: Google, Microsoft, Amazon, AMD, Intel, and
+   * each local issuer or verifier of another kind. Above 1, workloads show evidence of several kinds.
+   * @defaultValue 1
+   */
+  readonly rootsOfTrust?: number
   /** Most workloads of this role with a live lease at once, by attested instance. @defaultValue 1 */
   readonly instances?: number
   /** Whether a person approves each workload first. @defaultValue 'automatic' */

@@ -21,6 +21,7 @@ describe('policy/schema', () => {
       software: role.software.default,
       support: role.support.default,
       atLeast: role.signedImages.items.properties.atLeast.default,
+      rootsOfTrust: role.rootsOfTrust.default,
       instances: role.instances.default,
       approval: role.approval.default,
       leaseSeconds: POLICY_SCHEMA.properties.leaseSeconds.default,

@@ -73,7 +73,8 @@ function shownRequest(request: PendingRequest): ShownRequest {
   return { ...request, facts: shownFacts(request.facts), seen: seenOf(request) }
 }
 
-function shownFacts(facts: AttestedFacts): ShownFacts {
+/** What several platforms say each is among the claims of all of them. */
+function shownFacts({ parts: _, ...facts }: AttestedFacts): ShownFacts {
   return {
     ...facts,
     env: [...facts.env].sort(byName),
