@@ -107,6 +107,25 @@ describe('import/RFC 9258 section 5.1', () => {
     },
   )
 
+  // The handshake of DTLS 1.3 imports by itself: test/native/dtls13_key_schedule_test.cc has the same.
+  it.each([
+    ['sha256', 'sha256', '1e4a15c8fecc0bdac69cd02f12ca50ef7f7f4872c16e05f403383cac4761e15a'],
+    ['sha256', 'sha384', 'de278da3eab088579ec356594b6de20d69019a51b0985d28516318e53d0a58fb'],
+    [
+      'sha384',
+      'sha256',
+      '9289cc986cc806911b8e67f509e3edcddc0fea46ea2c626e172447e28bcd0c532fe1f83e6115348a71df76c75c693f59',
+    ],
+    [
+      'sha384',
+      'sha384',
+      'a4394301c129709ba7bcee24df8d855517f2e35b5f59c42180aac62014b63d2b7e439c6e0d249d071d89d4d060f7db15',
+    ],
+  ] as const)("gives the addon's key for DTLS 1.3, %s from %s", (targetKdf, hash, key) => {
+    const imported = importPsk({ ...base, targetProtocol: 'DTLSv1.3', targetKdf, hash })
+    expect(imported.key.toString('hex')).toBe(key)
+  })
+
   it('takes bytes for text, and no context for an empty one', () => {
     const asBytes = { identity: Buffer.from('psk1'), context: Buffer.from('context1') }
     expect(run(asBytes)()).toEqual(importPsk(base))
