@@ -187,7 +187,7 @@ describe.runIf(requirePeer('openssl'))('attestation/several: two roots of trust'
       expect(refused(await play(participant, shown)).code).toBe('policy')
       expect(details).toEqual([expect.stringMatching(/^rootsOfTrust: expected evidence of 2, got/)])
     }
-    // The operator owns one root, and says of its own key what it likes; the other's is about another key.
+    // The operator owns one root, and says what it likes about its key; the other's is about another key.
     const other = { audience: 'mcbn://test network/alice', nonce: 'o'.repeat(43) }
     const forged: Shown = async ({ local }) =>
       severalEvidence([piece('intel-tdx', quoteAbout(other)), piece('local', await local())])
