@@ -109,39 +109,50 @@ export function canCompile(peer: PeerLibrary): boolean {
   return false
 }
 
-/**
- * Compiles a peer's program into build/peers/, unless it is there from these sources: several files and
- * every release of Node are tested against it, and Go takes half a minute at first.
- */
+/** Compiles a peer's program into build/peers/, see {@link compiledOnce}. */
 export async function compilePeer(peer: PeerLibrary): Promise<string> {
-  const go = peer.compiler === 'go'
-  const sources = join(repositoryRoot, 'test', 'interop', go ? 'pion' : 'peers')
-  const files = (go ? ['main.go'] : [`${peer.name}.c`, 'echo.c', 'echo.h']).map((file) =>
-    join(sources, file),
+  if (peer.compiler === 'go') {
+    return await compileGo(peer.name, [join(repositoryRoot, 'test', 'interop', 'pion', 'main.go')])
+  }
+  const sources = join(repositoryRoot, 'test', 'interop', 'peers')
+  const files = [`${peer.name}.c`, 'echo.c', 'echo.h'].map((file) => join(sources, file))
+  const code = files.filter((file) => file.endsWith('.c'))
+  return await compiledOnce(peer.name, files, peer.libraries, (made) =>
+    run('cc', [...['-std=gnu11', '-O1', '-o', made], ...code, ...peer.libraries], {
+      foreign: true,
+    }),
   )
-  const hash = createHash('sha256').update(peer.libraries.join(' '))
+}
+
+/** Compiles a Go program. Debian's packages are a source tree for Go's old layout, GOPATH. */
+export async function compileGo(name: string, files: readonly string[]): Promise<string> {
+  return await compiledOnce(name, files, [], (made) =>
+    run('go', ['build', '-o', made, ...files], {
+      foreign: true,
+      lifetime: 170_000,
+      env: { GO111MODULE: 'off', GOPATH: '/usr/share/gocode', GOFLAGS: '-buildvcs=false' },
+    }),
+  )
+}
+
+/**
+ * Compiles a program, unless it is there from these sources: several files and every release of Node are tested
+ * against it, and Go takes half a minute at first.
+ */
+async function compiledOnce(
+  name: string,
+  files: readonly string[],
+  besides: readonly string[],
+  build: (made: string) => ReturnType<typeof run>,
+): Promise<string> {
+  const hash = createHash('sha256').update(besides.join(' '))
   for (const file of files) hash.update(readFileSync(file))
   const folder = join(repositoryRoot, 'build', 'peers', hash.digest('hex').slice(0, 16))
-  const program = join(folder, peer.name)
+  const program = join(folder, name)
   if (existsSync(program)) return program
   mkdirSync(folder, { recursive: true })
   const made = `${program}.${process.pid}`
-  const built = go
-    ? // Debian's package is a source tree for Go's old layout, GOPATH.
-      await run('go', ['build', '-o', made, ...files], {
-        foreign: true,
-        lifetime: 170_000,
-        env: { GO111MODULE: 'off', GOPATH: '/usr/share/gocode', GOFLAGS: '-buildvcs=false' },
-      })
-    : await run(
-        'cc',
-        [
-          ...['-std=gnu11', '-O1', '-o', made],
-          ...files.filter((file) => file.endsWith('.c')),
-          ...peer.libraries,
-        ],
-        { foreign: true },
-      )
+  const built = await build(made)
   expect(built.exit.code, built.report()).toBe(0)
   // In one step: another test file may be about to run it.
   renameSync(made, program)

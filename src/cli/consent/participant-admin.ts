@@ -1,23 +1,13 @@
-// What a person does with their participant: look, approve, refuse, withdraw, read the audit.
+// What a person does with their participant: look, approve, refuse, withdraw.
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Command } from 'commander'
-import {
-  type AuditHead,
-  type AuditLine,
-  type AuditReading,
-  type ReadAuditOptions,
-  readAudit,
-} from '../../consent/audit/log.js'
 import { fromUnixSeconds } from '../../consent/base/time.js'
 import { type AdminStatus, callAdmin } from '../../consent/participant/admin.js'
-import { parseHead, readHeads } from '../../consent/participant/noted-heads.js'
 import { decideStored, withdrawStored } from '../../consent/participant/stored.js'
 import type { Withdrawal } from '../../consent/release/messages.js'
 import type { Lease } from '../../consent/store/lease.js'
 import { readStore } from '../../consent/store/open.js'
 import { isPostgres } from '../../consent/store/postgres/connection.js'
-import { openPostgresStore } from '../../consent/store/postgres/postgres.js'
 import type { Decision } from '../../consent/store/state.js'
 import { McbnError } from '../../errors.js'
 import { UsageError } from '../exit.js'
@@ -161,96 +151,6 @@ async function withdrawAtRest(flags: WithdrawFlags): Promise<Withdrawal> {
   } finally {
     await store.close()
   }
-}
-
-interface AuditFlags extends FolderFlags, LockFlags {
-  readonly last: string
-  readonly noted?: string
-  readonly notedFile?: string
-}
-
-export function auditCommand(): Command {
-  return addLockOptions(addFolderOptions(new Command('audit')))
-    .summary('verify the audit, and print its lines')
-    .description(
-      'Verify the chain of the audit and print its lines, the oldest first. Exit code 1 when a line was altered,\n' +
-        'removed or added. The end of a chain can be cut off without a trace: note what is printed last, on\n' +
-        'another machine, and give it as --noted some other day.',
-    )
-    .option('--last <number>', 'print only so many lines of the end; all are verified', '50')
-    .option(
-      '--noted <lines:head>',
-      'what was printed last some other day: it has to be there still',
-    )
-    .option(
-      '--noted-file <file>',
-      'the file of serve --audit-heads: all that is noted has to be there still',
-    )
-    .action(async (flags: AuditFlags) => {
-      const { json, last, noted, notedFile } = flags
-      const heads = [
-        ...(noted === undefined ? [] : [notedHead(noted)]),
-        ...(notedFile === undefined ? [] : await readHeads(notedFile)),
-      ]
-      const options = { last: integer('--last', last), noted: heads }
-      const reading = await readKept(flags, options)
-      report(
-        json,
-        { ...reading, broken: reading.broken?.toJSON(), verified: reading.broken === undefined },
-        reading.last.map(auditText),
-      )
-      if (reading.broken !== undefined) throw reading.broken
-      if (json === true) return
-      const from = reading.from === 1 ? '' : ` from line ${reading.from} on, signed,`
-      const count = reading.lines - reading.from + 1
-      report(json, {}, [`verified: ${count} lines,${from} ${reading.lines}:${reading.head}`])
-    })
-}
-
-async function readKept(
-  flags: FolderFlags & LockFlags,
-  options: ReadAuditOptions,
-): Promise<AuditReading> {
-  if (!isPostgres(flags.dir)) {
-    const { auditPath, label, publicKeys } = await readStore(flags.dir)
-    return await readSettled(auditPath, {
-      ...options,
-      signedBy: { label, ed25519: publicKeys.ed25519 },
-    })
-  }
-  const store = await openPostgresStore(flags.dir, await lockOf(flags))
-  try {
-    const { label, publicKeys } = store
-    const signedBy = { label, ed25519: publicKeys.ed25519 }
-    return await readAudit(store.audit.lines(), { ...options, signedBy })
-  } finally {
-    await store.close()
-  }
-}
-
-/** A participant that runs may be in the middle of a line: what looks torn is looked at again. */
-async function readSettled(path: string, options: ReadAuditOptions): Promise<AuditReading> {
-  const reading = await readAudit(path, options)
-  if (reading.broken === undefined) return reading
-  await sleep(200)
-  return await readAudit(path, options)
-}
-
-function notedHead(text: string): AuditHead {
-  const head = parseHead(text)
-  if (head !== undefined) return head
-  throw new UsageError(
-    '--noted: expected <lines>:<64 hex digits>, as mcbn participant audit printed it',
-  )
-}
-
-function auditText({ seq, time, event, prev: _, ...fields }: AuditLine): string {
-  const rest = Object.entries(fields).map(([name, value]) => `${name}=${shownValue(value)}`)
-  return `${seq}  ${time}  ${event}  ${rest.join(' ')}`
-}
-
-function shownValue(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
 async function demandRunning<Answer>(dir: string, answer: Answer | undefined): Promise<Answer> {

@@ -2,8 +2,13 @@
 
 import { Command } from 'commander'
 import { serveAdmin } from '../../consent/participant/admin.js'
+import {
+  demandNoted,
+  type HeadPlace,
+  type NotedHeads,
+  noteHeads,
+} from '../../consent/participant/heads/note.js'
 import { type ParticipantServer, serveParticipant } from '../../consent/participant/http.js'
-import { demandNoted, noteHeads } from '../../consent/participant/noted-heads.js'
 import type { Participant } from '../../consent/participant/participant.js'
 import { networkOf } from '../../consent/participant/sources.js'
 import {
@@ -23,6 +28,7 @@ import { onStopSignal } from '../signals.js'
 import { readInput } from './files.js'
 import { addLockOptions, type LockFlags } from './lock.js'
 import { hostAndPort, integer } from './network-options.js'
+import { addHeadOptions, type HeadFlags, headPlaces } from './participant-heads.js'
 import { addNotifyOptions, type NotifyFlags, notifier } from './participant-notify.js'
 import { addFolderOptions, type FolderFlags, lockOf, openKept } from './participant-options.js'
 import { type Page, type PageFlags, servePage } from './participant-page.js'
@@ -33,18 +39,23 @@ import { report } from './report.js'
 const DEFAULT_LISTEN = '127.0.0.1:7001'
 const MOST_ROOT_BYTES = 64 * 1024
 
-interface ServeFlags extends FolderFlags, LockFlags, PageFlags, NotifyFlags, OperationsFlags {
+interface ServeFlags
+  extends FolderFlags,
+    LockFlags,
+    PageFlags,
+    NotifyFlags,
+    OperationsFlags,
+    HeadFlags {
   readonly listen: string
   readonly pkiRoot?: readonly string[]
   readonly rate?: string
   readonly trustedProxy?: readonly string[]
-  readonly auditHeads?: string
   readonly imageSignatures?: string
 }
 
 export function serveCommand(finish: Finish): Command {
   const command = addLockOptions(addFolderOptions(new Command('serve')))
-  return addOperationsOptions(addNotifyOptions(command))
+  return addHeadOptions(addOperationsOptions(addNotifyOptions(command)))
     .summary('give your share to whom your policy allows, until you stop it')
     .description(
       'Give your share to whom your policy allows, until SIGINT or SIGTERM (exit code 0).\n' +
@@ -75,11 +86,6 @@ export function serveCommand(finish: Finish): Command {
       'addresses or networks (10.0.0.0/8) of proxies that are believed about whom they ask for\n' +
         '(Forwarded, X-Forwarded-For); else all that comes through a proxy is one source',
     )
-    .option(
-      '--audit-heads <file>',
-      "note the audit's head there once a minute: on another disk or machine, so that a folder or database\n" +
-        'that was put back to an older copy is noticed; then nothing is served',
-    )
     .action(async (flags: ServeFlags) => {
       const address = hostAndPort('--listen', flags.listen)
       const trustedProxies = flags.trustedProxy ?? []
@@ -90,7 +96,8 @@ export function serveCommand(finish: Finish): Command {
       const rate = integer('--rate', `${flags.rate}`)
       const store = await openKept(flags.dir, await lockOf(flags))
       try {
-        if (flags.auditHeads !== undefined) await demandNoted(store.audit, flags.auditHeads)
+        const heads = await headPlaces(flags, store)
+        for (const place of heads) await demandNoted(store.audit, place)
         const attestation = roots.length === 0 ? {} : { gcpPki: { roots: roots.map(String) } }
         const signedImages = await signedImagesOf(store.policy, flags)
         const participant = participantOfStore(store, {
@@ -103,6 +110,7 @@ export function serveCommand(finish: Finish): Command {
           attestation,
           requestsPerSecond: rate,
           trustedProxies,
+          heads,
         }
         await serve(store, participant, serving, finish)
       } catch (error) {
@@ -117,6 +125,7 @@ interface Serving extends ServeFlags {
   readonly port: number
   readonly requestsPerSecond: number
   readonly trustedProxies: readonly string[]
+  readonly heads: readonly HeadPlace[]
   readonly attestation: NonNullable<StoredParticipantOptions['attestation']>
 }
 
@@ -129,6 +138,7 @@ async function serve(
 ): Promise<void> {
   const { dir, json, host, port, requestsPerSecond, trustedProxies } = flags
   const opened: { close(): Promise<void> }[] = []
+  const noted: NotedHeads[] = []
   const close = async (): Promise<void> => {
     for (const server of opened.toReversed()) await server.close()
   }
@@ -142,8 +152,8 @@ async function serve(
   let operations: Operations | undefined
   let stopping = false
   try {
-    if (flags.auditHeads !== undefined) {
-      await open(noteHeads(store.audit, flags.auditHeads, { onError: headNotNoted(flags) }))
+    for (const place of flags.heads) {
+      noted.push(await noteHeads(store.audit, place, { onError: headNotNoted(flags) }))
     }
     server = await open(
       serveParticipant(participant, { host, port, requestsPerSecond, trustedProxies }),
@@ -158,6 +168,7 @@ async function serve(
     if (store instanceof Store) await open(serveAdmin(participant, dir, server.url))
   } catch (error) {
     await close()
+    for (const heads of noted) await heads.close()
     throw error
   }
   const unwatch = watchPolicy(store, participant, flags)
@@ -167,6 +178,8 @@ async function serve(
     unwatch()
     await close()
     await participant.close()
+    // The line that it stopped, too.
+    for (const heads of noted) await heads.close()
     await store.close()
     finish(EXIT.ok)
   })

@@ -4,11 +4,11 @@ import { Command } from 'commander'
 import type { Finish } from '../exit.js'
 import {
   approveCommand,
-  auditCommand,
   refuseCommand,
   statusCommand,
   withdrawCommand,
 } from './participant-admin.js'
+import { auditCommand, exportAuditCommand } from './participant-audit.js'
 import { initCommand, installCommand } from './participant-init.js'
 import { moveCommand, policyCommand } from './participant-move.js'
 import { serveCommand } from './participant-serve.js'
@@ -29,6 +29,7 @@ export function participantCommand(finish: Finish): Command {
     .addCommand(refuseCommand())
     .addCommand(withdrawCommand())
     .addCommand(auditCommand())
+    .addCommand(exportAuditCommand())
     .addCommand(policyCommand())
     .addCommand(moveCommand())
     .addHelpText('after', HELP)
