@@ -50,6 +50,7 @@ interface ServeFlags
   readonly pkiRoot?: readonly string[]
   readonly rate?: string
   readonly trustedProxy?: readonly string[]
+  readonly proxyProtocol?: readonly string[]
   readonly imageSignatures?: string
 }
 
@@ -86,10 +87,17 @@ export function serveCommand(finish: Finish): Command {
       'addresses or networks (10.0.0.0/8) of proxies that are believed about whom they ask for\n' +
         '(Forwarded, X-Forwarded-For); else all that comes through a proxy is one source',
     )
+    .option(
+      '--proxy-protocol <address...>',
+      'addresses or networks of proxies whose connections begin with a header of the PROXY protocol,\n' +
+        'version 2, which tells for whom they connect; there it has to be',
+    )
     .action(async (flags: ServeFlags) => {
       const address = hostAndPort('--listen', flags.listen)
       const trustedProxies = flags.trustedProxy ?? []
+      const proxyProtocol = flags.proxyProtocol ?? []
       for (const proxy of trustedProxies) networkOf(proxy, '--trusted-proxy')
+      for (const proxy of proxyProtocol) networkOf(proxy, '--proxy-protocol')
       const roots = await Promise.all(
         (flags.pkiRoot ?? []).map((file) => readInput(file, '--pki-root', MOST_ROOT_BYTES)),
       )
@@ -110,6 +118,7 @@ export function serveCommand(finish: Finish): Command {
           attestation,
           requestsPerSecond: rate,
           trustedProxies,
+          proxyProtocol,
           heads,
         }
         await serve(store, participant, serving, finish)
@@ -125,6 +134,7 @@ interface Serving extends ServeFlags {
   readonly port: number
   readonly requestsPerSecond: number
   readonly trustedProxies: readonly string[]
+  readonly proxyProtocol: readonly string[]
   readonly heads: readonly HeadPlace[]
   readonly attestation: NonNullable<StoredParticipantOptions['attestation']>
 }
@@ -136,7 +146,7 @@ async function serve(
   flags: Serving,
   finish: Finish,
 ): Promise<void> {
-  const { dir, json, host, port, requestsPerSecond, trustedProxies } = flags
+  const { dir, json, host, port, requestsPerSecond, trustedProxies, proxyProtocol } = flags
   const opened: { close(): Promise<void> }[] = []
   const noted: NotedHeads[] = []
   const close = async (): Promise<void> => {
@@ -156,7 +166,9 @@ async function serve(
       noted.push(await noteHeads(store.audit, place, { onError: headNotNoted(flags) }))
     }
     server = await open(
-      serveParticipant(participant, { host, port, requestsPerSecond, trustedProxies }),
+      serveParticipant(participant, {
+        ...{ host, port, requestsPerSecond, trustedProxies, proxyProtocol },
+      }),
     )
     const told = await notifier(participant, flags)
     if (told !== undefined) opened.push(told)

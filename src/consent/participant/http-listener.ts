@@ -6,6 +6,7 @@ import { createAdaptorServer } from '@hono/node-server'
 import type { Hono } from 'hono'
 import { listenAt } from '../../listen-http.js'
 import { limitConnections } from './connections.js'
+import { expectProxyHeaders } from './proxy-protocol.js'
 import { TrustedProxies } from './sources.js'
 
 export interface HttpListenerOptions {
@@ -19,6 +20,8 @@ export interface HttpListenerOptions {
   /** Milliseconds for the head of a request; twice that for all of it. */
   readonly requestTimeout: number
   readonly proxies?: TrustedProxies
+  /** Whose connections begin with a header of the PROXY protocol. @defaultValue nobody's */
+  readonly proxyProtocol?: TrustedProxies
   /** Told about errors of the server itself, e.g. too many open files; it goes on. */
   readonly onError?: ((error: Error) => void) | undefined
 }
@@ -61,6 +64,9 @@ export async function listenHttp(
   server.setTimeout(IDLE_MS)
   const { mostOfSource = connections } = options
   limitConnections(server, { most: connections, mostOfSource, proxies })
+  if (options.proxyProtocol !== undefined) {
+    expectProxyHeaders(server, options.proxyProtocol, requestTimeout)
+  }
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     answerUnreadable(error, socket)
   })

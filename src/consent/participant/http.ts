@@ -33,6 +33,11 @@ export interface ServeParticipantOptions {
    * believed. Without it all that comes through a proxy is one source. @defaultValue none
    */
   readonly trustedProxies?: readonly string[]
+  /**
+   * Addresses and networks of the proxies whose connections begin with a header of the PROXY protocol, version 2.
+   * It tells the client, and has to be there; from others none is taken. @defaultValue none
+   */
+  readonly proxyProtocol?: readonly string[]
   /** Most connections at once; one source may have a quarter of them. @defaultValue 512 */
   readonly connections?: number
   /** Milliseconds for the head of a request; twice that for all of it. @defaultValue 10_000 */
@@ -46,6 +51,7 @@ const OPTIONS = {
   port: undefined,
   requestsPerSecond: undefined,
   trustedProxies: undefined,
+  proxyProtocol: undefined,
   connections: undefined,
   requestTimeout: undefined,
   onError: undefined,
@@ -82,7 +88,11 @@ export async function serveParticipant(
   const request = nodeListener(participant, budgets, proxies)
   const mostOfSource = Math.max(1, Math.floor(limits.connections / 4))
   const { onError } = options
-  const listener = await listenHttp({ request }, { ...limits, mostOfSource, proxies, onError })
+  const proxyProtocol = new TrustedProxies(options.proxyProtocol, 'proxyProtocol')
+  const listener = await listenHttp(
+    { request },
+    { ...limits, mostOfSource, proxies, proxyProtocol, onError },
+  )
   return {
     ...listener,
     get throttled() {

@@ -56,11 +56,12 @@ export class TrustedProxies {
 
   /**
    * @param entries - addresses or networks, `10.0.0.7`, `10.0.0.0/8`, `fd00::/8`.
+   * @param option - their name, for messages.
    * @throws {McbnError} `MCBN_OPTION_RANGE` naming the entry.
    */
-  constructor(entries: readonly string[] = []) {
+  constructor(entries: readonly string[] = [], option = 'trustedProxies') {
     for (const [at, entry] of entries.entries()) {
-      const { address, bits, family } = networkOf(entry, `trustedProxies[${at}]`)
+      const { address, bits, family } = networkOf(entry, `${option}[${at}]`)
       this.#list.addSubnet(address, bits, family)
     }
     this.#some = entries.length > 0
