@@ -12,6 +12,8 @@ const char* protocolName(Protocol protocol) {
       return "TLSv1.3";
     case Protocol::Dtls12:
       return "DTLSv1.2";
+    case Protocol::Dtls13:
+      return "DTLSv1.3";
     case Protocol::Unknown:
       break;
   }

@@ -18,19 +18,10 @@
 #include <string>
 #include <vector>
 
-#include "psk/key_table.h"
 #include "psk/psk.h"
+#include "psk/psk_policy.h"
 
 namespace mcbn {
-
-// What to do when nobody knows the identity (RFC 4279 section 2 allows both).
-enum class UnknownIdentity : uint8_t { Conceal, Alert };
-
-struct PskPolicy {
-  std::shared_ptr<const KeyTable> table;  // servers; may be empty
-  bool ask = false;                       // a miss becomes a question for JavaScript
-  UnknownIdentity unknown = UnknownIdentity::Conceal;
-};
 
 struct Suites13 {
   std::string sha256;  // colon-separated TLS 1.3 suites whose hash is SHA-256

@@ -18,7 +18,7 @@ enum class Role : uint8_t { Client, Server };
 // The hash a TLS 1.3 PSK is bound to (RFC 8446 section 4.2.11); (D)TLS 1.2 has no such bond.
 enum class PskHash : uint8_t { Sha256, Sha384 };
 
-enum class Protocol : uint8_t { Unknown, Tls12, Tls13, Dtls12 };
+enum class Protocol : uint8_t { Unknown, Tls12, Tls13, Dtls12, Dtls13 };
 const char* protocolName(Protocol protocol);
 
 // OpenSSL's limits, which are also ours: PSK_MAX_IDENTITY_LEN and PSK_MAX_PSK_LEN of

@@ -30,6 +30,18 @@ MessageAssembler::Added MessageAssembler::add(size_t length, size_t offset, Byte
   return missing_ == 0 ? Added::Complete : Added::Partial;
 }
 
+void MessageAssembler::reserve() {
+  body_.reserve(maxLength_);
+  present_.reserve((maxLength_ + 7) / 8);
+}
+
+void MessageAssembler::clear() {
+  started_ = false;
+  missing_ = 0;
+  body_.clear();
+  present_.clear();
+}
+
 void MessageAssembler::reset() {
   started_ = false;
   missing_ = 0;

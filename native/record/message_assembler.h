@@ -28,6 +28,9 @@ class MessageAssembler {
   ByteView body() const { return complete() ? ByteView(body_) : ByteView(); }
   // Ready for another message; gives its memory back.
   void reset();
+  // Takes all the memory that it may need now, and clear() keeps it: nothing is allocated later.
+  void reserve();
+  void clear();
 
  private:
   bool has(size_t index) const { return present_[index / 8] >> (index % 8) & 1; }

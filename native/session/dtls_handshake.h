@@ -19,6 +19,7 @@
 
 #include "record/handshake_screen.h"
 #include "session/dtls_options.h"
+#include "session/handshake.h"
 #include "session/handshake_outbox.h"
 #include "session/handshake_timers.h"
 #include "session/key_proof.h"

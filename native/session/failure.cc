@@ -4,6 +4,7 @@
 #include <openssl/ssl.h>
 
 #include <algorithm>
+#include <cstdio>
 
 namespace mcbn {
 
@@ -13,6 +14,22 @@ std::string alertName(int alert) {
   if (name.empty() || name == "unknown") return "alert " + std::to_string(alert);
   std::replace(name.begin(), name.end(), ' ', '_');
   return name == "unknown_PSK_identity" ? "unknown_psk_identity" : name;
+}
+
+std::string quoted(const std::string& identity) {
+  constexpr size_t kShown = 64;
+  std::string text = "\"";
+  for (const char c : identity.substr(0, kShown)) {
+    if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
+      text += c;
+    } else {
+      char escape[5];
+      std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned char>(c));
+      text += escape;
+    }
+  }
+  if (identity.size() > kShown) text += "...";
+  return text + '"';
 }
 
 OpensslError takeOpensslError() {

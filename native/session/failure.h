@@ -18,6 +18,9 @@ struct Failure {
 
 // "decrypt_error", or "alert 51" where OpenSSL has no name for it.
 std::string alertName(int alert);
+// Identities are public but come from strangers: printable ASCII as it is, the rest escaped, cut
+// at 64.
+std::string quoted(const std::string& identity);
 
 // Takes the oldest error that libssl put into this thread's OpenSSL queue, or else the oldest of
 // all, and empties the queue: an AES-GCM record made with another key is "cipher operation failed"

@@ -34,22 +34,6 @@ bool alertSaysWrongKey(int alert, Protocol protocol) {
 
 }  // namespace
 
-std::string quoted(const Identity& identity) {
-  constexpr size_t kShown = 64;
-  std::string text = "\"";
-  for (const char c : identity.substr(0, kShown)) {
-    if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
-      text += c;
-    } else {
-      char escape[5];
-      std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned char>(c));
-      text += escape;
-    }
-  }
-  if (identity.size() > kShown) text += "...";
-  return text + '"';
-}
-
 Handshake::Handshake(std::shared_ptr<const Context> context, bool keylog)
     : context_(std::move(context)),
       psk_(context_->role(), context_->options().psk, context_->suites()),

@@ -18,19 +18,9 @@
 #include "psk/negotiation.h"
 #include "session/context.h"
 #include "session/failure.h"
+#include "session/opened.h"
 
 namespace mcbn {
-
-// What a session tells about itself once it is open.
-struct Opened {
-  Protocol protocol = Protocol::Unknown;
-  std::string_view cipher;           // OpenSSL's name; both live as long as OpenSSL
-  std::string_view standard_cipher;  // the RFC's name
-  std::string alpn;
-  std::string servername;
-  Identity identity;
-  bool extended_master_secret = false;
-};
 
 class Handshake;
 
@@ -105,9 +95,5 @@ class Handshake {
   int alert_sent_ = kNoAlert;
   std::vector<std::string> keylog_lines_;
 };
-
-// Identities are public but come from strangers: printable ASCII as it is, the rest escaped, cut
-// at 64.
-std::string quoted(const Identity& identity);
 
 }  // namespace mcbn

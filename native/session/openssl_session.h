@@ -9,6 +9,7 @@
 
 #include <memory>
 
+#include "session/handshake.h"
 #include "session/session_sink.h"
 
 namespace mcbn {

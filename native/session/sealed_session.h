@@ -19,6 +19,7 @@
 #include <unordered_set>
 
 #include "base/address_bytes.h"
+#include "session/context.h"
 #include "session/open_session.h"
 
 namespace mcbn {

@@ -14,7 +14,7 @@
 #include "record/path_message.h"
 #include "session/datagram_bio.h"
 #include "session/failure.h"
-#include "session/handshake.h"
+#include "session/opened.h"
 
 namespace mcbn {
 
