@@ -28,8 +28,8 @@ const NATIVE_LAYERS: Readonly<Record<string, readonly string[]>> = {
   record: ['base'],
   trust: ['base'],
   psk: ['base', 'record'],
-  dtls13: ['base', 'record', 'psk'],
   session: ['base', 'record', 'psk'],
+  dtls13: ['base', 'record', 'psk', 'session'],
   engine: ['base', 'datagram', 'record', 'psk', 'session'],
   binding: ['record', 'trust', 'psk', 'session', 'engine'],
 }

@@ -1,0 +1,387 @@
+#include "dtls13/dtls13_session.h"
+
+#include <algorithm>
+
+#include "record/dtls_record.h"
+
+namespace mcbn::dtls13 {
+namespace {
+
+constexpr uint8_t kAckType = 26;  // ContentType (RFC 9147 section 7)
+
+// What ended a handshake by the peer's doing says that the key, or its identity, is another.
+bool saysWrongKey(int alert) {
+  return alert == alert::kDecryptError || alert == alert::kBadRecordMac ||
+         alert == alert::kIllegalParameter;  // wolfSSL, and OpenSSL 3.0, of a bad binder
+}
+
+}  // namespace
+
+Dtls13Session::Dtls13Session(Role role, std::shared_ptr<const Settings> settings,
+                             const DtlsOptions& options)
+    : role_(role), settings_(std::move(settings)), options_(options), messages_(role, options) {}
+
+void Dtls13Session::accept(const VerifiedHello& hello, Milliseconds now, SessionSink& sink) {
+  MCBN_ASSERT(role_ == Role::Server && std::holds_alternative<Idle>(phase_));
+  SessionStep step(sink, stats_, now);
+  messages_.timers().begin(now);
+  auto& handshake = phase_.emplace<ServerHandshake>(settings_, options_.keylog, own_id_);
+  follow(handshake.accept(hello, messages_, step), step);
+}
+
+void Dtls13Session::connect(std::optional<std::pair<Identity, PskEntry>> key, Milliseconds now,
+                            SessionSink& sink) {
+  MCBN_ASSERT(role_ == Role::Client && std::holds_alternative<Idle>(phase_));
+  SessionStep step(sink, stats_, now);
+  messages_.timers().begin(now);
+  if (key) return begin({std::move(key->first), std::move(key->second)}, step);
+  // The ClientHello names the identity, so a key must be there first; a hint there is none.
+  phase_ = Idle{.question = 1};
+  sink.question({.number = 1,
+                 .protocol = Protocol::Dtls13,
+                 .identity = {},
+                 .hint = {},
+                 .servername = options_.servername});
+}
+
+void Dtls13Session::begin(ClientKey key, SessionStep& step) {
+  auto& handshake = phase_.emplace<ClientHandshake>(settings_, options_.servername, options_.keylog,
+                                                    std::move(key), own_id_);
+  follow(handshake.begin(messages_, step), step);
+}
+
+bool Dtls13Session::asks(uint32_t number) const {
+  if (state_ != State::Handshaking) return false;
+  if (const auto* const idle = std::get_if<Idle>(&phase_)) {
+    return number != 0 && idle->question == number;
+  }
+  const auto* const server = std::get_if<ServerHandshake>(&phase_);
+  return server && server->asks(number);
+}
+
+void Dtls13Session::answer(uint32_t number, PskAnswer answer, std::optional<Failure> failure,
+                           Milliseconds now, SessionSink& sink) {
+  if (!asks(number)) return;
+  SessionStep step(sink, stats_, now);
+  if (failure) lookup_failure_ = std::move(failure);
+  if (auto* const server = std::get_if<ServerHandshake>(&phase_)) {
+    follow(server->answer(std::move(answer), messages_, step), step);
+  } else if (answer.entry) {
+    begin({std::move(answer.identity), std::move(*answer.entry)}, step);
+  } else {
+    endWith(lookup_failure_ ? *lookup_failure_
+                            : Failure{.code = "MCBN_LOOKUP_FAILED",
+                                      .message = "the client's key lookup gave no key"},
+            step);
+  }
+}
+
+// ---- from the peer -----------------------------------------------------------------------------
+
+void Dtls13Session::receive(std::span<const MutableBytes> datagrams, Milliseconds now,
+                            SessionSink& sink) {
+  if (state_ == State::Ended) return;
+  SessionStep step(sink, stats_, now);
+  heard_newer_ = false;
+  for (const MutableBytes datagram : datagrams) {
+    if (step.ended) return;
+    stats_.datagrams_received += 1;
+    stats_.bytes_received += datagram.size();
+    receiveOne(datagram, step);
+  }
+  settle(step);
+}
+
+void Dtls13Session::receiveOne(MutableBytes datagram, SessionStep& step) {
+  Bytes copy;
+  if (state_ == State::Handshaking) copy.assign(datagram.begin(), datagram.end());
+  const uint64_t unreadable = records().dropped().of(DropReason::WrongEpoch);
+  const uint64_t epoch = messages_.epoch();
+  IncomingDatagram incoming(datagram);
+  while (!step.ended) {
+    const auto record = messages_.records().next(incoming);
+    if (!record) break;
+    heard_newer_ = heard_newer_ || (record->newest && record->number.epoch > 0);
+    take(*record, step);
+  }
+  reportDrops(step);
+  if (step.ended) return;
+  if (state_ == State::Handshaking && early_.size() < kMostEarly &&
+      early_bytes_ + copy.size() <= kMostEarlyBytes &&
+      records().dropped().of(DropReason::WrongEpoch) > unreadable) {
+    early_bytes_ += copy.size();
+    early_.push_back(std::move(copy));
+    messages_.noteUnreadable(step.now);
+  }
+  if (messages_.epoch() != epoch) takeEarly(step);
+}
+
+// Datagrams that overtook what their keys come from.
+void Dtls13Session::takeEarly(SessionStep& step) {
+  early_bytes_ = 0;
+  for (Bytes& datagram : std::exchange(early_, {})) {
+    if (!step.ended) receiveOne(datagram, step);
+  }
+}
+
+void Dtls13Session::reportDrops(SessionStep& step) {
+  const DropCounts& dropped = records().dropped();
+  if (dropped.total() == reported_.total()) return;
+  for (size_t i = 0; i < kDropReasons; ++i) {
+    const auto reason = static_cast<DropReason>(i);
+    for (uint64_t n = reported_.of(reason); n < dropped.of(reason); ++n) {
+      reported_.add(reason);
+      step.drop(reason);
+    }
+  }
+}
+
+void Dtls13Session::take(const OpenedRecord& record, SessionStep& step) {
+  switch (record.type) {
+    case content_type::kHandshake:
+      if (!messages_.takeFragments(record, step)) {
+        return fail(malformed("repeated message", alert::kIllegalParameter), step);
+      }
+      return takeMessages(step);
+    case kAckType:
+      messages_.takeAck(record, step);
+      if (auto* const open = opened()) follow(open->proceed(messages_, step), step);
+      return;
+    case content_type::kAlert:
+      return takeAlert(record, step);
+    case content_type::kApplicationData: {
+      // RFC 9147 section 5.8.1: not before the peer's Finished, and never in the clear.
+      if (!open() || record.number.epoch < 3) return step.drop(DropReason::UnexpectedMessage);
+      stats_.messages_received += 1;
+      std::ranges::copy(record.content, step.sink.reserveMessage(record.content.size()));
+      return step.sink.commitMessage(record.content.size());
+    }
+    default:
+      return step.drop(DropReason::UnexpectedMessage);
+  }
+}
+
+void Dtls13Session::takeMessages(SessionStep& step) {
+  MessageInbox& inbox = messages_.inbox();
+  while (!step.ended && inbox.ready()) {
+    const uint8_t type = inbox.type();
+    const uint64_t epoch = inbox.epoch();
+    Progress progress;
+    if (auto* const client = std::get_if<ClientHandshake>(&phase_)) {
+      progress = client->take(type, epoch, inbox.body(), messages_, step);
+    } else if (auto* const server = std::get_if<ServerHandshake>(&phase_)) {
+      progress = server->take(type, epoch, inbox.body(), messages_, step);
+    } else if (auto* const open = opened()) {
+      auto failure = open->take(type, epoch, inbox.body(), messages_, step);
+      if (failure) progress = *std::move(failure);
+    }
+    auto* const failure = std::get_if<Failure>(&progress);
+    if (failure && epoch == 0) {
+      // In the clear: it may be somebody else's, and the peer's is still to come.
+      inbox.forget();
+      return doubt(std::move(*failure), step);
+    }
+    inbox.pop();
+    if (!open()) messages_.timers().forgetAlert();
+    doubt_.reset();
+    follow(std::move(progress), step);
+  }
+}
+
+void Dtls13Session::takeAlert(const OpenedRecord& record, SessionStep& step) {
+  if (record.content.size() != 2) return step.drop(DropReason::Malformed);
+  const uint8_t description = record.content[1];
+  if (record.number.epoch == 0) {
+    if (open()) return step.drop(DropReason::UnexpectedMessage);
+    Failure failure = explainAlert(description);
+    failure.alert = description;
+    return doubt(std::move(failure), step);
+  }
+  // RFC 8446 section 6.1: a close_notify follows it.
+  if (description == alert::kUserCanceled) return;
+  if (description == alert::kCloseNotify && open()) {
+    // Section 6.1: and ours answers it, in the epoch that is ours now.
+    messages_.sendAlert(alert::kWarning, alert::kCloseNotify, step);
+    return endWith(std::nullopt, step);
+  }
+  // Section 6.2: every other one ends the session, whatever its level.
+  if (!open()) return endWith(explainAlert(description), step);
+  endWith(Failure{.code = "MCBN_CONNECTION_LOST",
+                  .message = "the peer ended the session with the alert " + alertName(description),
+                  .reason = {},
+                  .alert = description},
+          step);
+}
+
+void Dtls13Session::settle(SessionStep& step) {
+  if (step.ended) return;
+  if (auto* const server = std::get_if<ServerHandshake>(&phase_)) server->ask(step);
+  messages_.settle(step);
+  if (auto* const open = opened()) follow(open->proceed(messages_, step), step);
+}
+
+// ---- what it leads to --------------------------------------------------------------------------
+
+void Dtls13Session::follow(Progress progress, SessionStep& step) {
+  if (auto* const failure = std::get_if<Failure>(&progress)) return fail(std::move(*failure), step);
+  if (auto* const done = std::get_if<Established>(&progress)) open(std::move(*done), step);
+}
+
+void Dtls13Session::follow(std::optional<Failure> failure, SessionStep& step) {
+  if (failure) fail(*std::move(failure), step);
+}
+
+void Dtls13Session::open(Established established, SessionStep& step) {
+  auto& association = phase_.emplace<OpenAssociation>(role_, std::move(established));
+  if (!association.begin(messages_, step)) return fail(outOfMemory(), step);
+  state_ = State::Open;
+  messages_.opened();
+  step.sink.opened(association.describe(), association.maxMessage(options_.mtu, messages_));
+}
+
+// Something in the clear says that it is over. Anybody can say so: it is believed if the handshake
+// does not go on, after our flight went out once more (RFC 9147 section 4.5.2).
+void Dtls13Session::doubt(Failure failure, SessionStep& step) {
+  HandshakeTimers& timers = messages_.timers();
+  if (timers.alertNoted()) return;
+  timers.noteAlert(step.now, false);
+  doubt_ = std::move(failure);
+}
+
+Failure Dtls13Session::explainAlert(uint8_t description) const {
+  Failure failure{
+      .code = "MCBN_HANDSHAKE_FAILED", .message = {}, .reason = {}, .alert = description};
+  const std::string name = alertName(description);
+  if (description == alert::kUnknownPskIdentity) {
+    failure.code = "MCBN_PSK_IDENTITY_UNKNOWN";
+    failure.message =
+        "the peer knows no key for identity " + quoted(identity()) + " (" + name + ")";
+  } else if (role_ == Role::Client && saysWrongKey(description)) {
+    failure.code = "MCBN_PSK_MISMATCH";
+    failure.message = "the server has another key for identity " + quoted(identity()) +
+                      ", or does not know the identity (" + name + "); compare both";
+  } else {
+    failure.message = "the peer ended the handshake with the alert " + name;
+  }
+  return failure;
+}
+
+std::string Dtls13Session::explainTimeout() const {
+  if (open()) return "the server never acknowledged our Finished";
+  if (std::holds_alternative<Idle>(phase_)) return "the key was not found in time";
+  if (role_ == Role::Server) return "the client did not go on with its handshake in time";
+  return stats_.datagrams_received == 0
+             ? "nothing came from the server; does it listen there, and speak DTLS 1.3?"
+             : "the server did not go on with its handshake in time";
+}
+
+void Dtls13Session::fail(Failure failure, SessionStep& step) {
+  if (failure.alert != kNoAlert) {
+    messages_.sendAlert(failure.alert == alert::kCloseNotify ? alert::kWarning : alert::kFatal,
+                        static_cast<uint8_t>(failure.alert), step);
+  }
+  endWith(failure, step);
+}
+
+void Dtls13Session::endWith(const std::optional<Failure>& failure, SessionStep& step) {
+  state_ = State::Ended;
+  early_.clear();
+  // A failed lookup outranks what the wire then says.
+  step.end(lookup_failure_ ? lookup_failure_ : failure);
+}
+
+// ---- the owner's side --------------------------------------------------------------------------
+
+bool Dtls13Session::send(ByteView message, Milliseconds now, SessionSink& sink) {
+  if (!open()) return false;
+  SessionStep step(sink, stats_, now);
+  const bool sent = opened()->send(message, messages_, step);
+  follow(opened()->proceed(messages_, step), step);
+  return sent;
+}
+
+size_t Dtls13Session::sendInPlace(std::span<const MutableBytes> messages, Milliseconds now,
+                                  SessionSink& sink) {
+  if (!open()) return 0;
+  SessionStep step(sink, stats_, now);
+  const size_t sent = opened()->sendInPlace(messages, messages_, step);
+  follow(opened()->proceed(messages_, step), step);
+  return sent;
+}
+
+void Dtls13Session::close(SessionSink& sink) {
+  if (state_ == State::Ended) return;
+  SessionStep step(sink, stats_);
+  const bool handshaking = std::holds_alternative<ClientHandshake>(phase_);
+  if (handshaking && stats_.datagrams_received > 0) {
+    messages_.sendAlert(alert::kWarning, alert::kUserCanceled, step);
+  }
+  if (open() || (handshaking && stats_.datagrams_received > 0)) {
+    messages_.sendAlert(alert::kWarning, alert::kCloseNotify, step);
+  }
+  state_ = State::Ended;
+}
+
+bool Dtls13Session::updateKeys(bool both, Milliseconds now, SessionSink& sink) {
+  if (!open()) return false;
+  SessionStep step(sink, stats_, now);
+  opened()->updateKeys(both, messages_, step);
+  return true;
+}
+
+bool Dtls13Session::giveConnectionIds(std::vector<Bytes> ids, bool immediate, Milliseconds now,
+                                      SessionSink& sink) {
+  if (!open()) return false;
+  SessionStep step(sink, stats_, now);
+  return opened()->giveConnectionIds(std::move(ids), immediate, messages_, step);
+}
+
+bool Dtls13Session::requestConnectionIds(uint8_t count, Milliseconds now, SessionSink& sink) {
+  if (!open()) return false;
+  SessionStep step(sink, stats_, now);
+  return opened()->requestConnectionIds(count, messages_, step);
+}
+
+const Identity& Dtls13Session::identity() const {
+  static const Identity none;
+  if (const auto* const client = std::get_if<ClientHandshake>(&phase_)) return client->identity();
+  if (const auto* const server = std::get_if<ServerHandshake>(&phase_)) return server->identity();
+  return association() ? association()->agreed().identity : none;
+}
+
+void Dtls13Session::setKeylog(bool on) {
+  if (auto* const client = std::get_if<ClientHandshake>(&phase_)) client->setKeylog(on);
+  if (auto* const server = std::get_if<ServerHandshake>(&phase_)) server->setKeylog(on);
+}
+
+bool Dtls13Session::exportKeyingMaterial(std::string_view label, std::optional<ByteView> context,
+                                         MutableBytes out) const {
+  return open() && association()->agreed().exporter.exportKeyingMaterial(
+                       label, context.value_or(ByteView()), out);
+}
+
+// ---- time --------------------------------------------------------------------------------------
+
+Milliseconds Dtls13Session::deadline() const {
+  if (state_ == State::Ended) return kNever;
+  const Milliseconds at = messages_.deadline();
+  return association() ? std::min(at, association()->deadline()) : at;
+}
+
+void Dtls13Session::expire(Milliseconds now, SessionSink& sink) {
+  if (state_ == State::Ended) return;
+  SessionStep step(sink, stats_, now);
+  if (auto* const open = opened()) open->expire(now, messages_);
+  switch (messages_.expire(step)) {
+    case HandshakeTimers::Due::Alert: {
+      Failure failure = doubt_ ? *std::move(doubt_) : Failure();
+      return endWith(failure, step);
+    }
+    case HandshakeTimers::Due::Timeout:
+      return endWith(Failure{.code = "MCBN_HANDSHAKE_TIMEOUT", .message = explainTimeout()}, step);
+    default:
+      return;
+  }
+}
+
+}  // namespace mcbn::dtls13

@@ -1,0 +1,120 @@
+// dtls13_session.h: one DTLS 1.3 association with a pre-shared key, without any I/O. The handshake is
+// mcbn's own: of OpenSSL it uses libcrypto.
+//
+//   received datagram --receive()--> [ the phase ] --SessionSink--> datagrams, messages, events
+//
+//   Idle --connect()--> ClientHandshake ---.
+//     `---accept()----> ServerHandshake ----`--Established--> OpenAssociation
+//
+// Its face is that of DtlsSession (session/dtls_session.h): time comes in as milliseconds, a key is
+// asked for by SessionSink::question() and answered later, nothing of JavaScript or sockets.
+//
+// Ownership   the endpoint owns sessions.
+// Thread      the I/O thread of its endpoint; there are no locks here.
+// Reentrancy  the sink stores, nothing else.
+// Spec        RFC 9147, RFC 8446
+#pragma once
+
+#include "dtls13/client_handshake.h"
+#include "dtls13/open_association.h"
+#include "dtls13/server_handshake.h"
+
+namespace mcbn::dtls13 {
+
+// Before a handshake has begun. A client without a key has asked for one.
+struct Idle {
+  uint32_t question = 0;
+};
+
+class Dtls13Session {
+ public:
+  enum class State : uint8_t { Handshaking, Open, Ended };
+
+  Dtls13Session(Role role, std::shared_ptr<const Settings> settings, const DtlsOptions& options);
+  Dtls13Session(const Dtls13Session&) = delete;
+  Dtls13Session& operator=(const Dtls13Session&) = delete;
+
+  // Before accept() or connect(): agree on connection IDs if the peer can; see DtlsSession.
+  void useConnectionId(Bytes own) { own_id_ = std::move(own); }
+
+  // Server.
+  void accept(const VerifiedHello& hello, Milliseconds now, SessionSink& sink);
+  // Client: without a key it is asked for first.
+  void connect(std::optional<std::pair<Identity, PskEntry>> key, Milliseconds now,
+               SessionSink& sink);
+
+  void receive(MutableBytes datagram, Milliseconds now, SessionSink& sink) {
+    receive(std::span<const MutableBytes>(&datagram, 1), now, sink);
+  }
+  void receive(std::span<const MutableBytes> datagrams, Milliseconds now, SessionSink& sink);
+  void answer(uint32_t number, PskAnswer answer, std::optional<Failure> failure, Milliseconds now,
+              SessionSink& sink);
+  bool asks(uint32_t number) const;
+  bool send(ByteView message, Milliseconds now, SessionSink& sink);
+  // Messages with before() and behind() of Records around them.
+  size_t sendInPlace(std::span<const MutableBytes> messages, Milliseconds now, SessionSink& sink);
+  void close(SessionSink& sink);
+
+  // See OpenAssociation. False: the session is not open.
+  bool updateKeys(bool both, Milliseconds now, SessionSink& sink);
+  bool giveConnectionIds(std::vector<Bytes> ids, bool immediate, Milliseconds now,
+                         SessionSink& sink);
+  bool requestConnectionIds(uint8_t count, Milliseconds now, SessionSink& sink);
+  bool useSpareConnectionId() { return opened() && opened()->useSpareId(messages_); }
+
+  Milliseconds deadline() const;
+  void expire(Milliseconds now, SessionSink& sink);
+
+  State state() const { return state_; }
+  bool open() const { return state_ == State::Open; }
+  const Identity& identity() const;
+  const SessionStats& stats() const { return stats_; }
+  const std::vector<Bytes>& ownConnectionIds() const { return messages_.records().ownIds(); }
+  ByteView peerConnectionId() const { return messages_.records().peerId(); }
+  bool heardNewer() const { return heard_newer_; }
+  Milliseconds roundTrip() const { return messages_.roundTrip(); }
+  const OpenAssociation* association() const { return std::get_if<OpenAssociation>(&phase_); }
+  const Records& records() const { return messages_.records(); }
+  void setKeylog(bool on);
+  bool exportKeyingMaterial(std::string_view label, std::optional<ByteView> context,
+                            MutableBytes out) const;
+
+ private:
+  static constexpr size_t kMostEarly = 8;
+  static constexpr size_t kMostEarlyBytes = 16'384;
+
+  OpenAssociation* opened() { return std::get_if<OpenAssociation>(&phase_); }
+  void begin(ClientKey key, SessionStep& step);
+  void receiveOne(MutableBytes datagram, SessionStep& step);
+  void take(const OpenedRecord& record, SessionStep& step);
+  void takeMessages(SessionStep& step);
+  void takeAlert(const OpenedRecord& record, SessionStep& step);
+  void takeEarly(SessionStep& step);
+  void settle(SessionStep& step);
+  void follow(Progress progress, SessionStep& step);
+  void follow(std::optional<Failure> failure, SessionStep& step);
+  void open(Established established, SessionStep& step);
+  void doubt(Failure failure, SessionStep& step);
+  Failure explainAlert(uint8_t alert) const;
+  std::string explainTimeout() const;
+  void fail(Failure failure, SessionStep& step);
+  void endWith(const std::optional<Failure>& failure, SessionStep& step);
+  void reportDrops(SessionStep& step);
+
+  const Role role_;
+  const std::shared_ptr<const Settings> settings_;
+  const DtlsOptions options_;
+  State state_ = State::Handshaking;
+  Messages messages_;
+  std::variant<Idle, ClientHandshake, ServerHandshake, OpenAssociation> phase_;
+  std::optional<Bytes> own_id_;
+  std::vector<Bytes> early_;  // datagrams with records of epochs that are not there yet
+  size_t early_bytes_ = 0;
+  std::optional<Failure> doubt_;  // what ends the handshake unless it goes on
+  std::optional<Failure> lookup_failure_;
+  DropCounts reported_;
+  SessionStats stats_;
+  bool heard_newer_ = false;
+};
+
+}  // namespace mcbn::dtls13

@@ -1,0 +1,400 @@
+#include "dtls13/handshake_messages.h"
+
+#include <algorithm>
+
+#include "record/dtls_record.h"
+
+namespace mcbn::dtls13 {
+namespace {
+
+namespace extension {
+constexpr uint16_t kServerName = 0;
+constexpr uint16_t kSupportedGroups = 10;
+constexpr uint16_t kPreSharedKey = 41;
+constexpr uint16_t kSupportedVersions = 43;
+constexpr uint16_t kCookie = 44;
+constexpr uint16_t kPskKeyExchangeModes = 45;
+constexpr uint16_t kKeyShare = 51;
+constexpr uint16_t kConnectionId = 54;
+}  // namespace extension
+
+// SHA-256 of "HelloRetryRequest" (RFC 8446 section 4.1.3).
+constexpr std::array<uint8_t, kRandomBytes> kRetryRandom = {
+    0xCF, 0x21, 0xAD, 0x74, 0xE5, 0x9A, 0x61, 0x11, 0xBE, 0x1D, 0x8C, 0x02, 0x1E, 0x65, 0xB8, 0x91,
+    0xC2, 0xA2, 0x11, 0x16, 0x7A, 0xBB, 0x8C, 0x5E, 0x07, 0x9E, 0x09, 0xE2, 0xC8, 0xA8, 0x33, 0x9C};
+// The last bytes of a random of a server that spoke an older version (the same section).
+constexpr std::array<uint8_t, 7> kDowngrade = {'D', 'O', 'W', 'N', 'G', 'R', 'D'};
+constexpr size_t kMostExtensions = 64;
+constexpr uint8_t kHostName = 0;
+
+bool holds16(ByteView list, uint16_t value) {
+  uint16_t found = 0;
+  for (Reader reader(list); reader.u16(found);) {
+    if (found == value) return true;
+  }
+  return false;
+}
+
+// A list of numbers of two bytes, at least one of them.
+bool isList16(ByteView list) { return !list.empty() && list.size() % 2 == 0; }
+
+// Whether `data` is one vector with a length of `width` bytes.
+bool only8(ByteView data, ByteView& out) {
+  Reader reader(data);
+  return reader.vector8(out) && reader.empty();
+}
+bool only16(ByteView data, ByteView& out) {
+  Reader reader(data);
+  return reader.vector16(out) && reader.empty();
+}
+
+// Calls `take` for each extension of a block that must end `reader`. RFC 8446 section 4.2: no type
+// comes twice.
+template <typename Take>
+Fault eachExtension(Reader& reader, Take&& take) {
+  ByteView block;
+  if (!reader.vector16(block) || !reader.empty()) return alert::kDecodeError;
+  std::array<uint16_t, kMostExtensions> types;
+  size_t count = 0;
+  for (Reader list(block); !list.empty();) {
+    uint16_t type = 0;
+    ByteView data;
+    if (!list.u16(type) || !list.vector16(data) || count == types.size()) {
+      return alert::kDecodeError;
+    }
+    const auto end = types.begin() + static_cast<ptrdiff_t>(count);
+    if (std::find(types.begin(), end, type) != end) return alert::kIllegalParameter;
+    types[count++] = type;
+    if (const Fault fault = take(type, data, list.empty())) return fault;
+  }
+  return std::nullopt;
+}
+
+Fault takeServerName(ByteView data, std::string_view& name) {
+  ByteView list, value;
+  uint8_t type = 0;
+  if (!only16(data, list) || list.empty()) return alert::kDecodeError;
+  for (Reader reader(list); !reader.empty();) {
+    if (!reader.u8(type) || !reader.vector16(value) || value.empty()) return alert::kDecodeError;
+    if (type == kHostName) name = {reinterpret_cast<const char*>(value.data()), value.size()};
+  }
+  return std::nullopt;
+}
+
+Fault takeModes(ByteView data, uint8_t& modes) {
+  ByteView list;
+  if (!only8(data, list) || list.empty()) return alert::kDecodeError;
+  for (const uint8_t mode : list) {
+    if (mode <= 1) modes |= static_cast<uint8_t>(1 << mode);
+  }
+  return std::nullopt;
+}
+
+// Each entry is well-formed, and no group has two (RFC 8446 section 4.2.8).
+Fault takeShares(ByteView data, ByteView& shares) {
+  if (!only16(data, shares)) return alert::kDecodeError;
+  for (Reader reader(shares); !reader.empty();) {
+    uint16_t group = 0, other = 0;
+    ByteView share;
+    if (!reader.u16(group) || !reader.vector16(share) || share.empty()) return alert::kDecodeError;
+    for (Reader later = reader; later.u16(other) && later.vector16(share);) {
+      if (other == group) return alert::kIllegalParameter;
+    }
+  }
+  return std::nullopt;
+}
+
+Fault takeOffers(ByteView data, ByteView body, ClientHello& hello) {
+  Reader reader(data);
+  ByteView identities, binders;
+  if (!reader.vector16(identities)) return alert::kDecodeError;
+  hello.before_binders = static_cast<size_t>(reader.rest().data() - body.data());
+  if (!reader.vector16(binders) || !reader.empty()) return alert::kDecodeError;
+  Reader of_binders(binders);
+  uint32_t age = 0;
+  for (Reader of_identities(identities); !of_identities.empty(); hello.offer_count += 1) {
+    PskOffer offer;
+    if (!of_identities.vector16(offer.identity) || !of_identities.u32(age) ||
+        offer.identity.empty()) {
+      return alert::kDecodeError;
+    }
+    // As many binders as identities, or it is refused (RFC 8446 section 4.2.11).
+    if (of_binders.empty()) return alert::kIllegalParameter;
+    if (!of_binders.vector8(offer.binder) || offer.binder.size() < 32) return alert::kDecodeError;
+    if (hello.offer_count < kMostOffers) hello.offers[hello.offer_count] = offer;
+  }
+  if (hello.offer_count == 0) return alert::kDecodeError;
+  if (!of_binders.empty()) return alert::kIllegalParameter;
+  return std::nullopt;
+}
+
+template <typename Fill>
+void vector16(Bytes& out, Fill&& fill) {
+  const size_t at = out.size();
+  Writer(out).u16(0);
+  fill();
+  putBigEndian(out.data() + at, out.size() - at - 2, 2);
+}
+
+template <typename Fill>
+void writeExtension(Bytes& out, uint16_t type, Fill&& fill) {
+  Writer(out).u16(type);
+  vector16(out, fill);
+}
+
+void writeConnectionId(Bytes& out, const std::optional<ByteView>& id) {
+  if (!id) return;
+  writeExtension(out, extension::kConnectionId, [&] { Writer(out).u8(id->size()).bytes(*id); });
+}
+
+void writeList16(Bytes& out, std::span<const uint16_t> list) {
+  for (const uint16_t value : list) Writer(out).u16(value);
+}
+
+void writeShare(Bytes& out, uint16_t group, ByteView share) {
+  Writer(out).u16(group).u16(share.size()).bytes(share);
+}
+
+}  // namespace
+
+bool ClientHello::hasSuite(uint16_t suite) const { return holds16(suites, suite); }
+bool ClientHello::hasGroup(uint16_t group) const { return holds16(groups, group); }
+
+ByteView ClientHello::shareOf(uint16_t wanted) const {
+  uint16_t group = 0;
+  ByteView share;
+  for (Reader reader(shares); reader.u16(group) && reader.vector16(share);) {
+    if (group == wanted) return share;
+  }
+  return {};
+}
+
+Fault parseClientHello13(ByteView body, ClientHello& hello) {
+  Reader reader(body);
+  uint16_t version = 0;
+  ByteView legacy_cookie, compressions;
+  if (!reader.u16(version) || !reader.take(kRandomBytes, hello.random) ||
+      !reader.vector8(hello.session_id) || !reader.vector8(legacy_cookie) ||
+      !reader.vector16(hello.suites) || !reader.vector8(compressions)) {
+    return alert::kDecodeError;
+  }
+  if (version >> 8 != 0xFE || hello.session_id.size() > 32 || !isList16(hello.suites)) {
+    return alert::kDecodeError;
+  }
+  hello.legacy_cookie_empty = legacy_cookie.empty();
+  if (reader.empty()) return std::nullopt;  // before RFC 5246 section 7.4.1.2: no DTLS 1.3
+  const Fault fault = eachExtension(reader, [&](uint16_t type, ByteView data, bool last) -> Fault {
+    ByteView list;
+    switch (type) {
+      case extension::kServerName:
+        return takeServerName(data, hello.servername);
+      case extension::kSupportedGroups:
+        if (!only16(data, hello.groups) || !isList16(hello.groups)) return alert::kDecodeError;
+        return std::nullopt;
+      case extension::kSupportedVersions:
+        if (!only8(data, list) || !isList16(list)) return alert::kDecodeError;
+        hello.speaks13 = holds16(list, kVersion13);
+        return std::nullopt;
+      case extension::kCookie:
+        if (!only16(data, hello.cookie) || hello.cookie.empty()) return alert::kDecodeError;
+        return std::nullopt;
+      case extension::kPskKeyExchangeModes:
+        return takeModes(data, hello.modes);
+      case extension::kKeyShare:
+        hello.has_shares = true;
+        return takeShares(data, hello.shares);
+      case extension::kConnectionId:
+        if (!only8(data, list)) return alert::kDecodeError;
+        hello.connection_id = list;
+        return std::nullopt;
+      case extension::kPreSharedKey:
+        // RFC 8446 section 4.2.11: binders cover all that is before them.
+        return last ? takeOffers(data, body, hello) : alert::kIllegalParameter;
+      default:
+        return std::nullopt;
+    }
+  });
+  if (fault || !hello.speaks13) return fault;
+  // RFC 8446 section 4.1.2: exactly "null".
+  if (compressions.size() != 1 || compressions[0] != 0) return alert::kIllegalParameter;
+  // RFC 8446 sections 9.2 and 4.2.9: they come together.
+  if (hello.has_shares != !hello.groups.empty() && hello.modes & kPskDheKe) {
+    return alert::kMissingExtension;
+  }
+  if (hello.offer_count > 0 && hello.modes == 0) return alert::kMissingExtension;
+  return std::nullopt;
+}
+
+Fault parseServerHello(ByteView body, ServerHello& hello) {
+  Reader reader(body);
+  uint16_t version = 0;
+  uint8_t compression = 0;
+  bool unasked = false;
+  if (!reader.u16(version) || !reader.take(kRandomBytes, hello.random) ||
+      !reader.vector8(hello.session_id) || !reader.u16(hello.suite) || !reader.u8(compression) ||
+      hello.session_id.size() > 32) {
+    return alert::kDecodeError;
+  }
+  hello.retry = std::equal(kRetryRandom.begin(), kRetryRandom.end(), hello.random.begin());
+  hello.downgraded = std::equal(kDowngrade.begin(), kDowngrade.end(), hello.random.end() - 8) &&
+                     hello.random.back() <= 1;
+  // As an older version answers; its extensions are none of ours.
+  if (reader.empty()) return std::nullopt;
+  const Fault fault = eachExtension(reader, [&](uint16_t type, ByteView data, bool) -> Fault {
+    Reader field(data);
+    uint16_t value = 0;
+    ByteView bytes;
+    switch (type) {
+      case extension::kSupportedVersions:
+        if (!field.u16(value) || !field.empty()) return alert::kDecodeError;
+        // RFC 8446 section 4.2.1: an older version is not selected this way.
+        if (value != kVersion13) return alert::kIllegalParameter;
+        hello.speaks13 = true;
+        return std::nullopt;
+      case extension::kKeyShare:
+        if (!field.u16(value)) return alert::kDecodeError;
+        if (!hello.retry && (!field.vector16(hello.share) || hello.share.empty())) {
+          return alert::kDecodeError;
+        }
+        hello.group = value;
+        return field.empty() ? Fault() : alert::kDecodeError;
+      case extension::kPreSharedKey:
+        if (hello.retry) return alert::kIllegalParameter;
+        if (!field.u16(value) || !field.empty()) return alert::kDecodeError;
+        hello.psk = value;
+        return std::nullopt;
+      case extension::kCookie:
+        if (!hello.retry) return alert::kIllegalParameter;
+        if (!only16(data, hello.cookie) || hello.cookie.empty()) return alert::kDecodeError;
+        return std::nullopt;
+      case extension::kConnectionId:
+        if (!only8(data, bytes)) return alert::kDecodeError;
+        if (hello.retry) return alert::kIllegalParameter;
+        hello.connection_id = bytes;
+        return std::nullopt;
+      default:
+        unasked = true;  // or of an older version
+        return std::nullopt;
+    }
+  });
+  if (fault || !hello.speaks13) return fault;
+  if (unasked) return alert::kUnsupportedExtension;
+  if (version != kDtls12 || compression != 0) return alert::kIllegalParameter;
+  // RFC 9147 section 5: the session ID is not echoed.
+  if (!hello.session_id.empty()) return alert::kIllegalParameter;
+  return std::nullopt;
+}
+
+Fault parseEncryptedExtensions(ByteView body, bool named) {
+  Reader reader(body);
+  return eachExtension(reader, [&](uint16_t type, ByteView data, bool) -> Fault {
+    if (type == extension::kSupportedGroups) return std::nullopt;
+    // RFC 8446 section 4.2: nobody answers what was not asked.
+    if (type != extension::kServerName || !named) return alert::kUnsupportedExtension;
+    return data.empty() ? Fault() : alert::kDecodeError;
+  });
+}
+
+Fault parseKeyUpdate(ByteView body, bool& requested) {
+  if (body.size() != 1) return alert::kDecodeError;
+  if (body[0] > 1) return alert::kIllegalParameter;
+  requested = body[0] == 1;
+  return std::nullopt;
+}
+
+size_t writeClientHello(const ClientHelloFields& fields, Bytes& out) {
+  MCBN_ASSERT(out.empty() && fields.random.size() == kRandomBytes && !fields.identities.empty());
+  size_t before_binders = 0;
+  Writer(out).u16(kDtls12).bytes(fields.random).u8(0).u8(0);  // no session ID, no legacy_cookie
+  vector16(out, [&] { writeList16(out, fields.suites); });
+  Writer(out).u8(1).u8(0);
+  vector16(out, [&] {
+    writeExtension(out, extension::kSupportedVersions, [&] { Writer(out).u8(2).u16(kVersion13); });
+    if (!fields.servername.empty()) {
+      writeExtension(out, extension::kServerName, [&] {
+        vector16(out, [&] {
+          Writer(out)
+              .u8(kHostName)
+              .u16(fields.servername.size())
+              .bytes({reinterpret_cast<const uint8_t*>(fields.servername.data()),
+                      fields.servername.size()});
+        });
+      });
+    }
+    if (!fields.cookie.empty()) {
+      writeExtension(out, extension::kCookie,
+                     [&] { Writer(out).u16(fields.cookie.size()).bytes(fields.cookie); });
+    }
+    if (fields.modes & kPskDheKe) {
+      writeExtension(out, extension::kSupportedGroups,
+                     [&] { vector16(out, [&] { writeList16(out, fields.groups); }); });
+      writeExtension(out, extension::kKeyShare, [&] {
+        vector16(out, [&] {
+          if (fields.share_group) writeShare(out, *fields.share_group, fields.share);
+        });
+      });
+    }
+    writeConnectionId(out, fields.connection_id);
+    writeExtension(out, extension::kPskKeyExchangeModes, [&] {
+      Bytes modes;
+      if (fields.modes & kPskDheKe) modes.push_back(1);
+      if (fields.modes & kPskKe) modes.push_back(0);
+      Writer(out).u8(modes.size()).bytes(modes);
+    });
+    writeExtension(out, extension::kPreSharedKey, [&] {
+      vector16(out, [&] {
+        // RFC 8446 section 4.2.11: obfuscated_ticket_age is 0 for an external key.
+        for (const ByteView id : fields.identities) Writer(out).u16(id.size()).bytes(id).u32(0);
+      });
+      before_binders = out.size();
+      vector16(out, [&] {
+        for (size_t i = 0; i < fields.identities.size(); ++i) {
+          Writer(out).u8(fields.binder);
+          out.resize(out.size() + fields.binder);
+        }
+      });
+    });
+  });
+  return before_binders;
+}
+
+void writeServerHello(const ServerHelloFields& fields, Bytes& out) {
+  Writer(out).u16(kDtls12).bytes(fields.random).u8(0).u16(fields.suite).u8(0);
+  vector16(out, [&] {
+    writeExtension(out, extension::kSupportedVersions, [&] { Writer(out).u16(kVersion13); });
+    if (fields.group) {
+      writeExtension(out, extension::kKeyShare,
+                     [&] { writeShare(out, *fields.group, fields.share); });
+    }
+    writeConnectionId(out, fields.connection_id);
+    writeExtension(out, extension::kPreSharedKey, [&] { Writer(out).u16(fields.psk); });
+  });
+}
+
+void writeNewConnectionId(std::span<const Bytes> ids, bool immediate, Bytes& out) {
+  vector16(out, [&] {
+    for (const Bytes& id : ids) Writer(out).u8(id.size()).bytes(id);
+  });
+  Writer(out).u8(immediate ? 0 : 1);
+}
+
+size_t writeHelloRetryRequest(uint16_t suite, uint16_t group, ByteView cookie, uint8_t* out) {
+  MCBN_ASSERT(cookie.size() <= kMostCookieBytes);
+  const size_t extensions = 6 + (group != 0 ? 6 : 0) + 6 + cookie.size();
+  uint8_t* at = putBigEndian(out, kDtls12, 2);
+  at = std::copy(kRetryRandom.begin(), kRetryRandom.end(), at);
+  at = putBigEndian(at, 0, 1);
+  at = putBigEndian(at, suite, 2);
+  at = putBigEndian(at, 0, 1);
+  at = putBigEndian(at, extensions, 2);
+  at = putBigEndian(at, uint64_t{extension::kSupportedVersions} << 32 | 2 << 16 | kVersion13, 6);
+  if (group != 0) {
+    at = putBigEndian(at, uint64_t{extension::kKeyShare} << 32 | 2 << 16 | group, 6);
+  }
+  const uint64_t data = cookie.size() + 2;
+  at = putBigEndian(at, uint64_t{extension::kCookie} << 32 | data << 16 | cookie.size(), 6);
+  at = std::copy(cookie.begin(), cookie.end(), at);
+  return static_cast<size_t>(at - out);
+}
+
+}  // namespace mcbn::dtls13

@@ -1,0 +1,84 @@
+// message_inbox.h: the peer's handshake messages, put together from fragments and in order.
+//
+// Messages in the clear may be anybody's: of those only the next one is taken, and a fragment that
+// disagrees with what is there begins it anew, so that the first forgery does not shut the peer out.
+//
+// Memory      nothing until a fragment comes; then at most kWindow messages of kMostMessageBytes, all
+//             but one of them from authentic records.
+// Thread      the session's.
+// Spec        RFC 9147 sections 5.2 (next_receive_seq) and 5.5 (reassembly)
+#pragma once
+
+#include <array>
+
+#include "record/handshake_fragment.h"
+#include "record/message_assembler.h"
+
+namespace mcbn::dtls13 {
+
+constexpr size_t kMostMessageBytes = 4096;
+
+class MessageInbox {
+ public:
+  enum class Added : uint8_t {
+    Kept,
+    Ahead,    // kept, and something before it is missing
+    Old,      // of a message that is through
+    Refused,  // not kept
+    Changed,  // an authentic record contradicts another (RFC 9147 section 5.5)
+  };
+
+  void startAt(uint16_t next) { next_ = next; }
+  uint16_t next() const { return next_; }
+
+  Added add(const HandshakeFragment& fragment, uint64_t epoch) {
+    const auto ahead = static_cast<uint16_t>(fragment.messageSequence - next_);
+    if (ahead >= 0x8000) return Added::Old;
+    if (ahead >= kWindow || (epoch == 0 && ahead > 0)) return Added::Refused;
+    Slot& slot = slots_[fragment.messageSequence % kWindow];
+    const bool begun = slot.message.started();
+    // What is encrypted is not displaced by what is not.
+    if (begun && slot.epoch > epoch) return Added::Refused;
+    if (begun && (slot.epoch < epoch || slot.type != fragment.type)) {
+      if (slot.epoch == epoch && epoch != 0) return Added::Changed;
+      slot.message.reset();
+    }
+    slot.type = fragment.type;
+    slot.epoch = epoch;
+    auto added = slot.message.add(fragment.length, fragment.offset, fragment.body);
+    if (added == MessageAssembler::Added::Refused) {
+      if (epoch != 0) return Added::Changed;
+      slot.message.reset();
+      added = slot.message.add(fragment.length, fragment.offset, fragment.body);
+      if (added == MessageAssembler::Added::Refused) return Added::Refused;
+    }
+    return ahead > 0 || (!begun && fragment.offset > 0) ? Added::Ahead : Added::Kept;
+  }
+
+  // The next message, if it is whole: its body stays until pop() or forget().
+  bool ready() const { return slot().message.complete(); }
+  uint8_t type() const { return slot().type; }
+  uint64_t epoch() const { return slot().epoch; }
+  ByteView body() const { return slot().message.body(); }
+  void pop() {
+    forget();
+    next_ += 1;
+  }
+  // It was not the peer's: waits for the same message again.
+  void forget() { slots_[next_ % kWindow].message.reset(); }
+
+ private:
+  static constexpr uint16_t kWindow = 4;  // ServerHello, EncryptedExtensions, Finished, and one
+
+  struct Slot {
+    uint8_t type = 0;
+    uint64_t epoch = 0;
+    MessageAssembler message{kMostMessageBytes};
+  };
+  const Slot& slot() const { return slots_[next_ % kWindow]; }
+
+  std::array<Slot, kWindow> slots_;
+  uint16_t next_ = 0;
+};
+
+}  // namespace mcbn::dtls13

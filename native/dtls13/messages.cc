@@ -1,0 +1,171 @@
+#include "dtls13/messages.h"
+
+#include <algorithm>
+#include <array>
+
+#include "record/dtls_record.h"
+
+namespace mcbn::dtls13 {
+namespace {
+
+constexpr uint8_t kAckType = 26;  // ContentType (RFC 9147 section 7)
+constexpr size_t kMostAcks = 64;
+// Between two sendings that the peer, or somebody in its name, asks for.
+constexpr Milliseconds kSpacing = 25;
+
+}  // namespace
+
+Messages::Messages(Role role, const DtlsOptions& options)
+    : role_(role),
+      mtu_(std::max<size_t>(options.mtu, 128)),
+      first_retransmission_(options.retransmit_timeout),
+      records_(options.replay_window),
+      flight_(mtu_) {
+  timers_.emplace(role, options.handshake_timeout, options.retransmit_timeout);
+}
+
+void Messages::beginFlight() {
+  flight_.clear();
+  acks_.clear();
+  ack_at_ = kNever;
+  ack_now_ = repeat_now_ = false;
+}
+
+void Messages::answered(SessionStep& step) {
+  flight_.clear();
+  waitNoMore(step);
+}
+
+void Messages::send(SessionStep& step) {
+  timers_->flightSent(step.now, !repeated_);
+  wait_ = timers_->firstWait();
+  sent_at_ = step.now;
+  flight_.send(records_, step);
+  timers_->setWaiting(step.now, true);
+}
+
+// RFC 9147 section 5.8.1: what is not acknowledged goes out again, and the timer starts anew.
+void Messages::repeat(SessionStep& step) {
+  repeat_now_ = false;
+  sent_at_ = step.now;
+  repeated_ = true;
+  if (!flight_.send(records_, step)) return waitNoMore(step);
+  timers_->repeated(step.now);
+  step.countRepeatedFlight();
+}
+
+void Messages::waitNoMore(SessionStep& step) {
+  timers_->setWaiting(step.now, false);
+  if (!open_) return;
+  // The handshake's time has no meaning for what comes later.
+  round_trip_ = roundTrip();
+  timers_.emplace(role_, 0, first_retransmission_);
+}
+
+bool Messages::sendRecord(uint8_t type, ByteView content, SessionStep& step) {
+  Bytes datagram;
+  if (!records_.seal(epoch_, type, content, datagram)) return false;
+  step.countDatagram(datagram.size());
+  step.sink.datagram(datagram);
+  return true;
+}
+
+void Messages::sendAlert(uint8_t level, uint8_t description, SessionStep& step) {
+  sendRecord(content_type::kAlert, std::array{level, description}, step);
+}
+
+bool Messages::takeFragments(const OpenedRecord& record, SessionStep& step) {
+  const uint64_t epoch = record.number.epoch;
+  // RFC 9147 section 6.1: after the handshake nothing is said in epoch 0.
+  if (open_ && epoch == 0) return true;
+  bool kept = false, old = false, whole = true;
+  for (Reader reader(record.content); whole && !reader.empty();) {
+    const auto fragment = nextFragment(reader);
+    switch (fragment ? inbox_.add(*fragment, epoch) : MessageInbox::Added::Refused) {
+      case MessageInbox::Added::Kept:
+        kept = true;
+        break;
+      case MessageInbox::Added::Ahead:
+        kept = ack_now_ = true;
+        break;
+      case MessageInbox::Added::Old:
+        old = true;
+        break;
+      case MessageInbox::Added::Refused:
+        step.drop(fragment ? DropReason::UnexpectedMessage : DropReason::Malformed);
+        whole = false;
+        break;
+      case MessageInbox::Added::Changed:
+        return false;
+    }
+  }
+  // A flight that comes again was not answered, as far as the peer knows (section 5.8.1). What
+  // is in the clear proves nothing about a client's state.
+  if (old && waiting() && (role_ == Role::Server || epoch != 0)) repeat_now_ = true;
+  // Section 7: only what was kept, or was there already once the handshake is done. What the server
+  // said before is answered by our Finished.
+  const bool answered = open_ && role_ == Role::Client && epoch < 3;
+  if (!whole || answered || (!kept && !(old && open_))) return true;
+  if (acks_.size() == kMostAcks) acks_.erase(acks_.begin());
+  acks_.push_back(record.number);
+  if (open_) ack_now_ = true;
+  return true;
+}
+
+void Messages::takeAck(const OpenedRecord& record, SessionStep& step) {
+  const bool authentic = record.number.epoch > 0;
+  if (open_ && !authentic) return;
+  switch (flight_.acknowledge(record.content, authentic)) {
+    case Flight::Heard::Malformed:
+      return step.drop(DropReason::Malformed);
+    case Flight::Heard::Nothing:
+      break;
+    case Flight::Heard::Resend:
+      repeat_now_ = true;
+      break;
+  }
+  if (flight_.empty()) waitNoMore(step);
+}
+
+void Messages::noteUnreadable(Milliseconds now) {
+  if (ack_at_ == kNever) ack_at_ = now + std::max<Milliseconds>(1, wait_ / 4);
+}
+
+void Messages::settle(SessionStep& step) {
+  if (step.ended) return;
+  if (repeat_now_ && waiting() && step.now >= later(sent_at_, kSpacing)) repeat(step);
+  repeat_now_ = false;
+  if (ack_now_) {
+    sendAck(step);
+  } else if (!acks_.empty()) {
+    noteUnreadable(step.now);
+  }
+}
+
+void Messages::sendAck(SessionStep& step) {
+  ack_now_ = false;
+  ack_at_ = kNever;
+  const size_t around = records_.sealedSize(epoch_, 0);
+  sendRecord(kAckType, writeAck(acks_, mtu_ > around ? mtu_ - around : 0), step);
+  if (open_) acks_.clear();
+}
+
+void Messages::opened() {
+  open_ = true;
+  if (role_ == Role::Server) round_trip_ = timers_->roundTrip();
+  if (!waiting()) timers_.emplace(role_, 0, first_retransmission_);
+  if (!acks_.empty()) ack_now_ = true;
+}
+
+Milliseconds Messages::deadline() const { return std::min(timers_->deadline(), ack_at_); }
+
+HandshakeTimers::Due Messages::expire(SessionStep& step) {
+  if (ack_at_ <= step.now) sendAck(step);
+  const HandshakeTimers::Due due = timers_->due(step.now);
+  if (due != HandshakeTimers::Due::Retransmission) return due;
+  wait_ = timers_->nextWait(wait_);
+  repeat(step);
+  return HandshakeTimers::Due::Nothing;
+}
+
+}  // namespace mcbn::dtls13

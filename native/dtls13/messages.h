@@ -1,0 +1,90 @@
+// messages.h: handshake messages exchanged reliably over records that are not.
+//
+//   records --takeFragments(), takeAck()--> inbox()         post(), send() --> records, again and again
+//
+// Ours are sent until the peer acknowledges them, by an ACK or by its next flight. The peer's are
+// acknowledged where nothing else answers them: at once when something is missing or the handshake is
+// done, and a quarter of the retransmission time after a flight that goes on too slowly.
+//
+// Ownership   a Dtls13Session owns it, and with it the records of all epochs.
+// Thread      the session's.
+// Spec        RFC 9147 sections 5.8 (timeout and retransmission) and 7 (ACK)
+#pragma once
+
+#include <optional>
+
+#include "dtls13/flight.h"
+#include "dtls13/message_inbox.h"
+#include "session/dtls_options.h"
+#include "session/handshake_timers.h"
+
+namespace mcbn::dtls13 {
+
+class Messages {
+ public:
+  Messages(Role role, const DtlsOptions& options);
+
+  Records& records() { return records_; }
+  const Records& records() const { return records_; }
+  MessageInbox& inbox() { return inbox_; }
+  HandshakeTimers& timers() { return *timers_; }
+  Milliseconds roundTrip() const { return round_trip_ != 0 ? round_trip_ : timers_->roundTrip(); }
+
+  // The epoch of ACKs and alerts from now on: the highest there is (RFC 9147 section 7).
+  void speakIn(uint64_t epoch) { epoch_ = epoch; }
+  uint64_t epoch() const { return epoch_; }
+  // The peer's flight is whole: what is posted now answers it, and acknowledges all of it.
+  void beginFlight();
+  // The same where nothing answers it but an ACK.
+  void answered(SessionStep& step);
+  void startAt(uint16_t sequence) { flight_.startAt(sequence); }
+  void post(uint64_t epoch, uint8_t type, Bytes body) {
+    flight_.post(epoch, type, std::move(body));
+  }
+  // What was posted, for the first time.
+  void send(SessionStep& step);
+  // Whether a message of ours waits for its ACK.
+  bool waits(uint8_t type) const { return flight_.waits(type); }
+  bool waiting() const { return !flight_.empty(); }
+  // One record in a datagram. False when it could not be made.
+  bool sendRecord(uint8_t type, ByteView content, SessionStep& step);
+  void sendAlert(uint8_t level, uint8_t description, SessionStep& step);
+
+  // False: authentic fragments that contradict each other.
+  bool takeFragments(const OpenedRecord& record, SessionStep& step);
+  void takeAck(const OpenedRecord& record, SessionStep& step);
+  // Something came that cannot be read yet: if nothing else comes, an ACK says so, be it empty.
+  void noteUnreadable(Milliseconds now);
+  // After the last record of what was received.
+  void settle(SessionStep& step);
+  // The peer's last flight came, and ours need no more than ACKs.
+  void opened();
+
+  Milliseconds deadline() const;
+  // Sends what is due; gives what is not about sending.
+  HandshakeTimers::Due expire(SessionStep& step);
+
+ private:
+  void repeat(SessionStep& step);
+  void sendAck(SessionStep& step);
+  void waitNoMore(SessionStep& step);
+
+  const Role role_;
+  const size_t mtu_;
+  const Milliseconds first_retransmission_;
+  Records records_;
+  Flight flight_;
+  MessageInbox inbox_;
+  std::optional<HandshakeTimers> timers_;
+  std::vector<RecordNumber> acks_;
+  uint64_t epoch_ = 0;
+  Milliseconds wait_ = 0;  // for an answer to the last sending
+  Milliseconds sent_at_ = 0;
+  Milliseconds ack_at_ = kNever;
+  Milliseconds round_trip_ = 0;
+  bool ack_now_ = false, repeat_now_ = false;
+  bool repeated_ = false;  // anything, ever: round trips do not count then (RFC 6298 section 3)
+  bool open_ = false;
+};
+
+}  // namespace mcbn::dtls13

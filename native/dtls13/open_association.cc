@@ -1,0 +1,235 @@
+#include "dtls13/open_association.h"
+
+#include <algorithm>
+
+#include "record/dtls_record.h"
+
+namespace mcbn::dtls13 {
+namespace {
+
+// Twice the MSL of RFC 793 (RFC 9147 section 5.8.1).
+constexpr Milliseconds kTwiceMsl = 240'000;
+// RFC 9147 section 8: epochs do not go beyond.
+constexpr uint64_t kLastEpoch = (uint64_t{1} << 48) - 1;
+constexpr size_t kSpareIds = 4;
+
+Failure unexpected(const char* message) {
+  return handshakeFailure(
+      alert::kUnexpectedMessage,
+      std::string("the peer sent ") + message + " where none may come (RFC 9147 section 9)",
+      "MCBN_PROTOCOL_ERROR");
+}
+
+Failure exhausted() {
+  return {.code = "MCBN_CONNECTION_LOST",
+          .message =
+              "the session's keys have protected, or refused, as many records as is safe "
+              "(RFC 9147 section 4.5.3) and the peer acknowledges no new ones; connect again",
+          .reason = {},
+          .alert = alert::kCloseNotify};
+}
+
+}  // namespace
+
+bool OpenAssociation::begin(Messages& messages, SessionStep& step) {
+  messages.speakIn(3);
+  if (role_ == Role::Server) forget_at_ = step.now + kTwiceMsl;
+  return messages.records().startReading(3, *agreed_.suite, agreed_.read) &&
+         messages.records().startWriting(3, *agreed_.suite, agreed_.write);
+}
+
+void OpenAssociation::expire(Milliseconds now, Messages& messages) {
+  if (forget_at_ > now) return;
+  forget_at_ = kNever;
+  messages.records().stopReading(2);
+  messages.records().stopWriting(2);
+}
+
+std::optional<Failure> OpenAssociation::take(uint8_t type, uint64_t epoch, ByteView body,
+                                             Messages& messages, SessionStep& step) {
+  switch (epoch < 3 ? 0 : type) {
+    case message_type::kNewSessionTicket:
+      // Acknowledged and dropped: a ticket would outlive the key that it stands for.
+      return role_ == Role::Client ? std::nullopt : std::optional(unexpected("a NewSessionTicket"));
+    case message_type::kKeyUpdate:
+      return takeKeyUpdate(epoch, body, messages, step);
+    case message_type::kNewConnectionId:
+      return takeNewIds(body, messages);
+    case message_type::kRequestConnectionId:
+      if (body.size() != 1) return malformed("RequestConnectionId", alert::kDecodeError);
+      // To a peer that puts no ID into its records there is nothing to give (RFC 9147 section 9).
+      if (messages.records().ownIds().empty()) return unexpected("a RequestConnectionId");
+      // The owner of the IDs has given none: an answer without any is allowed, and ends the request.
+      if (!messages.waits(message_type::kNewConnectionId))
+        giveConnectionIds({}, false, messages, step);
+      return std::nullopt;
+    default:
+      return unexpected("a message of the handshake");
+  }
+}
+
+std::optional<Failure> OpenAssociation::takeKeyUpdate(uint64_t epoch, ByteView body,
+                                                      Messages& messages, SessionStep& step) {
+  bool requested = false;
+  if (const Fault fault = parseKeyUpdate(body, requested)) return malformed("KeyUpdate", *fault);
+  // RFC 9147 section 8: none follows before the one before it is acknowledged and in use.
+  if (epoch != read_epoch_ || read_epoch_ == kLastEpoch) return unexpected("a KeyUpdate");
+  Secret next = nextTrafficSecret(agreed_.suite->hash, agreed_.read);
+  if (next.empty() || !messages.records().startReading(read_epoch_ + 1, *agreed_.suite, next)) {
+    return outOfMemory();
+  }
+  // Records under way, and a KeyUpdate whose ACK is lost, still come in the epoch before.
+  if (read_epoch_ > 3) messages.records().stopReading(read_epoch_ - 1);
+  agreed_.read = std::move(next);
+  read_epoch_ += 1;
+  // RFC 8446 section 4.6.3. One that was sent before may have crossed this one, and does not count.
+  if (requested) enqueue(message_type::kKeyUpdate, {0}, messages, step);
+  return std::nullopt;
+}
+
+std::optional<Failure> OpenAssociation::takeNewIds(ByteView body, Messages& messages) {
+  // RFC 9147 section 9: only from a peer that wants an ID in our records.
+  if (messages.records().peerId().empty()) return unexpected("a NewConnectionId");
+  bool immediate = false;
+  std::vector<Bytes> ids;
+  const Fault fault = parseNewConnectionId(body, immediate, [&](ByteView id) {
+    if (ids.size() <= kSpareIds) ids.emplace_back(id.begin(), id.end());
+  });
+  if (fault) return malformed("NewConnectionId", *fault);
+  if (std::ranges::any_of(ids, &Bytes::empty)) {
+    return malformed("NewConnectionId", alert::kIllegalParameter);
+  }
+  if (immediate && !ids.empty()) {
+    messages.records().setPeerId(std::move(ids.front()));
+    ids.erase(ids.begin());
+    spare_ids_.clear();
+  }
+  for (Bytes& id : ids) {
+    if (spare_ids_.size() < kSpareIds) spare_ids_.push_back(std::move(id));
+  }
+  return std::nullopt;
+}
+
+// ---- messages of ours --------------------------------------------------------------------------
+
+void OpenAssociation::enqueue(uint8_t type, Bytes body, Messages& messages, SessionStep& step) {
+  if (std::ranges::find(queue_, type, &Waiting::type) != queue_.end()) return;
+  queue_.push_back({type, std::move(body)});
+  proceed(messages, step);
+}
+
+std::optional<Failure> OpenAssociation::proceed(Messages& messages, SessionStep& step) {
+  if (messages.waiting()) return checkWear(messages, step);
+  if (role_ == Role::Client && messages.records().reads(2) && write_epoch_ == 3 &&
+      forget_at_ == kNever) {
+    forget_at_ = step.now;  // the Finished is acknowledged: expire() forgets epoch 2
+    expire(step.now, messages);
+  }
+  if (std::exchange(updating_, false)) {
+    // RFC 9147 section 8: the new keys only after the ACK.
+    Secret next = nextTrafficSecret(agreed_.suite->hash, agreed_.write);
+    if (next.empty() || !messages.records().startWriting(write_epoch_ + 1, *agreed_.suite, next)) {
+      return outOfMemory();
+    }
+    messages.records().stopWriting(write_epoch_);
+    agreed_.write = std::move(next);
+    write_epoch_ += 1;
+    messages.speakIn(write_epoch_);
+  }
+  if (!queue_.empty()) {
+    Waiting next = std::move(queue_.front());
+    queue_.pop_front();
+    updating_ = next.type == message_type::kKeyUpdate;
+    messages.post(write_epoch_, next.type, std::move(next.body));
+    messages.send(step);
+  }
+  return checkWear(messages, step);
+}
+
+std::optional<Failure> OpenAssociation::checkWear(Messages& messages, SessionStep& step) {
+  const KeyWear written = messages.records().writeWear(write_epoch_);
+  const KeyWear read = messages.records().readWear(read_epoch_);
+  if (written == KeyWear::Spent || read == KeyWear::Spent) return exhausted();
+  if (updating_ || (written == KeyWear::Fine && read == KeyWear::Fine)) return std::nullopt;
+  if (std::ranges::find(queue_, message_type::kKeyUpdate, &Waiting::type) == queue_.end()) {
+    updateKeys(read == KeyWear::Renew, messages, step);
+  }
+  return std::nullopt;
+}
+
+void OpenAssociation::updateKeys(bool both, Messages& messages, SessionStep& step) {
+  if (write_epoch_ == kLastEpoch) return;
+  enqueue(message_type::kKeyUpdate, {static_cast<uint8_t>(both)}, messages, step);
+}
+
+bool OpenAssociation::giveConnectionIds(std::vector<Bytes> ids, bool immediate, Messages& messages,
+                                        SessionStep& step) {
+  std::vector<Bytes> all = messages.records().ownIds();
+  if (all.empty()) return false;
+  Bytes body;
+  writeNewConnectionId(ids, immediate, body);
+  for (Bytes& id : ids) {
+    if (id.size() != all.front().size()) return false;
+    all.push_back(std::move(id));
+  }
+  messages.records().setOwnIds(std::move(all));
+  enqueue(message_type::kNewConnectionId, std::move(body), messages, step);
+  return true;
+}
+
+bool OpenAssociation::requestConnectionIds(uint8_t count, Messages& messages, SessionStep& step) {
+  if (messages.records().peerId().empty()) return false;
+  enqueue(message_type::kRequestConnectionId, {count}, messages, step);
+  return true;
+}
+
+bool OpenAssociation::useSpareId(Messages& messages) {
+  if (spare_ids_.empty()) return false;
+  messages.records().setPeerId(std::move(spare_ids_.front()));
+  spare_ids_.erase(spare_ids_.begin());
+  return true;
+}
+
+// ---- data --------------------------------------------------------------------------------------
+
+bool OpenAssociation::send(ByteView message, Messages& messages, SessionStep& step) {
+  if (message.size() > kMaxMessage ||
+      !messages.sendRecord(content_type::kApplicationData, message, step)) {
+    return false;
+  }
+  step.stats.messages_sent += 1;
+  return true;
+}
+
+size_t OpenAssociation::sendInPlace(std::span<const MutableBytes> to_send, Messages& messages,
+                                    SessionStep& step) {
+  Records& records = messages.records();
+  const auto fits = [](MutableBytes message) { return message.size() <= kMaxMessage; };
+  to_send = {to_send.begin(), std::ranges::find_if_not(to_send, fits)};
+  const size_t sent = records.seal(write_epoch_, content_type::kApplicationData, to_send);
+  for (const MutableBytes message : to_send.first(sent)) {
+    const size_t size = records.sealedAlone(write_epoch_, message.size());
+    step.sink.lendDatagram({message.data() - records.before(write_epoch_), size});
+    step.countDatagram(size);
+  }
+  step.stats.messages_sent += sent;
+  return sent;
+}
+
+size_t OpenAssociation::maxMessage(size_t mtu, const Messages& messages) const {
+  constexpr size_t kSome = 64;  // long enough that nothing is padded
+  const size_t around = messages.records().sealedAlone(write_epoch_, kSome) - kSome;
+  return mtu > around ? std::min(mtu - around, kMaxMessage) : 0;
+}
+
+Opened OpenAssociation::describe() const {
+  return {.protocol = Protocol::Dtls13,
+          .cipher = agreed_.suite->name,
+          .standard_cipher = agreed_.suite->name,
+          .alpn = {},
+          .servername = agreed_.servername,
+          .identity = agreed_.identity,
+          .extended_master_secret = true};
+}
+
+}  // namespace mcbn::dtls13

@@ -1,0 +1,79 @@
+// open_association.h: a DTLS 1.3 association once its handshake is done.
+//
+//   records --take...()--> messages, key updates, connection IDs          messages --send()--> records
+//
+// Its own handshake messages (KeyUpdate, NewConnectionId, RequestConnectionId) go one at a time: the
+// next waits for the ACK of the one before it, a client's Finished included. So every message that may
+// have to be repeated belongs to the epoch in use.
+//
+// Ownership   a Dtls13Session owns it; its Messages are the session's.
+// Thread      the session's.
+// Spec        RFC 8446 sections 4.6 and 6.1, RFC 9147 sections 8 (key updates) and 9 (connection IDs)
+#pragma once
+
+#include <deque>
+
+#include "dtls13/established.h"
+#include "dtls13/handshake_messages.h"
+
+namespace mcbn::dtls13 {
+
+class OpenAssociation {
+ public:
+  OpenAssociation(Role role, Established established)
+      : role_(role), agreed_(std::move(established).take()) {}
+
+  // Starts the keys of epoch 3. False: OpenSSL refused.
+  bool begin(Messages& messages, SessionStep& step);
+  // An authentic handshake message.
+  std::optional<Failure> take(uint8_t type, uint64_t epoch, ByteView body, Messages& messages,
+                              SessionStep& step);
+  // After every ACK, and whatever else may let a waiting message go.
+  std::optional<Failure> proceed(Messages& messages, SessionStep& step);
+
+  // Sends with new keys as soon as the peer has acknowledged it; `both`: asks the peer for the same.
+  void updateKeys(bool both, Messages& messages, SessionStep& step);
+  // RFC 9147 section 9: more IDs of the length that ours have. False: none were agreed on.
+  bool giveConnectionIds(std::vector<Bytes> ids, bool immediate, Messages& messages,
+                         SessionStep& step);
+  bool requestConnectionIds(uint8_t count, Messages& messages, SessionStep& step);
+  // The peer's next spare ID, for another path. False: there is none.
+  bool useSpareId(Messages& messages);
+
+  bool send(ByteView message, Messages& messages, SessionStep& step);
+  size_t sendInPlace(std::span<const MutableBytes> messages_to_send, Messages& messages,
+                     SessionStep& step);
+  // Bytes of the largest message in a datagram of `mtu` bytes.
+  size_t maxMessage(size_t mtu, const Messages& messages) const;
+
+  // When epoch 2 is forgotten: a server's ACK of the client's Finished may be lost until then.
+  Milliseconds deadline() const { return forget_at_; }
+  void expire(Milliseconds now, Messages& messages);
+
+  const Agreement& agreed() const { return agreed_; }
+  uint64_t writeEpoch() const { return write_epoch_; }
+  uint64_t readEpoch() const { return read_epoch_; }
+  Opened describe() const;
+
+ private:
+  struct Waiting {
+    uint8_t type;
+    Bytes body;
+  };
+
+  void enqueue(uint8_t type, Bytes body, Messages& messages, SessionStep& step);
+  std::optional<Failure> takeKeyUpdate(uint64_t epoch, ByteView body, Messages& messages,
+                                       SessionStep& step);
+  std::optional<Failure> takeNewIds(ByteView body, Messages& messages);
+  std::optional<Failure> checkWear(Messages& messages, SessionStep& step);
+
+  const Role role_;
+  Agreement agreed_;
+  uint64_t read_epoch_ = 3, write_epoch_ = 3;
+  bool updating_ = false;  // a KeyUpdate of ours waits for its ACK
+  std::deque<Waiting> queue_;
+  std::vector<Bytes> spare_ids_;  // of the peer's
+  Milliseconds forget_at_ = kNever;
+};
+
+}  // namespace mcbn::dtls13

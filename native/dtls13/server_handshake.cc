@@ -1,0 +1,256 @@
+#include "dtls13/server_handshake.h"
+
+#include <openssl/rand.h>
+
+#include <algorithm>
+
+namespace mcbn::dtls13 {
+namespace {
+
+constexpr size_t kDecoyBytes = 32;
+
+Identity textOf(ByteView bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// Nothing of the hello has changed in a way that the cookie does not allow (RFC 8446 section
+// 4.1.2), and there is a suite, a group and a share for it.
+std::optional<Failure> refusal(const ClientHello& hello, const VerifiedHello& verified,
+                               Choice& choice) {
+  if (hello.offer_count == 0) {
+    return handshakeFailure(alert::kHandshakeFailure,
+                            "the client offered no pre-shared key with DTLS 1.3");
+  }
+  if (!choice.suite) {
+    return handshakeFailure(alert::kHandshakeFailure,
+                            "no cipher suite, group and key exchange mode is common: compare "
+                            "ciphers, groups and psk_ke of client and server");
+  }
+  if (!verified.cookie.empty()) {
+    // The suite stays what the HelloRetryRequest said, and the group that it asked for comes now.
+    const Suite* const suite = suiteOf(verified.suite);
+    const auto group = groupOf(verified.group);
+    const bool kept = suite && hello.hasSuite(suite->id) &&
+                      std::ranges::any_of(hello.offered(), [&](const PskOffer& offer) {
+                        return offer.binder.size() == hashBytes(suite->hash);
+                      });
+    if (!kept || (verified.group != 0 && (!group || hello.shareOf(verified.group).empty()))) {
+      return malformed("second ClientHello", alert::kIllegalParameter);
+    }
+    choice.suite = suite;
+    if (group) choice = {suite, *group, false};
+  }
+  if (choice.needs_share) return malformed("ClientHello", alert::kIllegalParameter);
+  return std::nullopt;
+}
+
+}  // namespace
+
+ServerHandshake::ServerHandshake(std::shared_ptr<const Settings> settings, bool keylog,
+                                 std::optional<Bytes> own_id)
+    : settings_(std::move(settings)), keylog_(keylog), own_id_(std::move(own_id)) {}
+
+Progress ServerHandshake::accept(const VerifiedHello& verified, Messages& messages,
+                                 SessionStep& step) {
+  MCBN_ASSERT(std::holds_alternative<std::monostate>(state_));
+  messages.inbox().startAt(verified.message_sequence + 1);
+  messages.startAt(verified.message_sequence);  // as many of ours: a HelloRetryRequest, or none
+  messages.records().skipPlaintext(verified.record_sequence);
+  ClientHello hello;
+  if (const Fault fault = parseClientHello13(verified.body, hello)) {
+    return malformed("ClientHello", *fault);
+  }
+  // RFC 9147 section 5.3.
+  if (!hello.speaks13 || !hello.legacy_cookie_empty) {
+    return malformed("ClientHello", alert::kIllegalParameter);
+  }
+  Choice choice = choose(*settings_, hello);
+  if (auto failure = refusal(hello, verified, choice)) return *std::move(failure);
+  servername_ = hello.servername;
+  offers_ = hello.offer_count;
+  std::ranges::copy(hello.random, client_random_.begin());
+  Offered offered{
+      {verified.body.begin(), verified.body.end()}, Transcript(choice.suite->hash), choice};
+  if (!verified.cookie.empty()) {
+    // RFC 8446 section 4.4.1, from what the cookie brought back.
+    std::array<uint8_t, kMostRetryBytes> retry;
+    const size_t size =
+        writeHelloRetryRequest(verified.suite, verified.group, verified.cookie, retry.data());
+    offered.transcript.restart(verified.first_hash);
+    offered.transcript.add(message_type::kServerHello, ByteView(retry).first(size));
+  }
+  return lookUp(std::move(offered), 0, messages, step);
+}
+
+// Goes through the offers from this one on, until one has a key or must be asked about.
+Progress ServerHandshake::lookUp(Offered offered, size_t offer, Messages& messages,
+                                 SessionStep& step) {
+  const PskPolicy& policy = settings_->psk;
+  const PskHash hash = offered.choice.suite->hash;
+  ClientHello hello;
+  if (parseClientHello13(offered.body, hello)) return outOfMemory();  // it was read before
+  for (; offer < hello.offered().size(); ++offer) {
+    const PskOffer& tried = hello.offered()[offer];
+    if (tried.binder.size() != hashBytes(hash) || tried.identity.size() > kMaxIdentityLength13) {
+      continue;
+    }
+    identity_ = textOf(tried.identity);
+    PskEntry entry;
+    const auto found = policy.table ? policy.table->find(identity_, entry) : KeyTable::Found::Miss;
+    // A key of another hash is no key for this suite (RFC 8446 section 4.2.11).
+    if (found == KeyTable::Found::Hit && entry.hash == hash) {
+      return useKey(offered, offer, std::move(entry), false, messages, step);
+    }
+    if (found != KeyTable::Found::Miss || !policy.ask) continue;
+    state_ = AwaitingKey{std::move(offered),
+                         offer,
+                         {.number = 0,
+                          .protocol = Protocol::Dtls13,
+                          .identity = identity_,
+                          .hint = {},
+                          .servername = servername_}};
+    ask(step);
+    return {};
+  }
+  identity_ = textOf(hello.offers[0].identity);
+  if (policy.unknown == UnknownIdentity::Alert) {
+    return handshakeFailure(alert::kUnknownPskIdentity,
+                            "no key is filed under the client's identity " + quoted(identity_),
+                            "MCBN_PSK_IDENTITY_UNKNOWN");
+  }
+  std::array<uint8_t, kDecoyBytes> random;
+  if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) return outOfMemory();
+  return useKey(offered, 0, {Secret(random), hash}, true, messages, step);
+}
+
+void ServerHandshake::ask(SessionStep& step) {
+  auto* const state = std::get_if<AwaitingKey>(&state_);
+  if (!state || state->question.number != 0 || !step.sink.mayAsk()) return;
+  state->question.number = ++questions_;
+  step.sink.question(state->question);
+}
+
+bool ServerHandshake::asks(uint32_t number) const {
+  const auto* const state = std::get_if<AwaitingKey>(&state_);
+  return state && number != 0 && state->question.number == number;
+}
+
+Progress ServerHandshake::answer(PskAnswer answer, Messages& messages, SessionStep& step) {
+  MCBN_ASSERT(std::holds_alternative<AwaitingKey>(state_));
+  AwaitingKey state = std::move(std::get<AwaitingKey>(state_));
+  state_ = std::monostate();
+  const PskHash hash = state.offered.choice.suite->hash;
+  const bool revoked = settings_->psk.table && settings_->psk.table->revoked(identity_);
+  if (answer.entry && answer.entry->hash == hash && !answer.entry->key.empty() && !revoked) {
+    return useKey(state.offered, state.offer, std::move(*answer.entry), false, messages, step);
+  }
+  return lookUp(std::move(state.offered), state.offer + 1, messages, step);
+}
+
+Progress ServerHandshake::refuseKey(bool decoy) const {
+  if (!decoy) {
+    return handshakeFailure(alert::kDecryptError,
+                            "the client's key for identity " + quoted(identity_) +
+                                " differs from the server's; compare both",
+                            "MCBN_PSK_MISMATCH");
+  }
+  std::string message = "no key is filed under the client's identity " + quoted(identity_);
+  if (offers_ > 1) message += ", or under another of the " + std::to_string(offers_) + " offered";
+  return handshakeFailure(alert::kDecryptError, std::move(message), "MCBN_PSK_IDENTITY_UNKNOWN");
+}
+
+Progress ServerHandshake::useKey(const Offered& offered, size_t offer, PskEntry entry, bool decoy,
+                                 Messages& messages, SessionStep& step) {
+  ClientHello hello;
+  if (parseClientHello13(offered.body, hello)) return outOfMemory();  // it was read before
+  const EarlySecret early(entry.hash, entry.key.view());
+  entry.key.reset();
+  const Secret binder = early.binder(
+      PskOrigin::External, offered.transcript.hashUpTo(offered.body, hello.before_binders));
+  if (binder.empty()) return outOfMemory();
+  // RFC 8446 section 4.2.11: before anything else of the hello is used.
+  if (!equalSecrets(binder.view(), hello.offers[offer].binder)) return refuseKey(decoy);
+  return sendFlight(offered, hello, offer, early, messages, step);
+}
+
+Progress ServerHandshake::sendFlight(const Offered& offered, const ClientHello& hello, size_t offer,
+                                     const EarlySecret& early, Messages& messages,
+                                     SessionStep& step) {
+  const Suite& suite = *offered.choice.suite;
+  std::array<uint8_t, kRandomBytes> random;
+  if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) return outOfMemory();
+  ServerHelloFields fields{.random = random,
+                           .suite = suite.id,
+                           .group = {},
+                           .share = {},
+                           .psk = static_cast<uint16_t>(offer),
+                           .connection_id = {}};
+  KeyAnswer key;
+  if (offered.choice.group) {
+    fields.group = static_cast<uint16_t>(*offered.choice.group);
+    auto made = answerKeyShare(*offered.choice.group, hello.shareOf(*fields.group));
+    if (!made) return malformed("key share", alert::kIllegalParameter);
+    key = *std::move(made);
+    fields.share = key.share;
+  }
+  // RFC 9146 section 3: only where both sides say so.
+  if (hello.connection_id && own_id_) fields.connection_id = *own_id_;
+  Bytes body;
+  writeServerHello(fields, body);
+  Transcript transcript = offered.transcript;
+  transcript.add(message_type::kClientHello, offered.body);
+  transcript.add(message_type::kServerHello, body);
+  messages.beginFlight();
+  messages.post(0, message_type::kServerHello, std::move(body));
+
+  const HandshakeSecret secret = early.handshake(key.shared_secret.view());
+  const TrafficSecrets traffic = secret.traffic(transcript.hash());
+  if (!startHandshakeKeys(messages, Role::Server, suite, traffic)) return outOfMemory();
+  if (fields.connection_id) {
+    messages.records().setPeerId({hello.connection_id->begin(), hello.connection_id->end()});
+    if (!own_id_->empty()) messages.records().setOwnIds({*own_id_});
+  }
+  Bytes extensions{0, 0};  // none
+  transcript.add(message_type::kEncryptedExtensions, extensions);
+  messages.post(2, message_type::kEncryptedExtensions, std::move(extensions));
+  const Secret finished = finishedOf(suite.hash, traffic.server, transcript.hash());
+  transcript.add(message_type::kFinished, finished.view());
+  messages.post(2, message_type::kFinished, {finished.data(), finished.data() + finished.size()});
+  const Bytes all = transcript.hash();
+  const MasterSecret master = secret.master();
+  AwaitingFinished state{&suite, finishedOf(suite.hash, traffic.client, all), master.traffic(all),
+                         master.exporter(all)};
+  if (finished.empty() || state.expected.empty() || state.traffic.empty()) return outOfMemory();
+  logSecret(keylog_, key_log::kClientHandshake, client_random_, traffic.client, step);
+  logSecret(keylog_, key_log::kServerHandshake, client_random_, traffic.server, step);
+  logSecret(keylog_, key_log::kClientTraffic, client_random_, state.traffic.client, step);
+  logSecret(keylog_, key_log::kServerTraffic, client_random_, state.traffic.server, step);
+  state_ = std::move(state);
+  messages.send(step);
+  return {};
+}
+
+Progress ServerHandshake::take(uint8_t type, uint64_t epoch, ByteView body, Messages& messages,
+                               SessionStep& step) {
+  auto* const state = std::get_if<AwaitingFinished>(&state_);
+  if (!state || type != message_type::kFinished || epoch != 2) {
+    return handshakeFailure(alert::kUnexpectedMessage,
+                            "the client sent handshake message " + std::to_string(type) +
+                                " where its Finished must come (RFC 8446 appendix A.2)",
+                            "MCBN_PROTOCOL_ERROR");
+  }
+  if (!equalSecrets(state->expected.view(), body)) {
+    return handshakeFailure(alert::kDecryptError,
+                            "the client's Finished does not fit what was said before it");
+  }
+  messages.timers().keyExchangeReceived(step.now);
+  messages.answered(step);
+  return Established({.suite = state->suite,
+                      .read = std::move(state->traffic.client),
+                      .write = std::move(state->traffic.server),
+                      .exporter = std::move(state->exporter),
+                      .identity = identity_,
+                      .servername = servername_});
+}
+
+}  // namespace mcbn::dtls13

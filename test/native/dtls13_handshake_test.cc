@@ -1,0 +1,135 @@
+// Two Dtls13Sessions against each other: no socket, and a clock that is a number.
+#include <doctest/doctest.h>
+
+#include "dtls13_pair.h"
+
+using namespace mcbn;
+using namespace mcbn::dtls13;
+
+TEST_CASE("dtls13: opens and carries messages with every suite and key exchange (RFC 9147)") {
+  for (const Suite* suite : {&suite::kAes128Gcm, &suite::kAes256Gcm, &suite::kChaCha20Poly1305,
+                             &suite::kAes128Ccm, &suite::kAes128Ccm8}) {
+    for (const uint8_t modes : {uint8_t{kPskDheKe}, uint8_t{kPskKe}}) {
+      for (const Group group : {Group::X25519, Group::Secp256r1}) {
+        CAPTURE(suite->name);
+        CAPTURE(unsigned{modes});
+        CAPTURE(nameOf(group));
+        Pair13 pair({.suites = {suite},
+                     .client_groups = {group},
+                     .client_modes = modes,
+                     .server_modes = modes,
+                     .hash = suite->hash});
+        pair.connect();
+        pair.run();
+        REQUIRE(pair.bothOpen());
+        CHECK(pair.at_client.opens[0].cipher == suite->name);
+        CHECK(pair.at_server.opens[0].identity == "Client1");
+        CHECK(pair.at_server.opens[0].protocol == Protocol::Dtls13);
+        CHECK(pair.client->stats().retransmits + pair.server->stats().retransmits == 0);
+        exchangeMessages(pair);
+        Bytes ours(40), theirs(40);
+        REQUIRE(pair.client->exportKeyingMaterial("EXPORTER-test", {}, ours));
+        REQUIRE(pair.server->exportKeyingMaterial("EXPORTER-test", {}, theirs));
+        CHECK(ours == theirs);
+        CHECK(pair.client->roundTrip() == 20);
+        CHECK(pair.server->roundTrip() == 20);
+      }
+    }
+  }
+}
+
+TEST_CASE("dtls13: a server asks once, waits, and opens on the answer (RFC 8446 section 4.2.11)") {
+  Pair13 pair({.ask = true, .dtls = dtlsOptions(1'200, 10'000, 250)});
+  pair.connect();
+  pair.run([] { return false; }, 3'000);
+  REQUIRE(pair.at_server.questions.size() == 1);
+  CHECK(*pair.at_server.questions[0].identity == "Client1");
+  CHECK(pair.at_server.questions[0].protocol == Protocol::Dtls13);
+  CHECK(pair.client->stats().retransmits > 1);
+  CHECK(pair.server->stats().retransmits == 0);
+  const uint32_t number = pair.at_server.questions[0].number;
+  CHECK(pair.server->asks(number));
+  pair.server->answer(number + 1, answerWith(1), {}, pair.now, pair.at_server);
+  CHECK(pair.server->asks(number));
+  pair.server->answer(number, answerWith(0x42), {}, pair.now, pair.at_server);
+  pair.run();
+  REQUIRE(pair.bothOpen());
+  exchangeMessages(pair);
+}
+
+TEST_CASE("dtls13: a lookup that fails is what the server tells, and the client sees a wrong key") {
+  Pair13 pair({.ask = true, .dtls = dtlsOptions(1'200, 10'000, 250)});
+  pair.connect();
+  pair.run([&] { return !pair.at_server.questions.empty(); });
+  pair.server->answer(1, {}, Failure{.code = "MCBN_LOOKUP_FAILED", .message = "the database"},
+                      pair.now, pair.at_server);
+  pair.run([&] { return pair.client->state() == Dtls13Session::State::Ended; });
+  CHECK(Pair13::codeOf(pair.at_server) == "MCBN_LOOKUP_FAILED");
+  CHECK(Pair13::codeOf(pair.at_client) == "MCBN_PSK_MISMATCH");
+}
+
+TEST_CASE("dtls13: a client without a key asks for one before its hello names it") {
+  Pair13 pair({.client_asks = true});
+  pair.connect();
+  REQUIRE(pair.at_client.questions.size() == 1);
+  CHECK(pair.at_client.sent.empty());
+  pair.client->answer(1, answerWith(0x42, "Client1"), {}, pair.now, pair.at_client);
+  pair.run();
+  REQUIRE(pair.bothOpen());
+  Pair13 none({.client_asks = true});
+  none.connect();
+  none.client->answer(1, {}, {}, none.now, none.at_client);
+  CHECK(Pair13::codeOf(none.at_client) == "MCBN_LOOKUP_FAILED");
+  CHECK(none.at_client.sent.empty());
+}
+
+TEST_CASE("dtls13: nothing in common is told at once (RFC 8446 section 4.1.1)") {
+  for (const bool modes : {false, true}) {
+    Pair13Options options{.dtls = dtlsOptions(1'200, 10'000, 250)};
+    if (modes) {
+      options.client_modes = kPskKe;
+    } else {
+      options.server_groups = {Group::Secp256r1};
+      options.client_groups = {Group::X25519};
+    }
+    Pair13 pair(options);
+    pair.connect();
+    pair.run([&] { return pair.client->state() == Dtls13Session::State::Ended; }, 20'000);
+    CHECK(Pair13::codeOf(pair.at_client) == "MCBN_HANDSHAKE_FAILED");
+    CHECK(pair.now <= 1'000 + 3'000);
+    CHECK(pair.accepted == 0);
+  }
+}
+
+TEST_CASE(
+    "dtls13: X25519MLKEM768 makes a hello of two datagrams, and the cookie stays stateless (RFC "
+    "9147 section 5.1)") {
+  if (!available(Group::X25519MlKem768)) {
+    MESSAGE("this OpenSSL has no X25519MLKEM768");
+    return;
+  }
+  Pair13 pair({.client_groups = {Group::X25519MlKem768}, .server_groups = {Group::X25519MlKem768}});
+  pair.connect();
+  CHECK(pair.at_client.sent.size() == 2);
+  pair.run();
+  REQUIRE(pair.bothOpen());
+  CHECK(pair.accepted == 1);
+  exchangeMessages(pair);
+}
+
+TEST_CASE("dtls13: the bytes of a handshake, for docs/DTLS13.md") {
+  for (const uint8_t modes : {uint8_t{kPskKe}, uint8_t{kPskDheKe}}) {
+    Pair13 pair({.client_modes = modes, .server_modes = modes});
+    pair.connect();
+    pair.run();
+    REQUIRE(pair.bothOpen());
+    std::string sizes;
+    for (const Bytes& bytes : pair.at_client.sent) sizes += " " + std::to_string(bytes.size());
+    sizes += " |";
+    for (const Bytes& bytes : pair.at_server.sent) sizes += " " + std::to_string(bytes.size());
+    MESSAGE("client | server:", sizes);
+    CHECK(pair.at_client.sent.size() == 3);
+    CHECK(pair.at_server.sent.size() == 3);
+    CHECK(pair.now == 1'000 + 60);
+  }
+}
