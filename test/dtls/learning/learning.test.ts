@@ -15,7 +15,7 @@ import { type Effort, learn, type System } from './learner.js'
 import { answersOf, difference, type Machine, SILENCE, stateAfter } from './mealy.js'
 import { SERVER_INPUTS, ServerSystem } from './server-system.js'
 
-const deep = process.env.MCBN_LEARN === 'deep'
+const deep = process.env['MCBN_LEARN'] === 'deep'
 /** Clients take long: each word makes a socket. The document is about mcbn's own record layer. */
 const RECORDS = deep ? (['mcbn', 'openssl'] as const) : (['mcbn'] as const)
 const effort = (): Effort => ({
@@ -49,10 +49,10 @@ async function learnt(name: string, system: System & { close(): Promise<void> })
   try {
     const { machine, asked, rounds } = await learn(system, effort())
     machines.set(name, machine)
-    if (process.env.MCBN_LEARN) {
+    if (process.env['MCBN_LEARN']) {
       console.log(`${name}: ${machine.size} states, ${asked} words, ${rounds} counterexamples`)
     }
-    if (process.env.MCBN_LEARN === 'print') console.log(tableOf(machine))
+    if (process.env['MCBN_LEARN'] === 'print') console.log(tableOf(machine))
   } finally {
     await system.close()
   }

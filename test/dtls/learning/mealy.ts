@@ -25,7 +25,7 @@ export function stateAfter(machine: Machine, word: Word): string {
   return word.reduce((state, input) => stepOf(machine, state, input).next, startOf(machine))
 }
 
-/** A shortest word that two machines answer differently; undefined: they are the same but for names. */
+/** A shortest word that two machines answer differently; undefined: only names differ. */
 export function difference(one: Machine, other: Machine, inputs: Word): Word | undefined {
   const seen = new Set<string>()
   const queue: { at: string; also: string; word: Word }[] = [
