@@ -2,9 +2,11 @@
 // replaced by another process in turn: what was lost, who had to shake hands again, and what forwarding costs.
 //
 //   npx tsx bench/dtls-fleet.ts [rolling] [cost] [--clients 1000] [--rate 5000] [--move 10] [--seconds 4] [--rounds 3]
+//       [--namespaces]
 //
-// All traffic stays on the loopback. In a network namespace (unshare -n, then ip link set lo up) what the kernel counts as
-// lost in full buffers is this program's alone. docs/FLEET.md has figures.
+// All traffic stays on the loopback, or with --namespaces (as root) on a bridge: each node in a network namespace, with a
+// separate address. In a network namespace (unshare -n, then ip link set lo up) what the kernel counts as lost in full
+// buffers is this program's alone, without that of other namespaces. docs/FLEET.md has figures.
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -12,6 +14,7 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { type Namespace, Namespaces } from './lib/namespaces.js'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -21,12 +24,15 @@ const { values, positionals } = parseArgs({
     move: { type: 'string', default: '10' },
     seconds: { type: 'string', default: '4' },
     rounds: { type: 'string', default: '3' },
+    namespaces: { type: 'boolean', default: false },
   },
 })
 const NODES = 4
 const seconds = Math.min(20, Number(values.seconds))
 const key = randomBytes(32).toString('hex')
 const idKey = randomBytes(16).toString('hex')
+const namespaces = values.namespaces ? new Namespaces(2 * NODES) : undefined
+const host = namespaces?.address ?? '127.0.0.1'
 const running = new Set<ChildProcess>()
 process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')
@@ -37,10 +43,15 @@ class Part {
   readonly #waiting = new Map<number, (result: never) => void>()
   #last = 0
 
-  constructor(...args: readonly (string | number)[]) {
+  constructor(where: Namespace | undefined, ...args: readonly (string | number)[]) {
     const file = fileURLToPath(new URL('./lib/fleet-part.ts', import.meta.url))
-    const execArgv = ['--import', 'tsx']
-    this.child = fork(file, args.map(String), { execArgv, serialization: 'advanced' })
+    const node = ['--import', 'tsx']
+    const inside = where && ['netns', 'exec', where.name, process.execPath]
+    this.child = fork(file, args.map(String), {
+      ...(inside && { execPath: 'ip' }),
+      execArgv: [...(inside ?? []), ...node],
+      serialization: 'advanced',
+    })
     running.add(this.child)
     this.child.once('exit', () => running.delete(this.child))
     this.child.on('message', ({ id, result }: { id: number; result: never }) => {
@@ -66,6 +77,7 @@ class Part {
 interface Node {
   readonly part: Part
   readonly id: number
+  readonly host: string
   readonly port: number
   readonly fleetPort: number
 }
@@ -79,16 +91,20 @@ interface Stats {
 }
 
 async function node(id: number): Promise<Node> {
-  const part = new Part('node', id, key, idKey)
+  const where = namespaces?.all[id]
+  const at = where?.address ?? host
+  const part = new Part(where, 'node', at, id, key, idKey)
   const ports = await part.call<{ port: number; fleetPort: number }>('ports')
-  return { part, id, ...ports }
+  return { part, id, host: at, ...ports }
 }
+
+const listening = ({ host, port }: Node) => ({ host, port })
 
 async function acquaint(nodes: readonly Node[]): Promise<void> {
   for (const { part } of nodes) {
     await part.call(
       'members',
-      nodes.map(({ fleetPort }) => fleetPort),
+      nodes.map(({ host, fleetPort }) => ({ host, port: fleetPort })),
     )
   }
   await sleep(300)
@@ -97,12 +113,9 @@ async function acquaint(nodes: readonly Node[]): Promise<void> {
 async function set(how: 'hash' | 'stay', rate: number) {
   const nodes = await Promise.all(Array.from({ length: NODES }, (_, id) => node(id)))
   await acquaint(nodes)
-  const balancer = new Part('balancer', values.move, how)
-  const clients = new Part('clients', values.clients, rate)
-  await balancer.call(
-    'nodes',
-    nodes.map(({ port }) => port),
-  )
+  const balancer = new Part(undefined, 'balancer', host, values.move, how)
+  const clients = new Part(undefined, 'clients', host, values.clients, rate)
+  await balancer.call('nodes', nodes.map(listening))
   await clients.call('open', await balancer.call<number>('port'))
   return { nodes, balancer, clients }
 }
@@ -138,10 +151,7 @@ async function rolling(): Promise<void> {
     await next.part.call('import', { sealed, sealingKey })
     times.push(performance.now() - began)
     nodes[index] = next
-    await balancer.call(
-      'nodes',
-      nodes.map(({ port }) => port),
-    )
+    await balancer.call('nodes', nodes.map(listening))
     await sleep(1_000)
     last.push(await old.part.call<Stats>('stats'))
     await old.part.call('close')

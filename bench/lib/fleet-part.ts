@@ -1,17 +1,17 @@
 // The parts of bench/dtls-fleet.ts, each in its own process that is told what to do by messages.
 //
-//   node <id> <fleetKey> <nodeIdKey>        a server that echoes
-//   balancer <moveEvery> <hash|stay>        gives each client another port every so many datagrams, and by it
-//                                           a node; `stay`: another port, but the same node
-//   clients <count> <perSecond>             0: each sends its next message when the last has come back
+//   node <host> <id> <fleetKey> <nodeIdKey>    a server that echoes
+//   balancer <host> <moveEvery> <hash|stay>    gives each client another port every so many datagrams, and by it
+//                                              a node; `stay`: another port, but the same node
+//   clients <host> <count> <perSecond>         of a balancer at `host`; 0: each sends its next message when the
+//                                              last has come back
 
 import { createHash } from 'node:crypto'
 import { createSocket, type Socket } from 'node:dgram'
 import * as dtls from '../../src/dtls/index.js'
 import { BUFFER_BYTES, IDENTITY, KEY } from './credentials.js'
 
-const HOST = '127.0.0.1'
-const [role, ...args] = process.argv.slice(2)
+const [role, host = '', ...args] = process.argv.slice(2)
 const MESSAGE_BYTES = 64
 const OPENING = 50
 /** How long answers to a port that a client had are still taken. */
@@ -32,13 +32,13 @@ function node([id = '0', key = '', idKey = '']: readonly string[]): void {
       psk: { [IDENTITY]: KEY },
       connectionId: true,
       nodeId: { id: Number(id), key: Buffer.from(idKey, 'hex') },
-      fleet: { key: Buffer.from(key, 'hex'), port: 0, host: HOST },
+      fleet: { key: Buffer.from(key, 'hex'), port: 0, host },
       ...buffers,
     },
     (socket) => socket.on('message', (message) => socket.send(message)),
   )
   server.on('clientError', () => {})
-  server.listen(0, HOST)
+  server.listen(0, host)
   serve({
     ports: () =>
       new Promise((resolve) => {
@@ -47,8 +47,7 @@ function node([id = '0', key = '', idKey = '']: readonly string[]): void {
         if (server.listening) tell()
         else server.once('listening', tell)
       }),
-    members: (ports: readonly number[]) =>
-      server.setFleetMembers(ports.map((port) => ({ host: HOST, port }))),
+    members: (members: readonly dtls.DtlsFleetMember[]) => server.setFleetMembers(members),
     takeOver: (nodeId: number) => server.takeOverNode(nodeId),
     where: (nodeId: number) =>
       server.fleet?.nodes.find((each) => each.nodeId === nodeId)?.at?.port ?? 0,
@@ -75,7 +74,7 @@ interface Flow {
 function balancer([moveEvery = '10', how = 'hash']: readonly string[]): void {
   const front = createSocket({ type: 'udp4', ...buffers })
   const flows = new Map<number, Flow>()
-  let nodes: number[] = []
+  let nodes: dtls.DtlsFleetMember[] = []
   let moves = 0
   const hashed = (port: number, turn: number): number =>
     createHash('sha256').update(`${port} ${turn}`).digest().readUInt32BE(0) % nodes.length
@@ -89,9 +88,10 @@ function balancer([moveEvery = '10', how = 'hash']: readonly string[]): void {
     if (how === 'hash' || flow.number === 1) flow.node = hashed(client, flow.number)
     const back = createSocket('udp4')
     back.on('error', () => {})
-    back.on('message', (answer) => front.send(answer, client, HOST))
+    back.on('message', (answer) => front.send(answer, client, host))
+    const to = nodes[flow.node] as dtls.DtlsFleetMember
     // What another node sends does not come in, as with connection tracking.
-    back.connect(nodes[flow.node] as number, HOST, () => {
+    back.connect(to.port, to.host, () => {
       flow.back = back
       for (const datagram of flow.waiting.splice(0)) back.send(datagram)
     })
@@ -109,7 +109,7 @@ function balancer([moveEvery = '10', how = 'hash']: readonly string[]): void {
     if (flow.back) flow.back.send(datagram)
     else flow.waiting.push(datagram)
   })
-  front.bind(0, HOST)
+  front.bind(0, host)
   serve({
     port: () =>
       new Promise((resolve) => {
@@ -120,9 +120,9 @@ function balancer([moveEvery = '10', how = 'hash']: readonly string[]): void {
           front.once('listening', tell)
         }
       }),
-    nodes: (ports: number[]) => {
+    nodes: (given: dtls.DtlsFleetMember[]) => {
       const replaced = nodes.length > 0
-      nodes = ports
+      nodes = given
       if (replaced) for (const [client, flow] of flows) if (flow.back) move(client, flow)
     },
     moves: () => moves,
@@ -147,7 +147,7 @@ function clients([count = '0', perSecond = '0']: readonly string[]): void {
           { length: Math.min(OPENING, Number(count) - sockets.length) },
           () =>
             dtls.connect({
-              host: HOST,
+              host,
               port,
               psk: { identity: IDENTITY, key: KEY },
               connectionId: true,
