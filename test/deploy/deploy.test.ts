@@ -6,6 +6,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as apps from 'kubernetes-models/apps/v1'
 import * as networking from 'kubernetes-models/networking.k8s.io/v1'
+import * as policy from 'kubernetes-models/policy/v1'
 import * as core from 'kubernetes-models/v1'
 import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
@@ -19,7 +20,8 @@ const folder = join(repositoryRoot, 'examples/deploy')
 const read = (name: string) => readFileSync(join(folder, name), 'utf8')
 const UNITS = readdirSync(join(folder, 'systemd'))
 const COMPOSE = read('compose/compose.yaml')
-const MANIFESTS = read('kubernetes/participant.yaml')
+const PARTICIPANT = read('kubernetes/participant.yaml')
+const GATEWAY = read('kubernetes/gateway.yaml')
 
 describe.skipIf(!requirePeer('systemd-analyze'))('deploy/systemd', () => {
   /** systemd wants the program to be there; what it says of the rest is what is looked for. */
@@ -84,6 +86,7 @@ describe('deploy/kubernetes', () => {
     Service: [core.Service, 'v1'],
     StatefulSet: [apps.StatefulSet, 'apps/v1'],
     NetworkPolicy: [networking.NetworkPolicy, 'networking.k8s.io/v1'],
+    PodDisruptionBudget: [policy.PodDisruptionBudget, 'policy/v1'],
   } as const
   type Manifest = { readonly kind: keyof typeof KINDS; readonly apiVersion: string }
 
@@ -130,18 +133,21 @@ describe('deploy/kubernetes', () => {
   }
 
   it("is right by Kubernetes' own schemas, without a field too many", () => {
-    const all = manifests(MANIFESTS)
-    expect(all.map(({ kind }) => kind).sort()).toEqual(Object.keys(KINDS).sort())
+    const all = [PARTICIPANT, GATEWAY].flatMap(manifests)
+    expect([...new Set(all.map(({ kind }) => kind))].sort()).toEqual(Object.keys(KINDS).sort())
     expect(invalid(all)).toEqual([])
     // One more beside them that has a slip: it would be noticed, and is all that is.
-    const slip = manifests(MANIFESTS.replace('runAsNonRoot:', 'runAsNonroot:'))
+    const slip = manifests(PARTICIPANT.replace('runAsNonRoot:', 'runAsNonroot:'))
     const noticed = typeErrors([...all, ...slip.filter(({ kind }) => kind === 'StatefulSet')])
     expect(noticed).toEqual([expect.stringContaining('runAsNonroot')])
-    expect(invalid(manifests(MANIFESTS.replace('replicas: 1', 'replicas: one')))).not.toEqual([])
+    expect(invalid(manifests(PARTICIPANT.replace('replicas: 1', 'replicas: one')))).not.toEqual([])
   })
 
-  it('runs without root, new privileges, a writable root or a token', () => {
-    const set = manifests(MANIFESTS).find(({ kind }) => kind === 'StatefulSet') as apps.StatefulSet
+  it.each([
+    { text: PARTICIPANT, what: 'a participant' },
+    { text: GATEWAY, what: 'a node of a fleet' },
+  ])('runs $what without root, new privileges, a writable root or a token', ({ text }) => {
+    const set = manifests(text).find(({ kind }) => kind === 'StatefulSet') as apps.StatefulSet
     const pod = set.spec?.template.spec
     expect(pod).toMatchObject({
       automountServiceAccountToken: false,
@@ -155,11 +161,26 @@ describe('deploy/kubernetes', () => {
   })
 })
 
+it('deploy: the ports, files and folders of the fleet are those of its program', () => {
+  const program = readFileSync(join(folder, 'kubernetes/gateway.ts'), 'utf8')
+  const set = parseAllDocuments(GATEWAY)
+    .map((document) => document.toJS())
+    .find(({ kind }) => kind === 'StatefulSet')
+  const [container] = set.spec.template.spec.containers
+  const inProgram = (text: string | number) => expect(program).toContain(`'${text}'`)
+  for (const { containerPort } of container.ports) inProgram(containerPort)
+  for (const { mountPath } of container.volumeMounts) inProgram(mountPath)
+  for (const { name } of container.env) inProgram(name)
+  const files = [...GATEWAY.matchAll(/--from-file=(\S+)/g)].map(([, name]) => name as string)
+  expect(files).toHaveLength(5)
+  files.forEach(inProgram)
+})
+
 it('deploy: every option is one that mcbn has', () => {
   const known = [serveCommand(() => undefined), ...workloadCommand(() => undefined).commands]
     .flatMap(({ options }) => options)
     .map(({ long }) => long)
-  const texts = [COMPOSE, MANIFESTS, ...UNITS.map((unit) => read(`systemd/${unit}`))]
+  const texts = [COMPOSE, PARTICIPANT, ...UNITS.map((unit) => read(`systemd/${unit}`))]
   const used = texts.flatMap((text) =>
     text
       .split('\n')
