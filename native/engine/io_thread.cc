@@ -43,6 +43,7 @@ SystemError IoThread::start() {
 
 void IoThread::stop() {
   if (!thread_.joinable()) return;
+  javascript_.check();
   stopping_ = true;
   wake_up_.ring();
   attendance_.interrupt();
@@ -58,6 +59,7 @@ void IoThread::post(Task task) {
 }
 
 void IoThread::call(const Task& task) {
+  javascript_.check();
   if (!thread_.joinable() || runHere(task)) return;
   std::binary_semaphore done(0);
   post([&](IoThread& self) {
@@ -68,6 +70,7 @@ void IoThread::call(const Task& task) {
 }
 
 uint32_t IoThread::submit(MutableBytes rows) {
+  javascript_.check();
   if (rows.size() <= kSentHere) {
     uint32_t number = 0;
     const bool sent = runHere([&](IoThread& self) {
@@ -82,12 +85,14 @@ uint32_t IoThread::submit(MutableBytes rows) {
 }
 
 uint32_t IoThread::submitCopy(ByteView rows) {
+  javascript_.check();
   const uint32_t number = send_queue_.add(Bytes(rows.begin(), rows.end()));
   wake_up_.ring();
   return number;
 }
 
 void IoThread::notifyAt(uint32_t endpoint, uint32_t submission) {
+  javascript_.check();
   send_queue_.notifyAt(endpoint, submission);
   wake_up_.ring();
 }
@@ -103,6 +108,7 @@ bool IoThread::runHere(const Task& task) {
   if (!Poller::changesWhileWaiting()) return false;
   const std::unique_lock engine(engine_, std::try_to_lock);
   if (!engine || !running_) return false;
+  const Holding holds(engine_holder_);
   if (attendance_.attended()) {
     runTasks();
     sendSubmissions();
@@ -116,15 +122,18 @@ bool IoThread::runHere(const Task& task) {
 }
 
 bool IoThread::attend() {
+  javascript_.check();
   if (poller_.fd() < 0 || !attendance_.invite()) return false;
   wake_up_.ring();  // the poller is one thread's at a time: the other one has to come out of it
   return true;
 }
 
 bool IoThread::visit() {
+  javascript_.check();
   const std::unique_lock engine(engine_, std::try_to_lock);
   // At work: with a deadline, or taking over, which the next visit will see.
   if (!engine) return true;
+  const Holding holds(engine_holder_);
   if (!attendance_.attended()) return attendance_.invited();
   attendance_.visited(now());
   if (busy_poll_.limit() > 0) busy_poll_.heard(microseconds());
@@ -135,9 +144,12 @@ bool IoThread::visit() {
 }
 
 bool IoThread::lookAgain() {
+  javascript_.check();
   for (bool worked = true;;) {
     const std::unique_lock engine(engine_, std::try_to_lock);
-    if (!engine || busy_poll_.limit() == 0 || !attendance_.attended()) return false;
+    if (!engine) return false;
+    const Holding holds(engine_holder_);
+    if (busy_poll_.limit() == 0 || !attendance_.attended()) return false;
     const Microseconds time = microseconds();
     if (std::exchange(worked, false)) {
       const Microseconds until = busy_poll_.lookUntil(time);
@@ -177,6 +189,7 @@ bool IoThread::takeOnly() {
 Milliseconds IoThread::now() const { return monotonicMilliseconds(); }
 
 void IoThread::add(std::unique_ptr<Endpoint> endpoint) {
+  engine_holder_.check();
   const bool counts = endpoint->busy_poll > 0;
   endpoints_[endpoint->id()] = std::move(endpoint);
   if (counts) findBusyPoll();
@@ -190,6 +203,7 @@ void IoThread::findBusyPoll() {
 }
 
 void IoThread::remove(uint32_t id) {
+  engine_holder_.check();
   deadlines_.erase(id);
   send_queue_.forget(id);
   const auto found = endpoints_.find(id);
@@ -200,6 +214,7 @@ void IoThread::remove(uint32_t id) {
 }
 
 void IoThread::touched(Endpoint& endpoint) {
+  engine_holder_.check();
   deadlines_.atLatest(endpoint.id(), endpoint.deadline());
   if (!endpoint.hasOutgoing() || endpoint.blocked() || endpoint.dirty) return;
   endpoint.dirty = true;
@@ -207,6 +222,7 @@ void IoThread::touched(Endpoint& endpoint) {
 }
 
 Endpoint* IoThread::endpoint(uint32_t id) {
+  engine_holder_.check();
   const auto found = endpoints_.find(id);
   return found == endpoints_.end() ? nullptr : found->second.get();
 }
@@ -223,6 +239,7 @@ void IoThread::run() {
   pthread_setname_np(pthread_self(), "mcbn I/O");  // what top and perf show
 #endif
   std::unique_lock engine(engine_);
+  const Holding holds(engine_holder_);
   running_ = true;
   while (!stopping_) {
     attendance_.begin(now());
@@ -231,9 +248,11 @@ void IoThread::run() {
       continue;
     }
     const int time = waitTime();
+    engine_holder_.give();
     engine.unlock();
     const auto events = poller_.wait(time);
     engine.lock();
+    engine_holder_.take();
     takeTurn(events);
     finishTurn();
   }
@@ -245,7 +264,9 @@ void IoThread::run() {
 void IoThread::rest(std::unique_lock<std::mutex>& engine) {
   MCBN_ASSERT(engine.owns_lock() && attendance_.attended());
   const uint64_t visits = attendance_.visits();
+  engine_holder_.give();
   attendance_.keepVigil(engine);
+  engine_holder_.take();
   if (!attendance_.attended() || stopping_) return;
   const auto events = poller_.wait(0);
   if (visits == attendance_.visits() && !events.empty()) {
@@ -402,6 +423,7 @@ void IoThread::sendHeld(Endpoint& endpoint, bool regardless) {
 }
 
 void IoThread::sendEverything(Endpoint& endpoint) {
+  engine_holder_.check();
   sendSubmissions();
   sendHeld(endpoint, true);
 }

@@ -11,8 +11,9 @@
 // while it has it. When little is on its way it may watch the poller as well: see attendance.h.
 //
 // Ownership   binding/ owns the IoThread; the IoThread owns its endpoints.
-// Thread      post(), call(), submit() and stop() are for JavaScript's thread, the rest for the
-//             thread that has the engine.
+// Thread      post() is for any thread: of a server's several, one has another evict a session. What
+//             is marked as JavaScript's is for its thread, everything else for the thread that has the
+//             engine. Builds with asserts check both (base/one_thread.h).
 #pragma once
 
 #include <atomic>
@@ -26,6 +27,7 @@
 #include <vector>
 
 #include "base/deadlines.h"
+#include "base/one_thread.h"
 #include "datagram/poller.h"
 #include "engine/attendance.h"
 #include "engine/busy_poll.h"
@@ -50,9 +52,12 @@ class IoThread {
   SystemError start();
   void stop();
 
-  // Runs `task` on the I/O thread, in order with other tasks.
+  // Runs `task` on the I/O thread, in order with other tasks. From any thread.
   void post(Task task);
-  // The same, and waits until it has run, here or there. The I/O thread never waits for JavaScript,
+
+  // From here to lookAgain() JavaScript's.
+
+  // As post(), and waits until it has run, here or there. The I/O thread never waits for JavaScript,
   // so this is short.
   void call(const Task& task);
   // Messages to send, as frame.h has them, until released() is the number returned.
@@ -82,7 +87,7 @@ class IoThread {
   Milliseconds now() const;
   IoServices& services() { return services_; }
 
-  // In tasks.
+  // For the thread that has the engine, as in tasks.
   void add(std::unique_ptr<Endpoint> endpoint);
   void remove(uint32_t id);
   Endpoint* endpoint(uint32_t id);
@@ -122,6 +127,8 @@ class IoThread {
   int waitTime();
 
   std::mutex engine_;
+  [[no_unique_address]] HoldingThread engine_holder_;
+  [[no_unique_address]] OneThread javascript_;
   bool running_ = false;                // guarded by engine_
   Milliseconds asleep_until_ = kNever;  // the same
   Attendance attendance_;

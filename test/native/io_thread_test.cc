@@ -4,9 +4,12 @@
 
 #include <doctest/doctest.h>
 #include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstring>
 #include <thread>
 
@@ -126,6 +129,25 @@ TEST_CASE("io thread: starts and stops, with work waiting or not, more than once
     io.submitCopy(Bytes(3));
   }
 }
+
+#ifdef MCBN_ASSERTS
+TEST_CASE("io thread: what needs the engine ends a process that has not taken it") {
+  IoThread io([] {});
+  REQUIRE(!io.start());
+  io.call([](IoThread& self) { CHECK(self.endpoint(1) == nullptr); });
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    close(STDERR_FILENO);
+    (void)io.endpoint(1);
+    _exit(0);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(WIFSIGNALED(status));
+  CHECK(WTERMSIG(status) == SIGABRT);
+}
+#endif
 
 TEST_CASE("io thread: handshakes, messages and progress between two endpoints") {
   Loopback loop;
