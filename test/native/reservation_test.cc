@@ -98,6 +98,26 @@ TEST_CASE("reservation: the block grows with the traffic, and the end of all num
   CHECK(reservation.granted().read - read > 5'000);
   CHECK(rows < 40);
 
+  // Of steady traffic a row or two a second, however much it is; and no record waits once it has begun.
+  for (const uint64_t a_second : {20, 100, 240, 1'000, 10'000}) {
+    Reservation steady(fresh(), false, 90, 0);
+    uint64_t newest = 0, later = 0;
+    for (Milliseconds now = 0; now < 20'000; ++now) {
+      newest = 1 + a_second * now / 1'000;
+      if (now >= 10'000) REQUIRE(newest < steady.granted().read);
+      if (newest >= steady.granted().read) REQUIRE(steady.hold(waiting(newest, 1)));
+      // The store takes 50 ms.
+      if (steady.pending() && now % 50 == 0) steady.grant();
+      (void)steady.takeHeld();
+      if (!steady.due(1, newest, now)) continue;
+      steady.propose(at(1, newest), now);
+      later += now >= 10'000;
+    }
+    CAPTURE(a_second);
+    CHECK(later <= 20 + 2);
+    CHECK(steady.granted().read - newest <= a_second * 14 / 10 + Reservation::kShortest);
+  }
+
   constexpr uint64_t kEnd = uint64_t{1} << 48;
   Reservation last(at(kEnd - 10, kEnd - 10), true, 1, 0);
   REQUIRE(last.hold(waiting(kEnd - 1)));

@@ -17,6 +17,11 @@ const HEADER = 'header'
 const VERSION = 1
 /** Milliseconds until a write is tried again: at first, at most. */
 const RETRY = { first: 100, most: 5_000 } as const
+/**
+ * Milliseconds from the beginning of a write to that of the next: a busy server's rows then share what a write costs.
+ * They are asked for a tenth of a second ahead and more.
+ */
+const PACE = 10
 /** Names that are removed with one write. */
 const CLEAR_BATCH = 4_096
 
@@ -62,6 +67,8 @@ export class SessionRows {
   #writtenChanges = 0
   #waiters: Waiter[] = []
   #writing: Promise<void> | undefined
+  #writeBegan = Number.NEGATIVE_INFINITY
+  #paced: NodeJS.Timeout | undefined
   /** Removed here before their I/O thread has said so: what it made before must not bring them back. */
   readonly #abandoned = new Set<string>()
   #failures = 0
@@ -153,13 +160,20 @@ export class SessionRows {
   /** Resolves when all that was put and removed so far is written. @throws {McbnError} when it cannot be. */
   async flush(): Promise<void> {
     if (this.#writtenChanges === this.#changes) return
-    clearTimeout(this.#retry)
-    this.#retry = undefined
+    this.#hurry()
     const written = new Promise<void>((resolve, reject) => {
       this.#waiters.push({ upTo: this.#changes, resolve, reject })
     })
     this.#pump()
     await written
+  }
+
+  /** Somebody waits: nothing is paced. */
+  #hurry(): void {
+    clearTimeout(this.#paced)
+    this.#paced = undefined
+    clearTimeout(this.#retry)
+    this.#retry = undefined
   }
 
   /**
@@ -172,7 +186,7 @@ export class SessionRows {
       else await this.#clear()
     } finally {
       this.#closed = true
-      clearTimeout(this.#retry)
+      this.#hurry()
       this.#sealingKey.fill(0)
       await this.#store.close().catch(() => {})
     }
@@ -203,12 +217,21 @@ export class SessionRows {
   }
 
   #pump(): void {
-    if (this.#writing || this.#retry || this.#closed) return
+    if (this.#writing || this.#retry || this.#paced || this.#closed) return
+    const wait = this.#writeBegan + PACE - performance.now()
+    if (wait > 0 && this.#waiters.length === 0) {
+      this.#paced = setTimeout(() => {
+        this.#paced = undefined
+        this.#pump()
+      }, wait)
+      return
+    }
     // The rest of the batch that is being told comes along.
     this.#writing = Promise.resolve().then(() => this.#write())
   }
 
   async #write(): Promise<void> {
+    this.#writeBegan = performance.now()
     const batch = this.#pending
     this.#pending = new Map()
     const upTo = this.#changes
