@@ -18,11 +18,12 @@ Napi::Object systemErrorObject(Napi::Env env, const SystemError& error);
 class EventDetails {
  public:
   Napi::Value valueOf(Napi::Env env, const EventDetail& detail);
+  // The same of this kind.
+  Napi::Value openedValue(Napi::Env env, const OpenedEvent& event);
   // Before the environment ends.
   void clear() { terms_.clear(); }
 
  private:
-  Napi::Value openedValue(Napi::Env env, const OpenedEvent& event);
   Napi::Value termsOf(Napi::Env env, const OpenedEvent& event);
 
   // By what they say. Strangers choose names: no more than so many are kept.

@@ -77,8 +77,8 @@ Napi::Value IoThreadWrap::exportSession(const Napi::CallbackInfo& info) {
   return exported ? bufferOf(info.Env(), ByteView(sealed)) : info.Env().Null();
 }
 
-// (endpoint, sealingKey, most): [session, Buffer, name, session, ...]; empty: none is left. The name is
-// that of its row, or undefined.
+// (endpoint, sealingKey, most, NativeLeaving): [session, Buffer, name, session, ...]; empty: none is left.
+// The name is that of its row, or undefined.
 Napi::Value IoThreadWrap::exportSessions(const Napi::CallbackInfo& info) {
   struct Exported {
     uint32_t session;
@@ -88,12 +88,16 @@ Napi::Value IoThreadWrap::exportSessions(const Napi::CallbackInfo& info) {
   const auto key = sealingKeyOf(info[1]);
   if (!key) return {};
   std::vector<Exported> all;
+  const auto all_of_them = isSecondOf(info[3], "heard", "all");
+  if (!all_of_them) return {};
   SessionSeal seal(*key);
   io().call([&, id = numberOf(info[0]), most = numberOf(info[2])](IoThread& self) {
     ServerEndpoint* const endpoint = self.server(id);
     if (!endpoint) return;
     self.sendEverything(*endpoint);
-    for (const uint32_t session : endpoint->portableSessions(most)) {
+    std::unordered_set<uint32_t> except;
+    if (!*all_of_them) except = self.events().unheard(id);
+    for (const uint32_t session : endpoint->portableSessions(most, except)) {
       Exported one{session, {}, {}};
       if (const auto& row = endpoint->find(session)->row) one.row = *row;
       if (endpoint->exportSession(session, seal, self.now(), one.sealed)) {
@@ -151,8 +155,8 @@ void IoThreadWrap::rowsWritten(const Napi::CallbackInfo& info) {
   });
 }
 
-// (endpoint, sealingKey, sealed[], NativeKeyValidity, names[]?): a verdictValue() for each. With names
-// they are rows of a session store.
+// (endpoint, sealingKey, sealed[], NativeKeyValidity, names[]?): [verdictValue(), NativeOpenedSession or
+// undefined, verdictValue(), ...]. With names they are rows of a session store.
 Napi::Value IoThreadWrap::importSessions(const Napi::CallbackInfo& info) {
   const auto given = elementsOf(info[2]);
   const auto names = elementsOf(info[4]);
@@ -184,8 +188,13 @@ Napi::Value IoThreadWrap::importSessions(const Napi::CallbackInfo& info) {
     self.touched(*endpoint);
   });
   verdicts.resize(sealed.size(), {.fault = ImportFault::Elsewhere});
-  Napi::Array array = Napi::Array::New(info.Env(), verdicts.size());
-  for (uint32_t i = 0; i < verdicts.size(); ++i) array[i] = verdictValue(info.Env(), verdicts[i]);
+  Napi::Array array = Napi::Array::New(info.Env(), 2 * verdicts.size());
+  for (uint32_t i = 0; i < verdicts.size(); ++i) {
+    const ImportVerdict& verdict = verdicts[i];
+    array[2 * i] = verdictValue(info.Env(), verdict);
+    if (!verdict.opened) continue;
+    array[2 * i + 1] = bridge_->details.openedValue(info.Env(), *verdict.opened);
+  }
   return array;
 }
 

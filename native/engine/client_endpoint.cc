@@ -51,7 +51,7 @@ void ClientEndpoint::start(Milliseconds now) {
       association_.unannounced = true;
       association_.session.reserve(true, options_->dtls.mtu, now);
     } else {
-      association_.session.announce(options_->dtls.mtu, *this);
+      report(EventKind::Opened, openedEvent(association_, options_->dtls.mtu));
     }
   } else {
     if (const auto length = options_->dtls.connection_id) {

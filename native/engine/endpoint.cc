@@ -266,7 +266,6 @@ void Endpoint::commitMessage(size_t length) {
 }
 
 void Endpoint::opened(const Opened& opened, size_t max_message) {
-  if (current_->opened) return reportOpened(opened, max_message);  // it came open
   if (!onOpened(*current_)) {
     current_->unplaced = true;
     return;
@@ -274,16 +273,26 @@ void Endpoint::opened(const Opened& opened, size_t max_message) {
   current_->opened = true;
   stats_.handshakes_completed += 1;
   services_.free_memory.handshakeEnded();
-  reportOpened(opened, max_message);
+  report(EventKind::Opened, openedEvent(*current_, opened, max_message));
 }
 
-void Endpoint::reportOpened(const Opened& opened, size_t max_message) {
-  const ByteView own = current_->session.ownConnectionId();
-  const ByteView peers = current_->session.peerConnectionId();
-  report(EventKind::Opened,
-         OpenedEvent{opened, current_->peer.host(), current_->peer.port(), max_message,
-                     std::string(own.begin(), own.end()), std::string(peers.begin(), peers.end()),
-                     current_->session.returnRoutability()});
+OpenedEvent Endpoint::openedEvent(const Association& association, Opened opened,
+                                  size_t max_message) {
+  const DtlsSession& session = association.session;
+  const ByteView own = session.ownConnectionId();
+  const ByteView peers = session.peerConnectionId();
+  return {std::move(opened),
+          association.peer.host(),
+          association.peer.port(),
+          max_message,
+          std::string(own.begin(), own.end()),
+          std::string(peers.begin(), peers.end()),
+          session.returnRoutability()};
+}
+
+OpenedEvent Endpoint::openedEvent(const Association& association, size_t mtu) {
+  const DtlsSession& session = association.session;
+  return openedEvent(association, session.describe(), session.maxMessage(mtu));
 }
 
 void Endpoint::question(const PskQuestion& question) {

@@ -225,8 +225,10 @@ class Endpoint : protected SessionSink {
   bool takeAway(Association& association, SessionSeal& seal, const RowName* row, Milliseconds now,
                 Bytes& out);
   void touch(Association& association, Milliseconds now);
-  // Tells JavaScript of an open session.
-  void reportOpened(const Opened& opened, size_t max_message);
+  // What JavaScript is told of an open session.
+  static OpenedEvent openedEvent(const Association& association, Opened opened, size_t max_message);
+  // The same of one that was open from the beginning. `mtu`: bytes of UDP payload.
+  static OpenedEvent openedEvent(const Association& association, size_t mtu);
   // How many of the first datagrams can go to an open session at once: they are from one sender,
   // and begin with a record of application data, or with one of the same connection ID.
   static size_t trainLength(std::span<const ReceivedDatagram> datagrams, size_t id_length);

@@ -59,7 +59,7 @@ void Endpoint::rowsWritten(std::span<const uint32_t> sessions, Milliseconds now)
 
 void Endpoint::restored(Association& association) {
   association.unannounced = false;
-  association.session.announce(row_mtu_, *this);
+  report(EventKind::Opened, openedEvent(association, row_mtu_));
 }
 
 std::optional<RowEvent> Endpoint::takeRow(uint32_t session, Milliseconds now) {

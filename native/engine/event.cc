@@ -66,6 +66,19 @@ void EventQueue::publish(bool wanted) {
   if (wake) wake_();
 }
 
+std::unordered_set<uint32_t> EventQueue::unheard(uint32_t endpoint) {
+  std::unordered_set<uint32_t> sessions;
+  const auto look = [&](const EventBatch& batch) {
+    for (const EventRow& row : batch.rows) {
+      if (row.kind == EventKind::Message && row.endpoint == endpoint) sessions.insert(row.session);
+    }
+  };
+  look(filling_);
+  const std::lock_guard lock(mutex_);
+  for (const EventBatch& batch : waiting_) look(batch);
+  return sessions;
+}
+
 std::deque<EventBatch> EventQueue::takeAll() {
   const std::lock_guard lock(mutex_);
   woken_ = false;

@@ -12,6 +12,7 @@
 #include <functional>
 #include <mutex>
 #include <string>
+#include <unordered_set>
 #include <variant>
 #include <vector>
 
@@ -162,6 +163,9 @@ class EventQueue {
   bool full() const { return waitingBytes() >= kMaxWaitingBytes; }
   // The same for what strangers can cause, a small part of it.
   bool refusalsFull() const { return waitingBytes() >= kMaxRefusalBytes; }
+
+  // The sessions of an endpoint with messages that JavaScript has not taken yet; I/O thread only.
+  std::unordered_set<uint32_t> unheard(uint32_t endpoint);
 
   std::deque<EventBatch> takeAll();
   // Bytes, about, that JavaScript has not taken yet; I/O thread only.

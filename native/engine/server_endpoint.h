@@ -71,6 +71,8 @@ struct ImportVerdict {
   ImportFault fault = ImportFault::None;
   SealFault seal = SealFault::None;
   uint32_t session = 0;  // its number here
+  // What JavaScript is told of it; none: EventKind::Opened follows, once its row has been written.
+  std::optional<OpenedEvent> opened = std::nullopt;
   // Whom to ask about.
   PskQuestion question = {};
   Address peer = {};
@@ -102,8 +104,9 @@ class ServerEndpoint final : public Endpoint,
   Association* find(uint32_t session) override;
   bool sessionsMayWait() const override { return true; }
   void closeAll(Goodbye goodbye) override;
-  // Numbers of sessions that exportSession() can take, so many at most.
-  std::vector<uint32_t> portableSessions(size_t most) const;
+  // Numbers of sessions that exportSession() can take, so many at most, without those of `except`.
+  std::vector<uint32_t> portableSessions(size_t most,
+                                         const std::unordered_set<uint32_t>& except = {}) const;
   // Goes on with a session of another endpoint or process, if its identity has a key here. `row`: the
   // session comes from a store's row of this name, and is told of once that has been written anew.
   enum class KeyValidity : bool { ByTable, Vouched };  // Vouched: JavaScript has said that it has

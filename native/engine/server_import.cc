@@ -6,11 +6,13 @@
 
 namespace mcbn {
 
-std::vector<uint32_t> ServerEndpoint::portableSessions(size_t most) const {
+std::vector<uint32_t> ServerEndpoint::portableSessions(
+    size_t most, const std::unordered_set<uint32_t>& except) const {
   std::vector<uint32_t> found;
   for (const auto& [id, association] : associations_) {
     if (found.size() == most) break;
-    if (association->session.portable() && !association->unannounced) found.push_back(id);
+    const bool portable = association->session.portable() && !association->unannounced;
+    if (portable && !except.contains(id)) found.push_back(id);
   }
   return found;
 }
@@ -61,6 +63,7 @@ ImportVerdict ServerEndpoint::importSession(SessionSeal& seal, ByteView sealed,
     return {.fault = ImportFault::Sealed, .seal = SealFault::UsedBefore};
   }
   const uint32_t number = association.id;
+  ImportVerdict verdict{.session = number};
   association.opened = true;
   association.active = now - std::min(now, session->silence);
   associations_.emplace(association.id, std::move(made));
@@ -71,7 +74,7 @@ ImportVerdict ServerEndpoint::importSession(SessionSeal& seal, ByteView sealed,
     association.unannounced = true;
     association.session.reserve(true, options_.dtls.mtu, now);
   } else {
-    association.session.announce(options_.dtls.mtu, *this);
+    verdict.opened = openedEvent(association, options_.dtls.mtu);
   }
   if (admission_->evicts()) {
     recency_.touch(association);
@@ -81,7 +84,7 @@ ImportVerdict ServerEndpoint::importSession(SessionSeal& seal, ByteView sealed,
   if (!arrivals_.empty()) {
     if (Association* const here = find(number)) welcome(*here, now);
   }
-  return {.session = number};
+  return verdict;
 }
 
 }  // namespace mcbn

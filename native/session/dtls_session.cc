@@ -19,9 +19,14 @@ DtlsSession::DtlsSession(OpenState state, CipherContexts* ciphers)
       ciphers_(ciphers),
       phase_(std::in_place_type<OpenSession>, std::move(state), ciphers) {}
 
-void DtlsSession::announce(size_t mtu, SessionSink& sink) {
+Opened DtlsSession::describe() const {
   MCBN_ASSERT(portable());
-  sink.opened(ours()->describe(), ours()->maxMessage(mtu));
+  return ours()->describe();
+}
+
+size_t DtlsSession::maxMessage(size_t mtu) const {
+  MCBN_ASSERT(portable());
+  return ours()->maxMessage(mtu);
 }
 
 std::optional<OpenState> DtlsSession::takeState() {

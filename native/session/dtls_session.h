@@ -30,7 +30,7 @@ class DtlsSession {
   // `ciphers` may be null: then cipher contexts stay as long as the session.
   DtlsSession(std::shared_ptr<const Context> context, const DtlsOptions& options,
               CipherContexts* ciphers = nullptr);
-  // Open from the beginning: announce() is the first call then.
+  // Open from the beginning.
   DtlsSession(OpenState state, CipherContexts* ciphers);
   DtlsSession(const DtlsSession&) = delete;
   DtlsSession& operator=(const DtlsSession&) = delete;
@@ -45,8 +45,10 @@ class DtlsSession {
   void connect(std::optional<std::pair<Identity, PskEntry>> key, Milliseconds now,
                SessionSink& sink);
 
-  // Tells opened(), of a session that was open from the beginning. `mtu`: bytes of UDP payload.
-  void announce(size_t mtu, SessionSink& sink);
+  // What opened() would tell, of a session that was open from the beginning; only where portable().
+  Opened describe() const;
+  // Bytes of the largest message that fits `mtu` bytes of UDP payload; the same.
+  size_t maxMessage(size_t mtu) const;
 
   // Records are decrypted where they lie: of the datagrams, rubbish is left.
   void receive(MutableBytes datagram, Milliseconds now, SessionSink& sink) {

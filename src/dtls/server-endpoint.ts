@@ -13,6 +13,7 @@ import type {
   NativeEnding,
   NativeFarewell,
   NativeKeyValidity,
+  NativeLeaving,
   NativeOpenedSession,
   NativeRemote,
   NativeRow,
@@ -21,6 +22,8 @@ import type {
   NativeVerdict,
 } from '../native/dtls.js'
 import { toError } from '../native/failure.js'
+import { shielded } from '../shield.js'
+import { ImportQuestions } from './import-questions.js'
 import { type EndpointListener, IoThread } from './io-thread.js'
 import type { Refusal } from './session-transfer.js'
 import { DtlsSocket, tellSocket } from './socket.js'
@@ -55,6 +58,14 @@ export interface Exported<Peer> {
   readonly peer: Peer | undefined
 }
 
+interface ImportTerms<Peer> {
+  readonly validity: NativeKeyValidity
+  /** Of rows of the session store. */
+  readonly names?: readonly string[] | undefined
+  /** By the lookup. */
+  readonly peers?: readonly (Peer | undefined)[]
+}
+
 /** The numbers of sessions are those of one endpoint: other endpoints have the same ones. */
 export class ServerEndpoint<Peer> implements EndpointListener {
   readonly thread = new IoThread()
@@ -68,11 +79,11 @@ export class ServerEndpoint<Peer> implements EndpointListener {
   readonly #batched = new Set<DtlsSocket<Peer>>()
   /** Exported before JavaScript had heard that they are open. */
   readonly #goneEarly = new Set<number>()
-  /** Imported, and not heard of yet. */
+  /** Imported from rows, and not heard of yet. */
   readonly #arriving = new Set<number>()
   #onArrival: (() => void)[] = []
-  /** Lookups for sessions that may be imported. */
-  readonly #asked = new Set<() => void>()
+  /** For sessions that may be imported. */
+  readonly #asked = new Set<{ giveUp(): void }>()
   #closed = false
 
   constructor(owner: EndpointOwner<Peer>, admission: NativeAdmission) {
@@ -110,7 +121,7 @@ export class ServerEndpoint<Peer> implements EndpointListener {
     this.#closed = true
     for (const { cancel } of this.#lookups.values()) cancel()
     this.#lookups.clear()
-    for (const giveUp of [...this.#asked]) giveUp()
+    for (const questions of this.#asked) questions.giveUp()
     for (const socket of [...this.sockets.values()]) socket.destroy()
     this.sockets.clear()
     this.#arriving.clear()
@@ -122,10 +133,10 @@ export class ServerEndpoint<Peer> implements EndpointListener {
   // ---- sessions in and out ------------------------------------------------------------------------
 
   /** Takes so many sessions away, at most; their sockets close without an error. */
-  exportSessions(sealingKey: Uint8Array, most: number): Exported<Peer>[] {
+  exportSessions(sealingKey: Uint8Array, most: number, leaving: NativeLeaving): Exported<Peer>[] {
     if (this.#closed) return []
     this.thread.flush()
-    const found = this.thread.native.exportSessions(this.number, sealingKey, most)
+    const found = this.thread.native.exportSessions(this.number, sealingKey, most, leaving)
     const exported: Exported<Peer>[] = []
     for (let at = 0; at < found.length; at += 3) {
       const session = found[at] as number
@@ -159,72 +170,65 @@ export class ServerEndpoint<Peer> implements EndpointListener {
 
   /** Goes on with sessions that nobody was given after all, with new sockets. */
   restore(sealingKey: Uint8Array, sessions: readonly Exported<Peer>[]): void {
-    const verdicts = this.#import(
-      sealingKey,
-      sessions.map(({ sealed }) => sealed),
-      'vouched',
-    )
-    for (const [at, verdict] of verdicts.entries()) this.#rememberPeer(verdict, sessions[at]?.peer)
-  }
-
-  /** The number of each session that was imported; why it was not; or a question, for importAsked(). */
-  importSessions(
-    sealingKey: Uint8Array,
-    sealed: readonly Uint8Array[],
-    names?: readonly string[],
-  ): readonly NativeVerdict[] {
-    return this.#import(sealingKey, sealed, 'by-table', names)
-  }
-
-  /** Asks the lookup whether the session's identity has a key, and imports it if so. */
-  importAsked(
-    sealingKey: Uint8Array,
-    sealed: Uint8Array,
-    question: NativeSessionQuestion,
-    name?: string,
-  ): Promise<number | Refusal> {
-    return new Promise((resolve) => {
-      let cancel: Cancel = () => {}
-      const giveUp = (): void => {
-        cancel()
-        resolve('lookupFailed')
-      }
-      this.#asked.add(giveUp)
-      const { remoteAddress, remotePort } = question
-      cancel = this.#owner.keys.ask(question, { remoteAddress, remotePort }, (answer) => {
-        this.#asked.delete(giveUp)
-        if ('error' in answer) return resolve('lookupFailed')
-        if (!('key' in answer)) return resolve('unknownIdentity')
-        answer.key.fill(0)
-        const [verdict] = this.#import(sealingKey, [sealed], 'vouched', name ? [name] : undefined)
-        this.#rememberPeer(verdict, answer.peer)
-        resolve(verdict as number | Refusal)
-      })
+    const sealed = sessions.map((session) => session.sealed)
+    this.#import(sealingKey, sealed, {
+      validity: 'vouched',
+      peers: sessions.map((session) => session.peer),
     })
   }
 
-  /** Resolves when there is a socket for every session that was imported. */
+  /**
+   * The number of each session that was imported, or why it was not. Asks the lookup about identities that are
+   * not in the table.
+   *
+   * @param names - of rows of the session store: there are sockets for them once arrived() has resolved.
+   */
+  async importSessions(
+    sealingKey: Uint8Array,
+    sealed: readonly Uint8Array[],
+    names: readonly string[] | undefined,
+  ): Promise<(number | Refusal)[]> {
+    const verdicts = this.#import(sealingKey, sealed, { validity: 'by-table', names })
+    const questions = new ImportQuestions(this.#owner.keys, verdicts, (indexes, peers) => {
+      const theirs = names && indexes.map((at) => names[at] as string)
+      const vouched = indexes.map((at) => sealed[at] as Uint8Array)
+      return this.#import(sealingKey, vouched, { validity: 'vouched', names: theirs, peers })
+    })
+    this.#asked.add(questions)
+    await questions.answered
+    this.#asked.delete(questions)
+    return verdicts as (number | Refusal)[]
+  }
+
+  /** Resolves when there is a socket for every session that came from a row. */
   arrived(): Promise<void> {
     if (this.#arriving.size === 0) return Promise.resolve()
     return new Promise((resolve) => this.#onArrival.push(resolve))
   }
 
+  /** Sessions that are told of at once have sockets when it returns. */
   #import(
     sealingKey: Uint8Array,
     sealed: readonly Uint8Array[],
-    validity: NativeKeyValidity,
-    names?: readonly string[],
-  ): readonly NativeVerdict[] {
+    { validity, names, peers }: ImportTerms<Peer>,
+  ): NativeVerdict[] {
     if (this.#closed) return sealed.map(() => 'elsewhere')
     const { native } = this.thread
-    const verdicts = native.importSessions(this.number, sealingKey, sealed, validity, names)
-    for (const verdict of verdicts) if (typeof verdict === 'number') this.#arriving.add(verdict)
-    return verdicts
+    const told = native.importSessions(this.number, sealingKey, sealed, validity, names)
+    return sealed.map((_, index) => {
+      const verdict = told[2 * index] as NativeVerdict
+      const opened = told[2 * index + 1] as NativeOpenedSession | undefined
+      if (typeof verdict !== 'number') return verdict
+      this.#rememberPeer(verdict, peers?.[index])
+      if (opened === undefined) this.#arriving.add(verdict)
+      else shielded(() => this.onOpened(verdict, opened))
+      return verdict
+    })
   }
 
-  #rememberPeer(verdict: NativeVerdict | undefined, peer: Peer | undefined): void {
-    if (typeof verdict !== 'number' || peer === undefined) return
-    this.#lookups.set(verdict, { cancel: () => {}, peer, error: undefined })
+  #rememberPeer(session: number, peer: Peer | undefined): void {
+    if (peer === undefined) return
+    this.#lookups.set(session, { cancel: () => {}, peer, error: undefined })
   }
 
   #tellArrival(): void {

@@ -1,7 +1,7 @@
 // Open sessions on their way out of a server, and into one: sealed, a batch at a time.
 
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { McbnError } from '../errors.js'
-import type { NativeSessionQuestion, NativeVerdict } from '../native/dtls.js'
 import { refuseUnknown } from '../option-names.js'
 import { bytesOption, objectOption, typeName } from '../options.js'
 import type { ServerEndpoint } from './server-endpoint.js'
@@ -96,6 +96,9 @@ export function sessionRefused(refusal: DtlsRefusal): McbnError {
   return new McbnError('MCBN_SESSION_REFUSED', `the sealed session: ${REFUSALS[refusal]}`)
 }
 
+/** What of a session has come by now is heard first, and what is answered at once is sent; this often at most. */
+const HEARINGS = 8
+
 /** Takes the open sessions of the endpoints away, one after the other. */
 export async function* exportedSessions<Peer>(
   endpoints: readonly ServerEndpoint<Peer>[],
@@ -103,9 +106,17 @@ export async function* exportedSessions<Peer>(
   rows: SessionRows | undefined,
 ): AsyncGenerator<Buffer, void, undefined> {
   for (const endpoint of endpoints) {
+    let hearings = HEARINGS
     for (;;) {
-      const batch = endpoint.exportSessions(sealingKey, BATCH)
-      if (batch.length === 0) break
+      // Messages are on their way to their listeners, and answers on theirs. The next owner knows nothing of them.
+      await nextTurn()
+      const leaving = hearings > 0 ? 'heard' : 'all'
+      const batch = endpoint.exportSessions(sealingKey, BATCH, leaving)
+      if (batch.length === 0) {
+        if (leaving === 'all') break
+        hearings -= 1
+        continue
+      }
       let taken = 0
       try {
         // First: after a crash this server must not go on with them as well.
@@ -132,6 +143,8 @@ export async function importSessions<Peer>(
   const account = new Account()
   const settle = async (batch: readonly Uint8Array[]): Promise<void> => {
     for (const verdict of await importBatch(endpoints, sealingKey, batch)) account.add(verdict)
+    // The rest of the process has its turn.
+    await nextTurn()
   }
   let batch: Uint8Array[] = []
   for await (const each of sealed) {
@@ -172,6 +185,7 @@ export async function restoreSessions<Peer>(
     }
     key.fill(0)
   }
+  await Promise.all(endpoints.map((endpoint) => endpoint.arrived()))
   return account.result()
 }
 
@@ -208,22 +222,8 @@ async function importBatch<Peer>(
     if (left.length === 0) break
     const sealed = left.map((index) => batch[index] as Uint8Array)
     const theirs = names && left.map((index) => names[index] as string)
-    const verdicts = endpoint.importSessions(sealingKey, sealed, theirs)
-    const settled = await Promise.all(
-      verdicts.map((verdict, at) =>
-        isQuestion(verdict)
-          ? endpoint.importAsked(sealingKey, sealed[at] as Uint8Array, verdict, theirs?.[at])
-          : (verdict as number | Refusal),
-      ),
-    )
-    for (const [at, index] of left.entries()) {
-      results[index] = settled[at] as number | Refusal
-    }
-    await endpoint.arrived()
+    const settled = await endpoint.importSessions(sealingKey, sealed, theirs)
+    for (const [at, index] of left.entries()) results[index] = settled[at] as number | Refusal
   }
   return results
-}
-
-function isQuestion(verdict: NativeVerdict): verdict is NativeSessionQuestion {
-  return typeof verdict === 'object'
 }

@@ -108,6 +108,9 @@ export type NativeRow = readonly [name: string, sealed: Buffer]
 /** A session that was imported (its number), why it was not, or whom to ask about its identity first. */
 export type NativeVerdict = number | string | NativeSessionQuestion
 
+/** Which sessions leave: those whose messages have all been told, or all. */
+export type NativeLeaving = 'heard' | 'all'
+
 /** How an endpoint leaves its peers: with close_notify, or silently, for another process goes on. */
 export type NativeFarewell = 'goodbye' | 'handover'
 
@@ -310,13 +313,15 @@ export interface NativeIoThread {
     endpoint: number,
     sealingKey: Uint8Array,
     most: number,
+    leaving: NativeLeaving,
   ): readonly (number | Buffer | string | undefined)[]
   /** Takes so many away, and makes the rows of those that have one: [session, name, sealed, session, ...]. */
   takeRows(endpoint: number, most: number): readonly (number | Buffer | string)[]
   /** The rows last told of these sessions are stored. */
   rowsWritten(endpoint: number, sessions: Uint32Array): void
   /**
-   * `names`: `sealed` are rows of these names; `opened` follows when they have been written anew.
+   * [verdict, what opened() would tell, verdict, ...]. `names`: `sealed` are rows of these names; nothing is told
+   * then, and opened() follows when they have been written anew.
    */
   importSessions(
     endpoint: number,
@@ -324,7 +329,7 @@ export interface NativeIoThread {
     sealed: readonly Uint8Array[],
     validity: NativeKeyValidity,
     names?: readonly string[],
-  ): readonly NativeVerdict[]
+  ): readonly (NativeVerdict | NativeOpenedSession | undefined)[]
   endpointStats(endpoint: number): NativeEndpointStats | null
   sessionStats(endpoint: number, session: number): NativeSessionStats | null
   /** Whether it keeps the process alive. It does not at first. */

@@ -2,9 +2,10 @@
 
 import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import type { DtlsServerOptions, DtlsSocket } from '../../src/dtls/index.js'
+import type { DtlsSocket } from '../../src/dtls/index.js'
 import { createServer } from '../../src/dtls/index.js'
 import { startTypescript } from '../support/process.js'
+import { clients, exported, sealingKey, successor } from './handing-over.js'
 import {
   dial,
   dialOpen,
@@ -17,33 +18,6 @@ import {
   roundTrip,
   serve,
 } from './support.js'
-
-const sealingKey = randomBytes(32)
-
-async function exported(server: {
-  exportSessions: (options: { sealingKey: Uint8Array }) => AsyncIterable<Buffer>
-}): Promise<Buffer[]> {
-  const all: Buffer[] = []
-  for await (const sealed of server.exportSessions({ sealingKey })) all.push(sealed)
-  return all
-}
-
-/** A server on a port that another has left, which echoes. */
-async function successor<Peer = undefined>(options: DtlsServerOptions<Peer>, port: number) {
-  const server = createServer<Peer>(options, (socket) => {
-    socket.on('message', (message) => socket.send(message))
-  })
-  await listen(server, LOOPBACK, port)
-  return server
-}
-
-async function clients(count: number, port: number, key: Buffer, more = {}): Promise<DtlsSocket[]> {
-  const sockets = await Promise.all(
-    Array.from({ length: count }, () => dialOpen({ port, psk: { identity, key }, ...more })),
-  )
-  for (const socket of sockets) await roundTrip(socket)
-  return sockets
-}
 
 describe('dtls/handover of a server', () => {
   it.each([

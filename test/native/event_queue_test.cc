@@ -21,6 +21,25 @@ void addMessage(EventQueue& queue, uint32_t session, ByteView text) {
 
 }  // namespace
 
+TEST_CASE("the sessions whose messages JavaScript has not taken are known, of one endpoint") {
+  EventQueue queue([] {});
+  CHECK(queue.unheard(1).empty());
+  addMessage(queue, 1, kText);
+  queue.filling().add(EventKind::Keylog, 1, 5, std::string("no message"));
+  queue.publish();
+  addMessage(queue, 2, kText);
+  queue.filling().rows.back().endpoint = 2;
+  addMessage(queue, 3, kText);
+  // Of what was published, and of what was not.
+  CHECK(queue.unheard(1) == std::unordered_set<uint32_t>{1, 3});
+  CHECK(queue.unheard(2) == std::unordered_set<uint32_t>{2});
+  (void)queue.takeAll();
+  CHECK(queue.unheard(1) == std::unordered_set<uint32_t>{3});
+  queue.publish();
+  (void)queue.takeAll();
+  CHECK(queue.unheard(1).empty());
+}
+
 TEST_CASE("batches that nobody takes join, and their rows still point at what they mean") {
   int wakes = 0;
   EventQueue queue([&] { wakes += 1; });

@@ -371,7 +371,7 @@ export const CALLS: Readonly<Record<string, (world: World, on: number) => Made>>
     KEY(),
   ]),
   exportSession: onThread('exportSession', (_, on) => [either(on), 1, KEY()]),
-  exportSessions: onThread('exportSessions', (_, on) => [either(on), KEY(), 5]),
+  exportSessions: onThread('exportSessions', (_, on) => [either(on), KEY(), 5, 'heard']),
   importSessions: onThread('importSessions', (_, on) => [
     either(on),
     KEY(),
