@@ -136,7 +136,12 @@ export class ServerKeys<Peer> {
     settled: () => void = () => {},
   ): Cancel {
     const identity = question.identity ?? Buffer.alloc(0)
-    const abort = new AbortController()
+    // Made when the lookup wants it, or is told to stop: it costs more than an answer from memory.
+    let abort: AbortController | undefined
+    const aborting = (): AbortController => {
+      abort ??= new AbortController()
+      return abort
+    }
     const tell = lookupBegins(question.protocol)
     let open = true
     let timer: NodeJS.Timeout | undefined
@@ -163,7 +168,7 @@ export class ServerKeys<Peer> {
     const stop = (): void => {
       // A lookup that ignores the signal must not keep its place forever.
       if (running) setTimeout(finished, UNSETTLED_MS).unref()
-      abort.abort()
+      aborting().abort()
     }
 
     try {
@@ -173,7 +178,9 @@ export class ServerKeys<Peer> {
         protocol: question.protocol,
         ...asker,
         ...(question.servername !== '' && { servername: question.servername }),
-        signal: abort.signal,
+        get signal() {
+          return aborting().signal
+        },
       })
       if (!isThenable(answer)) {
         finished()
