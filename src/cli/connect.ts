@@ -1,6 +1,7 @@
 // mcbn connect: stdin to the peer, the peer to stdout.
 
 import { Command } from 'commander'
+import type { Readiness } from '../metrics/index.js'
 import {
   addConnectionFlags,
   type ConnectionFlags,
@@ -17,11 +18,12 @@ import { dial } from './dial.js'
 import { exitCodeOf, type Finish } from './exit.js'
 import { addKeyOptions, chooseCredential, type KeyReader } from './keys.js'
 import { factsText } from './link.js'
+import { addOperationsOptions, announceOperations, type OperationsFlags } from './operations.js'
 import { destinationOf } from './resolver.js'
 import { onStopSignal, signalExitCode } from './signals.js'
 import { formatTarget } from './url.js'
 
-export interface ConnectFlags extends ConnectionFlags {
+export interface ConnectFlags extends ConnectionFlags, OperationsFlags {
   readonly servername?: string
   readonly resolver?: string
 }
@@ -35,7 +37,7 @@ export function connectCommand(finish: Finish): Command {
       'tls://host:port or dtls://host:port; IPv6 in brackets; with --resolver tls://name',
     )
   const readKeys = addKeyOptions(command)
-  addConnectionFlags(command)
+  addOperationsOptions(addConnectionFlags(command))
     .option('--servername <name>', 'server name to ask for (RFC 6066 section 3)')
     .option(
       '--resolver <where>',
@@ -84,7 +86,10 @@ async function connect(
   const versions = limitToKey(range, keys.protocol, target)
 
   let conversation: Conversation | undefined
+  let state: Readiness = { notReady: 'connecting' }
+  const operations = await announceOperations(flags, () => state, diagnostics)
   onStopSignal(async (signal) => {
+    state = { notReady: 'stopping' }
     await conversation?.goodbye()
     finish(signalExitCode(signal))
   })
@@ -105,7 +110,9 @@ async function connect(
         ...facts,
       })
       for (const sentence of keys.warnings) diagnostics.warning(sentence)
+      state = true
       conversation = new Conversation(link, diagnostics, (code) => {
+        operations?.metrics.close()
         if (link.figures !== undefined) tellStats(flags, link.figures, diagnostics)
         finish(code)
       })

@@ -1,6 +1,7 @@
 // mcbn listen: a server for one purpose, which lives on whatever its peers do.
 
 import { Command, Option } from 'commander'
+import type { Readiness } from '../metrics/index.js'
 import {
   addConnectionFlags,
   type ConnectionFlags,
@@ -16,6 +17,12 @@ import { EXIT, exitCodeOf, type Finish, UsageError } from './exit.js'
 import { addKeyOptions, type KeyReader } from './keys.js'
 import { atMost } from './link.js'
 import { announce, type Listener, type ListenOptions, listenDtls, listenTls } from './listeners.js'
+import {
+  addOperationsOptions,
+  announceOperations,
+  type Operations,
+  type OperationsFlags,
+} from './operations.js'
 import { type ServiceFlags, serviceFor } from './services.js'
 import { onStopSignal } from './signals.js'
 import { parseTarget } from './url.js'
@@ -23,7 +30,7 @@ import { parseTarget } from './url.js'
 /** How long an orderly end may take after a signal, in milliseconds. */
 const CLOSE_MS = 2000
 
-interface ListenFlags extends ConnectionFlags, ServiceFlags {
+interface ListenFlags extends ConnectionFlags, ServiceFlags, OperationsFlags {
   readonly hint?: string
 }
 
@@ -36,7 +43,7 @@ export function listenCommand(finish: Finish): Command {
     .option('--http', 'answer GET / with 200 and "ok" (tls:// only); stdin is not read')
   const readKeys = addKeyOptions(command)
   command.option('--hint <text>', 'identity hint to send (RFC 4279 section 5.2; not in TLSv1.3)')
-  addConnectionFlags(command)
+  addOperationsOptions(addConnectionFlags(command))
     .addHelpText('after', HELP)
     .action(async (url: string, flags: ListenFlags) => {
       const diagnostics = new Diagnostics(flags)
@@ -76,15 +83,21 @@ async function listen(
   const range = versionRange(flags, target)
   const { keys, protocol, warnings } = await readKeys(keyProtocolFor(target, range))
 
+  let state: Readiness = { notReady: 'starting' }
   const end = async (): Promise<void> => {
+    state = { notReady: 'stopping' }
     const figures = listener?.figures?.()
     await atMost(CLOSE_MS, Promise.resolve(listener?.close()))
     if (figures !== undefined) tellStats(flags, figures, diagnostics)
+    await operations?.close()
     finish(EXIT.ok)
   }
   const service = serviceFor(flags, target.protocol === 'dtls', diagnostics, () => void end())
   let listener: Listener | undefined
+  let operations: Operations | undefined
   onStopSignal(end)
+  // First, so that it counts all sessions.
+  operations = await announceOperations(flags, () => state, diagnostics)
   listener = await (target.protocol === 'tls' ? listenTls : listenDtls)({
     target,
     psk: keys,
@@ -99,5 +112,7 @@ async function listen(
   } satisfies ListenOptions)
   for (const key of keys.values()) key.fill(0)
   for (const sentence of warnings) diagnostics.warning(sentence)
+  if (listener.dtls !== undefined) operations?.metrics.watchDtlsServer(listener.dtls)
+  state = true
   announce(target, listener, diagnostics)
 }

@@ -32,6 +32,8 @@ export interface Listener {
   readonly port: number
   /** What a DTLS server has counted. */
   figures?(): object
+  /** Of dtls://, for metrics. */
+  readonly dtls?: Pick<DtlsServer, 'stats'>
   /** Takes no more peers and says goodbye to those that are there. */
   close(): Promise<void>
 }
@@ -108,6 +110,7 @@ export async function serveDtls(
   return {
     ...placeOf(server.address()),
     figures: () => server.stats,
+    dtls: server,
     close: async () => server.close(),
   }
 }

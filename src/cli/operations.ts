@@ -3,6 +3,7 @@
 import type { Command } from 'commander'
 import type { Metrics, OperationsServer, Readiness } from '../metrics/index.js'
 import { hostAndPort } from './consent/network-options.js'
+import type { Diagnostics } from './diagnostics.js'
 
 export interface OperationsFlags {
   readonly metrics?: string
@@ -43,4 +44,17 @@ export async function openOperations(
       await server.close()
     },
   }
+}
+
+/** As {@link openOperations}, and says where. */
+export async function announceOperations(
+  flags: OperationsFlags,
+  ready: () => Readiness,
+  diagnostics: Diagnostics,
+): Promise<Operations | undefined> {
+  const operations = await openOperations(flags, ready)
+  if (operations === undefined) return undefined
+  const { url } = operations
+  diagnostics.event('operations', `metrics, health and readiness on ${url}`, { url })
+  return operations
 }

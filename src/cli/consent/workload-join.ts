@@ -13,7 +13,7 @@ import { McbnError } from '../../errors.js'
 import type { Readiness } from '../../metrics/index.js'
 import type { Diagnostics } from '../diagnostics.js'
 import { UsageError } from '../exit.js'
-import { addOperationsOptions, openOperations } from '../operations.js'
+import { addOperationsOptions, announceOperations } from '../operations.js'
 import { type AttesterFlag, attesterOf, attesterOption } from './attester-flag.js'
 import { readInput } from './files.js'
 
@@ -105,11 +105,7 @@ export async function joinNetwork(
   const descriptor = await descriptorOf(flags.descriptor)
   const audit = flags.audit === undefined ? undefined : await openAudit(flags.audit)
   let state: Readiness = { notReady: 'joining' }
-  const operations = await openOperations(flags, () => state)
-  if (operations !== undefined) {
-    const { url } = operations
-    diagnostics.event('operations', `metrics, health and readiness on ${url}`, { url })
-  }
+  const operations = await announceOperations(flags, () => state, diagnostics)
   const close = async (): Promise<void> => {
     await operations?.close()
     await audit?.close()
