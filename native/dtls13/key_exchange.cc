@@ -179,8 +179,8 @@ Secret KeyShare::finish(ByteView server_share) && {
   const Pkey own(key_.release());
   if (!own || server_share.size() != serverShareBytes(group_)) return {};
   const QuietErrors quiet;
-  return isKem(group_) ? decapsulated(group_, own.get(), server_share)
-                       : agreed(group_, own.get(), server_share);
+  if (isKem(group_)) return decapsulated(group_, own.get(), server_share);
+  return agreed(group_, own.get(), server_share);
 }
 
 std::optional<KeyAnswer> answerKeyShare(Group group, ByteView client_share) {

@@ -29,6 +29,17 @@ size_t row_of(const char* suite, const char* const names[], size_t count) {
   exit(2);
 }
 
+const char* option_of(const struct settings* settings, const char* name) {
+  const size_t length = strlen(name);
+  for (char** option = settings->options; *option != NULL; option++) {
+    if (strncmp(*option, name, length) != 0) continue;
+    const char* const rest = *option + length;
+    if (*rest == '\0') return rest;
+    if (*rest == '=') return rest + 1;
+  }
+  return NULL;
+}
+
 static void read_key(struct settings* settings, const char* hex) {
   const size_t length = strlen(hex) / 2;
   if (length > sizeof settings->key) exit(2);
@@ -67,6 +78,24 @@ static void print_exporter(void) {
   printf("\n");
 }
 
+// Sends messages of many lengths, each when the one before is back.
+static int say(int fd, int count) {
+  static unsigned char sent[MAX_MESSAGE], heard[MAX_MESSAGE];
+  for (int i = 0; i < count; i++) {
+    const size_t length = (size_t)(1 + i * 67 % 1100);
+    memset(sent, 'a' + i % 26, length);
+    if (peer_write(sent, length) != 0) return 1;
+    int back;
+    while ((back = peer_read(heard, sizeof heard)) == NOTHING_WAITS) readable(fd, 100);
+    if (back != (int)length || memcmp(sent, heard, length) != 0) {
+      fprintf(stderr, "message %d came back otherwise: %d\n", i, back);
+      return 1;
+    }
+  }
+  printf("heard %d\n", count);
+  return 0;
+}
+
 static int echo(int fd) {
   static unsigned char message[MAX_MESSAGE];
   for (unsigned long echoed = 0;;) {
@@ -91,7 +120,8 @@ int main(int count, char** arguments) {
   alarm(LIFETIME_SECONDS);
   struct settings settings = {.server = count > 1 && strcmp(arguments[1], "server") == 0};
   const int first = settings.server ? 2 : 3;
-  if (count != first + 3) return 2;
+  if (count < first + 3) return 2;
+  settings.options = arguments + first + 3;
   read_key(&settings, arguments[first]);
   settings.identity = arguments[first + 1];
   settings.suite = arguments[first + 2];
@@ -100,5 +130,7 @@ int main(int count, char** arguments) {
   if (peer_open(&settings, fd) != 0) return 1;
   printf("open\n");
   print_exporter();
+  const char* const to_say = option_of(&settings, "say");
+  if (to_say != NULL && say(fd, atoi(to_say)) != 0) return 1;
   return echo(fd);
 }

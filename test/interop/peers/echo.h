@@ -1,10 +1,11 @@
-// echo.h: a DTLS 1.2 PSK peer that sends back what it gets, as client and as server, on a library
+// echo.h: a DTLS PSK peer that sends back what it gets, as client and as server, on a library
 // of somebody else. One file for each library defines the functions below; echo.c drives them.
 //
-//   PEER server <key in hex> <identity> <suite>          prints "listening on <port>"
-//   PEER client <port> <key in hex> <identity> <suite>
+//   PEER server <key in hex> <identity> <suite> [option...]          prints "listening on <port>"
+//   PEER client <port> <key in hex> <identity> <suite> [option...]
 //
-// Suites have OpenSSL's names. Printed, each on a line: "open", "exporter <hex>" (RFC 5705, label
+// Suites have OpenSSL's names. Options are the library's, except say=<count>: sends so many messages,
+// each when the one before has come back, and prints "heard <count>". Printed, each on a line: "open", "exporter <hex>" (RFC 5705, label
 // EXPORTER_LABEL, no context, 32 bytes), at the peer's close_notify "closed by peer", at the end
 // "echoed <messages>". A line on stdin, or its end, makes the program say close_notify.
 #pragma once
@@ -20,6 +21,7 @@ struct settings {
   size_t key_length;
   const char* identity;
   const char* suite;
+  char** options;  // the last is null
 };
 
 // What peer_read() gives besides a length.
@@ -34,5 +36,7 @@ void peer_close(void);
 
 // Waits until the socket has something to read; 0 when the milliseconds have passed first.
 int readable(int socket, int milliseconds);
+// What follows "<name>=" in the options, "" for "<name>" alone; null when it is not there.
+const char* option_of(const struct settings* settings, const char* name);
 // The row of a suite in a table of names; ends the program when it is not there.
 size_t row_of(const char* suite, const char* const names[], size_t count);

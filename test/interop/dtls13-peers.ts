@@ -1,0 +1,101 @@
+// Programs that speak DTLS 1.3 with a pre-shared key (peers/echo.h), each of which meets each: one says
+// messages, the other sends them back.
+
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect } from 'vitest'
+import { repositoryRoot } from '../support/paths.js'
+import { findProgram } from '../support/peers.js'
+import { type Child, run, start } from '../support/process.js'
+import { IDENTITY, KEY } from './support.js'
+
+export const SUITES = [
+  'TLS_AES_128_GCM_SHA256',
+  'TLS_AES_256_GCM_SHA384',
+  'TLS_CHACHA20_POLY1305_SHA256',
+  'TLS_AES_128_CCM_SHA256',
+  'TLS_AES_128_CCM_8_SHA256',
+] as const
+
+/** How to start a program: the command, and what stands before its own arguments. */
+export type Program = readonly [string, ...string[]]
+
+/**
+ * The folder of scripts/newer-peers.sh; undefined, and a loud line, where it was not run or its packages
+ * cannot be had any more.
+ */
+export async function newerPeers(): Promise<string | undefined> {
+  const found = await run('bash', [join(repositoryRoot, 'scripts/newer-peers.sh'), '--if-here'], {
+    foreign: true,
+  })
+  if (found.exit.code === 0 && findProgram('cc') !== undefined) return found.stdout.trim()
+  console.warn(`\n!!! SKIPPED the peers of DTLS 1.3: ${found.stderr.trim() || 'no C compiler'}\n`)
+  return undefined
+}
+
+/** The echo peer on wolfSSL, compiled unless it is there from these sources. */
+export async function wolfssl(folder: string): Promise<Program> {
+  const files = ['wolfssl13.c', 'echo.c', 'echo.h'].map((file) =>
+    join(repositoryRoot, 'test/interop/peers', file),
+  )
+  const hash = createHash('sha256').update(folder)
+  for (const file of files) hash.update(readFileSync(file))
+  const out = join(repositoryRoot, 'build/peers', hash.digest('hex').slice(0, 16))
+  const program = join(out, 'wolfssl13')
+  if (!existsSync(program)) {
+    mkdirSync(out, { recursive: true })
+    const made = `${program}.${process.pid}`
+    const sources = files.filter((file) => file.endsWith('.c'))
+    const built = await run(join(folder, 'cc'), ['-std=gnu11', '-O1', '-o', made, ...sources], {
+      foreign: true,
+    })
+    expect(built.exit.code, built.report()).toBe(0)
+    // In one step: another test file may be about to run it.
+    renameSync(made, program)
+  }
+  return [join(folder, 'run'), program]
+}
+
+export interface Meeting {
+  readonly server: Program
+  readonly client: Program
+  readonly suite: string
+  readonly serverOptions?: readonly string[]
+  readonly clientOptions?: readonly string[]
+}
+
+export interface Met {
+  readonly server: Child
+  readonly client: Child
+  /** Whether each found connection IDs agreed on. */
+  readonly ids: { readonly server: boolean; readonly client: boolean }
+}
+
+const MESSAGES = 40
+
+/** Both open, export the same, carry messages there and back, and the client's goodbye arrives. */
+export async function meet(meeting: Meeting): Promise<Met> {
+  const { suite, serverOptions = [], clientOptions = [] } = meeting
+  const begin = ([command, ...before]: Program, rest: readonly string[]): Child =>
+    start(command, [...before, ...rest], { foreign: true, lifetime: 60_000 })
+  const server = begin(meeting.server, ['server', KEY, IDENTITY, suite, ...serverOptions])
+  const [, port = ''] = await server.output(/^listening on (\d+)$/m)
+  const client = begin(meeting.client, [
+    ...['client', port, KEY, IDENTITY, suite, `say=${MESSAGES}`],
+    ...clientOptions,
+  ])
+  await client.output(`heard ${MESSAGES}`)
+  const [, exported] = await client.output(/^exporter (\w+)$/m)
+  expect((await server.output(/^exporter (\w+)$/m))[1]).toBe(exported)
+  const ids = {
+    server: (await server.output(/^ids (\d)$/m))[1] === '1',
+    client: (await client.output(/^ids (\d)$/m))[1] === '1',
+  }
+  client.endInput()
+  await server.output('closed by peer')
+  await server.output(`echoed ${MESSAGES}`)
+  expect((await client.exited).code, client.report()).toBe(0)
+  expect((await server.exited).code, server.report()).toBe(0)
+  return { server, client, ids }
+}
