@@ -190,10 +190,11 @@ TEST_CASE("admission: an IPv6 network of 64 bits is one host, an IPv4 address an
   CHECK(keyOf("2001:db8:1:2::1") == keyOf("2001:db8:1:2:ffff:ffff:ffff:ffff"));
   CHECK(keyOf("2001:db8:1:2::1") != keyOf("2001:db8:1:3::1"));
   // Each of these stands for its own host: IPv4, and what stands for it, and a link's addresses.
-  for (const auto& [one, other] :
+  for (const auto& [first, second] :
        {std::pair{"192.0.2.1", "192.0.2.2"}, std::pair{"::ffff:192.0.2.1", "::ffff:192.0.2.2"},
         std::pair{"64:ff9b::192.0.2.1", "64:ff9b::192.0.2.2"}, std::pair{"fe80::1", "fe80::2"}}) {
-    CHECK_MESSAGE(keyOf(one) != keyOf(other), std::string(one));
+    const std::string one = first;
+    CHECK_MESSAGE(keyOf(first) != keyOf(second), one);
   }
   // So 2^64 addresses have half of the places, as one does.
   AdmissionLimits limits;

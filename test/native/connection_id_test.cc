@@ -78,7 +78,8 @@ TEST_CASE("connection ID: records are those of an independent calculation (RFC 9
        "19fefd0001000000000007a1b2c300163af6038f83c895be7aeb11e20504e27f5f8c12ca496c"},
   };
   const Bytes id{0xa1, 0xb2, 0xc3};
-  for (const auto& [suite, hex] : vectors) {
+  for (const auto& [suite, record_in_hex] : vectors) {
+    const char* const hex = record_in_hex;
     CAPTURE(hex);
     RecordLayer sender(*suite, 1, keysOf(*suite, 1, 2), 7, 0, nullptr, 64, {{}, id});
     Bytes record(sender.sealedSize(5));

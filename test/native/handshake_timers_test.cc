@@ -65,8 +65,9 @@ TEST_CASE("handshake timers: the first wait follows the round trip, from 250 ms 
   struct Case {
     Milliseconds round_trip, wait;
   };
-  for (const auto [round_trip, wait] :
+  for (const Case& each :
        {Case{0, 250}, Case{10, 250}, Case{100, 400}, Case{249, 996}, Case{5'000, 1'000}}) {
+    const Milliseconds round_trip = each.round_trip, wait = each.wait;
     CAPTURE(round_trip);
     HandshakeTimers timers = begun(Role::Client);
     sendFlight(timers, kStart);
@@ -113,9 +114,9 @@ TEST_CASE(
     Milliseconds first;       // retransmission, after the flight
     Milliseconds believed;    // after the alert
   };
-  for (const auto [round_trip, first, believed] :
-       {Case{0, 1'000, 1'900}, Case{10, 1'000, 1'150}, Case{600, 1'000, 3'300},
-        Case{10, 9'000, 9'150}, Case{2'000, 9'000, 16'900}}) {
+  for (const Case& each : {Case{0, 1'000, 1'900}, Case{10, 1'000, 1'150}, Case{600, 1'000, 3'300},
+                           Case{10, 9'000, 9'150}, Case{2'000, 9'000, 16'900}}) {
+    const Milliseconds round_trip = each.round_trip, first = each.first, believed = each.believed;
     CAPTURE(round_trip);
     CAPTURE(first);
     HandshakeTimers timers(Role::Client, 90'000, first);
@@ -178,7 +179,8 @@ TEST_CASE(
   struct Case {
     Milliseconds round_trip, grace;
   };
-  for (const auto [round_trip, grace] : {Case{1, 30}, Case{90, 90}, Case{4'000, 250}}) {
+  for (const Case& each : {Case{1, 30}, Case{90, 90}, Case{4'000, 250}}) {
+    const Milliseconds round_trip = each.round_trip, grace = each.grace;
     CAPTURE(round_trip);
     HandshakeTimers timers = begun(Role::Server);
     timers.flightSent(kStart, true);

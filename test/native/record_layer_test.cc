@@ -59,7 +59,9 @@ struct Pair {
 
 TEST_CASE("record layer: carries messages of every length with every suite") {
   Noise noise(1);
-  for (const auto& [name, suite] : kSuites) {
+  for (const Named& named : kSuites) {
+    const char* const name = named.name;
+    const AeadSuite& suite = named.suite;
     CAPTURE(name);
     Pair pair(suite);
     for (const size_t length : {0, 1, 15, 16, 17, 64, 1200, 16384}) {
@@ -75,7 +77,9 @@ TEST_CASE("record layer: carries messages of every length with every suite") {
 }
 
 TEST_CASE("record layer: never writes a nonce twice, whatever becomes of its cipher context") {
-  for (const auto& [name, suite] : kSuites) {
+  for (const Named& named : kSuites) {
+    const char* const name = named.name;
+    const AeadSuite& suite = named.suite;
     if (suite.explicit_nonce == 0) continue;  // the sequence number alone makes it
     CAPTURE(name);
     CipherContexts contexts(2);  // of five pairs: every use evicts another's
@@ -100,7 +104,9 @@ TEST_CASE("record layer: never writes a nonce twice, whatever becomes of its cip
 }
 
 TEST_CASE("record layer: drops what was altered, anywhere (RFC 6347 section 4.1.2.7)") {
-  for (const auto& [name, suite] : kSuites) {
+  for (const Named& named : kSuites) {
+    const char* const name = named.name;
+    const AeadSuite& suite = named.suite;
     CAPTURE(name);
     Pair pair(suite);
     for (int i = 0; i < 4; ++i) pair.seal({});  // so that no altered number is one already seen
@@ -128,7 +134,9 @@ TEST_CASE("record layer: drops what was altered, anywhere (RFC 6347 section 4.1.
 }
 
 TEST_CASE("record layer: drops repeats, other epochs, other versions and stumps, and says which") {
-  for (const auto& [name, suite] : kSuites) {
+  for (const Named& named : kSuites) {
+    const char* const name = named.name;
+    const AeadSuite& suite = named.suite;
     CAPTURE(name);
     Pair pair(suite);
     const Bytes first = pair.seal(wire::text("1"));
