@@ -87,9 +87,12 @@ describe('cli/participant', () => {
     const at = (name: string) => join(parent, name)
     writeFileSync(at('pass'), 'correct horse battery\n', { mode: 0o600 })
     mkdirSync(at('shared'))
+    writeFileSync(at('key'), randomBytes(32), { mode: 0o600 })
     const lock = ['--passphrase-file', at('pass')]
-    for (const label of ['ann', 'ben']) {
-      expectSuccess(await mcbn(['ceremony', 'init', at(label), '--label', label, ...lock]))
+    // A passphrase takes its second each time: Ann's alone shows it.
+    const locks = { ann: lock, ben: ['--key-file', at('key')] }
+    for (const [label, own] of Object.entries(locks)) {
+      expectSuccess(await mcbn(['ceremony', 'init', at(label), '--label', label, ...own]))
     }
     const unfinished = ['participant', 'init', '--dir', at('p'), '--ceremony', at('ann'), ...lock]
     expectFailure(await mcbn(unfinished), 2, /--ceremony: expected a finished ceremony/)
@@ -105,10 +108,10 @@ describe('cli/participant', () => {
     ])
     expectSuccess(plan)
     const { planHash } = JSON.parse(plan.stdout)
-    const runs = ['ann', 'ben'].map((label) =>
+    const runs = Object.entries(locks).map(([label, own]) =>
       mcbn([
         ...['ceremony', 'run', at(label), '--dir', at('shared')],
-        ...['--plan-hash', planHash, '--timeout', '30', ...lock],
+        ...['--plan-hash', planHash, '--timeout', '30', ...own],
       ]),
     )
     for (const run of await Promise.all(runs)) expectSuccess(run)

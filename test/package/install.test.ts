@@ -19,6 +19,7 @@ import { run } from '../support/process.js'
 import {
   appAsJavaScript,
   installed,
+  NODES,
   npm,
   OVER_BOTH,
   type Project,
@@ -88,19 +89,25 @@ describe('package', () => {
     expect(readFileSync(again).equals(readFileSync(project.tarball))).toBe(true)
   })
 
-  it('connects over TLS and over DTLS, and loads the addon no sooner', async () => {
-    const child = await program()
-    expect(JSON.parse(child.stdout), child.report()).toEqual(OVER_BOTH)
-    expect(child.exit.code, child.report()).toBe(0)
-  })
+  it.each(NODES)(
+    'connects over TLS and over DTLS on %s, and loads the addon no sooner',
+    async (node) => {
+      const child = await program(node)
+      expect(JSON.parse(child.stdout), child.report()).toEqual(OVER_BOTH)
+      expect(child.exit.code, child.report()).toBe(0)
+    },
+  )
 
-  it('imports mcbn with all that has its own entry', async () => {
-    const child = await program(`
+  it.each(NODES)('imports mcbn with all that has its own entry, on %s', async (node) => {
+    const child = await program(
+      node,
+      `
       import * as mcbn from 'mcbn'
       import * as tls from 'mcbn/tls'
       import * as dtls from 'mcbn/dtls'
       import * as psk from 'mcbn/psk'
-      console.log(mcbn.tls === tls, mcbn.dtls === dtls, mcbn.psk === psk)`)
+      console.log(mcbn.tls === tls, mcbn.dtls === dtls, mcbn.psk === psk)`,
+    )
     expect(child.stdout, child.report()).toBe('true true true\n')
   })
 
@@ -156,10 +163,10 @@ describe('package', () => {
   }, 120_000)
 
   /** Runs a program in the project: the one of this folder's tests, or another. */
-  async function program(source = appAsJavaScript()) {
+  async function program(node: string, source = appAsJavaScript()) {
     const file = join(project.folder, 'program.mjs')
     writeFileSync(file, source)
-    return await run(process.execPath, [file], { cwd: project.folder, foreign: true, env: plain })
+    return await run(node, [file], { cwd: project.folder, foreign: true, env: plain })
   }
 })
 

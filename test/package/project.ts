@@ -6,17 +6,22 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { buildSync } from 'esbuild'
-import { expect } from 'vitest'
+import { expect, inject } from 'vitest'
 import { repositoryRoot } from '../support/paths.js'
 import { run } from '../support/process.js'
+import { waitFor } from '../support/wait.js'
 
 export const tuple = `${process.platform}-${process.arch}`
+
+/** Paths of node: of each release to try (MCBN_TEST_NODES, separated by commas), else of the one that runs the tests. */
+export const NODES = process.env['MCBN_TEST_NODES']?.split(',') ?? [process.execPath]
 
 /** Nothing may lead the installed package to this repository's binaries, or to a tester's own. */
 export const plain = { MCBN_ADDON: undefined }
@@ -29,6 +34,7 @@ export const PUBLISHED = [
   'dist',
   'docs',
   'examples',
+  'image.lock',
   'LICENSE',
   'native',
   'package.json',
@@ -63,9 +69,50 @@ export function appAsJavaScript(): string {
   return `${outputFiles[0]?.text}`
 }
 
-/** Installs mcbn with the binary of this platform, and everything that it depends on. */
+/**
+ * A project with mcbn, with the binary of this platform, and everything that it depends on: a copy of the one that
+ * npm installs for all files of this run.
+ */
 export async function installed(): Promise<Project> {
   const workshop = mkdtempSync(join(tmpdir(), 'mcbn-package-'))
+  const made = await installedOnce(inject('package'))
+  await copy(join(made, 'project'), join(workshop, 'project'))
+  const folder = join(workshop, 'project')
+  const mcbn = join(folder, 'node_modules', 'mcbn')
+  const [addon] = readdirSync(join(mcbn, 'prebuilds', tuple))
+  return {
+    folder,
+    mcbn,
+    addon: join(mcbn, 'prebuilds', tuple, `${addon}`),
+    tarball: join(made, 'mcbn.tgz'),
+    [Symbol.dispose]: () => rmSync(workshop, { recursive: true, force: true }),
+  }
+}
+
+/** The first file that asks makes it; what others would make beside it is the same. @returns its folder. */
+async function installedOnce(shared: string): Promise<string> {
+  const made = join(shared, 'made')
+  const draft = join(shared, 'draft')
+  try {
+    mkdirSync(draft)
+  } catch {
+    const failed = () => existsSync(join(draft, 'failed'))
+    await waitFor('the project of another file', () => existsSync(made) || failed(), 220_000)
+    if (failed()) throw new Error('npm could not install the package: another file says why')
+    return made
+  }
+  try {
+    await install(draft)
+    renameSync(draft, made)
+  } catch (error) {
+    writeFileSync(join(draft, 'failed'), '')
+    throw error
+  }
+  return made
+}
+
+/** `project/`, and `mcbn.tgz`, which is installed in it. */
+async function install(workshop: string): Promise<void> {
   const folder = join(workshop, 'project')
   mkdirSync(folder)
   writeFileSync(
@@ -78,15 +125,12 @@ export async function installed(): Promise<Project> {
     (await runtimeDependencies()).map((from, index) => archive(from, workshop, index)),
   )
   await npm(folder, 'install', '--offline', '--no-audit', '--no-fund', tarball, ...dependencies)
-  const mcbn = join(folder, 'node_modules', 'mcbn')
-  const [addon] = readdirSync(join(mcbn, 'prebuilds', tuple))
-  return {
-    folder,
-    mcbn,
-    addon: join(mcbn, 'prebuilds', tuple, `${addon}`),
-    tarball,
-    [Symbol.dispose]: () => rmSync(workshop, { recursive: true, force: true }),
-  }
+  renameSync(tarball, join(workshop, 'mcbn.tgz'))
+}
+
+async function copy(from: string, to: string): Promise<void> {
+  const child = await run('cp', ['-R', from, to], { foreign: true })
+  expect(child.exit.code, child.report()).toBe(0)
 }
 
 /** The tree as it is published, with the binary that was compiled here. dist/ is current in every test. */

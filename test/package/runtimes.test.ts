@@ -1,6 +1,5 @@
 // How else a program with mcbn is started: under the permission model, by require(), in worker threads, as a single
-// executable application, and from a store of packages with links (pnpm). On each Node.js that
-// MCBN_TEST_NODES names (paths, separated by commas); else on the one that runs the tests.
+// executable application, and from a store of packages with links (pnpm). On each Node.js of NODES.
 
 import {
   chmodSync,
@@ -17,9 +16,7 @@ import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { temporaryFolder } from '../support/paths.js'
 import { run } from '../support/process.js'
-import { appAsJavaScript, installed, OVER_BOTH, type Project, plain } from './project.js'
-
-const NODES = process.env['MCBN_TEST_NODES']?.split(',') ?? [process.execPath]
+import { appAsJavaScript, installed, NODES, OVER_BOTH, type Project, plain } from './project.js'
 
 let project: Project
 beforeAll(async () => {
@@ -103,13 +100,16 @@ describe.each(NODES)('package on %s', { timeout: 240_000 }, (node) => {
   it('from a store with links, as pnpm lays packages out', async () => {
     const folder = temporaryFolder()
     const modules = join(folder, 'node_modules')
-    for (const name of packagesIn(join(project.folder, 'node_modules'))) {
+    const installedModules = join(project.folder, 'node_modules')
+    for (const name of packagesIn(installedModules)) {
       const store = join(modules, '.pnpm', name.replace('/', '+'), 'node_modules')
       mkdirSync(dirname(join(store, name)), { recursive: true })
-      cpSync(join(project.folder, 'node_modules', name), join(store, name), { recursive: true })
+      // Hard links, as pnpm's store has them.
+      const linked = await run('cp', ['-Rl', join(installedModules, name), join(store, name)])
+      expect(linked.exit.code, linked.report()).toBe(0)
     }
     const store = join(modules, '.pnpm', 'mcbn', 'node_modules')
-    for (const name of packagesIn(join(project.folder, 'node_modules'))) {
+    for (const name of packagesIn(installedModules)) {
       if (name === 'mcbn') continue
       mkdirSync(dirname(join(store, name)), { recursive: true })
       symlinkSync(
