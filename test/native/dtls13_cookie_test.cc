@@ -1,7 +1,7 @@
 // The stateless cookie of DTLS 1.3: who gets how much before the address is known.
 #include <doctest/doctest.h>
 
-#include "dtls13_pair.h"
+#include "dtls13_exchange.h"
 
 using namespace mcbn;
 using namespace mcbn::dtls13;

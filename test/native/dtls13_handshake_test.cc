@@ -1,7 +1,7 @@
 // Two Dtls13Sessions against each other: no socket, and a clock that is a number.
 #include <doctest/doctest.h>
 
-#include "dtls13_pair.h"
+#include "dtls13_exchange.h"
 
 using namespace mcbn;
 using namespace mcbn::dtls13;

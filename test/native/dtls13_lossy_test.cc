@@ -3,7 +3,7 @@
 
 #include <random>
 
-#include "dtls13_pair.h"
+#include "dtls13_exchange.h"
 
 using namespace mcbn;
 using namespace mcbn::dtls13;

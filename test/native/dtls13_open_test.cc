@@ -4,7 +4,7 @@
 
 #include <array>
 
-#include "dtls13_pair.h"
+#include "dtls13_exchange.h"
 
 using namespace mcbn;
 using namespace mcbn::dtls13;

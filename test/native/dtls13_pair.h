@@ -1,8 +1,6 @@
 // dtls13_pair.h: a client's and a server's Dtls13Session joined by a network in memory whose time is
-// a number, with the cookie exchange that the server's endpoint makes.
+// a number, with the cookie exchange that the server's endpoint makes. For tests and fuzzers.
 #pragma once
-
-#include <doctest/doctest.h>
 
 #include <algorithm>
 #include <functional>
@@ -109,8 +107,7 @@ class Pair13 {
       const auto record = nextRecordOf(bytes);
       Reader reader(record);
       const auto fragment = nextFragment(reader);
-      REQUIRE(fragment);
-      REQUIRE(fragment->whole());
+      MCBN_ASSERT(fragment && fragment->whole());
       VerifiedHello hello;
       hello.body = fragment->body;
       hello.message_sequence = fragment->messageSequence;
@@ -134,7 +131,7 @@ class Pair13 {
 
   static ByteView nextRecordOf(ByteView datagram) {
     const auto record = nextRecord(datagram);
-    REQUIRE(record);
+    MCBN_ASSERT(record);
     return record->fragment;
   }
 
@@ -173,7 +170,7 @@ class Pair13 {
       const Side from = sink == &at_client ? Side::Client : Side::Server;
       for (; !sink->outgoing.empty(); sink->outgoing.pop_front()) {
         Bytes bytes = sink->outgoing.front();
-        CHECK(bytes.size() <= options_.dtls.mtu);
+        MCBN_ASSERT(bytes.size() <= options_.dtls.mtu);
         for (const Milliseconds delay : fate(from, bytes)) {
           const Milliseconds at = now + latency + delay;
           const auto later = std::ranges::find_if(
@@ -197,17 +194,5 @@ class Pair13 {
   std::unique_ptr<Dtls13Session> client, server;
   unsigned accepted = 0;  // sessions that the server began
 };
-
-// A message each way, in an open pair.
-inline void exchangeMessages(Pair13& pair) {
-  const Bytes up = wire::text("up"), down = wire::text("down");
-  pair.at_client.messages.clear();
-  pair.at_server.messages.clear();
-  REQUIRE(pair.client->send(up, pair.now, pair.at_client));
-  REQUIRE(pair.server->send(down, pair.now, pair.at_server));
-  pair.drain();
-  CHECK(pair.at_server.messages == std::vector<Bytes>{up});
-  CHECK(pair.at_client.messages == std::vector<Bytes>{down});
-}
 
 }  // namespace mcbn::dtls13
