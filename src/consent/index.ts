@@ -230,6 +230,7 @@ export type { PieceHeader, SplitOptions } from './shares/pieces.js'
 export { combinePieces, describePiece, splitSecret } from './shares/pieces.js'
 export type { ShareProblem } from './shares/problem.js'
 export { InvalidShareError, SHARE_PROBLEMS } from './shares/problem.js'
+export { keyCommand } from './store/key-command.js'
 export type { Lease } from './store/lease.js'
 export type { CreateStoreOptions, OpenStoreOptions, StoreReading } from './store/open.js'
 export { createStore, openStore, readStore } from './store/open.js'
@@ -247,7 +248,7 @@ export type {
   Replicas,
   StoreAudit,
 } from './store/replicas.js'
-export type { SealedSecrets, StoreKdf, StoreLock } from './store/seal.js'
+export type { KeyWrapper, SealedSecrets, StoreKdf, StoreLock } from './store/seal.js'
 export { openSecrets, sealSecrets } from './store/seal.js'
 export type { Decision, ParticipantState, ParticipantStateKeeper } from './store/state.js'
 export { memoryState } from './store/state.js'

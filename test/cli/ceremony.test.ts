@@ -209,7 +209,7 @@ describe('cli/ceremony', () => {
     expectFailure(
       await ceremony('status', 'alice'),
       2,
-      /--passphrase-file: expected it or --key-file/,
+      /--passphrase-file: expected it, --key-file or --key-command/,
     )
     expectFailure(await ceremony('status', 'alice', ...LOCK), 2, /MCBN_STORE_INVALID/)
     expectFailure(await ceremony('status', 'alice', ...LOCK, ...lock), 2, /got both; drop one/)

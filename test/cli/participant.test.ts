@@ -18,6 +18,7 @@ import { openStore } from '../../src/consent/store/open.js'
 import { need, testNetwork } from '../consent/network.js'
 import { network, workloadOf } from '../consent/participant/fixture.js'
 import { temporaryFolder } from '../support/paths.js'
+import { requirePeer } from '../support/peers.js'
 import type { Child } from '../support/process.js'
 import { waitFor } from '../support/wait.js'
 import { expectFailure, expectSuccess, mcbn, startMcbn } from './command.js'
@@ -80,6 +81,30 @@ describe('cli/participant', () => {
     const status = await mcbn(['participant', 'status', '--dir', dir])
     expectSuccess(status)
     expect(status.stdout).toMatch(/^dora: not running\n {2}test network, epoch 1/)
+  })
+
+  it.runIf(requirePeer('openssl'))('asks a program for the key of its secrets', async () => {
+    const parent = temporaryFolder()
+    const at = (name: string) => join(parent, name)
+    const wrong = ['participant', 'init', '--label', 'dora', '--dir', at('dora')]
+    expectFailure(await mcbn([...wrong, '--key-command', at('none')]), 1, /got ENOENT/)
+    const both = ['--key-command', at('none'), '--key-file', at('none')]
+    expectFailure(await mcbn([...wrong, ...both]), 2, /--key-file: expected one of it/)
+    const program = `#!/bin/sh
+case $1 in
+wrap) exec openssl enc -aes-256-ctr -pbkdf2 -pass pass:secret ;;
+unwrap) exec openssl enc -d -aes-256-ctr -pbkdf2 -pass pass:secret ;;
+esac
+`
+    writeFileSync(at('service'), program, { mode: 0o700 })
+    expectSuccess(await mcbn([...wrong, '--key-command', at('service')]))
+    const kept = JSON.parse(readFileSync(join(at('dora'), 'secrets.json'), 'utf8'))
+    expect(kept.kdf.name).toBe('wrapped')
+    const serve = ['participant', 'serve', '--dir', at('dora')]
+    const env = { MCBN_KEY_COMMAND: at('service') }
+    expectFailure(await mcbn(serve, { env }), 2, /expected share and descriptor of a ceremony/)
+    writeFileSync(at('service'), program.replaceAll('secret', 'other'), { mode: 0o700 })
+    expectFailure(await mcbn(serve, { env }), 2, /the key service and the files/)
   })
 
   it('takes keys, share and descriptor of a ceremony that was held on the command line', async () => {

@@ -4,6 +4,7 @@
 import { createInterface } from 'node:readline'
 import { Writable } from 'node:stream'
 import type { Command } from 'commander'
+import { keyCommand } from '../../consent/store/key-command.js'
 import type { StoreLock } from '../../consent/store/seal.js'
 import { McbnError } from '../../errors.js'
 import { Interrupted } from '../exit.js'
@@ -13,13 +14,18 @@ import { readInput, shellWord } from './files.js'
 export interface LockFlags {
   readonly passphraseFile?: string
   readonly keyFile?: string
+  readonly keyCommand?: string
 }
 
-/** Adds --passphrase-file and --key-file. */
+/** Adds --passphrase-file, --key-file and --key-command. */
 export function addLockOptions(command: Command): Command {
   return command
     .option('--passphrase-file <file>', 'file with the passphrase of the secrets (- reads stdin)')
     .option('--key-file <file>', 'file with 32 or more random bytes that lock the secrets instead')
+    .option(
+      '--key-command <program>',
+      'program that wraps and unwraps the key of the secrets instead: for a KMS or a token (PKCS#11)',
+    )
 }
 
 /**
@@ -32,10 +38,14 @@ export async function readLock(
   flags: LockFlags,
   ask: 'new' | 'known' = 'known',
 ): Promise<StoreLock> {
-  const { passphraseFile, keyFile } = flags
-  if (passphraseFile !== undefined && keyFile !== undefined) {
-    throw conflict('--key-file: expected it or --passphrase-file, got both; drop one')
+  const { passphraseFile, keyFile, keyCommand: program } = flags
+  const given = [passphraseFile, keyFile, program].filter((one) => one !== undefined)
+  if (given.length > 1) {
+    throw conflict(
+      '--key-file: expected one of it, --passphrase-file and --key-command; drop the others',
+    )
   }
+  if (program !== undefined) return { keyWrapper: keyCommand([program]) }
   if (keyFile !== undefined) {
     await warnIfExposed(keyFile, '--key-file')
     return { keyFile: await readInput(keyFile, '--key-file', 4096) }
@@ -47,7 +57,7 @@ export async function readLock(
   }
   if (process.stdin.isTTY !== true || process.stderr.isTTY !== true) {
     throw conflict(
-      '--passphrase-file: expected it or --key-file where there is no terminal to ask on',
+      '--passphrase-file: expected it, --key-file or --key-command where there is no terminal to ask on',
     )
   }
   const passphrase = await askHidden('Passphrase for the secrets (8 characters or more): ')
@@ -58,7 +68,8 @@ export async function readLock(
 }
 
 /** The options again, for a next command that is shown. */
-export function lockWords({ passphraseFile, keyFile }: LockFlags): string {
+export function lockWords({ passphraseFile, keyFile, keyCommand: program }: LockFlags): string {
+  if (program !== undefined) return ` --key-command ${shellWord(program)}`
   if (keyFile !== undefined) return ` --key-file ${shellWord(keyFile)}`
   return passphraseFile === undefined ? '' : ` --passphrase-file ${shellWord(passphraseFile)}`
 }

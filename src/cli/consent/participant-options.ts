@@ -49,10 +49,15 @@ export async function openKept(dir: string, lock: StoreLock): Promise<Participan
 
 /** Reads what opens the folder: an option, else a file that the environment names, else it is asked for. */
 export async function lockOf(flags: LockFlags, ask: 'new' | 'known' = 'known'): Promise<StoreLock> {
-  if (flags.passphraseFile !== undefined || flags.keyFile !== undefined) {
+  const { passphraseFile, keyFile, keyCommand } = flags
+  if ([passphraseFile, keyFile, keyCommand].some((flag) => flag !== undefined)) {
     return await readLock(flags, ask)
   }
-  const { MCBN_PASSPHRASE_FILE: passphraseFile, MCBN_KEY_FILE: keyFile } = process.env
-  const named = { ...(passphraseFile && { passphraseFile }), ...(keyFile && { keyFile }) }
+  const { MCBN_PASSPHRASE_FILE, MCBN_KEY_FILE, MCBN_KEY_COMMAND } = process.env
+  const named = {
+    ...(MCBN_PASSPHRASE_FILE && { passphraseFile: MCBN_PASSPHRASE_FILE }),
+    ...(MCBN_KEY_FILE && { keyFile: MCBN_KEY_FILE }),
+    ...(MCBN_KEY_COMMAND && { keyCommand: MCBN_KEY_COMMAND }),
+  }
   return await readLock(named, ask)
 }

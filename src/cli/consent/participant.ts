@@ -37,7 +37,8 @@ export function participantCommand(finish: Finish): Command {
 
 const HELP = `
 The passphrase is asked for, or read from --passphrase-file or the file that MCBN_PASSPHRASE_FILE names;
---key-file, or MCBN_KEY_FILE, takes a file of random bytes instead. approve, refuse and status speak to
+--key-file, or MCBN_KEY_FILE, takes a file of random bytes instead, --key-command, or MCBN_KEY_COMMAND, a
+program that asks a KMS or a token. approve, refuse and status speak to
 the participant that runs and need neither; withdraw does both: what runs withdraws, and a folder at rest
 is opened for it.
 

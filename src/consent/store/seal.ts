@@ -3,69 +3,72 @@
 //
 //   passphrase --scrypt (RFC 7914), N = 2^17, r = 8, p = 1: 128 MiB-->  key --\
 //   key file   --HKDF-SHA-256 (RFC 5869)---------------------------->  key ---> AES-256-GCM
+//   fresh key  --the same; beside it, as a key service wrapped it--->  key --/
 //   AAD = lp("mcbn/1 store") || lp(canonical header) || lp(the caller's aad)
 
-import { createCipheriv, createDecipheriv, randomBytes, scrypt } from 'node:crypto'
+import { createCipheriv, createDecipheriv, randomBytes, randomFillSync, scrypt } from 'node:crypto'
 import { McbnError } from '../../errors.js'
 import { lengthPrefixed } from '../../psk/encoding.js'
 import { hkdfExpand, hkdfExtract } from '../../psk/hkdf.js'
 import { secretBytes, secretCopy } from '../../secret-bytes.js'
-import { fromBase64url, toBase64url } from '../base/base64url.js'
+import { toBase64url } from '../base/base64url.js'
 import { canonicalBytes } from '../base/canonical.js'
+import {
+  NONCE_BYTES,
+  parseSealed,
+  SALT_BYTES,
+  SEALED_MAX_BYTES,
+  type SealedSecrets,
+  type StoreKdf,
+  TAG_BYTES,
+  WRAPPED_MAX_BYTES,
+} from './sealed-file.js'
 
-/** What opens sealed secrets: one of the two. */
+export {
+  SEALED_MAX_BYTES,
+  type SealedSecrets,
+  type StoreKdf,
+  WRAPPED_MAX_BYTES,
+} from './sealed-file.js'
+
+/** A service that keeps a key which never leaves it: a KMS, a token (PKCS#11), see `keyCommand`. */
+export interface KeyWrapper {
+  /**
+   * @param key - 32 bytes; borrowed.
+   * @returns 1 to 4,096 bytes from which only the service makes the key again.
+   */
+  wrap(key: Uint8Array): Promise<Uint8Array>
+  /** @returns the key, which the caller owns and wipes. */
+  unwrap(wrapped: Uint8Array): Promise<Uint8Array>
+}
+
+/** What opens sealed secrets: one of the three. */
 export type StoreLock =
   /**
    * At least 8 bytes. A string is brought to Unicode normal form C first, so that every keyboard types the
    * same one; bytes are taken as they are, and the caller can wipe them.
    */
-  | { readonly passphrase: string | Uint8Array; readonly keyFile?: undefined }
+  | {
+      readonly passphrase: string | Uint8Array
+      readonly keyFile?: undefined
+      readonly keyWrapper?: undefined
+    }
   /** 32 to 4,096 random bytes, e.g. `head -c 32 /dev/urandom`; kept where the store's copies are not. */
-  | { readonly keyFile: Uint8Array; readonly passphrase?: undefined }
-
-/** How the key was made; public. */
-export type StoreKdf =
   | {
-      readonly name: 'scrypt'
-      /** Memory is 128 * r * 2^log2n bytes (RFC 7914 section 2). */
-      readonly log2n: number
-      readonly r: number
-      readonly p: number
-      /** 32 bytes. */
-      readonly salt: string
+      readonly keyFile: Uint8Array
+      readonly passphrase?: undefined
+      readonly keyWrapper?: undefined
     }
+  /** Asked each time that secrets are sealed or opened, each time about another key. */
   | {
-      readonly name: 'hkdf-sha256'
-      /** 32 bytes. */
-      readonly salt: string
+      readonly keyWrapper: KeyWrapper
+      readonly passphrase?: undefined
+      readonly keyFile?: undefined
     }
-
-/** Sealed secrets as JSON: everything but `ciphertext` is the public header; bytes are base64url. */
-export interface SealedSecrets {
-  readonly version: 'mcbn/1'
-  readonly cipher: 'aes-256-gcm'
-  readonly kdf: StoreKdf
-  /** 12 random bytes. Key and nonce are both fresh with every sealing, so neither ever repeats. */
-  readonly nonce: string
-  /** As long as the secrets, and GCM's 16 bytes of tag behind. */
-  readonly ciphertext: string
-}
-
-/** Most secrets sealed at once, in bytes. */
-export const SEALED_MAX_BYTES = 48 * 1024
 
 /** What a new store uses; OWASP's and RFC 7914's order of magnitude for a file that is opened rarely. */
 const SCRYPT = { log2n: 17, r: 8, p: 1 } as const
-/**
- * What a file may ask for: at most twice the memory and four times the work, since an altered file must
- * not stop the machine before its tag says that it was altered.
- */
-const SCRYPT_BOUNDS = { log2n: [14, 18], r: [8, 8], p: [1, 4] } as const
-
 const KEY_BYTES = 32
-const SALT_BYTES = 32
-const NONCE_BYTES = 12
-const TAG_BYTES = 16
 const PASSPHRASE_BYTES = { min: 8, max: 1024 } as const
 const KEY_FILE_BYTES = { min: 32, max: 4096 } as const
 
@@ -85,12 +88,8 @@ export async function sealSecrets(
   if (plaintext.length < 1 || plaintext.length > SEALED_MAX_BYTES) {
     throw outOfRange('plaintext', `1 to ${SEALED_MAX_BYTES} bytes`, `${plaintext.length}`)
   }
-  const secret = lockBytes(lock)
   const salt = toBase64url(randomBytes(SALT_BYTES))
-  const kdf: StoreKdf =
-    secret.kind === 'passphrase'
-      ? { name: 'scrypt', ...SCRYPT, salt }
-      : { name: 'hkdf-sha256', salt }
+  const { kdf, secret } = await freshKdf(lock, salt)
   const nonce = randomBytes(NONCE_BYTES)
   const header = {
     version: 'mcbn/1',
@@ -98,7 +97,7 @@ export async function sealSecrets(
     kdf,
     nonce: toBase64url(nonce),
   } as const
-  const key = await deriveKey(secret.bytes, kdf)
+  const key = await deriveKey(secret, kdf)
   try {
     const cipher = createCipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES })
     cipher.setAAD(authenticated(header, aad))
@@ -125,15 +124,13 @@ export async function openSecrets(
   aad: Uint8Array,
 ): Promise<Buffer> {
   const { header, nonce, ciphertext } = parseSealed(sealed)
-  const secret = lockBytes(lock)
-  const wanted = header.kdf.name === 'scrypt' ? 'passphrase' : 'key file'
-  if (secret.kind !== wanted) {
-    secret.bytes.fill(0)
-    throw invalid(
-      `lock: expected the ${wanted} that these secrets were sealed with, got a ${secret.kind}`,
-    )
+  const wanted = LOCK_OF[header.kdf.name]
+  const got = kindOf(lock)
+  if (got !== wanted) {
+    throw invalid(`lock: expected the ${wanted} that these secrets were sealed with, got a ${got}`)
   }
-  const key = await deriveKey(secret.bytes, header.kdf)
+  const secret = await secretFor(lock, header.kdf)
+  const key = await deriveKey(secret, header.kdf)
   let plaintext: Buffer | undefined
   try {
     const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES })
@@ -153,15 +150,71 @@ export async function openSecrets(
   }
 }
 
-/** A copy of the lock's secret, for deriveKey to wipe. */
-function lockBytes(lock: StoreLock): { kind: 'passphrase' | 'key file'; bytes: Buffer } {
-  const { passphrase, keyFile } = Object(lock) as { passphrase?: unknown; keyFile?: unknown }
-  if (passphrase !== undefined && keyFile !== undefined) {
+const LOCK_OF = {
+  scrypt: 'passphrase',
+  'hkdf-sha256': 'key file',
+  wrapped: 'key service',
+} as const satisfies Record<StoreKdf['name'], string>
+
+/** @throws {McbnError} `MCBN_OPTION_CONFLICT`, `MCBN_OPTION_TYPE` unless it is one of the three. */
+function kindOf(lock: StoreLock): (typeof LOCK_OF)[StoreKdf['name']] {
+  const { passphrase, keyFile, keyWrapper } = Object(lock) as Record<string, unknown>
+  const given = [passphrase, keyFile, keyWrapper].filter((one) => one !== undefined)
+  if (given.length > 1) {
     throw new McbnError(
       'MCBN_OPTION_CONFLICT',
-      'lock: expected a passphrase or a key file, got both',
+      'lock: expected one of a passphrase, a key file and a key service, got several',
     )
   }
+  if (keyWrapper !== undefined) return 'key service'
+  if (keyFile !== undefined) return 'key file'
+  if (typeof passphrase === 'string' || passphrase instanceof Uint8Array) return 'passphrase'
+  throw wrongType('lock', 'a passphrase (string or bytes), a key file (bytes) or a key service')
+}
+
+/** How a key is made for a new sealing, and of what; `secret` is for deriveKey to wipe. */
+async function freshKdf(
+  lock: StoreLock,
+  salt: string,
+): Promise<{ readonly kdf: StoreKdf; readonly secret: Buffer }> {
+  const kind = kindOf(lock)
+  if (lock.keyWrapper === undefined) {
+    const name = 'hkdf-sha256' as const
+    const kdf =
+      kind === 'passphrase' ? { name: 'scrypt' as const, ...SCRYPT, salt } : { name, salt }
+    return { kdf, secret: lockBytes(lock) }
+  }
+  const secret = randomFillSync(secretBytes(KEY_BYTES))
+  try {
+    const wrapped = await lock.keyWrapper.wrap(secret)
+    const { length } = wrapped
+    if (length < 1 || length > WRAPPED_MAX_BYTES) {
+      throw invalid(`key service: expected 1 to ${WRAPPED_MAX_BYTES} wrapped bytes, got ${length}`)
+    }
+    if (Buffer.from(wrapped).includes(secret)) {
+      throw invalid('key service: expected a wrapped key, got one that shows the key itself')
+    }
+    return { kdf: { name: 'wrapped', salt, wrapped: toBase64url(wrapped) }, secret }
+  } catch (error) {
+    secret.fill(0)
+    throw error
+  }
+}
+
+/** For deriveKey to wipe. */
+async function secretFor(lock: StoreLock, kdf: StoreKdf): Promise<Buffer> {
+  if (lock.keyWrapper === undefined || kdf.name !== 'wrapped') return lockBytes(lock)
+  const unwrapped = await lock.keyWrapper.unwrap(Buffer.from(kdf.wrapped, 'base64url'))
+  try {
+    if (unwrapped.length === KEY_BYTES) return copy(unwrapped)
+    throw invalid(`key service: expected a key of ${KEY_BYTES} bytes, got ${unwrapped.length}`)
+  } finally {
+    unwrapped.fill(0)
+  }
+}
+
+/** A copy of the lock's secret, for deriveKey to wipe. */
+function lockBytes({ passphrase, keyFile }: StoreLock): Buffer {
   if (keyFile !== undefined) {
     if (!(keyFile instanceof Uint8Array)) throw wrongType('keyFile', 'bytes')
     const { min, max } = KEY_FILE_BYTES
@@ -171,22 +224,18 @@ function lockBytes(lock: StoreLock): { kind: 'passphrase' | 'key file'; bytes: B
     if (keyFile.every((byte) => byte === keyFile[0])) {
       throw outOfRange('keyFile', 'random bytes', 'equal ones')
     }
-    return { kind: 'key file', bytes: copy(keyFile) }
+    return copy(keyFile)
   }
-  if (typeof passphrase !== 'string' && !(passphrase instanceof Uint8Array)) {
-    throw wrongType('lock', 'a passphrase (string or bytes) or a key file (bytes)')
-  }
-  const length = Buffer.byteLength(
-    typeof passphrase === 'string' ? passphrase.normalize('NFC') : passphrase,
-  )
+  const given = passphrase as string | Uint8Array
+  const length = Buffer.byteLength(typeof given === 'string' ? given.normalize('NFC') : given)
   const { min, max } = PASSPHRASE_BYTES
   if (length < min || length > max) {
     throw outOfRange('passphrase', `${min} to ${max} bytes`, `${length}`)
   }
-  if (typeof passphrase !== 'string') return { kind: 'passphrase', bytes: copy(passphrase) }
+  if (typeof given !== 'string') return copy(given)
   const bytes = secretBytes(length)
-  bytes.write(passphrase.normalize('NFC'), 'utf8')
-  return { kind: 'passphrase', bytes }
+  bytes.write(given.normalize('NFC'), 'utf8')
+  return bytes
 }
 
 /** Outside Node's shared pool, where a secret would linger. */
@@ -228,74 +277,6 @@ function authenticated(header: object, aad: Uint8Array): Buffer {
     lengthPrefixed(canonicalBytes(header)),
     lengthPrefixed(aad),
   ])
-}
-
-interface ParsedSealed {
-  readonly header: Omit<SealedSecrets, 'ciphertext'>
-  readonly nonce: Buffer
-  readonly ciphertext: Buffer
-}
-
-/** Field by field into fresh objects; what is not known is refused, since it would not be authenticated. */
-function parseSealed(value: unknown): ParsedSealed {
-  const fields = object('sealed secrets', value, [
-    'version',
-    'cipher',
-    'kdf',
-    'nonce',
-    'ciphertext',
-  ])
-  if (fields['version'] !== 'mcbn/1') throw invalid("version: expected 'mcbn/1'")
-  if (fields['cipher'] !== 'aes-256-gcm') throw invalid("cipher: expected 'aes-256-gcm'")
-  const nonce = fromBase64url(fields['nonce'], NONCE_BYTES)
-  if (nonce === undefined) throw invalid(`nonce: expected ${NONCE_BYTES} bytes as base64url`)
-  const text = fields['ciphertext']
-  const length = typeof text === 'string' ? Math.floor((text.length * 3) / 4) : 0
-  const bounded = length > TAG_BYTES && length <= SEALED_MAX_BYTES + TAG_BYTES
-  const ciphertext = bounded ? fromBase64url(text, length) : undefined
-  if (ciphertext === undefined) {
-    throw invalid(
-      `ciphertext: expected ${TAG_BYTES + 1} to ${SEALED_MAX_BYTES + TAG_BYTES} bytes as base64url`,
-    )
-  }
-  const header = {
-    version: 'mcbn/1',
-    cipher: 'aes-256-gcm',
-    kdf: parseKdf(fields['kdf']),
-    nonce: toBase64url(nonce),
-  } as const
-  return { header, nonce, ciphertext }
-}
-
-function parseKdf(value: unknown): StoreKdf {
-  const name = (Object(value) as { name?: unknown }).name
-  if (name !== 'scrypt' && name !== 'hkdf-sha256') {
-    throw invalid("kdf.name: expected 'scrypt' or 'hkdf-sha256'")
-  }
-  const names = name === 'scrypt' ? ['name', 'log2n', 'r', 'p', 'salt'] : ['name', 'salt']
-  const fields = object('kdf', value, names)
-  const salt = fromBase64url(fields['salt'], SALT_BYTES)
-  if (salt === undefined) throw invalid(`kdf.salt: expected ${SALT_BYTES} bytes as base64url`)
-  if (name === 'hkdf-sha256') return { name, salt: toBase64url(salt) }
-  const cost = (field: 'log2n' | 'r' | 'p') => {
-    const number = fields[field]
-    const [min, max] = SCRYPT_BOUNDS[field]
-    if (typeof number !== 'number' || !Number.isInteger(number) || number < min || number > max) {
-      throw invalid(`kdf.${field}: expected an integer from ${min} to ${max}`)
-    }
-    return number
-  }
-  return { name, log2n: cost('log2n'), r: cost('r'), p: cost('p'), salt: toBase64url(salt) }
-}
-
-function object(what: string, value: unknown, names: readonly string[]): Record<string, unknown> {
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
-    throw invalid(`${what}: expected an object`)
-  }
-  if (Object.keys(value).some((key) => !names.includes(key))) {
-    throw invalid(`${what}: expected only ${names.join(', ')}`)
-  }
-  return value as Record<string, unknown>
 }
 
 function invalid(what: string): McbnError {
