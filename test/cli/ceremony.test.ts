@@ -212,7 +212,11 @@ describe('cli/ceremony', () => {
       /--passphrase-file: expected it, --key-file or --key-command/,
     )
     expectFailure(await ceremony('status', 'alice', ...LOCK), 2, /MCBN_STORE_INVALID/)
-    expectFailure(await ceremony('status', 'alice', ...LOCK, ...lock), 2, /got both; drop one/)
+    expectFailure(
+      await ceremony('status', 'alice', ...LOCK, ...lock),
+      2,
+      /expected one of it, --passphrase-file and --key-command/,
+    )
   })
 
   it.each<readonly [string, readonly string[], RegExp]>([
