@@ -338,9 +338,11 @@ describeInChromium('web/page: staying up to date', () => {
       await page.getByText('Live', { exact: true }).waitFor()
     }
     const polling = await tabIn(tab.context)
+    await polling.page.clock.install()
     await polling.page.goto(server.base)
     await polling.page.getByText('Updated every 5 seconds').waitFor()
     participant.requests = [someRequest()]
+    await polling.page.clock.fastForward(5_000)
     await polling.page.getByText('A client asks for your share').waitFor()
     expectCalm(polling, server)
   })
