@@ -2,10 +2,10 @@
 // messages, the other sends them back.
 
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
-import { repositoryRoot } from '../support/paths.js'
+import { repositoryRoot, temporaryFolder } from '../support/paths.js'
 import { findProgram } from '../support/peers.js'
 import { type Child, run, start } from '../support/process.js'
 import { IDENTITY, KEY } from './support.js'
@@ -57,6 +57,24 @@ export async function wolfssl(folder: string): Promise<Program> {
   return [join(folder, 'run'), program]
 }
 
+/** The echo peer on mcbn's own DTLS 1.3, without Node; undefined, and a loud line, without cmake. */
+export async function mcbn(): Promise<Program | undefined> {
+  if (findProgram('cmake') === undefined || findProgram('c++') === undefined) {
+    console.warn('\n!!! SKIPPED mcbn’s DTLS 1.3 beside others: no cmake, or no C++ compiler\n')
+    return undefined
+  }
+  const folder = join(repositoryRoot, 'build/peers/native')
+  const patient = { foreign: true, lifetime: 240_000 }
+  for (const rest of [
+    ['-S', join(repositoryRoot, 'native'), '-B', folder, '-DPEERS=ON'],
+    ['--build', folder, '--parallel', '2'],
+  ]) {
+    const made = await run('cmake', rest, patient)
+    expect(made.exit.code, made.report()).toBe(0)
+  }
+  return [join(folder, 'mcbn13')]
+}
+
 export interface Meeting {
   readonly server: Program
   readonly client: Program
@@ -74,15 +92,23 @@ export interface Met {
 
 const MESSAGES = 40
 
+/** The arguments of a program, for a port or as a server. */
+export function roleOf(role: 'server' | number, suite: string): string[] {
+  const before = role === 'server' ? [role] : ['client', String(role)]
+  return [...before, KEY, IDENTITY, suite]
+}
+
+export function begin([command, ...before]: Program, rest: readonly string[]): Child {
+  return start(command, [...before, ...rest], { foreign: true, lifetime: 60_000 })
+}
+
 /** Both open, export the same, carry messages there and back, and the client's goodbye arrives. */
 export async function meet(meeting: Meeting): Promise<Met> {
   const { suite, serverOptions = [], clientOptions = [] } = meeting
-  const begin = ([command, ...before]: Program, rest: readonly string[]): Child =>
-    start(command, [...before, ...rest], { foreign: true, lifetime: 60_000 })
-  const server = begin(meeting.server, ['server', KEY, IDENTITY, suite, ...serverOptions])
-  const [, port = ''] = await server.output(/^listening on (\d+)$/m)
+  const server = begin(meeting.server, [...roleOf('server', suite), ...serverOptions])
+  const [, port] = await server.output(/^listening on (\d+)$/m)
   const client = begin(meeting.client, [
-    ...['client', port, KEY, IDENTITY, suite, `say=${MESSAGES}`],
+    ...[...roleOf(Number(port), suite), `say=${MESSAGES}`],
     ...clientOptions,
   ])
   await client.output(`heard ${MESSAGES}`)
@@ -98,4 +124,50 @@ export async function meet(meeting: Meeting): Promise<Met> {
   expect((await client.exited).code, client.report()).toBe(0)
   expect((await server.exited).code, server.report()).toBe(0)
   return { server, client, ids }
+}
+
+const ONLY_X25519 = ['-I', 'x25519']
+
+function nss(folder: string, port: number, cipher: string, rest: readonly string[]): Child {
+  const program: Program = [join(folder, 'run'), 'tstclnt']
+  return begin(program, [
+    ...['-h', '127.0.0.1', '-p', String(port), '-V', 'tls1.3:tls1.3', '-v'],
+    ...['-z', `0x${KEY}:${IDENTITY}`, '-c', cipher],
+    ...rest,
+  ])
+}
+
+/** NSS's client: prints what it gets, sends what it reads. */
+export function nssClient(
+  folder: string,
+  port: number,
+  cipher: string,
+  groups: readonly string[] = ONLY_X25519,
+): Child {
+  return nss(folder, port, cipher, ['-P', 'client', '-D', ...groups])
+}
+
+/**
+ * The same as a server. It needs a certificate to begin at all, which it does not show to a client that
+ * has the key.
+ */
+export async function nssServer(folder: string, port: number, cipher: string): Promise<Child> {
+  const home = temporaryFolder()
+  const noise = join(home, 'noise')
+  writeFileSync(noise, 'no secret: this certificate is never shown '.repeat(20))
+  for (const rest of [
+    ['-N', '--empty-password'],
+    [...['-S', '-x', '-n', 'server', '-s', 'CN=localhost', '-t', 'u,u,u'], ...['-z', noise]].concat(
+      ['-k', 'ec', '-q', 'nistp256', '-v', '12'],
+    ),
+  ]) {
+    const done = await run(join(folder, 'run'), ['certutil', '-d', `sql:${home}`, ...rest], {
+      foreign: true,
+    })
+    expect(done.exit.code, done.report()).toBe(0)
+  }
+  const rest = ['-P', 'server', '-d', `sql:${home}`, '-n', 'server', ...ONLY_X25519]
+  const server = nss(folder, port, cipher, rest)
+  await server.output('connecting to')
+  return server
 }

@@ -1,43 +1,157 @@
-// DTLS 1.3 with a pre-shared key beside other libraries, every suite and mode that both have.
+// DTLS 1.3 with a pre-shared key beside other libraries: every suite and mode that both have, in both roles.
 
+import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { meet, newerPeers, type Program, SUITES, wolfssl } from './dtls13-peers.js'
+import { freeUdpPort } from '../support/ports.js'
+import {
+  begin,
+  mcbn,
+  meet,
+  newerPeers,
+  nssClient,
+  nssServer,
+  type Program,
+  roleOf,
+  SUITES,
+  wolfssl,
+} from './dtls13-peers.js'
+import { FROM_PEER } from './support.js'
 
+const BUILDING = 300_000
 const folder = await newerPeers()
 
 /** NamedGroup numbers (RFC 8446 section 4.2.7). */
 const X25519 = 'group=29'
 const P256 = 'group=23'
+const X25519MLKEM768 = 'group=4588'
 
-// What the peer can do with itself: a case that fails here is no fault of ours.
-describe.skipIf(folder === undefined)('interop/DTLS 1.3: wolfSSL with itself', () => {
-  let program: Program
+const PAIRS = [
+  ['wolfssl', 'wolfssl'],
+  ['mcbn', 'wolfssl'],
+  ['wolfssl', 'mcbn'],
+  ['mcbn', 'mcbn'],
+] as const
+
+/** Both sides' options. */
+const CASES: readonly [what: string, server: readonly string[], client: readonly string[]][] = [
+  ['psk_ke', ['psk_ke'], ['psk_ke']],
+  ['P-256', ['psk_dhe_ke', P256], ['psk_dhe_ke', P256]],
+  ['an update of keys, by the server', ['psk_dhe_ke', X25519], ['psk_dhe_ke', X25519, 'update']],
+]
+
+let programs: Readonly<Record<'mcbn' | 'wolfssl' | 'newer', Program>>
+
+describe.skipIf(folder === undefined)('interop/DTLS 1.3', () => {
   beforeAll(async () => {
-    program = await wolfssl(folder ?? '')
-  }, 60_000)
+    const from = folder ?? ''
+    const own = await mcbn()
+    if (own === undefined) return
+    // The same program on a release of OpenSSL that has X25519MLKEM768.
+    programs = { mcbn: own, newer: [join(from, 'run'), ...own], wolfssl: await wolfssl(from) }
+  }, BUILDING)
 
-  it.each(SUITES)('%s', async (suite) => {
-    const options = { serverOptions: [X25519], clientOptions: [X25519] }
-    const met = await meet({ server: program, client: program, suite, ...options })
-    expect(met.ids).toEqual({ server: false, client: false })
+  describe.each(PAIRS)('%s as server, %s as client', (server, client) => {
+    const meeting = (suite: string) => ({
+      ...{ server: programs[server], client: programs[client] },
+      suite,
+    })
+
+    it.each(SUITES)('%s', async (suite) => {
+      const met = await meet({
+        ...meeting(suite),
+        ...{ serverOptions: [X25519], clientOptions: ['psk_dhe_ke', X25519] },
+      })
+      expect(met.ids).toEqual({ server: false, client: false })
+    })
+
+    it.each(CASES)('%s', async (_what, serverOptions, clientOptions) => {
+      await meet({ ...meeting(SUITES[0]), serverOptions, clientOptions })
+    })
+
+    it.each([
+      [4, 7],
+      [1, 10],
+      [0, 5],
+      [5, 0],
+    ])('connection IDs of %i and %i bytes (RFC 9147 section 9)', async (ours, theirs) => {
+      const met = await meet({
+        ...meeting(SUITES[0]),
+        serverOptions: ['psk_dhe_ke', X25519, `id=${ours}`],
+        clientOptions: ['psk_dhe_ke', X25519, `id=${theirs}`, 'update'],
+      })
+      expect(met.ids).toEqual({ server: true, client: true })
+    })
+
+    it('connection IDs that only the client wants', async () => {
+      const met = await meet({
+        ...meeting(SUITES[0]),
+        serverOptions: ['psk_dhe_ke', X25519],
+        clientOptions: ['psk_dhe_ke', X25519, 'id=6'],
+      })
+      expect(met.ids.client).toBe(met.ids.server)
+    })
+  })
+
+  it('mcbn as server: a wolfSSL hello without a key share', async () => {
+    await meet({
+      ...{ server: programs.mcbn, client: programs.wolfssl, suite: SUITES[0] },
+      ...{ serverOptions: ['psk_dhe_ke', X25519], clientOptions: ['psk_dhe_ke'] },
+    })
+  })
+
+  it('mcbn as client: a wolfSSL server with another group (RFC 8446 section 4.1.4)', async () => {
+    await meet({
+      ...{ server: programs.wolfssl, client: programs.mcbn, suite: SUITES[0] },
+      ...{ serverOptions: ['psk_dhe_ke', P256], clientOptions: ['psk_dhe_ke'] },
+    })
   })
 
   it.each([
-    ['psk_ke', ['psk_ke'], ['psk_ke']],
-    ['P-256', ['psk_dhe_ke', P256], ['psk_dhe_ke', P256]],
-    ['a hello without a key share', ['psk_dhe_ke', X25519], ['psk_dhe_ke']],
-  ])('%s', async (_what, serverOptions, clientOptions) => {
-    await meet({
-      ...{ server: program, client: program, suite: SUITES[0] },
-      ...{ serverOptions, clientOptions },
-    })
+    ['newer', 'wolfssl'],
+    ['newer', 'newer'],
+    ['wolfssl', 'newer'],
+  ] as const)(
+    'X25519MLKEM768, a hello in fragments: %s as server, %s as client',
+    async (server, client) => {
+      await meet({
+        ...{ server: programs[server], client: programs[client], suite: SUITES[0] },
+        serverOptions: ['psk_dhe_ke', X25519MLKEM768, 'fragments'],
+        clientOptions: ['psk_dhe_ke', X25519MLKEM768],
+      })
+    },
+  )
+
+  // NSS has keys for SHA-256 alone, and no CCM in TLS 1.3.
+  const NSS_SUITES = [
+    ['TLS_AES_128_GCM_SHA256', ':1301'],
+    ['TLS_CHACHA20_POLY1305_SHA256', ':1303'],
+  ] as const
+
+  it.each(NSS_SUITES)('NSS as client: %s', async (suite, cipher) => {
+    const server = begin(programs.mcbn, roleOf('server', suite))
+    const [, port] = await server.output(/^listening on (\d+)$/m)
+    const client = nssClient(folder ?? '', Number(port), cipher)
+    client.write(`${FROM_PEER}\n`)
+    await client.output(FROM_PEER)
+    expect(server.stdout).toContain('open')
   })
 
-  it('connection IDs of different lengths (RFC 9147 section 9)', async () => {
-    const met = await meet({
-      ...{ server: program, client: program, suite: SUITES[0] },
-      ...{ serverOptions: [X25519, 'id=4'], clientOptions: [X25519, 'id=7'] },
-    })
-    expect(met.ids).toEqual({ server: true, client: true })
+  it.each(NSS_SUITES)('NSS as server: %s', async (suite, cipher) => {
+    const port = await freeUdpPort()
+    const server = await nssServer(folder ?? '', port, cipher)
+    const client = begin(programs.mcbn, [...roleOf(port, suite), 'psk_dhe_ke'])
+    await client.output(/^open$/m)
+    server.write(`${FROM_PEER}\n`)
+    await server.output(FROM_PEER)
+  })
+
+  it('NSS as client: X25519MLKEM768 first, in fragments', async () => {
+    for (const program of [programs.mcbn, programs.newer]) {
+      const server = begin(program, [...roleOf('server', SUITES[0]), 'psk_dhe_ke'])
+      const [, port] = await server.output(/^listening on (\d+)$/m)
+      const client = nssClient(folder ?? '', Number(port), ':1301', [])
+      client.write(`${FROM_PEER}\n`)
+      await client.output(FROM_PEER)
+    }
   })
 })

@@ -79,11 +79,13 @@ static void print_exporter(void) {
 }
 
 // Sends messages of many lengths, each when the one before is back.
-static int say(int fd, int count) {
+static int say(int fd, int count, int updating) {
+  static const char update[] = "update keys";
   static unsigned char sent[MAX_MESSAGE], heard[MAX_MESSAGE];
   for (int i = 0; i < count; i++) {
-    const size_t length = (size_t)(1 + i * 67 % 1100);
+    size_t length = (size_t)(1 + i * 67 % 1100);
     memset(sent, 'a' + i % 26, length);
+    if (updating && i % 8 == 3) memcpy(sent, update, length = sizeof update - 1);
     if (peer_write(sent, length) != 0) return 1;
     int back;
     while ((back = peer_read(heard, sizeof heard)) == NOTHING_WAITS) readable(fd, 100);
@@ -131,6 +133,7 @@ int main(int count, char** arguments) {
   printf("open\n");
   print_exporter();
   const char* const to_say = option_of(&settings, "say");
-  if (to_say != NULL && say(fd, atoi(to_say)) != 0) return 1;
+  const int updating = option_of(&settings, "update") != NULL;
+  if (to_say != NULL && say(fd, atoi(to_say), updating) != 0) return 1;
   return echo(fd);
 }
