@@ -113,6 +113,15 @@ const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
 
 /** A TypeScript file beside this one, run by the node that runs the benchmark. */
 export function script(file: string, ...args: readonly (string | number)[]): Child {
+  return lastingScript(undefined, file, ...args)
+}
+
+/** One that may live longer. @param lifetimeMs - milliseconds. */
+export function lastingScript(
+  lifetimeMs: number | undefined,
+  file: string,
+  ...args: readonly (string | number)[]
+): Child {
   const path = fileURLToPath(new URL(file, import.meta.url))
-  return new Child(process.execPath, ['--import', tsx, path, ...args])
+  return new Child(process.execPath, ['--import', tsx, path, ...args], lifetimeMs)
 }

@@ -169,10 +169,12 @@ export class Stage implements Disposable {
 
 /** Posts to one participant over connections that are kept. */
 export class Poster implements Disposable {
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE })
+  readonly #agent: Agent
   readonly #port: number
 
-  constructor(port: number) {
+  /** @param sockets - most connections. */
+  constructor(port: number, sockets = AT_ONCE) {
+    this.#agent = new Agent({ keepAlive: true, maxSockets: sockets })
     this.#port = port
   }
 

@@ -38,7 +38,7 @@ export interface ServeParticipantOptions {
    * It tells the client, and has to be there; from others none is taken. @defaultValue none
    */
   readonly proxyProtocol?: readonly string[]
-  /** Most connections at once; one source may have a quarter of them. @defaultValue 512 */
+  /** Most connections at once; one source may have a quarter of them. @defaultValue 1_024 */
   readonly connections?: number
   /** Milliseconds for the head of a request; twice that for all of it. @defaultValue 10_000 */
   readonly requestTimeout?: number
@@ -62,7 +62,7 @@ export const HTTP_DEFAULTS = {
   host: '127.0.0.1',
   port: 0,
   requestsPerSecond: 100,
-  connections: 512,
+  connections: 1_024,
   requestTimeout: 10_000,
 } as const satisfies ServeParticipantOptions
 

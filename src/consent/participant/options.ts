@@ -81,7 +81,7 @@ export interface ParticipantLimits {
   readonly challengeSeconds?: number
   /** Evidence verified at the same time. @defaultValue 8 */
   readonly verifying?: number
-  /** Evidence that waits for it; more is told `busy`. @defaultValue 64 */
+  /** Evidence that waits for it, of at most 96 KiB each; more is told `busy`. @defaultValue 256 */
   readonly waiting?: number
   /** Most requests that wait for a person. @defaultValue 256 */
   readonly pending?: number
@@ -96,7 +96,7 @@ export const PARTICIPANT_LIMITS = {
   challenges: 1_024,
   challengeSeconds: 60,
   verifying: 8,
-  waiting: 64,
+  waiting: 256,
   pending: 256,
   approvalSeconds: 0,
   refusalsPerMinute: 30,
