@@ -4,10 +4,19 @@
 
 #include <algorithm>
 
+#include "record/dtls_record.h"
+
 namespace mcbn::dtls13 {
 namespace {
 
+Failure older() {
+  return handshakeFailure(alert::kProtocolVersion,
+                          "the server speaks no DTLS 1.3; allow DTLSv1.2 if that is meant");
+}
+
 Failure unexpected(uint8_t type) {
+  // RFC 9147 section 5.2: servers of DTLS 1.3 send none.
+  if (type == handshake_type::kHelloVerifyRequest) return older();
   if (type == message_type::kCertificate || type == message_type::kCertificateRequest) {
     return handshakeFailure(alert::kUnexpectedMessage,
                             "the server shows or asks for a certificate instead of using the "
@@ -143,8 +152,7 @@ Progress ClientHandshake::takeHello(HelloSent& state, ByteView body, Messages& m
                               "server knows DTLS 1.3 and answered with an older version",
                               "MCBN_PROTOCOL_ERROR");
     }
-    return handshakeFailure(alert::kProtocolVersion,
-                            "the server speaks no DTLS 1.3; allow DTLSv1.2 if that is meant");
+    return older();
   }
   const Suite* const suite = offered(hello.suite);
   if (!suite) return illegal("a cipher suite");
@@ -179,8 +187,8 @@ Progress ClientHandshake::takeHello(HelloSent& state, ByteView body, Messages& m
   const HandshakeSecret secret = state.early.handshake(shared.view());
   TrafficSecrets traffic = secret.traffic(transcript.hash());
   if (!startHandshakeKeys(messages, Role::Client, *suite, traffic)) return outOfMemory();
-  logSecret(keylog_, key_log::kClientHandshake, random_, traffic.client, step);
-  logSecret(keylog_, key_log::kServerHandshake, random_, traffic.server, step);
+  logSecret(keylog_, key_log::kClientHandshake, random_, traffic.client.view(), step);
+  logSecret(keylog_, key_log::kServerHandshake, random_, traffic.server.view(), step);
   // RFC 9146 section 3: where both sides said so, from the first encrypted record on.
   if (hello.connection_id) {
     messages.records().setPeerId({hello.connection_id->begin(), hello.connection_id->end()});
@@ -235,8 +243,9 @@ Progress ClientHandshake::takeFinished(AwaitingFinished& state, ByteView body, M
   const Secret ours = finishedOf(hash, state.traffic.client, all);
   if (traffic.empty() || ours.empty()) return outOfMemory();
   Exporter exporter = state.master.exporter(all);
-  logSecret(keylog_, key_log::kClientTraffic, random_, traffic.client, step);
-  logSecret(keylog_, key_log::kServerTraffic, random_, traffic.server, step);
+  logSecret(keylog_, key_log::kClientTraffic, random_, traffic.client.view(), step);
+  logSecret(keylog_, key_log::kServerTraffic, random_, traffic.server.view(), step);
+  logSecret(keylog_, key_log::kExporter, random_, exporter.bytes(), step);
   messages.beginFlight();
   messages.post(2, message_type::kFinished, {ours.data(), ours.data() + ours.size()});
   messages.send(step);

@@ -179,7 +179,9 @@ void Dtls13Session::takeMessages(SessionStep& step) {
     if (failure && epoch == 0) {
       // In the clear: it may be somebody else's, and the peer's is still to come.
       inbox.forget();
-      return doubt(std::move(*failure), step);
+      const auto* const client = std::get_if<ClientHandshake>(&phase_);
+      if (client && client->unanswered()) return doubt(std::move(*failure), true, step);
+      return step.drop(DropReason::UnexpectedMessage);
     }
     inbox.pop();
     if (!open()) messages_.timers().forgetAlert();
@@ -195,7 +197,7 @@ void Dtls13Session::takeAlert(const OpenedRecord& record, SessionStep& step) {
     if (open()) return step.drop(DropReason::UnexpectedMessage);
     Failure failure = explainAlert(description);
     failure.alert = description;
-    return doubt(std::move(failure), step);
+    return doubt(std::move(failure), false, step);
   }
   // RFC 8446 section 6.1: a close_notify follows it.
   if (description == alert::kUserCanceled) return;
@@ -235,17 +237,18 @@ void Dtls13Session::open(Established established, SessionStep& step) {
   auto& association = phase_.emplace<OpenAssociation>(role_, std::move(established));
   if (!association.begin(messages_, step)) return fail(outOfMemory(), step);
   state_ = State::Open;
-  messages_.opened();
+  messages_.opened(step.now);
   step.sink.opened(association.describe(), association.maxMessage(options_.mtu, messages_));
 }
 
 // Something in the clear says that it is over. Anybody can say so: it is believed if the handshake
 // does not go on, after our flight went out once more (RFC 9147 section 4.5.2).
-void Dtls13Session::doubt(Failure failure, SessionStep& step) {
+void Dtls13Session::doubt(Failure failure, bool ours, SessionStep& step) {
   HandshakeTimers& timers = messages_.timers();
   if (timers.alertNoted()) return;
   timers.noteAlert(step.now, false);
   doubt_ = std::move(failure);
+  doubt_is_ours_ = ours;
 }
 
 Failure Dtls13Session::explainAlert(uint8_t description) const {
@@ -260,6 +263,12 @@ Failure Dtls13Session::explainAlert(uint8_t description) const {
     failure.code = "MCBN_PSK_MISMATCH";
     failure.message = "the server has another key for identity " + quoted(identity()) +
                       ", or does not know the identity (" + name + "); compare both";
+  } else if (role_ == Role::Client &&
+             (description == alert::kHandshakeFailure || description == alert::kMissingExtension)) {
+    // The latter is what NSS and wolfSSL say of an identity that they do not know.
+    failure.message = "the server refused the handshake (" + name + "): it may not know identity " +
+                      quoted(identity()) +
+                      ", or no cipher suite, group and key exchange mode is common";
   } else {
     failure.message = "the peer ended the handshake with the alert " + name;
   }
@@ -375,7 +384,7 @@ void Dtls13Session::expire(Milliseconds now, SessionSink& sink) {
   switch (messages_.expire(step)) {
     case HandshakeTimers::Due::Alert: {
       Failure failure = doubt_ ? *std::move(doubt_) : Failure();
-      return endWith(failure, step);
+      return doubt_is_ours_ ? fail(std::move(failure), step) : endWith(failure, step);
     }
     case HandshakeTimers::Due::Timeout:
       return endWith(Failure{.code = "MCBN_HANDSHAKE_TIMEOUT", .message = explainTimeout()}, step);

@@ -94,7 +94,7 @@ class Dtls13Session {
   void follow(Progress progress, SessionStep& step);
   void follow(std::optional<Failure> failure, SessionStep& step);
   void open(Established established, SessionStep& step);
-  void doubt(Failure failure, SessionStep& step);
+  void doubt(Failure failure, bool ours, SessionStep& step);
   Failure explainAlert(uint8_t alert) const;
   std::string explainTimeout() const;
   void fail(Failure failure, SessionStep& step);
@@ -111,6 +111,7 @@ class Dtls13Session {
   std::vector<Bytes> early_;  // datagrams with records of epochs that are not there yet
   size_t early_bytes_ = 0;
   std::optional<Failure> doubt_;  // what ends the handshake unless it goes on
+  bool doubt_is_ours_ = false;    // then the peer is told
   std::optional<Failure> lookup_failure_;
   DropCounts reported_;
   SessionStats stats_;

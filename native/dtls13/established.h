@@ -66,10 +66,10 @@ inline bool startHandshakeKeys(Messages& messages, Role role, const Suite& suite
          messages.records().startWriting(2, suite, client ? traffic.client : traffic.server);
 }
 
-inline void logSecret(bool wanted, std::string_view name, ByteView random, const Secret& secret,
+inline void logSecret(bool wanted, std::string_view name, ByteView random, ByteView secret,
                       SessionStep& step) {
   if (!wanted || secret.empty()) return;
-  const Secret line = keyLogLine(name, random, secret.view());
+  const Secret line = keyLogLine(name, random, secret);
   step.sink.keylog({reinterpret_cast<const char*>(line.data()), line.size()});
 }
 

@@ -16,7 +16,9 @@
 
 namespace mcbn::dtls13 {
 
-constexpr size_t kMostMessageBytes = 4096;
+// Bytes of a message: of a ServerHello, and of what is authentic (a ticket may be long).
+constexpr size_t kMostClearBytes = 4096;
+constexpr size_t kMostMessageBytes = 16'384;
 
 class MessageInbox {
  public:
@@ -35,6 +37,9 @@ class MessageInbox {
     const auto ahead = static_cast<uint16_t>(fragment.messageSequence - next_);
     if (ahead >= 0x8000) return Added::Old;
     if (ahead >= kWindow || (epoch == 0 && ahead > 0)) return Added::Refused;
+    if (fragment.length > (epoch == 0 ? kMostClearBytes : kMostMessageBytes)) {
+      return Added::Refused;
+    }
     Slot& slot = slots_[fragment.messageSequence % kWindow];
     const bool begun = slot.message.started();
     // What is encrypted is not displaced by what is not.

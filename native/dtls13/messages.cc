@@ -32,6 +32,8 @@ void Messages::beginFlight() {
 }
 
 void Messages::answered(SessionStep& step) {
+  // Not after a repetition: nobody knows which sending was answered (RFC 6298 section 3).
+  if (!repeated_) timers_->keyExchangeReceived(step.now);
   flight_.clear();
   waitNoMore(step);
 }
@@ -150,10 +152,11 @@ void Messages::sendAck(SessionStep& step) {
   if (open_) acks_.clear();
 }
 
-void Messages::opened() {
+void Messages::opened(Milliseconds now) {
   open_ = true;
   if (role_ == Role::Server) round_trip_ = timers_->roundTrip();
   if (!waiting()) timers_.emplace(role_, 0, first_retransmission_);
+  timers_->begin(now);  // a client's Finished has as long again to be acknowledged
   if (!acks_.empty()) ack_now_ = true;
 }
 

@@ -35,7 +35,7 @@ class Messages {
   uint64_t epoch() const { return epoch_; }
   // The peer's flight is whole: what is posted now answers it, and acknowledges all of it.
   void beginFlight();
-  // The same where nothing answers it but an ACK.
+  // The same of a server, whose last flight nothing answers but an ACK.
   void answered(SessionStep& step);
   void startAt(uint16_t sequence) { flight_.startAt(sequence); }
   void post(uint64_t epoch, uint8_t type, Bytes body) {
@@ -58,7 +58,7 @@ class Messages {
   // After the last record of what was received.
   void settle(SessionStep& step);
   // The peer's last flight came, and ours need no more than ACKs.
-  void opened();
+  void opened(Milliseconds now);
 
   Milliseconds deadline() const;
   // Sends what is due; gives what is not about sending.

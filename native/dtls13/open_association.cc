@@ -99,6 +99,7 @@ std::optional<Failure> OpenAssociation::takeNewIds(ByteView body, Messages& mess
   if (std::ranges::any_of(ids, &Bytes::empty)) {
     return malformed("NewConnectionId", alert::kIllegalParameter);
   }
+  requested_ = false;
   if (immediate && !ids.empty()) {
     messages.records().setPeerId(std::move(ids.front()));
     ids.erase(ids.begin());
@@ -178,7 +179,8 @@ bool OpenAssociation::giveConnectionIds(std::vector<Bytes> ids, bool immediate, 
 }
 
 bool OpenAssociation::requestConnectionIds(uint8_t count, Messages& messages, SessionStep& step) {
-  if (messages.records().peerId().empty()) return false;
+  if (messages.records().peerId().empty() || requested_) return false;
+  requested_ = true;
   enqueue(message_type::kRequestConnectionId, {count}, messages, step);
   return true;
 }

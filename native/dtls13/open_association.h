@@ -36,6 +36,7 @@ class OpenAssociation {
   // RFC 9147 section 9: more IDs of the length that ours have. False: none were agreed on.
   bool giveConnectionIds(std::vector<Bytes> ids, bool immediate, Messages& messages,
                          SessionStep& step);
+  // False also while one is unanswered.
   bool requestConnectionIds(uint8_t count, Messages& messages, SessionStep& step);
   // The peer's next spare ID, for another path. False: there is none.
   bool useSpareId(Messages& messages);
@@ -70,7 +71,8 @@ class OpenAssociation {
   const Role role_;
   Agreement agreed_;
   uint64_t read_epoch_ = 3, write_epoch_ = 3;
-  bool updating_ = false;  // a KeyUpdate of ours waits for its ACK
+  bool updating_ = false;   // a KeyUpdate of ours waits for its ACK
+  bool requested_ = false;  // a RequestConnectionId of ours waits for its answer
   std::deque<Waiting> queue_;
   std::vector<Bytes> spare_ids_;  // of the peer's
   Milliseconds forget_at_ = kNever;

@@ -221,10 +221,11 @@ Progress ServerHandshake::sendFlight(const Offered& offered, const ClientHello& 
   AwaitingFinished state{&suite, finishedOf(suite.hash, traffic.client, all), master.traffic(all),
                          master.exporter(all)};
   if (finished.empty() || state.expected.empty() || state.traffic.empty()) return outOfMemory();
-  logSecret(keylog_, key_log::kClientHandshake, client_random_, traffic.client, step);
-  logSecret(keylog_, key_log::kServerHandshake, client_random_, traffic.server, step);
-  logSecret(keylog_, key_log::kClientTraffic, client_random_, state.traffic.client, step);
-  logSecret(keylog_, key_log::kServerTraffic, client_random_, state.traffic.server, step);
+  logSecret(keylog_, key_log::kClientHandshake, client_random_, traffic.client.view(), step);
+  logSecret(keylog_, key_log::kServerHandshake, client_random_, traffic.server.view(), step);
+  logSecret(keylog_, key_log::kClientTraffic, client_random_, state.traffic.client.view(), step);
+  logSecret(keylog_, key_log::kServerTraffic, client_random_, state.traffic.server.view(), step);
+  logSecret(keylog_, key_log::kExporter, client_random_, state.exporter.bytes(), step);
   state_ = std::move(state);
   messages.send(step);
   return {};
@@ -243,7 +244,6 @@ Progress ServerHandshake::take(uint8_t type, uint64_t epoch, ByteView body, Mess
     return handshakeFailure(alert::kDecryptError,
                             "the client's Finished does not fit what was said before it");
   }
-  messages.timers().keyExchangeReceived(step.now);
   messages.answered(step);
   return Established({.suite = state->suite,
                       .read = std::move(state->traffic.client),

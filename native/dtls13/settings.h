@@ -17,6 +17,7 @@ struct Settings {
   // In order of preference. AES-128-CCM_8 only where it is named (RFC 9147 section 4.5.3).
   std::vector<const Suite*> suites = {&suite::kAes128Gcm, &suite::kChaCha20Poly1305,
                                       &suite::kAes256Gcm, &suite::kAes128Ccm};
+  // In order of preference; the running OpenSSL has each (available()).
   std::vector<Group> groups = {Group::X25519, Group::Secp256r1};
   // psk_ke has no forward secrecy, and both sides must want it (RFC 9257 section 6).
   uint8_t modes = kPskDheKe;

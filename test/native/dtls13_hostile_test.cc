@@ -258,6 +258,11 @@ TEST_CASE("dtls13 hostile: servers that break RFC 8446 section 4.1 are named") {
     if (each.messages.empty()) client.hear(11, 0, Bytes(30, 1));
     CHECK(client.end() == each.code);
     CHECK(client.pair.now <= 1'000 + 3'000);
+    // The server is told what was wrong (RFC 8446 section 6.2).
+    const Bytes& last = client.pair.at_client.sent.back();
+    REQUIRE(last.size() == 15);
+    CHECK(last[0] == 21);
+    CHECK(last[14] == client.pair.at_client.endings[0]->alert);
   }
 }
 
@@ -358,5 +363,58 @@ TEST_CASE(
   CHECK(pair.at_client.sent.size() == before + 1);
   // Replayed: the same record is not acknowledged again (RFC 9147 section 4.5.1).
   pair.client->receive(again, pair.now, pair.at_client);
+  CHECK(pair.at_client.sent.size() == before + 1);
+}
+
+TEST_CASE(
+    "dtls13 hostile: a server of DTLS 1.2, by its HelloVerifyRequest, is named (RFC 9147 section "
+    "5.2)") {
+  LoneClient client(plain());
+  Bytes body;
+  Writer(body).u16(0xFEFD).u8(20).bytes(Bytes(20, 1));
+  client.hear(3, 0, body);
+  CHECK(client.end() == "MCBN_HANDSHAKE_FAILED");
+  CHECK(client.pair.at_client.endings[0]->alert == alert::kProtocolVersion);
+}
+
+TEST_CASE(
+    "dtls13 hostile: messages in the clear to a server that awaits the Finished change nothing "
+    "(RFC 9147 section 6.1)") {
+  Pair13 pair(plain());
+  pair.fate = [&](Side from, Bytes&) {
+    const bool lost = from == Side::Client && pair.server;
+    return lost ? std::vector<Milliseconds>{} : kAtOnce;
+  };
+  pair.connect();
+  pair.run([&] { return pair.client->open(); });
+  for (const uint8_t type : {uint8_t{20}, uint8_t{1}, uint8_t{24}}) {
+    pair.deliver(Side::Client, wire::record(22, 0, 9, wire::message(type, 2, Bytes(32, 1))));
+  }
+  pair.run([&] { return pair.server->state() == Dtls13Session::State::Ended; }, 20'000);
+  CHECK(Pair13::codeOf(pair.at_server) == "MCBN_HANDSHAKE_TIMEOUT");
+  CHECK(pair.now >= 1'000 + 4'000);
+}
+
+TEST_CASE(
+    "dtls13 hostile: a long ticket is taken, and one beyond all sense is not (RFC 9147 section "
+    "5.5)") {
+  Pair13 pair(plain());
+  pair.connect();
+  pair.run([&] { return pair.bothOpen() && pair.client->deadline() == kNever; });
+  Records server;
+  REQUIRE(server.startWriting(3, *pair.server->association()->agreed().suite,
+                              pair.server->association()->agreed().write));
+  Bytes datagram;
+  for (unsigned i = 0; i < 9; ++i) {
+    datagram.clear();
+    REQUIRE(server.seal(3, 22, wire::message(4, 4, Bytes(9'000, 1)), datagram));
+  }
+  const size_t before = pair.at_client.sent.size();
+  pair.client->receive(datagram, pair.now, pair.at_client);
+  CHECK(pair.at_client.sent.size() == before + 1);
+  datagram.clear();
+  REQUIRE(server.seal(3, 22, wire::fragment(4, 5, Bytes(20'000, 1), 0, 9'000), datagram));
+  pair.client->receive(datagram, pair.now, pair.at_client);
+  CHECK(pair.client->open());
   CHECK(pair.at_client.sent.size() == before + 1);
 }

@@ -217,3 +217,19 @@ TEST_CASE("dtls13: data that overtakes the Finished waits for it (RFC 9147 secti
   pair.run();
   CHECK(pair.at_server.messages == std::vector<Bytes>{wire::text("one"), wire::text("two")});
 }
+
+TEST_CASE(
+    "dtls13: a round trip is not taken from a flight that was repeated (RFC 6298 section 3)") {
+  Pair13 pair({.dtls = brisk()});
+  unsigned of_server = 0;
+  pair.fate = [&](Side from, Bytes&) {
+    const bool lost = from == Side::Server && ++of_server == 2;
+    return lost ? std::vector<Milliseconds>{} : std::vector<Milliseconds>{0};
+  };
+  pair.connect();
+  pair.run();
+  REQUIRE(pair.bothOpen());
+  CHECK(pair.server->stats().retransmits > 0);
+  CHECK(pair.server->roundTrip() == 0);
+  CHECK(pair.client->roundTrip() == 20);
+}

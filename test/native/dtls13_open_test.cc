@@ -185,8 +185,12 @@ TEST_CASE(
   Pair13 pair(withIds(4, 4));
   open(pair);
   REQUIRE(pair.client->requestConnectionIds(3, pair.now, pair.at_client));
+  // Not while one is unanswered.
+  CHECK(!pair.client->requestConnectionIds(3, pair.now, pair.at_client));
   pair.drain();
   CHECK(pair.bothOpen());
+  REQUIRE(pair.client->requestConnectionIds(3, pair.now, pair.at_client));
+  pair.drain();
   CHECK(!pair.client->useSpareConnectionId());
   Pair13 none;
   open(none);
@@ -260,8 +264,9 @@ TEST_CASE("dtls13 open: the key log names the secrets that Wireshark asks for (R
   options.dtls.keylog = true;
   Pair13 pair(options);
   open(pair);
-  for (const char* name : {"CLIENT_HANDSHAKE_TRAFFIC_SECRET ", "SERVER_HANDSHAKE_TRAFFIC_SECRET ",
-                           "CLIENT_TRAFFIC_SECRET_0 ", "SERVER_TRAFFIC_SECRET_0 "}) {
+  for (const char* name :
+       {"CLIENT_HANDSHAKE_TRAFFIC_SECRET ", "SERVER_HANDSHAKE_TRAFFIC_SECRET ",
+        "CLIENT_TRAFFIC_SECRET_0 ", "SERVER_TRAFFIC_SECRET_0 ", "EXPORTER_SECRET "}) {
     const auto line = [&](const RecordingSink& sink) {
       const auto found = std::ranges::find_if(
           sink.lines, [&](const std::string& text) { return text.starts_with(name); });
