@@ -80,7 +80,8 @@ void Dtls13Session::answer(uint32_t number, PskAnswer answer, std::optional<Fail
 
 void Dtls13Session::receive(std::span<const MutableBytes> datagrams, Milliseconds now,
                             SessionSink& sink) {
-  if (state_ == State::Ended) return;
+  // A client that has said nothing has no answer to expect.
+  if (state_ == State::Ended || std::holds_alternative<Idle>(phase_)) return;
   SessionStep step(sink, stats_, now);
   heard_newer_ = false;
   for (const MutableBytes datagram : datagrams) {

@@ -10,8 +10,9 @@ namespace {
 
 constexpr uint8_t kAckType = 26;  // ContentType (RFC 9147 section 7)
 constexpr size_t kMostAcks = 64;
-// Between two sendings that the peer, or somebody in its name, asks for.
+// Between two sendings that the peer asks for, or somebody in its name.
 constexpr Milliseconds kSpacing = 25;
+constexpr Milliseconds kSpacingInClear = 100;
 
 }  // namespace
 
@@ -28,7 +29,8 @@ void Messages::beginFlight() {
   flight_.clear();
   acks_.clear();
   ack_at_ = kNever;
-  ack_now_ = repeat_now_ = false;
+  ack_now_ = false;
+  repeat_at_ = kNever;
 }
 
 void Messages::answered(SessionStep& step) {
@@ -48,8 +50,8 @@ void Messages::send(SessionStep& step) {
 
 // RFC 9147 section 5.8.1: what is not acknowledged goes out again, and the timer starts anew.
 void Messages::repeat(SessionStep& step) {
-  repeat_now_ = false;
   sent_at_ = step.now;
+  repeat_at_ = kNever;
   repeated_ = true;
   if (!flight_.send(records_, step)) return waitNoMore(step);
   timers_->repeated(step.now);
@@ -57,6 +59,7 @@ void Messages::repeat(SessionStep& step) {
 }
 
 void Messages::waitNoMore(SessionStep& step) {
+  repeat_at_ = kNever;
   timers_->setWaiting(step.now, false);
   if (!open_) return;
   // The handshake's time has no meaning for what comes later.
@@ -103,7 +106,7 @@ bool Messages::takeFragments(const OpenedRecord& record, SessionStep& step) {
   }
   // A flight that comes again was not answered, as far as the peer knows (section 5.8.1). What
   // is in the clear proves nothing about a client's state.
-  if (old && waiting() && (role_ == Role::Server || epoch != 0)) repeat_now_ = true;
+  if (old && waiting() && (role_ == Role::Server || epoch != 0)) askToRepeat(epoch > 0);
   // Section 7: only what was kept, or was there already once the handshake is done. What the server
   // said before is answered by our Finished.
   const bool answered = open_ && role_ == Role::Client && epoch < 3;
@@ -123,10 +126,14 @@ void Messages::takeAck(const OpenedRecord& record, SessionStep& step) {
     case Flight::Heard::Nothing:
       break;
     case Flight::Heard::Resend:
-      repeat_now_ = true;
+      askToRepeat(authentic);
       break;
   }
   if (flight_.empty()) waitNoMore(step);
+}
+
+void Messages::askToRepeat(bool authentic) {
+  repeat_at_ = std::min(repeat_at_, later(sent_at_, authentic ? kSpacing : kSpacingInClear));
 }
 
 void Messages::noteUnreadable(Milliseconds now) {
@@ -135,8 +142,7 @@ void Messages::noteUnreadable(Milliseconds now) {
 
 void Messages::settle(SessionStep& step) {
   if (step.ended) return;
-  if (repeat_now_ && waiting() && step.now >= later(sent_at_, kSpacing)) repeat(step);
-  repeat_now_ = false;
+  if (repeat_at_ <= step.now) repeat(step);
   if (ack_now_) {
     sendAck(step);
   } else if (!acks_.empty()) {
@@ -160,10 +166,13 @@ void Messages::opened(Milliseconds now) {
   if (!acks_.empty()) ack_now_ = true;
 }
 
-Milliseconds Messages::deadline() const { return std::min(timers_->deadline(), ack_at_); }
+Milliseconds Messages::deadline() const {
+  return std::min({timers_->deadline(), ack_at_, repeat_at_});
+}
 
 HandshakeTimers::Due Messages::expire(SessionStep& step) {
   if (ack_at_ <= step.now) sendAck(step);
+  if (repeat_at_ <= step.now) repeat(step);
   const HandshakeTimers::Due due = timers_->due(step.now);
   if (due != HandshakeTimers::Due::Retransmission) return due;
   wait_ = timers_->nextWait(wait_);

@@ -65,6 +65,7 @@ class Messages {
   HandshakeTimers::Due expire(SessionStep& step);
 
  private:
+  void askToRepeat(bool authentic);
   void repeat(SessionStep& step);
   void sendAck(SessionStep& step);
   void waitNoMore(SessionStep& step);
@@ -82,7 +83,8 @@ class Messages {
   Milliseconds sent_at_ = 0;
   Milliseconds ack_at_ = kNever;
   Milliseconds round_trip_ = 0;
-  bool ack_now_ = false, repeat_now_ = false;
+  Milliseconds repeat_at_ = kNever;  // because the peer, or somebody in its name, asks for it
+  bool ack_now_ = false;
   bool repeated_ = false;  // anything, ever: round trips do not count then (RFC 6298 section 3)
   bool open_ = false;
 };

@@ -12,6 +12,7 @@ constexpr Milliseconds kTwiceMsl = 240'000;
 // RFC 9147 section 8: epochs do not go beyond.
 constexpr uint64_t kLastEpoch = (uint64_t{1} << 48) - 1;
 constexpr size_t kSpareIds = 4;
+constexpr size_t kMostOwnIds = 16;
 
 Failure unexpected(const char* message) {
   return handshakeFailure(
@@ -114,8 +115,12 @@ std::optional<Failure> OpenAssociation::takeNewIds(ByteView body, Messages& mess
 // ---- messages of ours --------------------------------------------------------------------------
 
 void OpenAssociation::enqueue(uint8_t type, Bytes body, Messages& messages, SessionStep& step) {
-  if (std::ranges::find(queue_, type, &Waiting::type) != queue_.end()) return;
-  queue_.push_back({type, std::move(body)});
+  const auto queued = std::ranges::find(queue_, type, &Waiting::type);
+  if (queued == queue_.end()) {
+    queue_.push_back({type, std::move(body)});
+  } else if (type == message_type::kKeyUpdate) {
+    queued->body[0] |= body[0];  // one for both, and for the peer too if either asks
+  }
   proceed(messages, step);
 }
 
@@ -166,7 +171,9 @@ void OpenAssociation::updateKeys(bool both, Messages& messages, SessionStep& ste
 bool OpenAssociation::giveConnectionIds(std::vector<Bytes> ids, bool immediate, Messages& messages,
                                         SessionStep& step) {
   std::vector<Bytes> all = messages.records().ownIds();
-  if (all.empty()) return false;
+  const bool queued =
+      std::ranges::find(queue_, message_type::kNewConnectionId, &Waiting::type) != queue_.end();
+  if (all.empty() || queued || all.size() + ids.size() > kMostOwnIds) return false;
   Bytes body;
   writeNewConnectionId(ids, immediate, body);
   for (Bytes& id : ids) {

@@ -33,7 +33,8 @@ class OpenAssociation {
 
   // Sends with new keys as soon as the peer has acknowledged it; `both`: asks the peer for the same.
   void updateKeys(bool both, Messages& messages, SessionStep& step);
-  // RFC 9147 section 9: more IDs of the length that ours have. False: none were agreed on.
+  // RFC 9147 section 9: more IDs of the length that ours have, 16 in all at most. False: none were
+  // agreed on, or those given before are not on their way yet.
   bool giveConnectionIds(std::vector<Bytes> ids, bool immediate, Messages& messages,
                          SessionStep& step);
   // False also while one is unanswered.

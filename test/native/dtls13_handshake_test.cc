@@ -73,6 +73,8 @@ TEST_CASE("dtls13: a client without a key asks for one before its hello names it
   pair.connect();
   REQUIRE(pair.at_client.questions.size() == 1);
   CHECK(pair.at_client.sent.empty());
+  // Nobody can answer a hello that was not sent.
+  pair.deliver(Side::Server, wire::record(22, 0, 0, wire::message(2, 0, Bytes(60, 1))));
   pair.client->answer(1, answerWith(0x42, "Client1"), {}, pair.now, pair.at_client);
   pair.run();
   REQUIRE(pair.bothOpen());
@@ -81,6 +83,66 @@ TEST_CASE("dtls13: a client without a key asks for one before its hello names it
   none.client->answer(1, {}, {}, none.now, none.at_client);
   CHECK(Pair13::codeOf(none.at_client) == "MCBN_LOOKUP_FAILED");
   CHECK(none.at_client.sent.empty());
+}
+
+TEST_CASE("dtls13: a question that may not be asked is asked when the hello comes again") {
+  Pair13 pair({.ask = true, .dtls = dtlsOptions(1'200, 10'000, 250)});
+  pair.at_server.may_ask = false;
+  pair.connect();
+  pair.run([] { return false; }, 1'000 + 200);
+  REQUIRE(pair.server);
+  CHECK(pair.at_server.questions.empty());
+  CHECK(!pair.server->asks(0));
+  pair.at_server.may_ask = true;
+  pair.run([&] { return !pair.at_server.questions.empty(); }, 3'000);
+  REQUIRE(pair.at_server.questions.size() == 1);
+  pair.server->answer(pair.at_server.questions[0].number, answerWith(0x42), {}, pair.now,
+                      pair.at_server);
+  pair.run();
+  REQUIRE(pair.bothOpen());
+}
+
+TEST_CASE(
+    "dtls13: a server takes the first of several identities that has a key (RFC 8446 section "
+    "4.2.11)") {
+  const Bytes random(32, 7);
+  const std::array<Bytes, 3> names{wire::text("nobody"), wire::text("Client1"), wire::text("none")};
+  const std::array<ByteView, 3> identities{names[0], names[1], names[2]};
+  const std::array<uint16_t, 1> suites{0x1301};
+  Bytes body;
+  const size_t before = writeClientHello({.random = random,
+                                          .suites = suites,
+                                          .groups = {},
+                                          .share_group = {},
+                                          .share = {},
+                                          .modes = kPskKe,
+                                          .cookie = {},
+                                          .connection_id = {},
+                                          .servername = {},
+                                          .identities = identities},
+                                         body);
+  const Secret key = testKey();
+  const Secret binder =
+      EarlySecret(PskHash::Sha256, key.view())
+          .binder(PskOrigin::External, Transcript(PskHash::Sha256).hashUpTo(body, before));
+  for (const bool right : {true, false}) {
+    // The second binder, behind the length of all, the first, and its own length.
+    std::copy_n(binder.data(), 32, body.begin() + static_cast<ptrdiff_t>(before + 2 + 33 + 1));
+    if (!right) body[before + 2 + 33 + 5] ^= 1;
+    Pair13 pair({.server_modes = kPskKe});
+    Dtls13Session server(Role::Server, pair.server_settings, dtlsOptions(1'200, 10'000, 250));
+    VerifiedHello hello;
+    hello.body = body;
+    server.accept(hello, 1'000, pair.at_server);
+    CHECK(server.identity() == "Client1");
+    if (!right) {
+      CHECK(Pair13::codeOf(pair.at_server) == "MCBN_PSK_MISMATCH");
+      continue;
+    }
+    ServerHello answer;
+    REQUIRE(!parseServerHello(Pair13::nextRecordOf(pair.at_server.sent.at(0)).subspan(12), answer));
+    CHECK(answer.psk == 1);
+  }
 }
 
 TEST_CASE("dtls13: nothing in common is told at once (RFC 8446 section 4.1.1)") {

@@ -175,6 +175,13 @@ TEST_CASE(
   CHECK(pair.server->peerConnectionId()[0] == 0xC1);
   REQUIRE(pair.server->useSpareConnectionId());
   exchangeMessages(pair);
+  // No more than can be kept, and one list at a time.
+  CHECK(!pair.server->giveConnectionIds(std::vector<Bytes>(14, Bytes(4, 9)), true, pair.now,
+                                        pair.at_server));
+  pair.server->updateKeys(false, pair.now, pair.at_server);
+  CHECK(pair.server->giveConnectionIds({Bytes(4, 9)}, false, pair.now, pair.at_server));
+  CHECK(!pair.server->giveConnectionIds({Bytes(4, 9)}, false, pair.now, pair.at_server));
+  pair.drain();
   // IDs of another length could not be told apart.
   CHECK(!pair.server->giveConnectionIds({Bytes(5, 0x04)}, true, pair.now, pair.at_server));
 }

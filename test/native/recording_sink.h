@@ -33,6 +33,7 @@ struct RecordingSink final : SessionSink {
     opens.push_back(details);
     largest = max_message;
   }
+  bool mayAsk() override { return may_ask; }
   void question(const PskQuestion& asked) override { questions.push_back(asked); }
   void ended(const std::optional<Failure>& failure) override { endings.push_back(failure); }
   void keylog(const std::string& line) override { lines.push_back(line); }
@@ -48,6 +49,7 @@ struct RecordingSink final : SessionSink {
   std::vector<std::string> lines;
   Bytes scratch, packing;
   size_t largest = 0;
+  bool may_ask = true;
   unsigned drops = 0;
   unsigned retransmits = 0;
 };
