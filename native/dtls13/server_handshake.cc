@@ -87,6 +87,10 @@ Progress ServerHandshake::lookUp(Offered offered, size_t offer, Messages& messag
                                  SessionStep& step) {
   const PskPolicy& policy = settings_->psk;
   const PskHash hash = offered.choice.suite->hash;
+  // For known identities too: work that only the others cause would show in the time.
+  std::array<uint8_t, kDecoyBytes> random;
+  if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) return outOfMemory();
+  PskEntry decoy{Secret(random), hash};
   ClientHello hello;
   if (parseClientHello13(offered.body, hello)) return outOfMemory();  // it was read before
   for (; offer < hello.offered().size(); ++offer) {
@@ -118,9 +122,7 @@ Progress ServerHandshake::lookUp(Offered offered, size_t offer, Messages& messag
                             "no key is filed under the client's identity " + quoted(identity_),
                             "MCBN_PSK_IDENTITY_UNKNOWN");
   }
-  std::array<uint8_t, kDecoyBytes> random;
-  if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) return outOfMemory();
-  return useKey(offered, 0, {Secret(random), hash}, true, messages, step);
+  return useKey(offered, 0, std::move(decoy), true, messages, step);
 }
 
 void ServerHandshake::ask(SessionStep& step) {
