@@ -81,6 +81,8 @@ export interface Meeting {
   readonly suite: string
   readonly serverOptions?: readonly string[]
   readonly clientOptions?: readonly string[]
+  /** The port that the client is told instead of the server's: a relay's. */
+  readonly through?: (port: number) => Promise<number>
 }
 
 export interface Met {
@@ -104,11 +106,11 @@ export function begin([command, ...before]: Program, rest: readonly string[]): C
 
 /** Both open, export the same, carry messages there and back, and the client's goodbye arrives. */
 export async function meet(meeting: Meeting): Promise<Met> {
-  const { suite, serverOptions = [], clientOptions = [] } = meeting
+  const { suite, serverOptions = [], clientOptions = [], through = async (port) => port } = meeting
   const server = begin(meeting.server, [...roleOf('server', suite), ...serverOptions])
   const [, port] = await server.output(/^listening on (\d+)$/m)
   const client = begin(meeting.client, [
-    ...[...roleOf(Number(port), suite), `say=${MESSAGES}`],
+    ...[...roleOf(await through(Number(port)), suite), `say=${MESSAGES}`],
     ...clientOptions,
   ])
   await client.output(`heard ${MESSAGES}`)
@@ -120,7 +122,7 @@ export async function meet(meeting: Meeting): Promise<Met> {
   }
   client.endInput()
   await server.output('closed by peer')
-  await server.output(`echoed ${MESSAGES}`)
+  await server.output(/^echoed \d+$/m)
   expect((await client.exited).code, client.report()).toBe(0)
   expect((await server.exited).code, server.report()).toBe(0)
   return { server, client, ids }

@@ -15,7 +15,7 @@ import {
   SUITES,
   wolfssl,
 } from './dtls13-peers.js'
-import { FROM_PEER } from './support.js'
+import { FROM_PEER, IDENTITY, KEY, WRONG_KEY } from './support.js'
 
 const BUILDING = 300_000
 const folder = await newerPeers()
@@ -89,6 +89,25 @@ describe.skipIf(folder === undefined)('interop/DTLS 1.3', () => {
         clientOptions: ['psk_dhe_ke', X25519, 'id=6'],
       })
       expect(met.ids.client).toBe(met.ids.server)
+    })
+  })
+
+  describe.each([
+    ['mcbn', 'wolfssl'],
+    ['wolfssl', 'mcbn'],
+  ] as const)('%s as server, %s as client', (server, client) => {
+    it.each([
+      ['another key', WRONG_KEY, IDENTITY],
+      ['an unknown identity', KEY, 'Client2'],
+    ])('%s: the client ends and nobody is open', async (_what, key, identity) => {
+      const waiting = begin(programs[server], [...roleOf('server', SUITES[0]), X25519])
+      const [, port = ''] = await waiting.output(/^listening on (\d+)$/m)
+      const wrong = begin(programs[client], [
+        ...['client', port, key, identity, SUITES[0], 'psk_dhe_ke', X25519],
+      ])
+      expect((await wrong.exited).code, wrong.report()).toBe(1)
+      expect(`${wrong.stdout}${waiting.stdout}`).not.toMatch(/^open$/m)
+      if (client === 'mcbn') expect(wrong.stderr).toMatch(/^MCBN_(HANDSHAKE|PSK)_/m)
     })
   })
 

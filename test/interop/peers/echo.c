@@ -78,21 +78,35 @@ static void print_exporter(void) {
   printf("\n");
 }
 
+// Waits until the message is back; with `repeat` sends it again every half second, for ten.
+static int heard(int fd, const unsigned char* sent, size_t length, int repeat) {
+  enum { WAIT = 100, TURNS = 5, REPEATS = 20 };
+  static unsigned char back[MAX_MESSAGE];
+  for (int waits = 0; waits < TURNS * REPEATS || !repeat;) {
+    const int got = peer_read(back, sizeof back);
+    if (got == (int)length && memcmp(sent, back, length) == 0) return 1;
+    if (got != NOTHING_WAITS && (got < 0 || !repeat)) {
+      fprintf(stderr, "the message came back otherwise: %d\n", got);
+      return 0;
+    }
+    if (got != NOTHING_WAITS || readable(fd, WAIT)) continue;
+    if (++waits % TURNS == 0 && repeat && peer_write(sent, length) != 0) return 0;
+  }
+  fprintf(stderr, "the message never came back\n");
+  return 0;
+}
+
 // Sends messages of many lengths, each when the one before is back.
-static int say(int fd, int count, int updating) {
+static int say(int fd, const struct settings* settings, int count) {
   static const char update[] = "update keys";
-  static unsigned char sent[MAX_MESSAGE], heard[MAX_MESSAGE];
+  static unsigned char sent[MAX_MESSAGE];
+  const int updating = option_of(settings, "update") != NULL;
+  const int repeat = option_of(settings, "repeat") != NULL;
   for (int i = 0; i < count; i++) {
     size_t length = (size_t)(1 + i * 67 % 1100);
     memset(sent, 'a' + i % 26, length);
     if (updating && i % 8 == 3) memcpy(sent, update, length = sizeof update - 1);
-    if (peer_write(sent, length) != 0) return 1;
-    int back;
-    while ((back = peer_read(heard, sizeof heard)) == NOTHING_WAITS) readable(fd, 100);
-    if (back != (int)length || memcmp(sent, heard, length) != 0) {
-      fprintf(stderr, "message %d came back otherwise: %d\n", i, back);
-      return 1;
-    }
+    if (peer_write(sent, length) != 0 || !heard(fd, sent, length, repeat)) return 1;
   }
   printf("heard %d\n", count);
   return 0;
@@ -133,7 +147,6 @@ int main(int count, char** arguments) {
   printf("open\n");
   print_exporter();
   const char* const to_say = option_of(&settings, "say");
-  const int updating = option_of(&settings, "update") != NULL;
-  if (to_say != NULL && say(fd, atoi(to_say), updating) != 0) return 1;
+  if (to_say != NULL && say(fd, &settings, atoi(to_say)) != 0) return 1;
   return echo(fd);
 }

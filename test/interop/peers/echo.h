@@ -6,7 +6,8 @@
 //
 // Suites have OpenSSL's names. Options are the library's, except say=<count>: sends so many messages,
 // each when the one before has come back, and prints "heard <count>"; with `update` some of them are
-// "update keys", on which a peer of DTLS 1.3 makes new keys. Printed, each on a line: "open", "exporter <hex>" (RFC 5705, label
+// "update keys", on which a peer of DTLS 1.3 makes new keys; with `repeat` a message is sent again when it
+// has not come back in a while, and what comes back twice is passed over. Printed, each on a line: "open", "exporter <hex>" (RFC 5705, label
 // EXPORTER_LABEL, no context, 32 bytes), at the peer's close_notify "closed by peer", at the end
 // "echoed <messages>". A line on stdin, or its end, makes the program say close_notify.
 #pragma once
