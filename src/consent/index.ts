@@ -46,7 +46,9 @@ export type {
 } from './attestation/types.js'
 export type { EvidencePolicy, VerifiersOptions } from './attestation/verifiers.js'
 export { createVerifiers } from './attestation/verifiers.js'
+export type { CheckpointKey } from './audit/checkpoint.js'
 export type {
+  AuditCheckpoints,
   AuditEntry,
   AuditEventType,
   AuditHead,
@@ -54,6 +56,7 @@ export type {
   AuditLogOptions,
   AuditReading,
   AuditSource,
+  ReadAuditOptions,
   VerifyAuditOptions,
 } from './audit/log.js'
 export { AuditLog, readAudit, verifyAudit } from './audit/log.js'
@@ -113,6 +116,7 @@ export type {
   Role,
   SignedDescriptor,
 } from './descriptor/types.js'
+export type { BudgetName } from './participant/budgets.js'
 export type { ParticipantEvents } from './participant/events.js'
 export type { ParticipantServer, ServeParticipantOptions } from './participant/http.js'
 export { participantApp, serveParticipant } from './participant/http.js'
@@ -203,7 +207,14 @@ export {
   parseWithdrawal,
   readMessage,
 } from './release/parse.js'
-export type { Receiver, SealContext, SealedShare, SealInput } from './release/seal.js'
+export type {
+  LeaseSecrets,
+  OpenedShare,
+  Receiver,
+  SealContext,
+  SealedShare,
+  SealInput,
+} from './release/seal.js'
 export { generateReceiver, sealShare } from './release/seal.js'
 export type {
   ExpectedRelease,
@@ -231,7 +242,7 @@ export { combinePieces, describePiece, splitSecret } from './shares/pieces.js'
 export type { ShareProblem } from './shares/problem.js'
 export { InvalidShareError, SHARE_PROBLEMS } from './shares/problem.js'
 export { keyCommand } from './store/key-command.js'
-export type { Lease } from './store/lease.js'
+export type { Lease, LeaseRelease } from './store/lease.js'
 export type { CreateStoreOptions, OpenStoreOptions, StoreReading } from './store/open.js'
 export { createStore, openStore, readStore } from './store/open.js'
 export { moveToPostgres } from './store/postgres/move.js'

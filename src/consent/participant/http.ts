@@ -101,12 +101,18 @@ export async function serveParticipant(
   }
 }
 
-/** The routes alone, for another server of the caller's. */
+/**
+ * The routes alone, for another server of the caller's.
+ *
+ * @param trustedProxies - as {@link ServeParticipantOptions.trustedProxies}.
+ * @throws {McbnError} `MCBN_OPTION_RANGE` naming the entry.
+ */
 export function participantApp(
   participant: Participant,
   requestsPerSecond: number = HTTP_DEFAULTS.requestsPerSecond,
-  proxies: TrustedProxies = new TrustedProxies(),
+  trustedProxies: readonly string[] = [],
 ): Hono {
+  const proxies = new TrustedProxies(trustedProxies)
   return appWithin(participant, new Budgets(requestsPerSecond), proxies)
 }
 

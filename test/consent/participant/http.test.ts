@@ -298,6 +298,27 @@ describe('participant/http', () => {
 })
 
 describe('participant/connections', () => {
+  it('lets one more of a source in, in the place of the one that has done nothing for longest', async () => {
+    const { server } = await serve({ connections: 8 })
+    const open = async () => {
+      const socket = connect(server.port, '127.0.0.1')
+      socket.on('error', () => undefined)
+      await once(socket, 'connect')
+      onTestFinished(() => void socket.destroy())
+      return socket
+    }
+    const [first, second] = [await open(), await open()]
+    // Known to the server before the third comes.
+    second.write('GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n')
+    await once(second, 'data')
+    const gone = once(first, 'close')
+    const third = await open()
+    await gone
+    third.write('GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n')
+    expect(`${await once(third, 'data')}`).toMatch(/^HTTP\/1\.1 200 /)
+    expect(second.destroyed).toBe(false)
+  })
+
   it.each([
     ['192.0.2.1', '192.0.2.1'],
     ['::ffff:192.0.2.1', '192.0.2.1'],

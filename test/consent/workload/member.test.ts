@@ -58,4 +58,15 @@ describe('consent/member', () => {
     expect(wait).toBeLessThan(120_000)
     expect({ declined, gone }).toEqual({ declined: 1, gone: undefined })
   })
+
+  it('asks again at another moment than others whom the same policy has refused', async () => {
+    const all = await Promise.all(
+      Array.from({ length: 24 }, () => waitAfter({ code: 'policy', signature })),
+    )
+    const waits = all.map(({ wait = 0 }) => wait)
+    // Of a million possible ones: two alike happen once in thousands of runs, five never.
+    expect(new Set(waits).size).toBeGreaterThan(20)
+    expect(Math.min(...waits)).toBeGreaterThanOrEqual(60_000)
+    expect(Math.max(...waits)).toBeLessThan(120_000)
+  })
 })

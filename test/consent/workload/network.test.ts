@@ -6,6 +6,7 @@ import type { Network } from '../../../src/consent/workload/index.js'
 import * as plainTls from '../../../src/tls/index.js'
 import { waitFor } from '../../support/wait.js'
 import { echoDtls, echoTls, endOf, openDtls, openTls, rejection, talk } from './connections.js'
+import { FakeClock } from './fake-clock.js'
 import { consentRig } from './rig.js'
 
 const conflict = (message: RegExp) =>
@@ -147,5 +148,34 @@ describe('consent/network', () => {
     socket.uncork()
     expect(await end).toBeUndefined()
     expect(received).toBe(sent.length)
+  })
+})
+
+describe('consent/network redundancy', () => {
+  it('tells each change of how many agree, and none when the network has ended', async () => {
+    const clock = new FakeClock()
+    const rig = await consentRig({ t: 2, labels: ['alice', 'bob', 'carol', 'dave'], clock })
+    const network = await rig.join('client')
+    const told: (readonly [number, number, number])[] = []
+    network.on('redundancy', ({ have, need, of }) => void told.push([have, need, of]))
+    await waitFor('all four leases', () => network.redundancy.have === 4)
+    for (const [at, label] of ['dave', 'carol'].entries()) {
+      await rig.participants.get(label)?.withdraw()
+      clock.advance(366_000)
+      await waitFor(`${label} to be gone, and the others renewed`, () => {
+        const { leases } = network
+        return leases.length === 3 - at && leases.every(({ renewals }) => renewals > at)
+      })
+    }
+    expect(network.redundancy).toEqual({ have: 2, need: 2, of: 4 })
+    // Two came while it was joined already, or three; each change is told once.
+    const have = told.map(([number]) => number)
+    expect(have.slice(-3)).toEqual([4, 3, 2])
+    expect(told.every(([, need, of]) => need === 2 && of === 4)).toBe(true)
+    for (let at = 1; at < have.length; at++) expect(have[at]).not.toBe(have[at - 1])
+    await rig.participants.get('bob')?.withdraw()
+    clock.advance(366_000)
+    await network.ended
+    expect(told).toHaveLength(have.length)
   })
 })
