@@ -80,7 +80,9 @@ export function createLauncherAttester(options: LauncherAttesterOptions = {}): A
       try {
         return { kind, token: await post(socketPath, body, until) }
       } catch (cause) {
-        throw new McbnError('MCBN_ATTESTER_FAILED', complaint(cause, socketPath, until), { cause })
+        throw new McbnError('MCBN_ATTESTER_FAILED', complaint(cause, socketPath, kind, until), {
+          cause,
+        })
       }
     },
   }
@@ -96,10 +98,14 @@ function checkBytes(name: string, value: string, bounds: { min: number; max: num
 }
 
 /** Says which of the things that go wrong did; the answer itself never gets in here, it may be a token. */
-function complaint(cause: unknown, socketPath: string, until: AbortSignal): string {
-  if (cause instanceof LauncherRefused) return `launcher: ${cause.message}`
+function complaint(cause: unknown, socketPath: string, kind: string, until: AbortSignal): string {
+  const [who, where] =
+    kind === 'local'
+      ? ['local attester', 'does mcbn attester local run there?']
+      : ['launcher', 'is this a Confidential Space container?']
+  if (cause instanceof LauncherRefused) return `${who}: ${cause.message}`
   const why = until.aborted ? 'gave no token in time, or nobody waits for it any more' : 'failed'
-  return `launcher: the socket ${socketPath} ${why}; is this a Confidential Space container?`
+  return `${who}: the socket ${socketPath} ${why}; ${where}`
 }
 
 class LauncherRefused extends Error {

@@ -185,6 +185,16 @@ describe('attestation/launcher, the client', () => {
     }
   })
 
+  it('says of a stand-in without a socket how to have one, not that this is no container', async () => {
+    const nowhere = createLauncherAttester({ socketPath: join(folder, 'nowhere'), kind: 'local' })
+    await expect(nowhere.evidence(EXPECTED)).rejects.toMatchObject({
+      code: 'MCBN_ATTESTER_FAILED',
+      message: expect.stringMatching(
+        /^local attester: .*nowhere failed; does mcbn attester local run/,
+      ),
+    })
+  })
+
   it('fails with the cause when there is no socket', async () => {
     const nowhere = createLauncherAttester({ socketPath: join(folder, 'nowhere') })
     await expect(nowhere.evidence(EXPECTED)).rejects.toMatchObject({
