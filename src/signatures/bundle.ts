@@ -124,9 +124,9 @@ function invalid(what: string, cause?: unknown): McbnError {
 async function loadSigstore() {
   try {
     const [verification, bundles, specs] = await Promise.all([
-      import('@sigstore/verify'),
-      import('@sigstore/bundle'),
-      import('@sigstore/protobuf-specs'),
+      load<typeof import('@sigstore/verify')>('@sigstore/verify'),
+      load<typeof import('@sigstore/bundle')>('@sigstore/bundle'),
+      load<typeof import('@sigstore/protobuf-specs')>('@sigstore/protobuf-specs'),
     ])
     return { verification, bundles, specs }
   } catch (cause) {
@@ -136,4 +136,9 @@ async function loadSigstore() {
       { cause },
     )
   }
+}
+
+/** Not a literal in its import: a bundler must not insist on what most programs do without. */
+async function load<Package>(name: string): Promise<Package> {
+  return (await import(/* webpackIgnore: true */ /* @vite-ignore */ name)) as Package
 }
