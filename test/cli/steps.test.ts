@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
+import { measuredPace, paceOf } from '../../src/cli/demo/cast.js'
 import { TextReporter } from '../../src/cli/demo/report.js'
 import {
   runSteps,
@@ -82,4 +83,22 @@ describe('cli/demo/steps', () => {
       expect(text.split('\n').filter((line) => line.length > 80)).toEqual([])
     },
   )
+})
+
+describe('demo/pace', () => {
+  it('is as patient as the machine is slow, within what a step may take', () => {
+    for (const slowness of [0, 0.3, 1, Number.NaN]) {
+      expect(paceOf(slowness)).toEqual({ leaseSeconds: 8, patience: 1_500, join: 10_000 })
+    }
+    expect(paceOf(2.5)).toEqual({ leaseSeconds: 20, patience: 3_750, join: 25_000 })
+    const slowest = paceOf(Number.POSITIVE_INFINITY)
+    expect(1_000 * slowest.leaseSeconds).toBeLessThan(STEP_LIMIT_MS)
+    expect(slowest.join).toBeLessThan(STEP_LIMIT_MS)
+  })
+
+  it('is measured, and never below that of a machine at rest', async () => {
+    const { leaseSeconds } = await measuredPace()
+    expect(leaseSeconds).toBeGreaterThanOrEqual(8)
+    expect(leaseSeconds).toBeLessThanOrEqual(32)
+  })
 })

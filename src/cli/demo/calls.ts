@@ -55,6 +55,7 @@ export interface ParticipantCalls {
       readonly page: boolean
       /** A defect, or an altered program: signs and seals another share than it committed to. */
       readonly damaged: boolean
+      readonly leaseSeconds: number
     },
     { readonly url: string; readonly page?: string; readonly token?: string }
   >

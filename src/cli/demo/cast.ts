@@ -1,5 +1,7 @@
 // The cast of the demonstration, and its terms.
 
+import { scrypt } from 'node:crypto'
+import { promisify } from 'node:util'
 import type { LocalWorkload } from '../../consent/attestation/local/claims.js'
 import type { Role } from '../../consent/descriptor/types.js'
 
@@ -18,12 +20,47 @@ export const ISSUER = 'https://hardware-vendor.test'
 /** How a connection ended where the other workload was the first to learn that consent is over. */
 export const CLOSED_BY_PEER = 'closed by the peer'
 
-/** Seconds: short, so that the end of consent can be watched; long enough for a busy machine. */
-export const LEASE_SECONDS = 8
-/** Milliseconds that a workload asks before it tells who did not agree. */
-export const PATIENCE_MS = 1_500
-/** Milliseconds for joining where everybody will agree, on a busy machine. */
-export const JOIN_MS = 10_000
+/** Times for a machine that has nothing else to do; {@link Pace} has those for the one that there is. */
+const TIMES = {
+  /** Seconds: short, so that the end of consent can be watched. */
+  leaseSeconds: 8,
+  /** Milliseconds that a workload asks before it tells who did not agree. */
+  patience: 1_500,
+  /** Milliseconds for joining where everybody will agree. */
+  join: 10_000,
+} as const
+
+/** Milliseconds that the work of {@link measuredPace} takes on a machine at rest. */
+const WORK_MS = 120
+/** Leases stay below the time that a step may take. */
+const SLOWEST = 4
+
+/** How patient the story is: by how much slower this machine is, now, than one at rest. */
+export interface Pace {
+  readonly leaseSeconds: number
+  readonly patience: number
+  readonly join: number
+}
+
+export function paceOf(slowness: number): Pace {
+  const { leaseSeconds, patience, join } = TIMES
+  const factor = Math.min(SLOWEST, Math.max(1, slowness || 1))
+  return {
+    leaseSeconds: Math.ceil(leaseSeconds * factor),
+    patience: Math.round(patience * factor),
+    join: Math.round(join * factor),
+  }
+}
+
+/** Does some work, in turns as the processes of the story do, and looks how long it takes. */
+export async function measuredPace(): Promise<Pace> {
+  const began = performance.now()
+  for (let turn = 0; turn < 4; turn++) {
+    await promisify(scrypt)('pace', 'salt', 32)
+    await promisify(setImmediate)()
+  }
+  return paceOf((performance.now() - began) / WORK_MS)
+}
 
 export const ROLE_OF: Readonly<Record<MachineName, Role>> = {
   server: 'server',

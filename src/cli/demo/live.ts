@@ -2,7 +2,6 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Refused } from './actor.js'
-import { LEASE_SECONDS, PATIENCE_MS } from './cast.js'
 import type { Page, Stage } from './stage.js'
 
 export interface LiveReporter {
@@ -42,7 +41,7 @@ async function tryJoin(stage: Stage): Promise<string | undefined> {
   const attempts = await Promise.all(
     [stage.server, stage.client].map(async (machine) => {
       try {
-        await machine.call('join', { patience: PATIENCE_MS })
+        await machine.call('join', { patience: stage.pace.patience })
         return undefined
       } catch (error) {
         return `${machine.name}: ${whyNot(error)}`
@@ -58,7 +57,7 @@ async function untilClosed(stage: Stage, says: (line: string) => void): Promise<
   try {
     await stage.client.call('hold', await stage.listen())
     says(
-      `connected: TLS 1.3 and DTLS 1.2, messages go through Frank; leases of ${LEASE_SECONDS} s are renewed`,
+      `connected: TLS 1.3 and DTLS 1.2, messages go through Frank; leases of ${stage.pace.leaseSeconds} s are renewed`,
     )
     const { labels, tls } = await stage.client.call('held', {})
     return `closed (${tls}): no consent of ${labels.join(', ') || 'the server any more'}`

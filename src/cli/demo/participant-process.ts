@@ -28,7 +28,7 @@ import { storePaths } from '../../consent/store/reading.js'
 import type { Store } from '../../consent/store/store.js'
 import { answerCalls, type Call } from '../answering.js'
 import type { ParticipantCalls } from './calls.js'
-import { LEASE_SECONDS, NETWORK } from './cast.js'
+import { NETWORK } from './cast.js'
 import { DamagedParticipant } from './damaged.js'
 import { searchFolder } from './search.js'
 
@@ -112,7 +112,7 @@ async function ceremony({ board, planHash }: Request<'ceremony'>) {
   return { descriptor: descriptor.signed, hash: descriptor.hashHex }
 }
 
-async function serve({ trust, approval, page, damaged }: Request<'serve'>) {
+async function serve({ trust, approval, page, damaged, leaseSeconds }: Request<'serve'>) {
   await server?.close()
   await pageServer?.close()
   await participant?.close()
@@ -124,7 +124,7 @@ async function serve({ trust, approval, page, damaged }: Request<'serve'>) {
       attestation: ['local'],
       env: {},
       approval,
-      leaseSeconds: LEASE_SECONDS,
+      leaseSeconds,
       localIssuers: [trust],
     }),
   )

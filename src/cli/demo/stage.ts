@@ -15,7 +15,15 @@ import type {
   Trust,
   VendorCalls,
 } from './calls.js'
-import { type Label, MACHINES, type MachineName, PARTICIPANTS, ROLE_OF } from './cast.js'
+import {
+  type Label,
+  MACHINES,
+  type MachineName,
+  measuredPace,
+  PARTICIPANTS,
+  paceOf,
+  ROLE_OF,
+} from './cast.js'
 import { authoredDigests } from './images.js'
 import { StepFailed } from './steps.js'
 
@@ -59,6 +67,8 @@ export class Stage {
   #cards: readonly PlanParticipant[] = []
   #images: Readonly<Record<MachineName, string>> | undefined
   epoch: Epoch | undefined
+  /** As patient as the machine is slow. */
+  pace = paceOf(1)
   /** Frank's addresses of the server. */
   doors: Ports | undefined
   /** The server's own. */
@@ -154,8 +164,14 @@ export class Stage {
   /** Serves the participants, puts Frank before them, and deploys the workloads. @returns pages, if any. */
   async serve({ approval, page = false, damaged }: Serving): Promise<readonly Page[]> {
     const { trust, epoch } = this
+    // Anew for each epoch: a machine that was at rest before may not be now.
+    this.pace = await measuredPace()
+    const { leaseSeconds } = this.pace
     const served = await this.forAll(async (label, actor) => {
-      const how = { trust, approval: approval(label), page, damaged: label === damaged }
+      const how = {
+        ...{ trust, approval: approval(label), page, damaged: label === damaged },
+        leaseSeconds,
+      }
       return { label, ...(await actor.call('serve', how)) }
     })
     const direct = Object.fromEntries(served.map(({ label, url }) => [label, url]))

@@ -1,6 +1,6 @@
 // Steps 5 to 7: what Frank tries, and what comes of it.
 
-import { JOIN_MS, nameOf, PARTICIPANTS, PATIENCE_MS } from './cast.js'
+import { nameOf, PARTICIPANTS } from './cast.js'
 import {
   expectEqual,
   expectInsufficient,
@@ -19,7 +19,7 @@ export const ATTACK_STEPS: readonly Step<Stage>[] = [
 ]
 
 async function tryWrongImage(stage: Stage): Promise<Finding> {
-  const asked = stage.machine('stranger').call('join', { patience: JOIN_MS })
+  const asked = stage.machine('stranger').call('join', { patience: stage.pace.join })
   const { have, refused } = await expectInsufficient('stranger', asked)
   expectEqual('shares', have, 0)
   // One refusal is enough where all are needed: the last one asked may not have answered yet.
@@ -41,12 +41,12 @@ async function tryAltering(stage: Stage): Promise<Finding> {
   const attempt = (patience: number) => stage.client.call('rejoin', { patience, participants })
 
   await stage.frank.call('meddle', { owner, label, how: 'alter-release' })
-  const altered = await expectShares('altered release', 2, () => attempt(PATIENCE_MS))
+  const altered = await expectShares('altered release', 2, () => attempt(stage.pace.patience))
   expectEqual('altered release: no answer to believe from', altered.silent, ['alice'])
   expectEqual('altered release: blamed', altered.blamed, [])
 
   await stage.frank.call('meddle', { owner, label, how: 'swap-key' })
-  const swapped = await expectInsufficient('swapped key', attempt(PATIENCE_MS))
+  const swapped = await expectInsufficient('swapped key', attempt(stage.pace.patience))
   // Alice's refusal is about the request that she saw: the client need not believe that it is for its own.
   const without = [...swapped.refused, ...swapped.silent].filter((who) => who.startsWith('alice'))
   expectEqual('swapped key: shares that did not come, of alice', without.length, 1)
@@ -61,7 +61,7 @@ async function tryAltering(stage: Stage): Promise<Finding> {
 
   // Untouched, the same ways work: it was the altering that was refused.
   await stage.frank.call('meddle', { owner, label, how: 'nothing' })
-  expectEqual('untouched: key check value', (await attempt(JOIN_MS)).kcv, stage.kcv)
+  expectEqual('untouched: key check value', (await attempt(stage.pace.join)).kcv, stage.kcv)
   expectMatch('untouched: answer', (await get()).body, /^hello/)
   return {
     detail: `a release with one bit flipped: Alice's signature does not fit, nobody is blamed`,

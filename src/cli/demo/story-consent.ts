@@ -1,7 +1,7 @@
 // Steps 1 to 4: no connection before everybody agrees; then one.
 
 import { verifySignedDescriptor } from '../../consent/descriptor/signed.js'
-import { JOIN_MS, nameOf, PARTICIPANTS, PATIENCE_MS } from './cast.js'
+import { nameOf, PARTICIPANTS } from './cast.js'
 import { expectEqual, expectMatch, expectRefusal, expectShares, expectTrue } from './expect.js'
 import { listeningPorts } from './kernel-sockets.js'
 import type { Stage } from './stage.js'
@@ -42,7 +42,7 @@ async function askThree(stage: Stage): Promise<Finding> {
   await stage.serve({ approval: (label) => (label === 'carol' ? 'manual' : 'automatic') })
   const told = await Promise.all(
     [stage.server, stage.client].map(async (machine) => {
-      const ask = () => machine.call('join', { patience: PATIENCE_MS })
+      const ask = () => machine.call('join', { patience: stage.pace.patience })
       const { need, refused, silent, message } = await expectShares(machine.name, 2, ask)
       expectEqual(`${machine.name}: shares needed`, need, 3)
       expectEqual(`${machine.name}: refused`, refused, ['carol: manual'])
@@ -104,8 +104,8 @@ async function connectDtls(stage: Stage): Promise<Finding> {
 /** Both workloads join; everybody needed agrees. @returns the key check value. */
 export async function joinBoth(stage: Stage): Promise<string> {
   const [server, client] = await Promise.all([
-    stage.server.call('join', { patience: JOIN_MS }),
-    stage.client.call('join', { patience: JOIN_MS }),
+    stage.server.call('join', { patience: stage.pace.join }),
+    stage.client.call('join', { patience: stage.pace.join }),
   ])
   expectEqual('key check value of the client', client.kcv, server.kcv)
   stage.kcv = client.kcv

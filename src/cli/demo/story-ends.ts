@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Meddling } from './calls.js'
-import { CLOSED_BY_PEER, JOIN_MS, LEASE_SECONDS, nameOf, PARTICIPANTS } from './cast.js'
+import { CLOSED_BY_PEER, nameOf, PARTICIPANTS } from './cast.js'
 import { expectEqual, expectInsufficient, expectMatch, expectOneOf, expectTrue } from './expect.js'
 import { listeningPorts } from './kernel-sockets.js'
 import type { Stage } from './stage.js'
@@ -27,18 +27,28 @@ async function withdraw(stage: Stage): Promise<Finding> {
   // Whichever workload renews first learns of it first, and closes.
   for (const end of [tls, dtls])
     expectOneOf('connection', end, ['MCBN_CONSENT_ENDED', CLOSED_BY_PEER])
-  expectTrue(`an end within the lease of ${LEASE_SECONDS} s`, seconds <= LEASE_SECONDS)
+  expectTrue(
+    `an end within the lease of ${stage.pace.leaseSeconds} s`,
+    seconds <= stage.pace.leaseSeconds,
+  )
   expectTrue('messages on the connections before', answers > 0)
   await serverClosed(stage)
   for (const machine of [stage.server, stage.client]) {
-    const again = machine.call('join', { patience: JOIN_MS })
+    const again = machine.call('join', { patience: stage.pace.join })
     const { refused } = await expectInsufficient(machine.name, again)
     expectEqual(`${machine.name}: refused`, refused, ['carol: withdrawn'])
   }
   return {
-    detail: `TLS and DTLS ended ${seconds} s later, at the next renewal (lease ${LEASE_SECONDS} s): ${tls}`,
+    detail: `TLS and DTLS ended ${seconds} s later, at the next renewal (lease ${stage.pace.leaseSeconds} s): ${tls}`,
     also: ['the server has closed its ports; nobody can join again: carol refused (withdrawn)'],
-    facts: { reason, participant: 'carol', seconds, leaseSeconds: LEASE_SECONDS, tls, dtls },
+    facts: {
+      reason,
+      participant: 'carol',
+      seconds,
+      leaseSeconds: stage.pace.leaseSeconds,
+      tls,
+      dtls,
+    },
   }
 }
 
@@ -46,7 +56,7 @@ async function withdraw(stage: Stage): Promise<Finding> {
 async function serverClosed(stage: Stage): Promise<void> {
   const { ports } = stage
   if (ports === undefined) throw new StepFailed('expected a server, got none')
-  const until = performance.now() + LEASE_SECONDS * 1_000
+  const until = performance.now() + stage.pace.leaseSeconds * 1_000
   for (;;) {
     const { code } = await stage.frank.call('knock', { port: ports.tls })
     const open = listeningPorts(stage.server.pid) ?? []
@@ -67,7 +77,7 @@ async function goOn(stage: Stage): Promise<Finding> {
   const refusal = { decision: 'refused', roles: ['server', 'client'] } as const
   await stage.participant('carol').call('decide', refusal)
   const participants = await stage.carry('client, again', stage.direct)
-  const again = await stage.client.call('rejoin', { patience: JOIN_MS, participants })
+  const again = await stage.client.call('rejoin', { patience: stage.pace.join, participants })
   expectEqual('leases', [...again.leases].sort(), ['alice', 'bob'])
   expectEqual('key check value', again.kcv, kcv)
   const { tls, dtls } = await stage.listen()
@@ -98,9 +108,9 @@ async function blockRenewals(stage: Stage): Promise<Finding> {
   await serverClosed(stage)
   await block('nothing')
   return {
-    detail: `the leases of ${labels.map(nameOf).join(' and ')} ran out: TLS and DTLS ended ${seconds} s later (lease ${LEASE_SECONDS} s): ${tls}`,
+    detail: `the leases of ${labels.map(nameOf).join(' and ')} ran out: TLS and DTLS ended ${seconds} s later (lease ${stage.pace.leaseSeconds} s): ${tls}`,
     also: ['who carries the messages can only take consent away'],
-    facts: { reason, seconds, leaseSeconds: LEASE_SECONDS, tls, dtls },
+    facts: { reason, seconds, leaseSeconds: stage.pace.leaseSeconds, tls, dtls },
   }
 }
 
@@ -111,11 +121,11 @@ async function blameBob(stage: Stage): Promise<Finding> {
   })
   const participants = await stage.carry('client, blaming', stage.direct)
   const attempt = (patience: number) => stage.client.call('rejoin', { patience, participants })
-  const alone = await expectInsufficient('damaged share', attempt(JOIN_MS))
+  const alone = await expectInsufficient('damaged share', attempt(stage.pace.join))
   expectEqual('blamed', alone.blamed, ['bob'])
   const approval = { decision: 'approved', roles: ['client'] } as const
   await stage.participant('carol').call('decide', approval)
-  const { leases, kcv } = await attempt(JOIN_MS)
+  const { leases, kcv } = await attempt(stage.pace.join)
   expectEqual('leases', [...leases].sort(), ['alice', 'carol'])
   expectEqual('key check value', kcv, stage.kcv)
   return {
