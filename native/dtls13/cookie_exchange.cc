@@ -46,15 +46,20 @@ Choice choose(const Settings& settings, const ClientHello& hello) {
 }
 
 void CookieExchange::Freed::operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+void CookieExchange::Freed::operator()(EVP_MD* kind) const { EVP_MD_free(kind); }
 
 CookieExchange::CookieExchange(std::shared_ptr<const Settings> settings, ByteView secretOrEmpty)
-    : settings_(std::move(settings)), cookies_(secretOrEmpty), digest_(EVP_MD_CTX_new()) {
+    : settings_(std::move(settings)),
+      cookies_(secretOrEmpty),
+      sha256_(EVP_MD_fetch(nullptr, "SHA256", nullptr)),
+      sha384_(EVP_MD_fetch(nullptr, "SHA384", nullptr)),
+      digest_(EVP_MD_CTX_new()) {
   for (Slot& slot : slots_) slot.message.reserve();
 }
 
 CookieExchange::~CookieExchange() = default;
 
-bool CookieExchange::usable() const { return cookies_.usable() && digest_; }
+bool CookieExchange::usable() const { return cookies_.usable() && sha256_ && sha384_ && digest_; }
 
 CookieExchange::Verdict CookieExchange::take(ByteView address, MutableBytes datagram,
                                              uint64_t wall_seconds) {
@@ -207,8 +212,8 @@ CookieExchange::Slot& CookieExchange::slotOf(ByteView address, uint16_t sequence
 }
 
 bool CookieExchange::digest(PskHash hash, std::initializer_list<ByteView> parts, uint8_t* out) {
-  const EVP_MD* const kind = hash == PskHash::Sha384 ? EVP_sha384() : EVP_sha256();
-  if (!digest_ || EVP_DigestInit_ex(digest_.get(), kind, nullptr) != 1) return false;
+  const EVP_MD* const kind = (hash == PskHash::Sha384 ? sha384_ : sha256_).get();
+  if (!usable() || EVP_DigestInit_ex2(digest_.get(), kind, nullptr) != 1) return false;
   for (const ByteView part : parts) {
     if (EVP_DigestUpdate(digest_.get(), part.data(), part.size()) != 1) return false;
   }

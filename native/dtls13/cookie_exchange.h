@@ -74,6 +74,7 @@ class CookieExchange {
   };
   struct Freed {
     void operator()(EVP_MD_CTX* context) const;
+    void operator()(EVP_MD* kind) const;
   };
 
   Verdict judge(ByteView address, const ClientHello& hello, uint64_t wall_seconds);
@@ -88,6 +89,8 @@ class CookieExchange {
 
   const std::shared_ptr<const Settings> settings_;
   Cookies cookies_;
+  // Looked up once: a stranger's hello costs two hashes, and no more.
+  std::unique_ptr<EVP_MD, Freed> sha256_, sha384_;
   std::unique_ptr<EVP_MD_CTX, Freed> digest_;
   std::array<Slot, kSlots> slots_;
   Slot* complete_ = nullptr;  // the slot that hello_ borrows from
