@@ -233,7 +233,7 @@ void FleetLink::announceTo(const Address& to, ForwardKind kind) {
   Bytes content;
   Writer out(content);
   for (const NodeClaim& claim : directory_->claims()) out.u32(claim.node).u48(claim.since);
-  const auto native = to.forFamily(socket_.localAddress().family());
+  const auto native = to.forFamily(options_.local.family());
   if (native) put(*native, {.kind = kind, .thread = 0, .to = 0, .from = 0}, {}, content);
 }
 

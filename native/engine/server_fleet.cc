@@ -78,7 +78,7 @@ void ServerEndpoint::welcome(Association& association, Milliseconds now) {
 }
 
 void ServerEndpoint::sendOut(const Address& client, ByteView datagram) {
-  const auto to = client.forFamily(localAddress().family());
+  const auto to = client.forFamily(options_.local.family());
   // Neither does a blocked socket have others wait.
   if (!to || blocked()) {
     stats_.dropped_sends += 1;

@@ -25,7 +25,7 @@ ImportVerdict ServerEndpoint::importSession(SessionSeal& seal, ByteView sealed,
   if (!session) return {.fault = ImportFault::Sealed, .seal = fault};
   OpenState& state = session->state;
   const auto address = Address::fromBytes(session->peer.view());
-  const auto peer = address ? address->forFamily(localAddress().family()) : std::nullopt;
+  const auto peer = address ? address->forFamily(options_.local.family()) : std::nullopt;
   // Of another length the ID would not be found in a record; without one several sockets share the
   // port, and only the system knows which of them the peer's datagrams go to.
   const bool reachable = peer && peer->port() != 0 &&
