@@ -135,7 +135,7 @@ export class Client implements EndpointListener, SocketHome, RowsUser {
     this.#settled()
     this.#forgetRow()
     this.thread.closeEndpoint(this.endpoint)
-    // Another number: what is still on its way about the session is nobody's.
+    // Another number, so that events about the session that are still on their way reach nobody.
     this.endpoint = this.thread.register(this)
     this.#resolve()
   }

@@ -132,7 +132,7 @@ function resumedOption(value: unknown): NativeResumed {
       `session.sealed: expected a Uint8Array, got ${typeName(sealed)}`,
     )
   }
-  // Copies: the caller may wipe his before the connection is opened.
+  // Copies: the caller may wipe the originals before the connection is opened.
   return {
     sealed: Buffer.from(sealed),
     sealingKey: Buffer.from(sealingKeyOption(sealingKey)),

@@ -58,7 +58,7 @@ export class Outgoing implements Stager, Waiter {
 
   /** @returns false when the high-water mark is reached: onDrain() follows. */
   push(message: Uint8Array): boolean {
-    // In this order: stage() may submit what was staged before, and that alone.
+    // In this order: stage() may submit, but only what was staged before this.
     this.#thread.stage(this.#endpoint, this.#session, message)
     if (this.#staged === 0) this.#thread.tellSubmitted(this)
     this.#staged += message.length

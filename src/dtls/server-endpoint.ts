@@ -168,7 +168,7 @@ export class ServerEndpoint<Peer> implements EndpointListener {
     else this.#goneEarly.add(session)
   }
 
-  /** Goes on with sessions that nobody was given after all, with new sockets. */
+  /** Goes on with exported sessions that the caller did not take, with new sockets. */
   restore(sealingKey: Uint8Array, sessions: readonly Exported<Peer>[]): void {
     const sealed = sessions.map((session) => session.sealed)
     this.#import(sealingKey, sealed, {
@@ -206,7 +206,7 @@ export class ServerEndpoint<Peer> implements EndpointListener {
     return new Promise((resolve) => this.#onArrival.push(resolve))
   }
 
-  /** Sessions that are told of at once have sockets when it returns. */
+  /** Has made the sockets when it returns; those of rows come later, see arrived(). */
   #import(
     sealingKey: Uint8Array,
     sealed: readonly Uint8Array[],

@@ -177,7 +177,7 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
     return this.#listening?.sockets() ?? [].values()
   }
 
-  /** Figures of this moment; after `close` those of the end. */
+  /** Current figures; after `close` those of the end. */
   get stats(): DtlsServerStats {
     this.#lastStats = this.#listening?.stats() ?? this.#lastStats
     return this.#lastStats

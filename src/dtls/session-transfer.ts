@@ -96,7 +96,7 @@ export function sessionRefused(refusal: DtlsRefusal): McbnError {
   return new McbnError('MCBN_SESSION_REFUSED', `the sealed session: ${REFUSALS[refusal]}`)
 }
 
-/** What of a session has come by now is heard first, and what is answered at once is sent; this often at most. */
+/** How often an export waits, at most, until listeners have been told what has come for its sessions. */
 const HEARINGS = 8
 
 /** Takes the open sessions of the endpoints away, one after the other. */
@@ -108,7 +108,7 @@ export async function* exportedSessions<Peer>(
   for (const endpoint of endpoints) {
     let hearings = HEARINGS
     for (;;) {
-      // Messages are on their way to their listeners, and answers on theirs. The next owner knows nothing of them.
+      // Messages may be on their way to listeners, and answers on their way out: the next owner would not have them.
       await nextTurn()
       const leaving = hearings > 0 ? 'heard' : 'all'
       const batch = endpoint.exportSessions(sealingKey, BATCH, leaving)
@@ -119,7 +119,7 @@ export async function* exportedSessions<Peer>(
       }
       let taken = 0
       try {
-        // First: after a crash this server must not go on with them as well.
+        // First of all: after a crash this server must not go on with them too.
         for (const { row } of batch) if (row !== undefined) rows?.abandon(row)
         await rows?.flush()
         for (const { sealed } of batch) {

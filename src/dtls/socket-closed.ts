@@ -2,7 +2,7 @@
 
 import { McbnError } from '../errors.js'
 
-/** Something needs an open socket, and this one is not. */
+/** The call needs an open socket; this one is not open. */
 export function notOpen(state: 'opening' | 'open' | 'closed'): McbnError {
   const advice = state === 'opening' ? 'wait for secureConnect' : 'open a new one'
   return new McbnError('MCBN_SOCKET_CLOSED', `the socket is ${state}, not open; ${advice}`)

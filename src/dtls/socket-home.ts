@@ -24,7 +24,7 @@ export interface SocketHome {
   orphanedError(error: Error, socket: DtlsSocket<unknown>): boolean
   /** A server's: the session's peer is there; without effect when it has moved on since. */
   confirmAddress?(session: number, at: NativeRemote): void
-  /** Somebody listens for `keylog`, or nobody does any more. */
+  /** Whether anybody listens for `keylog` now. */
   keylogWanted?(wanted: boolean): void
 }
 

@@ -17,7 +17,7 @@ import type { SocketHome, SocketNews } from './socket-home.js'
 import { type DtlsSocketStats, offlineStats } from './stats.js'
 import type { DtlsCipher, DtlsCloseReason, DtlsConnectionId } from './types.js'
 
-/** Of a socket's early messages: there are none any more, a listener has come. */
+/** In place of a socket's early messages: a listener has come, and has had them. */
 const DELIVERED = null
 
 /** How endpoints tell sockets. Not exported by mcbn/dtls: nobody else can open, feed or end a socket. */
@@ -206,7 +206,7 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     return this.#outgoing?.bytes ?? 0
   }
 
-  /** Figures of this moment; after the end those of the end, or when the peer ended it, those read last. */
+  /** Current figures. After the end those of the end; if the peer ended it, those that were read last. */
   get stats(): DtlsSocketStats {
     const home = this.#state === 'closed' ? undefined : this.#home
     const now = home?.thread.native.sessionStats(home.endpoint, this.#session)
@@ -385,7 +385,7 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     try {
       this.#onBatchEnd()
     } finally {
-      // Nothing failed where nobody had anything to say: only the reason tells.
+      // Silence is no failure: there is no error, only a reason.
       if (isIdle(error)) this.#end(undefined, 'idle')
       else this.#end(error, reason ?? (error ? 'failed' : 'peer'))
       this.#home?.release(this.#session, true)
