@@ -98,27 +98,53 @@ function peer(...args: readonly (string | number)[]): Part {
   return new Part(process.execPath, ['--import', 'tsx', file, HOST, ...args.map(String)])
 }
 
-/** Echoes a second, with as many messages under way as the sessions may have. */
-async function throughput(store: string): Promise<number> {
+interface Throughput {
+  /** Echoes a second. */
+  readonly rate: number
+  /** Microseconds of the server's processor time for each. */
+  readonly processor: number
+}
+
+/** With as many messages under way as the sessions may have. */
+async function throughput(store: string): Promise<Throughput> {
   const server = peer('serve', 0, sealingKey, store)
   const load = peer('flood', await server.next('port'), sessions, seconds)
-  const result = await load.next('result')
+  const processor = (): Promise<number> => {
+    server.say('report')
+    return server.next('processor')
+  }
+  await load.next('began')
+  const before = await processor()
+  const rate = await load.next('result')
+  const spent = (await processor()) - before
   await load.end('SIGKILL')
   await server.end('SIGKILL')
-  return result
+  return { rate, processor: spent / (rate * seconds) }
 }
 
 async function cost(): Promise<void> {
-  const found: Record<'none' | 'folder', number[]> = { none: [], folder: [] }
+  const found: Record<'none' | 'folder', Throughput[]> = { none: [], folder: [] }
   for (let round = 0; round < rounds; round += 1) {
     found.none.push(await throughput(''))
     found.folder.push(await throughput(join(folder, `cost-${round}`)))
   }
-  const middle = (all: number[]): number => all.sort((a, b) => a - b)[all.length >> 1] as number
-  const [without, stored] = [middle(found.none), middle(found.folder)]
-  console.log(`${sessions} sessions, echoes/s: none ${found.none.map(Math.round)}`)
-  console.log(`${sessions} sessions, echoes/s: folder ${found.folder.map(Math.round)}`)
-  console.log(`the store costs ${(100 * (1 - stored / without)).toFixed(1)} %`)
+  const middle = (all: readonly number[]): number =>
+    [...all].sort((a, b) => a - b)[all.length >> 1] as number
+  for (const [store, each] of Object.entries(found)) {
+    const rates = each.map(({ rate }) => Math.round(rate))
+    const processor = each.map((one) => one.processor.toFixed(2))
+    console.log(`${sessions} sessions, ${store}: echoes/s ${rates}; us each ${processor}`)
+  }
+  const medians = (of: keyof Throughput): readonly [number, number] => [
+    middle(found.none.map((each) => each[of])),
+    middle(found.folder.map((each) => each[of])),
+  ]
+  const [rate, stored] = medians('rate')
+  const [processor, more] = medians('processor')
+  console.log(`the store costs ${(100 * (1 - stored / rate)).toFixed(1)} % of throughput,`)
+  console.log(
+    `and ${(100 * (more / processor - 1)).toFixed(1)} % more processor time of the server`,
+  )
 }
 
 interface Captured {

@@ -1,7 +1,7 @@
 // The two sides of bench/dtls-crash.ts, each in its own process; before each of these the server's address.
 //
-//   serve <port> <sealingKey> [store]      prints port, restored; "report": handshakes, replayed
-//   flood <port> <sessions> <seconds>      prints result: echoes a second, four messages under way a session
+//   serve <port> <sealingKey> [store]      prints port, restored; "report": handshakes, replayed, processor (us so far)
+//   flood <port> <sessions> <seconds>      prints began, then result: echoes a second, four messages under way a session
 //   rate <port> <sessions> <rate>          prints open; sends so many messages a second until "stop"
 //     report                               heard, rate, twice (echoes that came twice)
 //     mark                                 echo when the next comes, all when one has come on every session
@@ -37,6 +37,8 @@ function serve(): void {
   createInterface(process.stdin).on('line', () => {
     say('handshakes', server.stats.handshakesStarted)
     say('replayed', server.stats.dropped.replayed)
+    const { user, system } = process.cpuUsage()
+    say('processor', user + system)
   })
 }
 
@@ -72,6 +74,7 @@ async function flood(): Promise<void> {
     for (let one = 0; one < UNDER_WAY; one += 1) socket.send(message)
   }
   await new Promise((resolve) => setTimeout(resolve, 1_000))
+  say('began', 1)
   const before = echoes
   const began = performance.now()
   await new Promise((resolve) => setTimeout(resolve, seconds * 1_000))
