@@ -18,7 +18,8 @@ void Endpoint::keepRows(std::unique_ptr<SessionSeal> seal, size_t mtu, Bytes pre
 void Endpoint::keepRow(Association& association) {
   DtlsSession& session = association.session;
   if (!association.opened || !session.portable()) return;
-  if (!association.row) {
+  const bool first = !association.row;
+  if (first) {
     auto name = std::make_unique<RowName>();
     const size_t given = row_prefix_.size();
     std::ranges::copy(row_prefix_, name->begin());
@@ -27,6 +28,8 @@ void Endpoint::keepRow(Association& association) {
     session.reserve(false, row_mtu_, time_);
   }
   if (!session.rowDue(time_)) return;
+  // Without its first row a crash would take the session away.
+  const bool awaited = first || association.unannounced || session.rowAwaited();
   RowEvent row{*association.row, {}};
   const Milliseconds silence = time_ - std::min(time_, association.active);
   const AddressBytes peer = association.confirmedAddress().unmapped().bytes();
@@ -36,6 +39,7 @@ void Endpoint::keepRow(Association& association) {
   // Without a row its numbers end where they end: nothing is used twice.
   if (!row_seal_->seal({session.row(time_), peer, silence, local}, row.sealed, row.name)) return;
   report(EventKind::Row, std::move(row));
+  events_.filling().rows.back().b = awaited ? 1 : 0;
 }
 
 void Endpoint::forgetRow(const Association& association) {

@@ -77,7 +77,8 @@ using EventDetail = std::variant<std::monostate, OpenedEvent, QuestionEvent, End
                                  AddressEvent, std::string, SystemError, RowEvent>;
 
 // A message's a and b are offset and length in the slab; Progress has a submission number in a;
-// every other row has the index of its detail in a, or kNoDetail.
+// every other row has the index of its detail in a, or kNoDetail. Row has 1 in b where somebody waits
+// for it.
 struct EventRow {
   EventKind kind;
   uint32_t endpoint;

@@ -80,6 +80,7 @@ class DtlsSession {
   // Its row in a session store: see OpenSession, and only where portable().
   void reserve(bool from_row, size_t mtu, Milliseconds now) { ours()->reserve(from_row, mtu, now); }
   bool rowDue(Milliseconds now) { return portable() && ours()->rowDue(now); }
+  bool rowAwaited() const { return portable() && ours()->rowAwaited(); }
   Milliseconds rowDeadline() const { return portable() ? ours()->rowDeadline() : kNever; }
   OpenState row(Milliseconds now) { return ours()->row(now); }
   void rowOutdated() {

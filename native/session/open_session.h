@@ -77,6 +77,8 @@ class OpenSession {
     return reservation_ && !taken_ &&
            reservation_->due(records_.nextWrite(), records_.newestRead(), now);
   }
+  // Whether something waits for the row: records of the peer.
+  bool rowAwaited() const { return reservation_ && reservation_->holds(); }
   Milliseconds rowDeadline() const { return reservation_ ? reservation_->settleAt() : kNever; }
   // A copy of the session as it must go on after a crash; rowWritten() follows when it is stored.
   OpenState row(Milliseconds now);

@@ -71,6 +71,8 @@ class Reservation {
 
   NumberLimits granted() const { return granted_; }
   bool pending() const { return pending_; }
+  // Records wait for the next row.
+  bool holds() const { return !held_.empty(); }
 
   // Whether a row has to be written, and propose() is to be called.
   bool due(uint64_t next_write, uint64_t newest_read, Milliseconds now) {

@@ -276,13 +276,13 @@ export class Client implements EndpointListener, SocketHome, RowsUser {
     // A client's socket hears its server's address only.
   }
 
-  onRow(session: number, [name, sealed]: NativeRow): void {
+  onRow(session: number, [name, sealed]: NativeRow, awaited: boolean): void {
     this.#row = name
     // Of this endpoint: what is written for the session of one before must not count for this one.
     const { endpoint } = this
     const rowsWritten = (sessions: Uint32Array): void =>
       this.thread.native.rowsWritten(endpoint, sessions)
-    this.#rows?.rows.put(name, sealed, session, { rowsWritten })
+    this.#rows?.rows.put(name, sealed, session, { rowsWritten }, awaited)
   }
 
   // ---- from the session store ---------------------------------------------------------------------

@@ -31,7 +31,8 @@ export interface EndpointListener {
   onKeylog(session: number, line: Buffer): void
   onSocketError(error: NativeSystemError): void
   onAddressChanged(session: number, remote: NativeRemote): void
-  onRow(session: number, row: NativeRow): void
+  /** @param awaited - something waits until the row is written. */
+  onRow(session: number, row: NativeRow, awaited: boolean): void
 }
 
 /** Somebody who was told to wait until less is waiting to be sent. */
@@ -187,7 +188,8 @@ export class IoThread {
       }
       const to = listener
       const detail = a === NO_DETAIL ? undefined : details?.[a]
-      shielded(() => dispatch(to, kind, session, detail))
+      const b = rows[at + 4] as number
+      shielded(() => dispatch(to, kind, session, detail, b))
     }
     for (const each of heard) shielded(() => each.onBatchEnd())
   }
@@ -217,6 +219,7 @@ function dispatch(
   kind: number,
   session: number,
   detail: unknown,
+  b: number,
 ): void {
   switch (kind) {
     case EVENT.opened:
@@ -234,7 +237,7 @@ function dispatch(
     case EVENT.addressChanged:
       return listener.onAddressChanged(session, detail as NativeRemote)
     case EVENT.row:
-      return listener.onRow(session, detail as NativeRow)
+      return listener.onRow(session, detail as NativeRow, b === 1)
   }
 }
 

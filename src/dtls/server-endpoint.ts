@@ -305,11 +305,11 @@ export class ServerEndpoint<Peer> implements EndpointListener {
   }
 
   /** @internal */
-  onRow(session: number, [name, sealed]: NativeRow): void {
+  onRow(session: number, [name, sealed]: NativeRow, awaited: boolean): void {
     const { rows } = this.#owner
     if (this.#closed || !rows) return
     if (sealed.length === 0) rows.remove(name)
-    else rows.put(name, sealed, session, this)
+    else rows.put(name, sealed, session, this, awaited)
   }
 
   /** @internal */

@@ -32,7 +32,7 @@ export const EVENT = {
   socketError: 8,
   /** A NativeRemote: where a server's peer is now. */
   addressChanged: 9,
-  /** A NativeRow: for the session store. */
+  /** A NativeRow: for the session store. b: 1 where something waits until it is written. */
   row: 10,
 } as const
 

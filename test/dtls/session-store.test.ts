@@ -93,7 +93,7 @@ describe('dtls/session store, when a server is restarted', () => {
     const first = await echoing(store, key, more)
     const { ioThreads: _, ...ids } = { ioThreads: 1, ...more }
     const sockets = await clients(20, first.port, key, ids)
-    expect(store.names).toHaveLength(20)
+    await expect.poll(() => store.names).toHaveLength(20)
     await settled(store)
     const left = await kill(first.server as DtlsServer<never>, store)
     const second = await echoing(left, key, more, first.port)
@@ -187,6 +187,7 @@ describe('dtls/session store, when a server is restarted', () => {
     for (const name of ['known', 'unknown', 'failing']) {
       await roundTrip(await dialOpen({ port: first.port, psk: { identity: name, key } }))
     }
+    await expect.poll(() => store.names.length).toBe(3)
     const left = await kill(first.server as DtlsServer<never>, store)
     const psk = async ({ identityText }: { identityText: string }) => {
       if (identityText === 'failing') throw new Error('the directory is down')

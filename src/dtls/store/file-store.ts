@@ -58,12 +58,9 @@ class FileSessionStore implements SessionStore {
     if (!this.#database) await this.open()
     const database = this.#opened()
     try {
-      await database.batch(
-        changes.map(({ name: key, row: value }) =>
-          value ? { type: 'put', key, value } : { type: 'del', key },
-        ),
-        { sync: true },
-      )
+      const batch = database.batch()
+      for (const { name, row } of changes) row ? batch.put(name, row) : batch.del(name)
+      await batch.write({ sync: true })
     } catch (error) {
       await this.close()
       throw storeFailed(`${this.#path}: LevelDB cannot write`, error)
