@@ -1,6 +1,8 @@
 #include "dtls13/record_cipher.h"
 
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 
 #include <algorithm>
 #include <cstring>
@@ -52,6 +54,16 @@ Nonce nonceOf(const Secret& iv, uint64_t sequence) {
 }
 
 int asInt(size_t length) { return static_cast<int>(length); }
+
+// The tag that a context has made, or is to find. Not by EVP_CIPHER_CTX_ctrl(): that takes as long as
+// the encryption of four blocks.
+bool tagOf(EVP_CIPHER_CTX* context, MutableBytes tag, bool opening) {
+  OSSL_PARAM parameters[] = {
+      OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag.data(), tag.size()),
+      OSSL_PARAM_construct_end()};
+  return (opening ? EVP_CIPHER_CTX_set_params(context, parameters)
+                  : EVP_CIPHER_CTX_get_params(context, parameters)) == 1;
+}
 
 }  // namespace
 
@@ -169,10 +181,8 @@ bool RecordCipher::begin(const CipherPiece& piece, size_t text) {
   EVP_CIPHER_CTX* const context = aead_.get();
   const Nonce nonce = nonceOf(keys_.iv, piece.sequence);
   int length = 0;
-  uint8_t* const tag = piece.encrypted.data() + text;
   const bool opening = direction_ == Direction::Open;
-  return (!opening ||
-          EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, asInt(suite_.tag), tag) > 0) &&
+  return (!opening || tagOf(context, piece.encrypted.subspan(text), true)) &&
          EVP_CipherInit_ex(context, nullptr, nullptr, nullptr, nonce.data(), opening ? 0 : 1) ==
              1 &&
          // CCM alone needs the length first.
