@@ -36,6 +36,7 @@ async function burst(rounds: number): Promise<void> {
   await using alice = script('consent-peer.ts', stage.folder, stage.keyFile, 'disk')
   using poster = new Poster(await alice.value('port'), rounds)
   for (let turn = 0; turn <= 5; turn++) {
+    const before = alice.cpuSeconds
     const requests = await Promise.all(Array.from({ length: rounds }, () => stage.request()))
     const asked = await Promise.all(requests.map((each) => timed(poster.post('/v1/request', each))))
     const shown: PreparedEvidence[] = []
@@ -48,7 +49,11 @@ async function burst(rounds: number): Promise<void> {
     const refused = given.filter(({ answer }) => answer['ciphertext'] === undefined).length
     // The first turn compiles what is used.
     const name = turn === 0 ? 'first turn, not counted' : `turn ${turn}`
-    console.log(`${name}: ${rounds} rounds at once, ${refused} refused, ${told(took)}`)
+    // What it would take where the participant has a processor for itself.
+    const cpu = Math.round(1000 * (alice.cpuSeconds - before))
+    console.log(
+      `${name}: ${rounds} rounds at once, ${refused} refused, ${told(took)}; its processor time: ${cpu} ms`,
+    )
   }
 }
 
