@@ -25,6 +25,7 @@ void Dtls13Session::accept(const VerifiedHello& hello, Milliseconds now, Session
   MCBN_ASSERT(role_ == Role::Server && std::holds_alternative<Idle>(phase_));
   SessionStep step(sink, stats_, now);
   messages_.timers().begin(now);
+  messages_.timers().flightSent(now, false);  // until there is one, what is waited for began here
   auto& handshake = phase_.emplace<ServerHandshake>(settings_, options_.keylog, own_id_);
   follow(handshake.accept(hello, messages_, step), step);
 }
@@ -247,7 +248,9 @@ void Dtls13Session::open(Established established, SessionStep& step) {
 void Dtls13Session::doubt(Failure failure, bool ours, SessionStep& step) {
   HandshakeTimers& timers = messages_.timers();
   if (timers.alertNoted()) return;
-  timers.noteAlert(step.now, false);
+  // A client that waits for us to find its key has no cause to be quick.
+  const auto* const server = std::get_if<ServerHandshake>(&phase_);
+  timers.noteAlert(step.now, server && server->waitsForKey());
   doubt_ = std::move(failure);
   doubt_is_ours_ = ours;
 }

@@ -107,6 +107,8 @@ bool Messages::takeFragments(const OpenedRecord& record, SessionStep& step) {
   // A flight that comes again was not answered, as far as the peer knows (section 5.8.1). What
   // is in the clear proves nothing about a client's state.
   if (old && waiting() && (role_ == Role::Server || epoch != 0)) askToRepeat(epoch > 0);
+  // It is still there, whatever an alert in the clear has said.
+  if (old && role_ == Role::Server && !open_) timers_->forgetAlert();
   // Section 7: only what was kept, or was there already once the handshake is done. What the server
   // said before is answered by our Finished.
   const bool answered = open_ && role_ == Role::Client && epoch < 3;

@@ -28,6 +28,7 @@ class ServerHandshake {
   // Asks for the key, if one is wanted and the sink did not take the question before.
   void ask(SessionStep& step);
   bool asks(uint32_t number) const;
+  bool waitsForKey() const { return std::holds_alternative<AwaitingKey>(state_); }
   // The answer to the open question.
   Progress answer(PskAnswer answer, Messages& messages, SessionStep& step);
   Progress take(uint8_t type, uint64_t epoch, ByteView body, Messages& messages, SessionStep& step);

@@ -418,3 +418,18 @@ TEST_CASE(
   CHECK(pair.client->open());
   CHECK(pair.at_client.sent.size() == before + 1);
 }
+
+TEST_CASE(
+    "dtls13 hostile: an alert in the clear ends no handshake whose key is being looked up (RFC "
+    "9147 section 4.5.2)") {
+  Pair13 pair({.ask = true, .dtls = brisk()});
+  pair.connect();
+  pair.run([&] { return !pair.at_server.questions.empty(); });
+  pair.deliver(Side::Client, wire::record(21, 0, 90, Bytes{2, 40}));
+  pair.run([] { return false; }, pair.now + 3'500);
+  REQUIRE(pair.server->asks(1));
+  pair.server->answer(1, answerWith(0x42), {}, pair.now, pair.at_server);
+  pair.run();
+  REQUIRE(pair.bothOpen());
+  exchangeMessages(pair);
+}
