@@ -158,6 +158,35 @@ TEST_CASE("dtls13: only what was not acknowledged is sent again (RFC 9147 sectio
   CHECK(pair.now < 1'000 + 250);
 }
 
+TEST_CASE(
+    "dtls13: of a message in fragments, too, only what did not come is sent again (RFC 9147 "
+    "section 7.2)") {
+  // The ServerHello does not fit one datagram: its last bytes are lost, with what is beside them.
+  Pair13 pair({.client_groups = {Group::Secp256r1},
+               .server_groups = {Group::Secp256r1},
+               .dtls = brisk(146)});
+  std::vector<Bytes> of_server;
+  pair.fate = [&](Side from, Bytes& bytes) {
+    if (from == Side::Server) of_server.push_back(bytes);
+    const bool lost = from == Side::Server && of_server.size() == 3;
+    return lost ? std::vector<Milliseconds>{} : std::vector<Milliseconds>{0};
+  };
+  pair.connect();
+  pair.run();
+  REQUIRE(pair.bothOpen());
+  REQUIRE(of_server.size() >= 4);
+  const auto offsetIn = [](const Bytes& datagram) {
+    const ByteView record = Pair13::nextRecordOf(datagram);
+    Reader reader(record);
+    return nextFragment(reader)->offset;
+  };
+  // HelloRetryRequest, first half, the lost datagram, and that again without the first half.
+  CHECK(offsetIn(of_server[1]) == 0);
+  CHECK(offsetIn(of_server[2]) > 0);
+  CHECK(of_server[3].size() == of_server[2].size());
+  CHECK(offsetIn(of_server[3]) == offsetIn(of_server[2]));
+}
+
 TEST_CASE("dtls13: an empty ACK hurries a ServerHello that was lost (RFC 9147 section 7.1)") {
   Pair13 pair({.dtls = brisk(190)});
   unsigned of_server = 0;
