@@ -283,3 +283,20 @@ TEST_CASE("dtls13 open: the key log names the secrets that Wireshark asks for (R
     CHECK(line(pair.at_client) == line(pair.at_server));
   }
 }
+
+TEST_CASE("dtls13 open: nothing in the clear is answered any more (RFC 9147 section 6.1)") {
+  Pair13 pair;
+  open(pair);
+  const size_t by_server = pair.at_server.sent.size(), by_client = pair.at_client.sent.size();
+  for (const Bytes& hello : std::vector<Bytes>(pair.at_client.sent)) {
+    if (hello[0] == 22) pair.deliver(Side::Client, hello);
+  }
+  pair.deliver(Side::Client, wire::record(22, 0, 9, wire::message(1, 3, Bytes(40, 1))));
+  pair.deliver(Side::Server, wire::record(22, 0, 9, wire::message(2, 1, Bytes(40, 1))));
+  pair.deliver(Side::Server, wire::record(26, 0, 9, Bytes{0, 0}));
+  // The first hello is the cookie exchange's, which knows no sessions.
+  CHECK(pair.at_server.sent.size() == by_server + 1);
+  CHECK(pair.at_client.sent.size() == by_client);
+  CHECK(pair.bothOpen());
+  exchangeMessages(pair);
+}
