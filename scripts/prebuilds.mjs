@@ -4,16 +4,8 @@
 //   node scripts/prebuilds.mjs <target>...      for others, or `all`, with zig (scripts/cross/, on Linux x64)
 //
 // Always with Node 20's headers: OpenSSL 3.0's macros work on 3.5, the other way round nobody has promised.
-import { spawnSync } from 'node:child_process'
-import {
-  cpSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-} from 'node:fs'
+import { execSync, spawnSync } from 'node:child_process'
+import { cpSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -73,7 +65,7 @@ function cross(name) {
   if (target === undefined) {
     fail(`expected ${Object.keys(TARGETS).join(', ')} or all, got ${name}`)
   }
-  const { defines, flags, darwinLibraries, linuxLibraries } = gyp()
+  const { sources, defines, flags, darwinLibraries, linuxLibraries } = gyp()
   const darwin = name.startsWith('darwin')
   const file = join(root, 'prebuilds', target.file)
   mkdirSync(dirname(file), { recursive: true })
@@ -86,7 +78,7 @@ function cross(name) {
     ...flags,
     ...defines.map((define) => `-D${define}`),
     ...['-I', 'native', '-isystem', headers(), '-isystem', require('node-addon-api').include_dir],
-    ...sources(),
+    ...sources,
     ...(darwin ? darwinLibraries : linuxLibraries),
     ...['-o', file],
   ])
@@ -98,19 +90,15 @@ function cross(name) {
 function gyp() {
   const text = readFileSync(join(root, 'binding.gyp'), 'utf8').replace(/^\s*#.*$/gm, '')
   const [target] = JSON.parse(text).targets
+  // gyp's way to ask a command for a list.
+  const [, list] = /^<!@\((.*)\)$/.exec(target.sources[0])
   return {
+    sources: execSync(list, { cwd: root, encoding: 'utf8' }).trim().split(' '),
     defines: target.defines,
     flags: target.cflags_cc.filter((flag) => !/^-W/.test(flag)).concat('-w'),
     linuxLibraries: target.ldflags,
     darwinLibraries: target.xcode_settings.OTHER_LDFLAGS,
   }
-}
-
-function sources() {
-  return readdirSync(join(root, 'native'), { recursive: true })
-    .filter((name) => name.endsWith('.cc'))
-    .map((name) => join('native', name))
-    .sort()
 }
 
 /** The compiler of scripts/cross/package-lock.json, installed the first time. */
