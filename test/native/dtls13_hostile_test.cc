@@ -3,45 +3,10 @@
 
 #include <random>
 
-#include "dtls13_exchange.h"
+#include "dtls13_hand_made.h"
 
 using namespace mcbn;
 using namespace mcbn::dtls13;
-
-namespace {
-
-DtlsOptions brisk() { return dtlsOptions(1'200, 4'000, 250); }
-Pair13Options plain() { return {.client_modes = kPskKe, .server_modes = kPskKe, .dtls = brisk()}; }
-
-const std::vector<Milliseconds> kAtOnce{0};
-
-struct Hello {
-  uint16_t suite = 0x1301;
-  std::optional<uint16_t> group = {};
-  uint16_t psk = 0;
-  std::optional<ByteView> connection_id = {};
-};
-
-Bytes serverHello(const Hello& hello) {
-  const Bytes random(32, 0x5E), share(32, 9);
-  const ServerHelloFields fields{.random = random,
-                                 .suite = hello.suite,
-                                 .group = hello.group,
-                                 .share = share,
-                                 .psk = hello.psk,
-                                 .connection_id = hello.connection_id};
-  Bytes body;
-  writeServerHello(fields, body);
-  return body;
-}
-
-Bytes retryRequest(uint16_t suite, uint16_t group, const Bytes& cookie) {
-  Bytes body(kMostRetryBytes);
-  body.resize(writeHelloRetryRequest(suite, group, cookie, body.data()));
-  return body;
-}
-
-}  // namespace
 
 TEST_CASE(
     "dtls13 hostile: a damaged copy before each datagram ends open or in a typed failure (seeds)") {

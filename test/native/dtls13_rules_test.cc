@@ -1,17 +1,12 @@
 // DTLS 1.3 against peers that break its rules: servers in the clear, and peers that have the keys.
 #include <doctest/doctest.h>
 
-#include "dtls13_exchange.h"
+#include "dtls13_hand_made.h"
 
 using namespace mcbn;
 using namespace mcbn::dtls13;
 
 namespace {
-
-DtlsOptions brisk() { return dtlsOptions(1'200, 4'000, 250); }
-Pair13Options plain() { return {.client_modes = kPskKe, .server_modes = kPskKe, .dtls = brisk()}; }
-
-const std::vector<Milliseconds> kAtOnce{0};
 
 // A record of epoch 2 made with the secret of this name in the key log.
 Bytes inEpoch2(const RecordingSink& logged, const std::string& name, const Bytes& content) {
@@ -19,14 +14,7 @@ Bytes inEpoch2(const RecordingSink& logged, const std::string& name, const Bytes
       logged.lines, [&](const std::string& text) { return text.starts_with(name + " "); });
   REQUIRE(line != logged.lines.end());
   const Bytes secret = wire::fromHex(std::string_view(*line).substr(line->rfind(' ') + 1));
-  Records forger;
-  REQUIRE(forger.startWriting(2, suite::kAes128Gcm, Secret(secret)));
-  Bytes datagram;
-  for (unsigned i = 0; i < 9; ++i) {
-    datagram.clear();  // numbers that were not used
-    REQUIRE(forger.seal(2, 22, content, datagram));
-  }
-  return datagram;
+  return Voice(2, suite::kAes128Gcm, Secret(secret)).says(content);
 }
 
 // A client that has heard of no server, and what a server in the clear makes of it.
@@ -46,32 +34,6 @@ struct LoneClient {
   Pair13 pair;
   uint64_t numbers = 0;
 };
-
-struct Hello {
-  uint16_t suite = 0x1301;
-  std::optional<uint16_t> group = {};
-  uint16_t psk = 0;
-  std::optional<ByteView> connection_id = {};
-};
-
-Bytes serverHello(const Hello& hello) {
-  const Bytes random(32, 0x5E), share(32, 9);
-  const ServerHelloFields fields{.random = random,
-                                 .suite = hello.suite,
-                                 .group = hello.group,
-                                 .share = share,
-                                 .psk = hello.psk,
-                                 .connection_id = hello.connection_id};
-  Bytes body;
-  writeServerHello(fields, body);
-  return body;
-}
-
-Bytes retryRequest(uint16_t suite, uint16_t group, const Bytes& cookie) {
-  Bytes body(kMostRetryBytes);
-  body.resize(writeHelloRetryRequest(suite, group, cookie, body.data()));
-  return body;
-}
 
 }  // namespace
 
@@ -167,19 +129,11 @@ TEST_CASE(
     pair.connect();
     pair.run([&] { return pair.bothOpen() && pair.client->deadline() == kNever; });
     REQUIRE(pair.bothOpen());
-    // Records with the keys of this peer, beside those that it makes itself.
     Dtls13Session& victim = each.to_client ? *pair.client : *pair.server;
     RecordingSink& sink = each.to_client ? pair.at_client : pair.at_server;
     const auto& peer = each.to_client ? pair.server : pair.client;
-    Records forger;
-    REQUIRE(forger.startWriting(3, *peer->association()->agreed().suite,
-                                peer->association()->agreed().write));
-    Bytes datagram;
     const uint16_t sequence = each.to_client ? 4 : 3;
-    for (unsigned i = 0; i < 40; ++i) {
-      datagram.clear();  // numbers that the session has not seen
-      REQUIRE(forger.seal(3, 22, wire::message(each.type, sequence, each.body), datagram));
-    }
+    Bytes datagram = Voice(*peer).says(wire::message(each.type, sequence, each.body));
     victim.receive(datagram, pair.now, sink);
     CHECK(victim.state() == Dtls13Session::State::Ended);
     CHECK(Pair13::codeOf(sink) == "MCBN_PROTOCOL_ERROR");
@@ -192,14 +146,8 @@ TEST_CASE(
   Pair13 pair(plain());
   pair.connect();
   pair.run([&] { return pair.bothOpen() && pair.client->deadline() == kNever; });
-  Records server;
-  REQUIRE(server.startWriting(3, *pair.server->association()->agreed().suite,
-                              pair.server->association()->agreed().write));
-  Bytes datagram;
-  for (unsigned i = 0; i < 9; ++i) {
-    datagram.clear();
-    REQUIRE(server.seal(3, 22, wire::message(4, 4, Bytes(321, 1)), datagram));
-  }
+  Voice server(*pair.server);
+  Bytes datagram = server.says(wire::message(4, 4, Bytes(321, 1)));
   const size_t before = pair.at_client.sent.size();
   Bytes again = datagram;
   pair.client->receive(datagram, pair.now, pair.at_client);
@@ -227,19 +175,12 @@ TEST_CASE(
   Pair13 pair(plain());
   pair.connect();
   pair.run([&] { return pair.bothOpen() && pair.client->deadline() == kNever; });
-  Records server;
-  REQUIRE(server.startWriting(3, *pair.server->association()->agreed().suite,
-                              pair.server->association()->agreed().write));
-  Bytes datagram;
-  for (unsigned i = 0; i < 9; ++i) {
-    datagram.clear();
-    REQUIRE(server.seal(3, 22, wire::message(4, 4, Bytes(9'000, 1)), datagram));
-  }
+  Voice server(*pair.server);
+  Bytes datagram = server.says(wire::message(4, 4, Bytes(9'000, 1)));
   const size_t before = pair.at_client.sent.size();
   pair.client->receive(datagram, pair.now, pair.at_client);
   CHECK(pair.at_client.sent.size() == before + 1);
-  datagram.clear();
-  REQUIRE(server.seal(3, 22, wire::fragment(4, 5, Bytes(20'000, 1), 0, 9'000), datagram));
+  datagram = server.says(wire::fragment(4, 5, Bytes(20'000, 1), 0, 9'000));
   pair.client->receive(datagram, pair.now, pair.at_client);
   CHECK(pair.client->open());
   CHECK(pair.at_client.sent.size() == before + 1);
