@@ -1,6 +1,8 @@
 // What both systems under learning share: records by name, keys, the transcript.
 
 import { createHash } from 'node:crypto'
+import { createSocket, type Socket } from 'node:dgram'
+import { once } from 'node:events'
 import { GcmRecords, masterSecret, prf } from '../../support/dtls-gcm.js'
 import {
   MESSAGE,
@@ -26,6 +28,21 @@ const NAMES: Readonly<Record<number, string>> = {
 const DESCRIPTIONS: Readonly<Record<number, string>> = {
   0: 'close_notify',
   100: 'no_renegotiation',
+}
+
+/** What mcbn has at its end of every learnt handshake; its timers are longer than any word takes. */
+export const SETTINGS = {
+  ciphers: 'PSK-AES128-GCM-SHA256',
+  handshakeTimeout: 600_000,
+  retransmitTimeout: 60_000,
+} as const
+
+/** A socket for the end that is made by hand. Its user closes it, since words are asked before any test begins. */
+export async function loopbackSocket(host = '127.0.0.1'): Promise<Socket> {
+  const socket = createSocket('udp4')
+  socket.bind(0, host)
+  await once(socket, 'listening')
+  return socket
 }
 
 /** One side of a handshake, made by hand: keys as soon as both randoms are known. */
