@@ -72,15 +72,10 @@ export function parseSealed(value: unknown): ParsedSealed {
   if (fields['cipher'] !== 'aes-256-gcm') throw invalid("cipher: expected 'aes-256-gcm'")
   const nonce = fromBase64url(fields['nonce'], NONCE_BYTES)
   if (nonce === undefined) throw invalid(`nonce: expected ${NONCE_BYTES} bytes as base64url`)
-  const text = fields['ciphertext']
-  const length = typeof text === 'string' ? Math.floor((text.length * 3) / 4) : 0
-  const bounded = length > TAG_BYTES && length <= SEALED_MAX_BYTES + TAG_BYTES
-  const ciphertext = bounded ? fromBase64url(text, length) : undefined
-  if (ciphertext === undefined) {
-    throw invalid(
-      `ciphertext: expected ${TAG_BYTES + 1} to ${SEALED_MAX_BYTES + TAG_BYTES} bytes as base64url`,
-    )
-  }
+  const ciphertext = bytesWithin('ciphertext', fields['ciphertext'], {
+    min: TAG_BYTES + 1,
+    max: SEALED_MAX_BYTES + TAG_BYTES,
+  })
   const header = {
     version: 'mcbn/1',
     cipher: 'aes-256-gcm',
@@ -106,13 +101,9 @@ function parseKdf(value: unknown): StoreKdf {
   if (salt === undefined) throw invalid(`kdf.salt: expected ${SALT_BYTES} bytes as base64url`)
   if (name === 'hkdf-sha256') return { name, salt: toBase64url(salt) }
   if (name === 'wrapped') {
-    const text = fields['wrapped']
-    const length = typeof text === 'string' ? Math.floor((text.length * 3) / 4) : 0
-    const bounded = length >= 1 && length <= WRAPPED_MAX_BYTES
-    const wrapped = bounded ? fromBase64url(text, length) : undefined
-    if (wrapped !== undefined)
-      return { name, salt: toBase64url(salt), wrapped: toBase64url(wrapped) }
-    throw invalid(`kdf.wrapped: expected 1 to ${WRAPPED_MAX_BYTES} bytes as base64url`)
+    const bounds = { min: 1, max: WRAPPED_MAX_BYTES }
+    const wrapped = bytesWithin('kdf.wrapped', fields['wrapped'], bounds)
+    return { name, salt: toBase64url(salt), wrapped: toBase64url(wrapped) }
   }
   const cost = (field: 'log2n' | 'r' | 'p') => {
     const number = fields[field]
@@ -123,6 +114,18 @@ function parseKdf(value: unknown): StoreKdf {
     return number
   }
   return { name, log2n: cost('log2n'), r: cost('r'), p: cost('p'), salt: toBase64url(salt) }
+}
+
+/** Bytes whose number is not known before, within bounds. */
+function bytesWithin(
+  what: string,
+  text: unknown,
+  { min, max }: { readonly min: number; readonly max: number },
+): Buffer {
+  const length = typeof text === 'string' ? Math.floor((text.length * 3) / 4) : 0
+  const bytes = length >= min && length <= max ? fromBase64url(text, length) : undefined
+  if (bytes === undefined) throw invalid(`${what}: expected ${min} to ${max} bytes as base64url`)
+  return bytes
 }
 
 function object(what: string, value: unknown, names: readonly string[]): Record<string, unknown> {
