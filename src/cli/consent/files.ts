@@ -1,6 +1,7 @@
 // Files and standard input on the command line of consent, bounded, with the option's name in every error.
 
 import { open, readFile, stat } from 'node:fs/promises'
+import { readWithin } from '../../consent/base/read-within.js'
 import { McbnError } from '../../errors.js'
 
 /**
@@ -58,14 +59,9 @@ export function shellWord(text: string): string {
 }
 
 async function readStdin(option: string, most: number): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
-    length += chunk.length
-    if (length > most) throw tooLong(option, most)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
+  const bytes = await readWithin(process.stdin as AsyncIterable<Buffer>, most)
+  if (bytes === undefined) throw tooLong(option, most)
+  return bytes
 }
 
 function tooLong(option: string, most: number): McbnError {

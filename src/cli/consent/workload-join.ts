@@ -2,6 +2,7 @@
 // meanwhile.
 
 import { type Command, Option } from 'commander'
+import { bodyWithin } from '../../consent/base/read-within.js'
 import type {
   InsufficientConsentError,
   JoinOptions,
@@ -153,14 +154,9 @@ async function descriptorOf(from: string): Promise<Buffer> {
   try {
     const answer = await fetch(from, { signal: AbortSignal.timeout(FETCH_MS) })
     if (!answer.ok) throw new Error(`status ${answer.status}`)
-    const chunks: Uint8Array[] = []
-    let length = 0
-    for await (const chunk of answer.body as unknown as AsyncIterable<Uint8Array>) {
-      length += chunk.length
-      if (length > MOST_DESCRIPTOR_BYTES) throw new Error('it is too long')
-      chunks.push(chunk)
-    }
-    return Buffer.concat(chunks)
+    const bytes = await bodyWithin(answer, MOST_DESCRIPTOR_BYTES)
+    if (bytes === undefined) throw new Error('it is too long')
+    return bytes
   } catch (cause) {
     const reason = cause instanceof Error ? (cause.cause ?? cause) : cause
     const why = reason instanceof Error ? reason.message : String(reason)

@@ -3,6 +3,7 @@
 import { X509Certificate } from 'node:crypto'
 import { type CryptoKey, importJWK } from 'jose'
 import type { Clock } from '../base/clock.js'
+import { bodyWithin } from '../base/read-within.js'
 import { isObject, type JsonObject, own } from './json.js'
 import type { JwtAlgorithm } from './jwt.js'
 import { refused } from './refuse.js'
@@ -237,15 +238,10 @@ async function answerOf(options: RemoteKeysOptions, signal: AbortSignal): Promis
     await answer.body?.cancel()
     throw new NotAKeySet(`expected status 200, got ${answer.status}`)
   }
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of answer.body ?? []) {
-    size += chunk.length
-    if (size > MOST_BYTES) throw new NotAKeySet(`expected at most ${MOST_BYTES} bytes`)
-    chunks.push(chunk)
-  }
+  const bytes = await bodyWithin(answer, MOST_BYTES)
+  if (bytes === undefined) throw new NotAKeySet(`expected at most ${MOST_BYTES} bytes`)
   try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8'))
+    return JSON.parse(bytes.toString('utf8'))
   } catch {
     throw new NotAKeySet('expected JSON')
   }

@@ -1,5 +1,6 @@
 // The other end of a board: a transport over HTTP. What comes is bounded and unverified, as from anybody.
 
+import { bodyWithin } from '../base/read-within.js'
 import { MESSAGE_MAX_BYTES } from './messages.js'
 import { invalid } from './refusals.js'
 import {
@@ -58,18 +59,13 @@ export class BoardTransport implements CeremonyTransport {
   }
 
   async #read(name: string, response: Response): Promise<Uint8Array> {
-    const chunks: Uint8Array[] = []
-    let length = 0
+    let bytes: Buffer | undefined
     try {
-      for await (const chunk of response.body ?? []) {
-        length += chunk.length
-        if (length > PUBLISHED_MAX_BYTES) break
-        chunks.push(chunk)
-      }
+      bytes = await bodyWithin(response, PUBLISHED_MAX_BYTES)
     } catch (error) {
       throw unreachable(this.#url.href, causeOf(error))
     }
-    if (length <= PUBLISHED_MAX_BYTES) return Buffer.concat(chunks)
+    if (bytes !== undefined) return bytes
     throw invalid(`${name}: expected at most ${PUBLISHED_MAX_BYTES} bytes from the board, got more`)
   }
 }

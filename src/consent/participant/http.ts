@@ -11,6 +11,7 @@ import { getConnInfo } from '@hono/node-server/conninfo'
 import { type Context, Hono } from 'hono'
 import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import { integerOption, portOption } from '../../options.js'
+import { bodyWithin } from '../base/read-within.js'
 import { type BudgetName, Budgets } from './budgets.js'
 import { type HttpListener, listenHttp } from './http-listener.js'
 import type { Participant } from './participant.js'
@@ -126,22 +127,11 @@ function appWithin(participant: Participant, budgets: Budgets, proxies: TrustedP
       contentType: req.header('content-type'),
       contentLength: req.header('content-length'),
       source: () => sourceIn(context, proxies),
-      body: async (mostBytes) => await webBody(req.raw, mostBytes),
+      body: async (mostBytes) => await bodyWithin(req.raw, mostBytes),
     })
     const text = req.method === 'HEAD' ? null : JSON.stringify(body)
     return new Response(text, { status, headers: { ...ANSWER_HEADERS, ...headers } })
   })
-}
-
-async function webBody(request: Request, mostBytes: number): Promise<Uint8Array | undefined> {
-  const chunks: Uint8Array[] = []
-  let length = 0
-  for await (const chunk of request.body ?? []) {
-    length += chunk.length
-    if (length > mostBytes) return undefined
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
 }
 
 /** On Node's own request and response: objects of the Fetch standard for each would take several times as long. */

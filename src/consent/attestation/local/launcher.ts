@@ -9,6 +9,7 @@ import { McbnError } from '../../../errors.js'
 import { type OptionTable, refuseUnknown } from '../../../option-names.js'
 import { stringOption } from '../../../options.js'
 import { type Clock, systemClock } from '../../base/clock.js'
+import { readWithin } from '../../base/read-within.js'
 import { isObject, type JsonObject, own } from '../json.js'
 import { MOST_AUDIENCE_BYTES, NONCE_BYTES, type TokenType } from '../launcher.js'
 import { confidentialSpaceClaims, type LocalWorkload } from './claims.js'
@@ -142,16 +143,11 @@ async function mint(
 }
 
 async function bodyOf(asked: IncomingMessage): Promise<JsonObject> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of asked as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > MOST_BODY_BYTES) throw new Refusal(413, 'the body is too large')
-    chunks.push(chunk)
-  }
+  const bytes = await readWithin(asked, MOST_BODY_BYTES)
+  if (bytes === undefined) throw new Refusal(413, 'the body is too large')
   let value: unknown
   try {
-    value = JSON.parse(Buffer.concat(chunks).toString('utf8'))
+    value = JSON.parse(bytes.toString('utf8'))
   } catch {
     throw new Refusal(400, 'the body is not JSON')
   }

@@ -2,6 +2,7 @@
 
 import { isIP } from 'node:net'
 import { McbnError } from '../../../errors.js'
+import { bodyWithin } from '../../base/read-within.js'
 
 const TIMEOUT_MS = 10_000
 
@@ -45,25 +46,13 @@ export async function askAddress(url: URL, asked: Asked): Promise<Answered> {
       ...(body !== undefined && { body }),
       headers: { 'user-agent': 'mcbn', ...headers },
     })
-    return { status: answer.status, text: await bounded(answer, mostBytes) }
+    const bytes = await bodyWithin(answer, mostBytes)
+    if (bytes !== undefined) return { status: answer.status, text: bytes.toString('utf8') }
   } catch (cause) {
-    if (cause instanceof McbnError) throw cause
     throw new McbnError('MCBN_CONNECTION_FAILED', `${url.origin}: expected an answer, got none`, {
       cause,
     })
   }
-}
-
-async function bounded(answer: Response, mostBytes: number): Promise<string> {
-  const chunks: Uint8Array[] = []
-  let length = 0
-  for await (const chunk of (answer.body ?? []) as AsyncIterable<Uint8Array>) {
-    length += chunk.length
-    if (length > mostBytes) {
-      const said = `expected an answer of at most ${mostBytes} bytes, got more`
-      throw new McbnError('MCBN_CONNECTION_FAILED', `${new URL(answer.url).origin}: ${said}`)
-    }
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
+  const said = `expected an answer of at most ${mostBytes} bytes, got more`
+  throw new McbnError('MCBN_CONNECTION_FAILED', `${url.origin}: ${said}`)
 }
