@@ -128,7 +128,8 @@ sanitized() {
     LD_PRELOAD="$("$COMPILER" -print-file-name="$ASAN_RUNTIME")" \
     ASAN_OPTIONS="abort_on_error=1:alloc_dealloc_mismatch=0:log_path=$OUT/reports/$name:$options" \
     UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 LSAN_OPTIONS=exitcode=0 \
-    node node_modules/vitest/vitest.mjs run --reporter=dot --reporter=./scripts/second-attempts.mjs "$@"
+    node node_modules/vitest/vitest.mjs run --reporter=dot --reporter=./scripts/second-attempts.mjs \
+      --reporter=./scripts/stalled-tests.mjs "$@"
 }
 
 check_fuzz() {
