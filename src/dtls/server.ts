@@ -320,21 +320,29 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
   /** Opens the session store first, if there is one: what it has is needed at once. */
   #start(host: string | undefined, port: number): void {
     if (this.#state !== 'starting') return
-    if (!this.#sessionRows) return this.#bind(host, port)
-    const rows = this.#sessionRows()
-    rows.open().then(
-      (stored) => {
-        this.#rows = rows
-        this.#bind(host, port, stored)
-        if (this.#listening) return
-        this.#rows = undefined
-        void rows.close(true)
-      },
-      (error: Error) => this.#startFailed(error),
-    )
+    if (this.#sessionRows) return void this.#startStored(this.#sessionRows(), host, port)
+    const failure = this.#bind(host, port)
+    if (failure) this.#startFailed(failure)
   }
 
-  #bind(host: string | undefined, port: number, stored?: readonly StoredRows[]): void {
+  async #startStored(rows: SessionRows, host: string | undefined, port: number): Promise<void> {
+    let stored: StoredRows[]
+    try {
+      stored = await rows.open()
+    } catch (error) {
+      return this.#startFailed(error as Error)
+    }
+    this.#rows = rows
+    const failure = this.#bind(host, port, stored)
+    if (this.#listening) return
+    this.#rows = undefined
+    // Before the failure is told: who hears of it may try another port, with the same store.
+    await rows.close(true)
+    if (failure) this.#startFailed(failure)
+  }
+
+  /** @returns why it cannot listen. */
+  #bind(host: string | undefined, port: number, stored?: readonly StoredRows[]): Error | undefined {
     if (this.#state !== 'starting') return
     const { session, recvBufferSize, sendBufferSize } = this.#options
     const { reusePort, ipv6Only } = this.#listenOptions
@@ -359,7 +367,7 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
     try {
       listener = new Listener(this.#owner(), options, host, port)
     } catch (error) {
-      return this.#startFailed(error as Error)
+      return error as Error
     }
     this.#forgetSecret()
     this.#state = 'listening'

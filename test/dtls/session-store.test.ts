@@ -402,6 +402,23 @@ describe('dtls/session store, in the wrong hands', () => {
     await server.close()
   })
 
+  it('tries another port with the same store at once, when one is taken', async () => {
+    class SlowToClose extends TestStore {
+      override async close(): Promise<void> {
+        await new Promise(setImmediate)
+        await super.close()
+      }
+    }
+    const taken = await echoing(new TestStore(), freshKey())
+    const store = new SlowToClose()
+    const server = createServer({ psk: {}, sessionStore: { store, sealingKey } })
+    server.listen(taken.port, LOOPBACK)
+    await once(server, 'error')
+    server.listen(0, LOOPBACK)
+    await once(server, 'listening')
+    await server.close()
+  })
+
   it.each([
     [{ store: 'x' }, 'MCBN_OPTION_TYPE'],
     [{ sealingKey }, 'MCBN_OPTION_TYPE'],
