@@ -90,6 +90,15 @@ interface Stats {
   readonly processor: NodeJS.CpuUsage
 }
 
+interface Report {
+  readonly sent: number
+  readonly heard: number
+  readonly twice: number
+  readonly ended: number
+  /** Seconds after the start. */
+  readonly missing: readonly number[]
+}
+
 async function node(id: number): Promise<Node> {
   const where = namespaces?.all[id]
   const at = where?.address ?? host
@@ -137,6 +146,11 @@ async function rolling(): Promise<void> {
   const last: Stats[] = []
   const before = overrun()
   await clients.call('start')
+  const started = performance.now()
+  const steps: string[] = []
+  const step = (name: string): void => {
+    steps.push(`${name} ${((performance.now() - started) / 1_000).toFixed(3)}`)
+  }
   await sleep(1_000)
   const sealingKey = randomBytes(32)
   const times: number[] = []
@@ -144,23 +158,27 @@ async function rolling(): Promise<void> {
     const old = nodes[index] as Node
     const next = await node(NODES + index)
     await acquaint([...nodes, next])
+    step(`node ${old.id}: taken over`)
     await next.part.call('takeOver', old.id)
     await sleep(200)
+    step('export')
     const began = performance.now()
     const sealed = await old.part.call<Uint8Array[]>('export', sealingKey)
     await next.part.call('import', { sealed, sealingKey })
     times.push(performance.now() - began)
+    step('imported')
     nodes[index] = next
     await balancer.call('nodes', nodes.map(listening))
     await sleep(1_000)
     last.push(await old.part.call<Stats>('stats'))
+    step('closed')
     await old.part.call('close')
     old.part.end()
   }
   await sleep(1_000)
   await clients.call('stop')
   await sleep(2_000)
-  const { sent, heard, twice, ended } = await clients.call<Record<string, number>>('report')
+  const { sent, heard, twice, ended, missing } = await clients.call<Report>('report')
   for (const { part } of nodes) last.push(await part.call<Stats>('stats'))
   const handshakes = total(last, (each) => each.handshakesStarted)
   const dropped: Record<string, number> = {}
@@ -170,9 +188,10 @@ async function rolling(): Promise<void> {
     }
   }
   console.log(`${values.clients} clients, ${await balancer.call<number>('moves')} changes of port`)
-  console.log(
-    `messages ${sent}, echoes ${heard}, lost ${(sent ?? 0) - (heard ?? 0)}, twice ${twice}`,
-  )
+  console.log(`messages ${sent}, echoes ${heard}, lost ${sent - heard}, twice ${twice}`)
+  if (missing.length > 0) {
+    console.log(`sent at s: ${missing.map((at) => at.toFixed(3))}; steps at s: ${steps.join(', ')}`)
+  }
   console.log(`found a full buffer: ${overrun() - before}`)
   console.log(`handshakes ${handshakes}, sessions that ended ${ended}`)
   console.log(

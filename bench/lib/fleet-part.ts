@@ -86,12 +86,15 @@ function balancer([moveEvery = '10', how = 'hash']: readonly string[]): void {
     flow.back = undefined
     moves += 1
     if (how === 'hash' || flow.number === 1) flow.node = hashed(client, flow.number)
+    const { number } = flow
     const back = createSocket('udp4')
     back.on('error', () => {})
     back.on('message', (answer) => front.send(answer, client, host))
     const to = nodes[flow.node] as dtls.DtlsFleetMember
     // What another node sends does not come in, as with connection tracking.
     back.connect(to.port, to.host, () => {
+      // Moved on before it was connected: perhaps its node is about to close.
+      if (flow.number !== number) return back.close()
       flow.back = back
       for (const datagram of flow.waiting.splice(0)) back.send(datagram)
     })
@@ -123,7 +126,7 @@ function balancer([moveEvery = '10', how = 'hash']: readonly string[]): void {
     nodes: (given: dtls.DtlsFleetMember[]) => {
       const replaced = nodes.length > 0
       nodes = given
-      if (replaced) for (const [client, flow] of flows) if (flow.back) move(client, flow)
+      if (replaced) for (const [client, flow] of flows) move(client, flow)
     },
     moves: () => moves,
   })
@@ -134,6 +137,15 @@ function clients([count = '0', perSecond = '0']: readonly string[]): void {
   const rate = Number(perSecond)
   let [sent, heard, twice, ended, stopped] = [0, 0, 0, 0, false]
   const seen: Set<number>[] = []
+  /** When messages were sent that did not come back, in seconds since the start; 10 of them at most. */
+  const missing = (): number[] => {
+    if (rate === 0) return []
+    const lost: number[] = []
+    for (let number = 0; number < sent && lost.length < 10; number += 1) {
+      if (!seen[number % sockets.length]?.has(number)) lost.push(number / rate)
+    }
+    return lost
+  }
   const send = (index: number): void => {
     const message = Buffer.alloc(MESSAGE_BYTES)
     message.writeUInt32BE(sent, 0)
@@ -186,7 +198,7 @@ function clients([count = '0', perSecond = '0']: readonly string[]): void {
     stop: () => {
       stopped = true
     },
-    report: () => ({ sent, heard, twice, ended }),
+    report: () => ({ sent, heard, twice, ended, missing: missing() }),
   })
 }
 

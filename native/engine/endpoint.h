@@ -109,6 +109,7 @@ struct Association {
   std::unique_ptr<PeerPath> path;      // while the peer is heard from an address not confirmed yet
   std::unique_ptr<const RowName> row;  // in the session store; null: it has none
   bool unannounced = false;            // came from a row, and waits until the next one is stored
+  bool unheard = false;  // came from another node, and the peer has sent nothing here since
   bool opened = false;
   bool ended = false;
   uint32_t undelivered = 0;           // messages that JavaScript did not take in time

@@ -1,5 +1,6 @@
 #include "engine/peer_mobility.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace mcbn {
@@ -27,13 +28,31 @@ void PeerMobility::heard(Association& association, const Address& from, size_t b
   check(association, now);
 }
 
+void PeerMobility::heardFirst(Association& association, const Address& from, size_t bytes,
+                              Milliseconds now) {
+  MCBN_ASSERT(association.opened);
+  if (!owner_.listened()) return;
+  const Address known = association.confirmedAddress();
+  moveTo(association, from);
+  association.path.reset();
+  // Behind another node the peer is where it was; only elsewhere has somebody to be protected.
+  if (std::ranges::equal(from.bytes().view(), known.bytes().view())) return;
+  association.path = std::make_unique<PeerPath>(from, known);
+  if (association.session.returnRoutability()) {
+    association.path->beginCheck(now, association.session.roundTrip());
+  }
+  association.path->heard(bytes);
+  check(association, now);
+}
+
 void PeerMobility::check(Association& association, Milliseconds now) {
   PeerPath* const path = association.path.get();
   if (!path || !path->due(now)) return;
   if (path->failed(now)) {
     // RFC 9853 section 5.1: the address is not updated.
     stats_.address_checks_failed += 1;
-    association.path.reset();
+    const std::unique_ptr<PeerPath> failed = std::move(association.path);
+    if (!(association.peer == failed->confirmed())) moveTo(association, failed->confirmed());
     return;
   }
   const auto cookie = path->nextChallenge(now);
@@ -49,7 +68,7 @@ void PeerMobility::answered(Association& association, const Address& from,
   if (!owner_.listened()) return;
   const Address to = path->to();
   believe(association);
-  moveTo(association, to);
+  if (!(association.peer == to)) moveTo(association, to);
 }
 
 // Only the address that the application saw: meanwhile the peer may have named another, whose owner

@@ -37,6 +37,10 @@ class PeerMobility {
   // `from` sent an authentic datagram of so many bytes, newer than all before it. What was only
   // repeated, or overtaken, moves nothing.
   void heard(Association& association, const Address& from, size_t bytes, Milliseconds now);
+  // The same of a session that came from another node of a fleet: its first message here, the newest or
+  // not. Where that node heard the peer, the peer may not hear this one: only what came here tells of a
+  // way back.
+  void heardFirst(Association& association, const Address& from, size_t bytes, Milliseconds now);
   // Sends the challenge that is due; gives the new address up after the last.
   void check(Association& association, Milliseconds now);
   // `from` sent an answer to a challenge.

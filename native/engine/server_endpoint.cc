@@ -161,7 +161,10 @@ void ServerEndpoint::routeTo(Association& association, const Address& from, Muta
   origin_ = &from;
   receiveInto(association, datagram, now);
   const bool elsewhere = association.path || !(from == association.peer);
-  if (elsewhere && !association.ended && association.session.heardNewer()) {
+  if (association.unheard && association.session.heardMessage()) {
+    association.unheard = false;
+    if (elsewhere && !association.ended) mobility_.heardFirst(association, from, datagram.size(), now);
+  } else if (elsewhere && !association.ended && association.session.heardNewer()) {
     mobility_.heard(association, from, datagram.size(), now);
   }
   origin_ = nullptr;

@@ -65,6 +65,7 @@ ImportVerdict ServerEndpoint::importSession(SessionSeal& seal, ByteView sealed,
   const uint32_t number = association.id;
   ImportVerdict verdict{.session = number};
   association.opened = true;
+  association.unheard = link_ != nullptr;
   association.active = now - std::min(now, session->silence);
   associations_.emplace(association.id, std::move(made));
   stats_.sessions = associations_.size();

@@ -109,6 +109,7 @@ class DtlsSession {
   // The datagram last received had an authentic record newer than all before it (RFC 9146 section
   // 6).
   bool heardNewer() const { return ours() && ours()->heardNewer(); }
+  bool heardMessage() const { return ours() && ours()->heardMessage(); }
   // Whether both sides do the return routability check (RFC 9853).
   bool returnRoutability() const { return ours() && ours()->returnRoutability(); }
   // Sends a path_challenge, of pathMessageSize() bytes. False when the record could not be made.

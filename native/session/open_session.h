@@ -96,6 +96,8 @@ class OpenSession {
   ByteView ownConnectionId() const { return records_.ownConnectionId(); }
   ByteView peerConnectionId() const { return records_.peerConnectionId(); }
   bool heardNewer() const { return heard_newer_; }
+  // Ever, in this process.
+  bool heardMessage() const { return heard_message_; }
   bool returnRoutability() const { return return_routability_; }
   size_t maxFragment() const { return max_fragment_; }
   Milliseconds roundTrip() const { return round_trip_; }

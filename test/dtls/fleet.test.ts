@@ -319,6 +319,43 @@ describe('dtls/fleet behind a balancer that knows nothing', () => {
   })
 })
 
+describe('dtls/fleet, between two nodes', () => {
+  // The balancer takes answers from the node that it sent to, and from no other.
+  it('answers where the client was heard last, though a message was overtaken on the way', async () => {
+    const { nodes, psk, start } = await fleet(2)
+    const [old, second] = nodes as [Node, Node]
+    const balancer = await Balancer.start([old.port, second.port])
+    balancer.choose = () => 0
+    const client = await dialOpen({
+      port: balancer.port,
+      psk: { identity, key: psk },
+      connectionId: true,
+    })
+    const heir = await start(7)
+    heir.server.takeOverNode(0)
+    const heirs = ({ server }: Node): boolean =>
+      server.fleet?.nodes.find(({ nodeId }) => nodeId === 0)?.at?.port === heir.fleetPort
+    await waitFor('everybody to know', () => [old, second].every(heirs))
+    // By the second node to the heir, which has no session yet, ...
+    balancer.choose = () => 1
+    await balancer.move()
+    const overtaken = nextMessage(client)
+    client.send('overtaken')
+    await waitFor('it to arrive', () => heir.server.stats.receivedForwarded === 1)
+    // ... and what follows to the old node, which has: the old node's address of the client is the newest.
+    balancer.choose = () => 0
+    await balancer.move()
+    client.send('newest')
+    expect((await overtaken).toString()).toBe('newest')
+    const answer = nextMessage(client)
+    const sealingKey = randomBytes(32)
+    const sealed: Buffer[] = []
+    for await (const each of old.server.exportSessions({ sealingKey })) sealed.push(each)
+    await heir.server.importSessions(sealed, { sealingKey })
+    expect((await answer).toString()).toBe('overtaken')
+  })
+})
+
 describe('dtls/fleet options', () => {
   const key = randomBytes(32)
   const bad: readonly (readonly [string, Partial<DtlsServerOptions>, string])[] = [
