@@ -163,7 +163,8 @@ void ServerEndpoint::routeTo(Association& association, const Address& from, Muta
   const bool elsewhere = association.path || !(from == association.peer);
   if (association.unheard && association.session.heardMessage()) {
     association.unheard = false;
-    if (elsewhere && !association.ended) mobility_.heardFirst(association, from, datagram.size(), now);
+    if (elsewhere && !association.ended)
+      mobility_.heardFirst(association, from, datagram.size(), now);
   } else if (elsewhere && !association.ended && association.session.heardNewer()) {
     mobility_.heard(association, from, datagram.size(), now);
   }
