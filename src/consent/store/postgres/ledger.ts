@@ -8,9 +8,13 @@ import {
   type AuditHead,
   type AuditLine,
   type ChainedLine,
+  chained,
   checkLine,
   claimedBefore,
+  lineAfter,
   nextLine,
+  type PreparedEntry,
+  prepareEntry,
 } from '../../audit/chain.js'
 import {
   CHECKPOINT_LINES,
@@ -30,21 +34,12 @@ import type { History } from '../history.js'
 import type { ReplicaEars, StoreAudit } from '../replicas.js'
 import { type Connection, type Database, failed, transaction } from './connection.js'
 import { verifiedRows } from './lines.js'
+import { lockRow, type Row, readRow, readState } from './row.js'
 
 /** Lines read at once while catching up. */
 const PAGE = 500
 /** Changes in one transaction: they share one wait for the disk. */
 const MOST_AT_ONCE = 64
-
-/** The row as far as it changes while a participant runs. */
-export interface Row {
-  readonly generation: number
-  readonly lines: number
-  readonly head: string
-  readonly stateVersion: number
-  /** The line that the last checkpoint begins with; 0: there is none. */
-  readonly checkpoint: number
-}
 
 /** What a change finds, and what it leaves. */
 export interface Step {
@@ -53,12 +48,16 @@ export interface Step {
   readonly state: StateDocument
   /** Adds a line. */
   line(entry: AuditEntry): void
+  /** Reads a line before anything is changed: a mistake in it is thrown now. @returns adds it. */
+  prepare(entry: AuditEntry): () => void
   /** Replaces the state. */
   save(text: string): void
 }
 
 interface Waiting {
-  readonly change: (step: Step) => Promise<unknown>
+  /** Absent: only hears what others have done. */
+  readonly change?: (step: Step) => Promise<unknown>
+  readonly savepoint: boolean
   readonly resolve: (value: unknown) => void
   readonly reject: (error: unknown) => void
 }
@@ -153,6 +152,14 @@ export class Ledger implements StoreAudit {
     return noted
   }
 
+  /** Writes the first line, where no process has. */
+  async begin(): Promise<void> {
+    if (this.#row.lines > 0) return
+    await this.change(async ({ line }) => {
+      if (this.#row.lines === 0) line({ type: 'created', label: this.#label })
+    })
+  }
+
   async append(entry: AuditEntry): Promise<void> {
     // Read now: a mistake of the program must not fail those that it shares a transaction with.
     nextLine(this.head, entry, this.#clock.wall())
@@ -162,18 +169,25 @@ export class Ledger implements StoreAudit {
   /**
    * Makes a change in its turn. Those that come meanwhile share one transaction: one that throws takes its own
    * lines and state back, and no other's.
+   *
+   * @param savepoint - false for a change that throws before its first statement or not at all, unless the database
+   * does: it spares a question.
    */
-  async change<Result>(change: (step: Step) => Promise<Result>): Promise<Result> {
-    if (this.#closed) throw new McbnError('MCBN_SOCKET_CLOSED', 'the store is closed')
-    return await new Promise<Result>((resolve, reject) => {
-      this.#waiting.push({ change, resolve: resolve as (value: unknown) => void, reject })
-      this.#working ??= this.#work()
-    })
+  async change<Result>(change: (step: Step) => Promise<Result>, savepoint = true): Promise<Result> {
+    return (await this.#inTurn({ change, savepoint })) as Result
   }
 
   /** Hears what others have done. */
   async refresh(): Promise<void> {
-    await this.change(async () => undefined)
+    await this.#inTurn({ savepoint: false })
+  }
+
+  async #inTurn(what: Pick<Waiting, 'change' | 'savepoint'>): Promise<unknown> {
+    if (this.#closed) throw new McbnError('MCBN_SOCKET_CLOSED', 'the store is closed')
+    return await new Promise((resolve, reject) => {
+      this.#waiting.push({ ...what, resolve, reject })
+      this.#working ??= this.#work()
+    })
   }
 
   /** All lines, from the first; for `verifyAudit` and `readAudit`. */
@@ -199,6 +213,11 @@ export class Ledger implements StoreAudit {
       const batch = this.#waiting.splice(0, MOST_AT_ONCE)
       const settle: (() => void)[] = []
       try {
+        const isHearing = batch.every(({ change }) => change === undefined)
+        if (isHearing && (await this.#isCurrent())) {
+          for (const { resolve } of batch) resolve(undefined)
+          continue
+        }
         await transaction(this.#pool, this.#name, (client) => this.#run(client, batch, settle))
         for (const each of settle) each()
       } catch (error) {
@@ -216,30 +235,41 @@ export class Ledger implements StoreAudit {
     let head: AuditHead = added.at(-1)?.head ?? this.head
     let state = this.#state
     let stateText: string | undefined
-    for (const { change, resolve, reject } of batch) {
-      const lines: AuditEntry[] = []
+    for (const { change, savepoint, resolve, reject } of batch) {
+      if (change === undefined) {
+        settle.push(() => resolve(undefined))
+        continue
+      }
+      const lines: PreparedEntry[] = []
       let saved: string | undefined
+      const prepare = (entry: AuditEntry) => {
+        const prepared = prepareEntry(entry, now)
+        return () => void lines.push(prepared)
+      }
       const step: Step = {
         client,
         state,
-        line: (entry) => void lines.push(entry),
+        prepare,
+        line: (entry) => prepare(entry)(),
         save: (text) => {
           saved = text
         },
       }
-      await client.query('SAVEPOINT change')
+      if (savepoint) await client.query('SAVEPOINT change')
       try {
         const result = await change(step)
         const next = saved === undefined ? state : parseState(Buffer.from(saved))
         const mine: ChainedLine[] = []
-        for (const entry of lines) mine.push(nextLine(mine.at(-1)?.head ?? head, entry, now))
+        for (const entry of lines) {
+          mine.push(chained(lineAfter(mine.at(-1)?.head ?? head, entry)))
+        }
         head = mine.at(-1)?.head ?? head
         added.push(...mine)
         state = next
         stateText = saved ?? stateText
         settle.push(() => resolve(result))
       } catch (error) {
-        await client.query('ROLLBACK TO SAVEPOINT change')
+        if (savepoint) await client.query('ROLLBACK TO SAVEPOINT change')
         settle.push(() => reject(error))
       }
     }
@@ -252,17 +282,17 @@ export class Ledger implements StoreAudit {
       checkpoint,
     }
     await client.query(
-      'INSERT INTO mcbn_audit (label, seq, at, line) SELECT $1, seq, $2, line FROM unnest($3::bigint[], $4::text[]) AS added (seq, line)',
+      `WITH added AS (
+         INSERT INTO mcbn_audit (label, seq, at, line)
+         SELECT $1::text, seq, $7, line FROM unnest($8::bigint[], $9::text[]) AS given (seq, line)
+       )
+       UPDATE mcbn_participant
+       SET lines = $2, head = $3, state = coalesce($4, state), state_version = $5, checkpoint = $6
+       WHERE label = $1::text`,
       [
-        this.#label,
-        now,
-        added.map(({ line }) => line.seq),
-        added.map(({ bytes }) => jsonOf(bytes)),
+        ...[this.#label, row.lines, row.head, stateText ?? null, row.stateVersion, row.checkpoint],
+        ...[now, added.map(({ line }) => line.seq), added.map(({ bytes }) => jsonOf(bytes))],
       ],
-    )
-    await client.query(
-      'UPDATE mcbn_participant SET lines = $2, head = $3, state = coalesce($4, state), state_version = $5, checkpoint = $6 WHERE label = $1',
-      [this.#label, row.lines, row.head, stateText ?? null, row.stateVersion, row.checkpoint],
     )
     // In force only with the commit: before it, everything here may still be taken back.
     settle.unshift(() => {
@@ -280,6 +310,14 @@ export class Ledger implements StoreAudit {
     this.#due = checkpointAfter(carried.lines.length)
     if (lines - checkpoint < this.#due) return []
     return checkpointLines(this.head, carried, this.#signer, now)
+  }
+
+  /** Whether nobody else has written anything: one question, and no lock that others would wait for. */
+  async #isCurrent(): Promise<boolean> {
+    const found = await readRow(this.#pool, this.#label)
+    this.#demandStanding(found)
+    const { lines, head, stateVersion } = this.#row
+    return found.lines === lines && found.head === head && found.stateVersion === stateVersion
   }
 
   /** Hears the lines that others wrote, each checked against the chain. */
@@ -326,34 +364,6 @@ export class Ledger implements StoreAudit {
     this.#recent.push(line)
     if (this.#recent.length > CHECKED_LINES) this.#recent.shift()
   }
-}
-
-/** Locks the participant's row for this transaction. */
-export async function lockRow(client: Connection, label: string): Promise<Row> {
-  const { rows } = await client.query<
-    Record<'generation' | 'lines' | 'head' | 'state_version' | 'checkpoint', string>
-  >(
-    'SELECT generation, lines, head, state_version, checkpoint FROM mcbn_participant WHERE label = $1 FOR UPDATE',
-    [label],
-  )
-  const [row] = rows
-  if (row === undefined) throw invalid(`database: expected participant ${label}, got none`)
-  const { generation, lines, head, state_version, checkpoint } = row
-  return {
-    generation: Number(generation),
-    lines: Number(lines),
-    head,
-    stateVersion: Number(state_version),
-    checkpoint: Number(checkpoint),
-  }
-}
-
-async function readState(client: Connection, label: string): Promise<StateDocument> {
-  const { rows } = await client.query<{ state: string }>(
-    'SELECT state FROM mcbn_participant WHERE label = $1',
-    [label],
-  )
-  return parseState(Buffer.from(`${rows[0]?.state}`))
 }
 
 function jsonOf(bytes: Buffer): string {

@@ -7,7 +7,7 @@ import { verified } from '../../audit/verify.js'
 import type { UnixMilliseconds } from '../../base/time.js'
 import { LEASE_MAX_SECONDS } from '../../release/parse.js'
 import type { Database } from './connection.js'
-import type { Row } from './ledger.js'
+import type { Row } from './row.js'
 
 /**
  * The lines that tell how things stand, each verified; and enough of those before them.

@@ -1,7 +1,7 @@
 // A participant in PostgreSQL, for any number of replicas. The same documents as in a folder, share and keys
 // sealed in the same way: anyone who reads the database, or its back-ups, has no share.
 
-import { createHash, hkdfSync } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { McbnError } from '../../../errors.js'
 import { type OptionTable, refuseUnknown } from '../../../option-names.js'
 import { secretCopy } from '../../../secret-bytes.js'
@@ -9,25 +9,21 @@ import { EMPTY_CHAIN } from '../../audit/chain.js'
 import { CHECKED_LINES } from '../../audit/log.js'
 import { type Clock, systemClock } from '../../base/clock.js'
 import {
-  exportPrivate,
   generateParticipantKeys,
   type ParticipantKeys,
   type ParticipantPublicKeys,
   publicKeys,
 } from '../../base/keys.js'
-import { readJson } from '../../base/untrusted.js'
 import { type VerifiedDescriptor, verifySignedDescriptor } from '../../descriptor/signed.js'
 import { checkPolicyAgainst, parsePolicy } from '../../policy/parse.js'
 import type { Policy } from '../../policy/types.js'
 import { checkReleasedShare } from '../../shares/check.js'
 import {
   checkState,
-  DOCUMENT_MAX_BYTES,
   jsonText,
   type ParticipantDocument,
   parseParticipant,
   parseState,
-  participantAad,
   stateText,
 } from '../documents.js'
 import { checkDescriptor, checkNext } from '../epoch.js'
@@ -35,13 +31,22 @@ import { invalid } from '../files.js'
 import { History } from '../history.js'
 import type { Lease } from '../lease.js'
 import type { ParticipantStore, ReleaseClaim, Replicas } from '../replicas.js'
-import { openSecrets, type StoreLock, sealSecrets } from '../seal.js'
-import { decodeSecrets, encodeSecrets, type StoredSecrets, type StoredShare } from '../secrets.js'
+import type { StoreLock } from '../seal.js'
+import type { StoredSecrets, StoredShare } from '../secrets.js'
 import type { ParticipantState, ParticipantStateKeeper } from '../state.js'
 import { type NewEpoch, policyBytes } from '../store.js'
-import { connect, type Database, failed, nameOf, transaction } from './connection.js'
-import { Ledger, lockRow } from './ledger.js'
+import {
+  type Connection,
+  connect,
+  type Database,
+  failed,
+  nameOf,
+  transaction,
+} from './connection.js'
+import { challengeKey, opened, sealed } from './keys.js'
+import { Ledger } from './ledger.js'
 import { linesToHear } from './lines.js'
+import { lockRow } from './row.js'
 import { migrated } from './schema.js'
 
 export interface PostgresStoreOptions {
@@ -66,6 +71,9 @@ const CREATE_OPTIONS = {
   ...OPTIONS,
   keys: undefined,
 } as const satisfies OptionTable<CreatePostgresStoreOptions>
+
+/** Milliseconds between two looks for challenges to be forgotten. */
+const SWEEP_MS = 60_000
 
 /** What a row holds, as text; the documents of a folder. */
 export interface Documents {
@@ -108,9 +116,7 @@ export async function createPostgresStore(
   } finally {
     await pool.end()
   }
-  const store = await openPostgresStore(url, lock, { label, ...(clock && { clock }) })
-  await store.audit.append({ type: 'created', label })
-  return store
+  return await openPostgresStore(url, lock, { label, ...(clock && { clock }) })
 }
 
 /**
@@ -158,6 +164,8 @@ export async function openPostgresStore(
     const ledger = new Ledger({ pool, name, label, clock, row, state, recent, history, signer })
     const leases = history.leases(clock.wall())
     const policy = documents.policy === null ? undefined : policyOf(documents.policy)
+    // It is new, or the process that made it was killed just then.
+    await ledger.begin()
     return new PostgresStore({ pool, name, document, secrets, descriptor, policy, ledger, leases })
   } catch (error) {
     secrets?.stored?.share.fill(0)
@@ -196,6 +204,8 @@ export class PostgresStore implements ParticipantStore {
   #stored: StoredShare | undefined
   #policy: KnownPolicy | undefined
   #closed = false
+  /** Milliseconds since 1970. */
+  #sweepAt = 0
 
   /** @internal */
   constructor(found: OpenedPostgres) {
@@ -349,18 +359,27 @@ export class PostgresStore implements ParticipantStore {
     entry: Parameters<Replicas['release']>[0],
     { c, until, objection }: ReleaseClaim<Objection>,
   ): Promise<Objection | 'spent' | undefined> {
-    return await this.#ledger.change(async ({ client, line }) => {
+    return await this.#ledger.change(async ({ client, prepare }) => {
       const objected = objection()
       if (objected !== undefined) return objected
+      const add = prepare(entry)
       const { rowCount } = await client.query(
         'INSERT INTO mcbn_spent (label, challenge, until) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING',
         [this.label, c, until],
       )
       if (rowCount !== 1) return 'spent'
-      await client.query('DELETE FROM mcbn_spent WHERE until < $1', [Date.now()])
-      line(entry)
+      await this.#sweep(client)
+      add()
       return undefined
-    })
+    }, false)
+  }
+
+  /** Forgets challenges that are worth nothing any more. */
+  async #sweep(client: Connection): Promise<void> {
+    const now = Date.now()
+    if (now < this.#sweepAt) return
+    this.#sweepAt = now + SWEEP_MS
+    await client.query('DELETE FROM mcbn_spent WHERE until < $1', [now])
   }
 
   #stateText(before: { readonly descriptorHash?: string }, state: ParticipantState): string {
@@ -376,16 +395,6 @@ export class PostgresStore implements ParticipantStore {
   }
 }
 
-/** For all that have the participant's keys, and for one epoch. */
-function challengeKey(keys: ParticipantKeys, descriptor: VerifiedDescriptor | undefined): Buffer {
-  const { ed25519, x25519 } = exportPrivate(keys)
-  const salt = descriptor?.hash ?? Buffer.alloc(0)
-  const key = Buffer.from(hkdfSync('sha256', ed25519, salt, 'mcbn/1 challenge key', 32))
-  ed25519.fill(0)
-  x25519.fill(0)
-  return key
-}
-
 async function onlyLabel(pool: Database, name: string): Promise<string> {
   const { rows } = await pool.query<{ label: string }>('SELECT label FROM mcbn_participant LIMIT 2')
   const [first, second] = rows
@@ -394,28 +403,6 @@ async function onlyLabel(pool: Database, name: string): Promise<string> {
     'MCBN_STORE_INVALID',
     `${name}: expected one participant, got ${first === undefined ? 'none' : 'several: name its label'}`,
   )
-}
-
-async function sealed(
-  secrets: StoredSecrets,
-  lock: StoreLock,
-  document: ParticipantDocument,
-): Promise<string> {
-  const plaintext = encodeSecrets(secrets)
-  try {
-    return jsonText(await sealSecrets(plaintext, lock, participantAad(document)))
-  } finally {
-    plaintext.fill(0)
-  }
-}
-
-async function opened(
-  text: string,
-  lock: StoreLock,
-  document: ParticipantDocument,
-): Promise<StoredSecrets> {
-  const json = readJson(Buffer.from(text), DOCUMENT_MAX_BYTES, 'secrets', 'MCBN_STORE_INVALID')
-  return decodeSecrets(await openSecrets(json, lock, participantAad(document)))
 }
 
 function policyOf(text: string): KnownPolicy {
