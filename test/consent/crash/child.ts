@@ -1,5 +1,5 @@
-// One process of the matrix: `child.js <scenario> <folder> <world file> <operation> <moment>`. It says what was
-// confirmed to it, a line each, and is killed on its way; or reaches the end and says `done <operations>`.
+// One process of the matrix: `child.js <scenario> <folder> <world file> <operation> <moment> [database]`. It says
+// what was confirmed to it, a line each, and is killed on its way; or reaches the end and says `done <operations>`.
 
 import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, writeSync } from 'node:fs'
@@ -17,21 +17,25 @@ import { SUITE } from '../../../src/consent/release/messages.js'
 import { audience, releaseNonce } from '../../../src/consent/release/nonce.js'
 import { generateReceiver } from '../../../src/consent/release/seal.js'
 import { createStore, openStore } from '../../../src/consent/store/open.js'
-import { isPostgres } from '../../../src/consent/store/postgres/connection.js'
-import { openPostgresStore } from '../../../src/consent/store/postgres/postgres.js'
+import { moveToPostgres } from '../../../src/consent/store/postgres/move.js'
+import {
+  createPostgresStore,
+  openPostgresStore,
+  PostgresStore,
+} from '../../../src/consent/store/postgres/postgres.js'
 import { readParticipant } from '../../../src/consent/store/reading.js'
 import type { ParticipantStore } from '../../../src/consent/store/replicas.js'
-import type { Store } from '../../../src/consent/store/store.js'
 import { CLIENT_IMAGE } from '../network.js'
-import { type KillAt, killAt, operationsDone } from './kill.js'
+import { type KillAt, killAt, killAtQueries, operationsDone } from './kill.js'
 import { type World, type WorldFile, worldOf } from './world.js'
 
-const [scenario, folder, worldFile, operation, moment] = process.argv.slice(2) as [
+const [scenario, folder, worldFile, operation, moment, database] = process.argv.slice(2) as [
   string,
   string,
   string,
   string,
   KillAt['moment'],
+  string | undefined,
 ]
 
 /** Written before anything else happens: what was said was said. */
@@ -42,22 +46,39 @@ function say(line: string): void {
 const dir = join(folder, 'alice')
 
 const opened = async ({ lock }: World): Promise<ParticipantStore> =>
-  isPostgres(folder) ? await openPostgresStore(folder, lock) : await openStore(dir, lock)
+  database === undefined ? await openStore(dir, lock) : await openPostgresStore(database, lock)
 
 /** As `mcbn participant init` does it. */
-async function init({ keys, lock, epochs }: World): Promise<void> {
-  const begun = await readParticipant(dir).catch(() => undefined)
-  const store = begun
-    ? await openStore(dir, lock)
-    : await createStore(dir, lock, { label: 'alice', keys })
+async function init(world: World): Promise<void> {
+  const { lock, epochs } = world
+  const store = (await begun(world)) ?? (await created(world))
   await store.installEpoch(epochs[0] as never, lock)
   say('installed 1')
   await store.close()
 }
 
-async function install({ lock, epochs }: World): Promise<void> {
-  const store = await openStore(dir, lock)
-  await store.installEpoch(epochs[1] as never, lock)
+async function begun(world: World): Promise<ParticipantStore | undefined> {
+  if (database !== undefined) return await opened(world).catch(() => undefined)
+  const read = await readParticipant(dir).catch(() => undefined)
+  return read && (await opened(world))
+}
+
+async function created({ keys, lock }: World): Promise<ParticipantStore> {
+  const options = { label: 'alice', keys }
+  return database === undefined
+    ? await createStore(dir, lock, options)
+    : await createPostgresStore(database, lock, options)
+}
+
+/** As `mcbn participant move` does it. */
+async function move({ lock }: World): Promise<void> {
+  await moveToPostgres(dir, `${database}`, lock)
+  say('moved')
+}
+
+async function install(world: World): Promise<void> {
+  const store = await opened(world)
+  await store.installEpoch(world.epochs[1] as never, world.lock)
   say('installed 2')
   await store.close()
 }
@@ -137,8 +158,8 @@ async function round(
   return answer
 }
 
-async function withdraw({ lock }: World): Promise<void> {
-  const store = await openStore(dir, lock)
+async function withdraw(world: World): Promise<void> {
+  const store = await opened(world)
   if (store.policy === undefined) await withdrawStored(store)
   else {
     const participant = participantOfStore(store)
@@ -192,9 +213,10 @@ async function ceremony({ lock }: World): Promise<void> {
   for (const state of states) state.close()
 }
 
-/** What is in the folder now, for the parent to judge. */
-async function look({ lock, epochs }: World): Promise<void> {
-  const store: Store = await openStore(dir, lock)
+/** What is in the folder or database now, for the parent to judge. */
+async function look(world: World): Promise<void> {
+  const { epochs } = world
+  const store = await opened(world)
   const share = store.share()?.toString('hex')
   say(
     `state ${JSON.stringify({
@@ -208,13 +230,18 @@ async function look({ lock, epochs }: World): Promise<void> {
       lines: (await store.audit.verify()).lines,
     })}`,
   )
+  if (store instanceof PostgresStore) {
+    for await (const line of store.audit.lines()) say(`line ${Buffer.from(line).toString().trim()}`)
+  }
   await store.close()
 }
 
-const SCENARIOS = { init, install, serve, replica, withdraw, ceremony, look }
+const SCENARIOS = { init, install, serve, replica, withdraw, move, ceremony, look }
 async function run(): Promise<void> {
   const world = await worldOf(JSON.parse(readFileSync(worldFile, 'utf8')) as WorldFile)
-  await killAt({ operation: Number(operation), moment })
+  const point = { operation: Number(operation), moment }
+  await killAt(point)
+  if (database !== undefined) killAtQueries((await import('pg')).default, point)
   await SCENARIOS[scenario as keyof typeof SCENARIOS](world)
   say(`done ${operationsDone()}`)
 }

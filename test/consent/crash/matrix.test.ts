@@ -1,13 +1,21 @@
-// A short run of the matrix; `npm run crash` does hundreds.
+// Short runs of the matrix; `npm run crash` does hundreds.
 
 import { describe, expect, it } from 'vitest'
-import { runMatrix, SCENARIOS } from './matrix.js'
+import { postgresBinaries } from '../../support/postgres.js'
+import { runMatrix, SCENARIOS, type StoreKind } from './matrix.js'
 
-describe('consent/crash', () => {
-  it('loses and doubles nothing wherever a kill comes, in init, install, serve, withdraw and a ceremony', async () => {
-    const seed = 12
-    const { kills, faults } = await runMatrix({ kills: 12, seed })
-    expect(faults, `seed ${seed}`).toEqual([])
-    for (const scenario of SCENARIOS) expect(kills[scenario], scenario).toBeGreaterThan(0)
-  })
+const stores: readonly StoreKind[] = ['folder', 'postgres']
+const hasPostgres = postgresBinaries() !== undefined
+if (!hasPostgres) console.warn('consent/crash: PostgreSQL NOT tested, there is none here')
+
+describe.each(stores)('consent/crash: %s', (store) => {
+  it.skipIf(store === 'postgres' && !hasPostgres)(
+    `loses and doubles nothing wherever a kill comes: ${SCENARIOS[store].join(', ')}`,
+    async () => {
+      const seed = 12
+      const { kills, faults } = await runMatrix({ kills: 12, seed, store })
+      expect(faults, `seed ${seed}`).toEqual([])
+      for (const scenario of SCENARIOS[store]) expect(kills[scenario], scenario).toBeGreaterThan(0)
+    },
+  )
 })

@@ -351,7 +351,7 @@ describe.skipIf(bin === undefined && process.env['CI'] !== 'true')('store/postgr
     const life = async (confirmations: number): Promise<void> => {
       const child = spawn(
         process.execPath,
-        [program, 'replica', url, join(folder, 'world.json'), '0', 'after'],
+        [program, 'replica', folder, join(folder, 'world.json'), '0', 'after', url],
         {
           env: { ...process.env, MCBN_ADDON: `${findAddon()}` },
           stdio: ['ignore', 'pipe', 'inherit'],
