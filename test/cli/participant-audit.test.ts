@@ -86,7 +86,9 @@ describe('cli/participant export-audit', () => {
 describe('cli/participant serve --audit-heads <url>', () => {
   it('does not serve a folder that was put back, nor without an answer', async () => {
     const kept: string[] = []
+    let asked = 0
     const server = createServer(async (request, response) => {
+      if (request.method === 'GET') asked += 1
       for await (const chunk of request) kept.push(`${chunk}`)
       response.writeHead(request.headers.authorization === 'Bearer t0ken' ? 200 : 401)
       response.end(kept.join(''))
@@ -101,6 +103,8 @@ describe('cli/participant serve --audit-heads <url>', () => {
     const file = join(dir, 'audit.jsonl')
     const before = readFileSync(file)
     const { child } = await serving(alice, ...heads)
+    // Once, before the participant was made: an address that is slow or dear is not asked for nothing.
+    expect(asked).toBe(1)
     expect(await child.stop()).toEqual({ code: 0, signal: null })
     // At its end it has noted that it stopped.
     expect(kept.at(-1)).toMatch(/^4:/)

@@ -3,6 +3,7 @@
 import { Command } from 'commander'
 import { serveAdmin } from '../../consent/participant/admin.js'
 import {
+  type Asked,
   demandNoted,
   type HeadPlace,
   type NotedHeads,
@@ -104,8 +105,10 @@ export function serveCommand(finish: Finish): Command {
       const rate = integer('--rate', `${flags.rate}`)
       const store = await openKept(flags.dir, await lockOf(flags))
       try {
-        const heads = await headPlaces(flags, store)
-        for (const place of heads) await demandNoted(store.audit, place)
+        const heads: Serving['heads'][number][] = []
+        for (const place of await headPlaces(flags, store)) {
+          heads.push({ place, asked: await demandNoted(store.audit, place) })
+        }
         const attestation = roots.length === 0 ? {} : { gcpPki: { roots: roots.map(String) } }
         const signedImages = await signedImagesOf(store.policy, flags)
         const participant = participantOfStore(store, {
@@ -135,7 +138,7 @@ interface Serving extends ServeFlags {
   readonly requestsPerSecond: number
   readonly trustedProxies: readonly string[]
   readonly proxyProtocol: readonly string[]
-  readonly heads: readonly HeadPlace[]
+  readonly heads: readonly { readonly place: HeadPlace; readonly asked: Asked }[]
   readonly attestation: NonNullable<StoredParticipantOptions['attestation']>
 }
 
@@ -162,8 +165,8 @@ async function serve(
   let operations: Operations | undefined
   let stopping = false
   try {
-    for (const place of flags.heads) {
-      noted.push(await noteHeads(store.audit, place, { onError: headNotNoted(flags) }))
+    for (const { place, asked } of flags.heads) {
+      noted.push(await noteHeads(store.audit, place, { asked, onError: headNotNoted(flags) }))
     }
     server = await open(
       serveParticipant(participant, {

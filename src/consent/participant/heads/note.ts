@@ -41,19 +41,24 @@ export function latest(heads: Iterable<AuditHead>): AuditHead | undefined {
   return last
 }
 
+/** What a place has told. */
+export interface Asked {
+  readonly last: AuditHead | undefined
+}
+
 /**
  * Demands that the audit has what was noted last. To be asked before a participant is made, which writes a line.
  *
- * @returns what was noted last.
+ * @returns what was noted last, for `noteHeads`, so that the place is asked once.
  * @throws {McbnError} `MCBN_AUDIT_BROKEN` when the audit is shorter than was noted, or another one; and as
  * `HeadPlace.last`.
  */
 export async function demandNoted(
   audit: Pick<StoreAudit, 'head' | 'headAt'>,
   place: HeadPlace,
-): Promise<AuditHead | undefined> {
+): Promise<Asked> {
   const noted = await place.last()
-  if (noted === undefined) return undefined
+  if (noted === undefined) return { last: undefined }
   const { lines } = audit.head
   if (lines < noted.lines) {
     throw new McbnError(
@@ -62,7 +67,7 @@ export async function demandNoted(
       { line: lines + 1 },
     )
   }
-  if ((await audit.headAt(noted.lines))?.head === noted.head) return noted
+  if ((await audit.headAt(noted.lines))?.head === noted.head) return { last: noted }
   throw new McbnError(
     'MCBN_AUDIT_BROKEN',
     `audit: line ${noted.lines}: expected the hash that ${place.name} has noted, got another one or none`,
@@ -77,6 +82,8 @@ export interface NotedHeads {
 }
 
 export interface NoteHeadsOptions {
+  /** What {@link demandNoted} has just returned. @defaultValue it is asked now */
+  readonly asked?: Asked
   /** @defaultValue the machine's clocks */
   readonly clock?: Clock
   /** Told when a head could not be noted; it is tried again a minute later. */
@@ -84,16 +91,17 @@ export interface NoteHeadsOptions {
 }
 
 /**
- * As {@link demandNoted}; then adds the audit's head now, once a minute when it has gone on, and at the end.
+ * As {@link demandNoted}, unless that was done; then adds the audit's head now, once a minute when it has gone
+ * on, and at the end.
  *
  * @throws as `demandNoted`, and what `HeadPlace.note` throws the first time.
  */
 export async function noteHeads(
   audit: StoreAudit,
   place: HeadPlace,
-  { clock = systemClock, onError = () => undefined }: NoteHeadsOptions = {},
+  { asked, clock = systemClock, onError = () => undefined }: NoteHeadsOptions = {},
 ): Promise<NotedHeads> {
-  let last = await demandNoted(audit, place)
+  let { last } = asked ?? (await demandNoted(audit, place))
   const note = async (): Promise<void> => {
     const { lines, head } = audit.head
     if (lines === last?.lines) return
