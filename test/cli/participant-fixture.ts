@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { LocalWorkload } from '../../src/consent/attestation/local/claims.js'
+import type { Evidence } from '../../src/consent/attestation/types.js'
 import type { PolicyRole } from '../../src/consent/policy/types.js'
 import { createStore } from '../../src/consent/store/open.js'
 import { need } from '../consent/network.js'
@@ -56,12 +57,16 @@ async function post(url: string, message: object): Promise<Record<string, unknow
   return (await answer.json()) as Record<string, unknown>
 }
 
-/** A round as a workload plays it. */
-export async function play(url: string, workload: LocalWorkload = workloadOf('client')) {
+/** A round as a workload plays it. @param shown - what it makes of the local issuer's token. */
+export async function play(
+  url: string,
+  workload: LocalWorkload = workloadOf('client'),
+  shown: (token: string) => Evidence = (token) => ({ kind: 'local', token }),
+) {
   const { request } = await ask('client')
   const challenge = await post(`${url}/v1/request`, request)
   if (typeof challenge['c'] !== 'string') return challenge
   const { c } = challenge
   const token = await tokenFor(alice, request, c, Date.now(), workload)
-  return await post(`${url}/v1/evidence`, { c, request, evidence: { kind: 'local', token } })
+  return await post(`${url}/v1/evidence`, { c, request, evidence: shown(token) })
 }

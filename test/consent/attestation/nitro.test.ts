@@ -1,7 +1,7 @@
 // AWS Nitro: the document of a real enclave with AWS's certificates, each byte of it flipped once; and, under
 // certificates made here, documents of enclaves and of NitroTPM up to the policy.
 
-import { sign, X509Certificate } from 'node:crypto'
+import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { encode } from 'cborg'
@@ -12,14 +12,10 @@ import { reportData } from '../../../src/consent/attestation/hardware/binding.js
 import { AWS_NITRO_ROOTS, verifyNitro } from '../../../src/consent/attestation/hardware/nitro.js'
 import { evaluatePolicy } from '../../../src/consent/policy/evaluate.js'
 import { parsePolicy } from '../../../src/consent/policy/parse.js'
-import {
-  CA_EXTENSIONS,
-  certificateChain,
-  type MadeCertificate,
-} from '../../support/certificate-chain.js'
 import { EXPECTED, expectRefused, verify } from '../../support/evidence.js'
 import { requirePeer } from '../../support/peers.js'
 import { NOON, verifiedDescriptor } from '../policy/fixture.js'
+import { type Aws, createAws, type Fields, type Form, register } from './nitro-signer.js'
 import { refusalBy } from './refusal.js'
 
 const AWS = pinnedRoots(AWS_NITRO_ROOTS)
@@ -86,68 +82,19 @@ describe("attestation/nitro: a real enclave's document", () => {
 })
 
 describe.runIf(requirePeer('openssl'))('attestation/nitro: documents made here', () => {
-  let chain: readonly MadeCertificate[]
+  let aws: Aws
   /** openssl's certificates begin when they are made, which on a busy machine is minutes after this line. */
   const now = Date.now() + 86_400_000
 
   beforeAll(() => {
-    const ca = (subject: string) => ({ subject, extensions: CA_EXTENSIONS })
-    const usages = (usage: string) => ['basicConstraints=critical,CA:FALSE', `keyUsage=${usage}`]
-    chain = certificateChain(
-      [
-        ca('/CN=aws.nitro-enclaves'),
-        ca('/CN=region'),
-        { subject: '/CN=i-1', extensions: usages('digitalSignature') },
-        { subject: '/CN=i-2', extensions: usages('keyAgreement'), issuer: 1 },
-      ],
-      { curve: 'P-384', digest: 'sha384' },
-    )
+    aws = createAws(now)
   })
 
-  type Fields = Record<string, unknown>
-  const register = (byte: number): Buffer => Buffer.alloc(48, byte)
-  const der = (at: number) => chain[at]?.der as Buffer
-
-  function fields(changed: Fields = {}): Fields {
-    const pcrs = new Map([0, 1, 2, 3, 4].map((at) => [at, register(at + 1)]))
-    return {
-      module_id: 'i-1-enc2',
-      digest: 'SHA384',
-      timestamp: now,
-      pcrs,
-      certificate: der(2),
-      cabundle: [der(0), der(1)],
-      public_key: null,
-      user_data: reportData(EXPECTED),
-      nonce: null,
-      ...changed,
-    }
-  }
-
-  function tpmFields(changed: ReadonlyMap<number, Buffer> = new Map()): Fields {
-    const { pcrs: _, ...rest } = fields({ module_id: 'i-1-tpm2' })
-    const registers = new Map<number, Buffer>([4, 7].map((at) => [at, register(at)]))
-    for (const at of [12, 13]) registers.set(at, register(0))
-    for (const [at, value] of changed) registers.set(at, value)
-    return { ...rest, nitrotpm_pcrs: registers }
-  }
-
-  interface Form {
-    readonly head?: Buffer
-    readonly unprotected?: ReadonlyMap<number, number>
-    readonly signer?: number
-    readonly payload?: Uint8Array
-  }
-
-  function document(content: Fields, form: Form = {}): string {
-    const head = form.head ?? Buffer.from('a1013822', 'hex')
-    const payload = form.payload ?? encode(content)
-    const signed = encode(['Signature1', head, new Uint8Array(), payload])
-    const { key } = chain[form.signer ?? 2] as MadeCertificate
-    const signature = sign('sha384', signed, { key, dsaEncoding: 'ieee-p1363' })
-    const message = [head, form.unprotected ?? new Map(), payload, signature]
-    return Buffer.from(encode(message)).toString('base64url')
-  }
+  const about = reportData(EXPECTED)
+  const der = (at: number) => aws.der(at)
+  const fields = (changed?: Fields) => aws.fields(about, changed)
+  const tpmFields = (changed?: ReadonlyMap<number, Buffer>) => aws.tpmFields(about, changed)
+  const document = (content: Fields, form?: Form) => aws.document(content, form)
 
   const verifier = (make = createNitroVerifier): Verifier => make({ roots: [der(0)] })
 

@@ -10,30 +10,17 @@ import {
   jointFacts,
   severalEvidence,
 } from '../../../src/consent/attestation/several.js'
-import type { AttestedFacts, Attester, Evidence } from '../../../src/consent/attestation/types.js'
+import type { AttestedFacts, Attester } from '../../../src/consent/attestation/types.js'
 import {
   createParticipant,
   type Participant,
 } from '../../../src/consent/participant/participant.js'
 import type { PolicyRole } from '../../../src/consent/policy/types.js'
-import type { ReleaseRequest } from '../../../src/consent/release/messages.js'
-import { audience, releaseNonce } from '../../../src/consent/release/nonce.js'
 import { requirePeer } from '../../support/peers.js'
 import { CLIENT_IMAGE, need, SERVER_IMAGE, testNetwork } from '../network.js'
-import {
-  ask,
-  challenged,
-  policyOf,
-  refused,
-  released,
-  TestAudit,
-  TestClock,
-  tokenFor,
-  workloadOf,
-} from '../participant/fixture.js'
+import { policyOf, refused, released, TestAudit, TestClock } from '../participant/fixture.js'
+import { piece, playSeveral, type Shown } from './several-fixture.js'
 import { createIntel, type Intel, type QuoteSaid } from './tdx-signer.js'
-
-const piece = (kind: string, token = 'token'): Evidence => ({ kind, token })
 
 describe('attestation/several: the spelling', () => {
   it.each([
@@ -147,25 +134,8 @@ describe.runIf(requirePeer('openssl'))('attestation/several: two roots of trust'
     return { participant, audit }
   }
 
-  type Shown = (about: {
-    readonly audience: string
-    readonly nonce: string
-    readonly local: (changes?: object) => Promise<string>
-  }) => Promise<Evidence>
-
-  async function play(participant: Participant, shown: Shown) {
-    const dh = network.verified.hash
-    const { request } = await ask('client', { dh: dh.toString('base64url') })
-    const { c } = challenged(participant.request(request))
-    const { role, r, suite, pk } = request as ReleaseRequest
-    const evidence = await shown({
-      audience: audience(network.descriptor.network, 'alice'),
-      nonce: releaseNonce({ dh, role, label: 'alice', c, r, suite, pk }),
-      local: (changes = {}) =>
-        tokenFor(participant, request, c, now, workloadOf('client', changes, network)),
-    })
-    return await participant.evidence({ c, request, evidence })
-  }
+  const play = (participant: Participant, shown: Shown) =>
+    playSeveral({ participant, network, now, shown })
 
   const both =
     (said: QuoteSaid = {}, changes: object = {}): Shown =>

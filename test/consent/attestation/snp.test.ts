@@ -2,8 +2,8 @@
 // certificates made here, the way from a guest's configfs-tsm to a participant's policy.
 
 import { execFileSync } from 'node:child_process'
-import { createPrivateKey, type KeyObject, sign, X509Certificate } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { X509Certificate } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,8 +16,9 @@ import { evaluatePolicy } from '../../../src/consent/policy/evaluate.js'
 import { parsePolicy } from '../../../src/consent/policy/parse.js'
 import { EXPECTED, expectRefused, verify } from '../../support/evidence.js'
 import { requirePeer } from '../../support/peers.js'
-import { descriptor, NOON, verifiedDescriptor } from '../policy/fixture.js'
+import { NOON, verifiedDescriptor } from '../policy/fixture.js'
 import { refusalBy } from './refusal.js'
+import { type Amd, createAmd, type ReportSaid } from './snp-signer.js'
 
 const AMD = pinnedRoots(AMD_ROOTS)
 /** When the samples' certificates are valid. */
@@ -111,100 +112,16 @@ describe.runIf(requirePeer('openssl'))('attestation/snp: from configfs-tsm to th
   const folder = mkdtempSync(join(tmpdir(), 'mcbn-snp-'))
   afterAll(() => rmSync(folder, { recursive: true }))
   const path = (name: string) => join(folder, name)
-  const openssl = (...args: string[]) =>
-    execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' })
-  const pss = ['-sha384', '-sigopt', 'rsa_padding_mode:pss']
-  const CHIP = 'd4'.repeat(64)
-  const TCB = { bootloader: 3, tee: 0, snp: 8, microcode: 115 }
-  const arc = '1.3.6.1.4.1.3704.1'
-  let key: KeyObject
-  let chain: readonly Buffer[]
+  let amd: Amd
 
   beforeAll(() => {
-    for (const name of ['ark', 'ask']) {
-      openssl(
-        'genpkey',
-        '-algorithm',
-        'RSA',
-        '-pkeyopt',
-        'rsa_keygen_bits:2048',
-        '-out',
-        `${name}.key`,
-      )
-      openssl('req', '-new', '-key', `${name}.key`, '-subj', `/CN=${name}`, '-out', `${name}.csr`)
-    }
-    openssl(
-      'genpkey',
-      '-algorithm',
-      'EC',
-      '-pkeyopt',
-      'ec_paramgen_curve:P-384',
-      '-out',
-      'vcek.key',
-    )
-    openssl('req', '-new', '-key', 'vcek.key', '-subj', '/CN=vcek', '-out', 'vcek.csr')
-    const integer = (value: number) =>
-      `DER:02:0${value > 127 ? 2 : 1}:${value > 127 ? '00:' : ''}${hex(value)}`
-    const hex = (value: number) => value.toString(16).padStart(2, '0')
-    writeFileSync(
-      path('ca.ext'),
-      'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n',
-    )
-    const versions = [TCB.bootloader, TCB.tee, TCB.snp]
-    writeFileSync(
-      path('vcek.ext'),
-      [
-        `${arc}.2=ASN1:IA5STRING:Milan-B0`,
-        ...versions.map((value, at) => `${arc}.3.${at + 1}=${integer(value)}`),
-        `${arc}.3.8=${integer(TCB.microcode)}`,
-        `${arc}.4=DER:${CHIP.match(/../g)?.join(':')}`,
-        '',
-      ].join('\n'),
-    )
-    const issue = (name: string, issuer: readonly string[], extensions: string, serial: string) => {
-      const request = ['x509', '-req', '-in', `${name}.csr`, '-days', '9999', '-set_serial', serial]
-      openssl(...request, ...issuer, ...pss, '-extfile', extensions, '-out', `${name}.pem`)
-    }
-    issue('ark', ['-signkey', 'ark.key'], 'ca.ext', '1')
-    issue('ask', ['-CA', 'ark.pem', '-CAkey', 'ark.key'], 'ca.ext', '2')
-    issue('vcek', ['-CA', 'ask.pem', '-CAkey', 'ask.key'], 'vcek.ext', '3')
-    key = createPrivateKey(readFileSync(path('vcek.key')))
-    chain = ['vcek', 'ask', 'ark'].map(
-      (name) => new X509Certificate(readFileSync(path(`${name}.pem`))).raw,
-    )
+    amd = createAmd()
   })
-
-  interface Said {
-    readonly vmpl?: number
-    readonly debug?: boolean
-    readonly hostData?: string
-    readonly snp?: number
-  }
-
-  /** What the processor would sign about a guest with these 64 bytes. */
-  function report(data: Uint8Array, said: Said = {}): Buffer {
-    const bytes = Buffer.alloc(1184)
-    bytes[0] = 2
-    bytes.writeBigUInt64LE(0x30000n | (said.debug === true ? 0x80000n : 0n), 8)
-    bytes.writeUInt32LE(said.vmpl ?? 0, 0x30)
-    bytes[0x34] = 1
-    bytes.set(data, 0x50)
-    bytes.fill(0x5e, 0x90, 0xc0)
-    bytes.write(said.hostData ?? descriptor.hashHex, 0xc0, 'hex')
-    bytes.fill(0x1d, 0x140, 0x160)
-    bytes.set([TCB.bootloader, TCB.tee, 0, 0, 0, 0, said.snp ?? TCB.snp, TCB.microcode], 0x180)
-    bytes.write(CHIP, 0x1a0, 'hex')
-    const signature = sign('sha384', bytes.subarray(0, 0x2a0), { key, dsaEncoding: 'ieee-p1363' })
-    bytes.set(Buffer.from(signature.subarray(0, 48)).reverse(), 0x2a0)
-    bytes.set(Buffer.from(signature.subarray(48)).reverse(), 0x2a0 + 72)
-    return bytes
-  }
 
   /** openssl's certificates begin when they are made, which on a busy machine is minutes after this line. */
   const now = Date.now() + 86_400_000
-  const verifier = () => createSnpVerifier({ roots: [chain[2] as Buffer] })
-  const token = (said?: Said) =>
-    Buffer.concat([report(reportData(EXPECTED), said), ...chain]).toString('base64url')
+  const verifier = () => createSnpVerifier({ roots: [amd.root] })
+  const token = (said?: ReportSaid) => amd.token(reportData(EXPECTED), said)
 
   /** The host's table of certificates: entries of GUID, offset and length, closed by zeros. */
   function table(): Buffer {
@@ -218,10 +135,10 @@ describe.runIf(requirePeer('openssl'))('attestation/snp: from configfs-tsm to th
     for (const [at, guid] of guids.entries()) {
       head.write(guid, 24 * at, 'hex')
       head.writeUInt32LE(offset, 24 * at + 16)
-      head.writeUInt32LE(chain[at]?.length ?? 0, 24 * at + 20)
-      offset += chain[at]?.length ?? 0
+      head.writeUInt32LE(amd.chain[at]?.length ?? 0, 24 * at + 20)
+      offset += amd.chain[at]?.length ?? 0
     }
-    return Buffer.concat([head, ...chain, Buffer.alloc(64)])
+    return Buffer.concat([head, ...amd.chain, Buffer.alloc(64)])
   }
 
   /** An entry whose pipes speak as the kernel's files do: a report for what was written. */
@@ -235,7 +152,7 @@ describe.runIf(requirePeer('openssl'))('attestation/snp: from configfs-tsm to th
     const kernel = (async () => {
       const data = await readFile(join(entry, 'inblob'))
       await writeFile(join(entry, 'generation'), '5\n')
-      await writeFile(join(entry, 'outblob'), report(data))
+      await writeFile(join(entry, 'outblob'), amd.report(data))
     })()
     await use(entry)
     await kernel
@@ -281,7 +198,7 @@ describe.runIf(requirePeer('openssl'))('attestation/snp: from configfs-tsm to th
         },
       },
     })
-    const judge = async (said: Said) => {
+    const judge = async (said: ReportSaid) => {
       const facts = await verify(verifier(), token({ hostData: named.hashHex, ...said }), {
         now,
       })
