@@ -94,6 +94,8 @@ async function installedOnce(shared: string): Promise<string> {
   const made = join(shared, 'made')
   const draft = join(shared, 'draft')
   try {
+    // It stays: of a finished draft nothing is left that would stop a later file.
+    mkdirSync(join(shared, 'begun'))
     mkdirSync(draft)
   } catch {
     const failed = () => existsSync(join(draft, 'failed'))
