@@ -106,6 +106,7 @@ class DtlsHandshake {
   size_t maxFragment() const;
   std::optional<OpenState> openState(const Proved& proved);
   void retransmit();
+  bool clockSetBack() const;
   bool provesItself(const DtlsRecord& record);
   void noteKey(KeyProof::Verdict verdict);
   void noteDuplicate();

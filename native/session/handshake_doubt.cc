@@ -8,6 +8,8 @@ namespace {
 
 // After so many repeats of a hello with a cookie that nobody answers, the cookie is doubted.
 constexpr unsigned kCookieRepeats = 2;
+// A timer that is later than this was not late: the clock was set.
+constexpr Milliseconds kClockLag = 100;
 
 }  // namespace
 
@@ -23,7 +25,7 @@ void DtlsHandshake::noteFinished(const DtlsRecord& record) {
 // the server was asked for another cookie; if it gives one, the first was a stranger's.
 void DtlsHandshake::noteCookie() {
   const auto& client = std::get<ClientScreen>(*screen_);
-  if (client.followedCookie()) outbox_.keepFirstFlight(false);
+  if (client.followedCookie()) outbox_.keepFirstFlight();
   if (!client.awaitsServerHello()) cookie_repeats_ = 0;
   if (cookie_repeats_ >= kCookieRepeats && client.otherCookie()) starts_anew_ = true;
 }
@@ -60,13 +62,17 @@ void DtlsHandshake::noteDuplicate() {
 }
 
 void DtlsHandshake::retransmit() {
-  outbox_.repeatsFlight();
+  outbox_.beginFlight();
   const int handled = DTLSv1_handle_timeout(ssl());
   if (handled < 0) {
     return fail({.code = "MCBN_HANDSHAKE_TIMEOUT",
                  .message = "the peer did not answer any retransmission"});
   }
-  if (handled == 0) return timers_.postpone(step_->now);
+  if (handled == 0) {
+    if (!clockSetBack()) return timers_.postpone(step_->now);
+    outbox_.sendLastFlightAgain();
+    timers_.nextWait();
+  }
   step_->countRepeatedFlight();
   timers_.repeated(step_->now);
   const auto* const client = std::get_if<ClientScreen>(&*screen_);
@@ -74,6 +80,16 @@ void DtlsHandshake::retransmit() {
   // A server answers the first hello at any time, with its own cookie. If it does know us, nothing
   // is lost.
   if (++cookie_repeats_ >= kCookieRepeats) outbox_.sendFirstFlightAgain();
+}
+
+// OpenSSL keeps its timer by the wall clock. Where that was put back by hours since, OpenSSL would not repeat
+// the flight for as long.
+bool DtlsHandshake::clockSetBack() const {
+  timeval left{};
+  if (DTLSv1_get_timeout(ssl(), &left) != 1) return false;
+  return Milliseconds{static_cast<uint64_t>(left.tv_sec)} * 1'000 +
+             static_cast<uint64_t>(left.tv_usec) / 1'000 >
+         kClockLag;
 }
 
 unsigned DtlsHandshake::onTimer(SSL* ssl, unsigned microseconds) {

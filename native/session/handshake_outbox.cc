@@ -1,5 +1,7 @@
 #include "session/handshake_outbox.h"
 
+#include <utility>
+
 #include "record/dtls_record.h"
 
 namespace mcbn {
@@ -36,15 +38,21 @@ Bytes HandshakeOutbox::renumbered(ByteView datagram) const {
 }
 
 void HandshakeOutbox::emit(ByteView bytes) {
-  if (role_ == Role::Server) last_flight_.emplace_back(bytes.begin(), bytes.end());
-  if (keeps_first_) first_flight_.emplace_back(bytes.begin(), bytes.end());
+  if (std::exchange(flight_ends_, false)) last_flight_.clear();
+  last_flight_.emplace_back(bytes.begin(), bytes.end());
   step_->countDatagram(bytes.size());
   step_->sink.datagram(bytes);
 }
 
-void HandshakeOutbox::sendFirstFlightAgain() {
-  MCBN_ASSERT(!keeps_first_);
-  for (const Bytes& sent : first_flight_) emit(sent);
+void HandshakeOutbox::sendAgain(const std::vector<Bytes>& flight) {
+  for (const Bytes& sent : flight) {
+    step_->countDatagram(sent.size());
+    step_->sink.datagram(sent);
+  }
+}
+
+std::vector<Bytes> HandshakeOutbox::takeLastFlight() {
+  return role_ == Role::Server ? std::move(last_flight_) : std::vector<Bytes>();
 }
 
 void HandshakeOutbox::sendAlert(uint8_t level, uint8_t description) {

@@ -1,6 +1,6 @@
 // handshake_outbox.h: what a handshake sends, on its way from OpenSSL to the sink.
 //
-//   SSL --datagram()--> [ numbers, connection IDs ] --> sink; a server's last flight is kept
+//   SSL --datagram()--> [ numbers, connection IDs ] --> sink; the last flight is kept
 //
 // Ownership   a DtlsHandshake has one; it borrows the HandshakeIds and the step in progress.
 // Thread      the session's.
@@ -36,17 +36,17 @@ class HandshakeOutbox final : public DatagramSink {
 
   // The next free record number of epoch 1.
   uint64_t nextEncrypted() const { return encrypted_sequence_; }
-  // What is sent from now on is another flight.
-  void beginFlight() { last_flight_.clear(); }
-  // The same flight, written anew.
-  void repeatsFlight() {
-    if (keeps_first_) first_flight_.clear();
+  // What is sent from now on is another flight, or the same written anew.
+  void beginFlight() { flight_ends_ = true; }
+  // A client's first flight is out: it is kept beside those to come.
+  void keepFirstFlight() {
+    if (first_flight_.empty()) first_flight_ = last_flight_;
   }
-  // A client's first flight is kept, at first.
-  void keepFirstFlight(bool keep) { keeps_first_ = keep; }
-  void sendFirstFlightAgain();
-  // A server's, as it was sent.
-  std::vector<Bytes> takeLastFlight() { return std::move(last_flight_); }
+  // As they were sent, under the same numbers.
+  void sendFirstFlightAgain() { sendAgain(first_flight_); }
+  void sendLastFlightAgain() { sendAgain(last_flight_); }
+  // A server's, for the open session.
+  std::vector<Bytes> takeLastFlight();
 
  private:
   // The records of epoch 0 under their numbers on the wire.
@@ -54,14 +54,15 @@ class HandshakeOutbox final : public DatagramSink {
   // Under the numbers of the wire: counts, writes connection IDs, sends.
   void post(ByteView bytes);
   void emit(ByteView bytes);
+  void sendAgain(const std::vector<Bytes>& flight);
 
   const Role role_;
   const size_t mtu_;
   HandshakeIds& ids_;
   SessionStep* step_ = nullptr;
   std::vector<Bytes> last_flight_;
+  bool flight_ends_ = false;  // with the next datagram
   std::vector<Bytes> first_flight_;
-  bool keeps_first_ = role_ == Role::Client;
   std::optional<uint64_t> first_plaintext_;  // until the first record is sent
   uint64_t ahead_ = 0;               // of OpenSSL's numbers of epoch 0 are those on the wire
   uint64_t plaintext_sequence_ = 0;  // next free record number of epoch 0

@@ -38,6 +38,7 @@ class HandshakeTimers {
   // to the next one.
   Milliseconds firstWait();
   Milliseconds nextWait(Milliseconds previous);
+  Milliseconds nextWait() { return nextWait(wait_); }
   bool waited() const { return wait_ != 0; }
 
   // A new flight went out. `first`: and none of this handshake was ever repeated, so nobody

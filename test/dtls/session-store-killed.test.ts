@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, it, onTestFinished } from 'vitest'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import { valkeySessionStore } from '../../src/dtls/index.js'
 import { record, TYPE } from '../support/dtls-wire.js'
 import { findProgram } from '../support/peers.js'
@@ -240,5 +240,29 @@ needsValkey(
     await first.close()
     await second.write([])
     await second.close()
+  },
+)
+
+needsValkey(
+  'the clocks of those who want a store may be days apart, or be set meanwhile',
+  async () => {
+    const { url } = await startValkey(folder())
+    const settings = { url, name: 'a', takeOverAfter: 1_000 }
+    const { Redis } = await import('iovalkey')
+    const owner = new Redis(url)
+    onTestFinished(() => owner.disconnect())
+    onTestFinished(() => void vi.useRealTimers())
+    const first = valkeySessionStore(settings)
+    await first.open()
+    for (const days of [1, -1]) {
+      vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + days * 86_400_000 })
+      await first.write([])
+      const second = valkeySessionStore(settings)
+      await expect(second.open()).rejects.toThrow(/open already/)
+      const until = Number(await owner.hget('a:owner', 'until'))
+      vi.useRealTimers()
+      expect(Math.abs(until - Date.now())).toBeLessThan(600_000)
+    }
+    await first.close()
   },
 )

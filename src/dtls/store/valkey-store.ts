@@ -38,13 +38,21 @@ const PATIENCE = 5_000
 const SCAN = 1_000
 
 /**
+ * The server's clock, by which all who want the store count: those of their machines may be hours apart, or be set
+ * in between.
+ */
+const NOW = `
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)`
+
+/**
  * Makes the changes if the store is still ours. `owner` holds our token and how many writes it has had:
  * a server that was restarted from an older copy is behind, and must not be written to.
  *
- * KEYS: rows, owner. ARGV: token, number of this write, milliseconds, then name and row, an empty row to
- * remove it.
+ * KEYS: rows, owner. ARGV: token, number of this write, milliseconds until others may take it, then name and row,
+ * an empty row to remove it.
  */
-const WRITE = `
+const WRITE = `${NOW}
 local owner = redis.call('HMGET', KEYS[2], 'token', 'writes')
 if owner[1] ~= ARGV[1] then return 'another' end
 local before = tonumber(owner[2])
@@ -54,14 +62,14 @@ for i = 4, #ARGV, 2 do
   if ARGV[i + 1] == '' then redis.call('HDEL', KEYS[1], ARGV[i])
   else redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 end
-redis.call('HSET', KEYS[2], 'writes', number, 'until', ARGV[3])
+redis.call('HSET', KEYS[2], 'writes', number, 'until', now + tonumber(ARGV[3]))
 return 'ok'`
 
-/** Takes the store if nobody has it, or had it for too long. ARGV: token, now, until. */
-const TAKE = `
+/** Takes the store if nobody has it, or had it for too long. ARGV: token, milliseconds until others may. */
+const TAKE = `${NOW}
 local owner = redis.call('HMGET', KEYS[2], 'token', 'until')
-if owner[1] and owner[1] ~= '' and tonumber(owner[2]) > tonumber(ARGV[2]) then return 'another' end
-redis.call('HSET', KEYS[2], 'token', ARGV[1], 'writes', 0, 'until', ARGV[3])
+if owner[1] and owner[1] ~= '' and tonumber(owner[2]) > now then return 'another' end
+redis.call('HSET', KEYS[2], 'token', ARGV[1], 'writes', 0, 'until', now + tonumber(ARGV[2]))
 return 'ok'`
 
 /** ARGV: token. */
@@ -159,13 +167,11 @@ class ValkeySessionStore implements SessionStore {
   }
 
   async #take(client: Redis): Promise<void> {
-    const end = Date.now() + this.#takeOverAfter + PATIENCE
+    const end = performance.now() + this.#takeOverAfter + PATIENCE
     for (;;) {
-      const now = Date.now()
-      const until = now + this.#takeOverAfter
-      const taken = await this.#script(client, TAKE, [this.#token, now, until])
+      const taken = await this.#script(client, TAKE, [this.#token, this.#takeOverAfter])
       if (taken === 'ok') return
-      if (now > end) {
+      if (performance.now() > end) {
         throw storeFailed(
           `${this.#name}: it is open already, here or in another process; a session has one owner`,
         )
@@ -203,8 +209,7 @@ class ValkeySessionStore implements SessionStore {
   async #write(changes: readonly SessionStoreChange[]): Promise<void> {
     const client = this.#opened()
     const number = this.#writes + 1
-    const until = Date.now() + this.#takeOverAfter
-    const values: (string | number | Buffer)[] = [this.#token, number, until]
+    const values: (string | number | Buffer)[] = [this.#token, number, this.#takeOverAfter]
     for (const { name, row } of changes) values.push(name, row ? Buffer.from(row) : '')
     let outcome: unknown
     try {
