@@ -14,7 +14,7 @@ import { openDtls, openTls } from '../consent/workload/connections.js'
 import { consentRig } from '../consent/workload/rig.js'
 import { temporaryFolder } from '../support/paths.js'
 import { type Child, start, typescript } from '../support/process.js'
-import { whereInMemory } from './process-memory.js'
+import { memoryOf, whereInMemory } from './process-memory.js'
 
 const program = new URL('./workload.ts', import.meta.url).pathname
 
@@ -71,7 +71,7 @@ describe.skipIf(process.platform !== 'linux')('memory', () => {
     datagrams.send(Buffer.from('hello'))
     await once(datagrams, 'message')
     const pid = child.process.pid ?? 0
-    const alive = whereInMemory(pid, new Map([...planted, ...kept]))
+    const alive = whereInMemory(memoryOf(pid), new Map([...planted, ...kept]))
     // The controls: what is in use is found, so what is not found is not there.
     expect(alive).toEqual(
       expect.arrayContaining([
@@ -86,7 +86,7 @@ describe.skipIf(process.platform !== 'linux')('memory', () => {
     await told(child, 'close')
     await told(child, 'collect')
     const all = new Map([...planted, ...wiped, ...kept])
-    const left = whereInMemory(pid, all)
+    const left = whereInMemory(memoryOf(pid), all)
     const snapshot = join(folder, 'heap.heapsnapshot')
     await told(child, `snapshot ${snapshot}`)
     const heap = [{ name: 'heap', bytes: readFileSync(snapshot) }]

@@ -1,6 +1,8 @@
-// The memory of a running process, as a debugger of the same user or of root sees it (proc(5), /proc/PID/mem).
+// The memory of a running process, as a debugger of the same user or of root sees it: read while it runs (proc(5),
+// /proc/PID/mem), or from a core dump.
 
-import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync, readSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 
 const CHUNK = 4 * 1024 * 1024
 /** Bytes read twice, so that nothing is cut in two. */
@@ -30,8 +32,14 @@ export function* memoryOf(
   }
 }
 
-/** The spellings that bytes have in memory, also as a big integer, whose digits are little-endian. */
-export function whereInMemory(pid: number, secrets: ReadonlyMap<string, Buffer>): string[] {
+/**
+ * The spellings that bytes have in memory, also as a big integer, whose digits are little-endian.
+ * @param pieces - with an overlap of 256 bytes.
+ */
+export function whereInMemory(
+  pieces: Iterable<{ readonly bytes: Buffer }>,
+  secrets: ReadonlyMap<string, Buffer>,
+): string[] {
   const needles = [...secrets].flatMap(([name, secret]) => [
     { name, spelling: 'as it is', needle: secret },
     { name, spelling: 'backwards', needle: Buffer.from(secret).reverse() },
@@ -44,12 +52,38 @@ export function whereInMemory(pid: number, secrets: ReadonlyMap<string, Buffer>)
     },
   ])
   const found = new Set<string>()
-  for (const { bytes } of memoryOf(pid)) {
+  for (const { bytes } of pieces) {
     for (const { name, spelling, needle } of needles) {
       if (bytes.includes(needle)) found.add(`${name}, ${spelling}`)
     }
   }
   return [...found].sort()
+}
+
+/** Whether the kernel writes a core dump into the folder of the process (core(5)). */
+export function dumpsCores(): boolean {
+  const pattern = readFileSync('/proc/sys/kernel/core_pattern', 'latin1').trim()
+  if (/^[^|/]/.test(pattern)) return true
+  console.warn(`\n!!! SKIPPED: core dumps go to ${pattern}; only living memory was searched\n`)
+  return false
+}
+
+/** The core dump that a process has left in its folder. */
+export function* coreIn(folder: string): Generator<{ readonly bytes: Buffer }> {
+  const name = readdirSync(folder).find((file) => file.startsWith('core'))
+  if (name === undefined) throw new Error(`no core dump in ${folder}`)
+  const file = join(folder, name)
+  const core = openSync(file, 'r')
+  try {
+    const end = statSync(file).size
+    for (let at = 0; at < end; at += CHUNK) {
+      const bytes = Buffer.alloc(Math.min(CHUNK + OVERLAP, end - at))
+      yield { bytes: bytes.subarray(0, readSync(core, bytes, 0, bytes.length, at)) }
+    }
+  } finally {
+    closeSync(core)
+    rmSync(file)
+  }
 }
 
 function read(memory: number, bytes: Buffer, at: number): number {

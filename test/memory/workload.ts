@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline'
 import { writeHeapSnapshot } from 'node:v8'
 import { createLauncherAttester, join } from '../../src/consent/index.js'
 import * as tls from '../../src/tls/index.js'
+import { collected } from './collect.js'
 
 const { socketPath, keyFile, ...settings } = JSON.parse(`${process.argv[2]}`)
 const say = (event: object): void => console.log(JSON.stringify(event))
@@ -54,13 +55,7 @@ createInterface({ input: process.stdin }).on('line', async (line) => {
     await network.close()
     other.close()
   }
-  if (line === 'collect') {
-    // Objects that nobody has any more are freed with their native halves after a turn or two.
-    for (let at = 0; at < 6; at += 1) {
-      global.gc?.()
-      await new Promise((resolve) => setImmediate(resolve))
-    }
-  }
+  if (line === 'collect') await collected()
   if (line.startsWith('snapshot ')) writeHeapSnapshot(line.slice('snapshot '.length))
   if (line === 'end') process.exit(planted.length === 32 ? 0 : 1)
   say({ did: line.split(' ')[0] })

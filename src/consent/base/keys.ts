@@ -14,6 +14,7 @@ import { types } from 'node:util'
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { McbnError } from '../../errors.js'
 import { lengthPrefixed } from '../../psk/encoding.js'
+import { secretBytes } from '../../secret-bytes.js'
 import { fromBase64url, toBase64url } from './base64url.js'
 
 /** Bytes of a public key, and of the seed of a private one. */
@@ -225,7 +226,7 @@ function signatureBytes(signature: Uint8Array | string): Uint8Array | undefined 
 function seedOf(key: KeyObject, algorithm: Algorithm): Buffer {
   demand(key, algorithm)
   const pkcs8 = key.export({ format: 'der', type: 'pkcs8' })
-  const seed = Buffer.alloc(KEY_BYTES)
+  const seed = secretBytes(KEY_BYTES)
   pkcs8.copy(seed, 0, pkcs8.length - KEY_BYTES)
   pkcs8.fill(0)
   return seed
@@ -240,7 +241,7 @@ function keyOfSeed(seed: Uint8Array, algorithm: Algorithm): KeyObject {
     throw invalid(`${algorithm}: expected a seed of random bytes, got ${KEY_BYTES} equal ones`)
   }
   const prefix = PKCS8[algorithm]
-  const pkcs8 = Buffer.alloc(prefix.length + KEY_BYTES)
+  const pkcs8 = secretBytes(prefix.length + KEY_BYTES)
   pkcs8.set(prefix)
   pkcs8.set(seed, prefix.length)
   try {

@@ -147,7 +147,8 @@ export class Participant extends EventEmitter<ParticipantEvents> {
       journal: this.#journal,
       refusals: this.#refusals,
       replicas: options.replicas,
-      secrets: () => this.#share && this.#keys && { share: this.#share, keys: this.#keys },
+      share: () => this.#share,
+      keys: () => this.#keys,
       standing: () => this.#standing(),
       onReleased: (lease) => this.#released(lease),
     })
@@ -157,12 +158,15 @@ export class Participant extends EventEmitter<ParticipantEvents> {
         replicas: options.replicas,
         leases: this.#leases,
         will: this.#will,
-        onHeard: () => queueMicrotask(() => this.emit('changed')),
+        onHeard: () => {
+          if (this.#will.withdrawn) this.#forgetShare()
+          queueMicrotask(() => this.emit('changed'))
+        },
       })
     }
     this.#gate = new Gate({ active: this.#limits.verifying, waiting: this.#limits.waiting })
     this.#keys = keys
-    this.#share = secretCopy(options.share)
+    this.#share = this.#will.withdrawn ? undefined : secretCopy(options.share)
     this.#journal.note({
       type: 'started',
       label,
@@ -317,15 +321,18 @@ export class Participant extends EventEmitter<ParticipantEvents> {
   }
 
   /**
-   * Ends this participant's consent for good. Nothing is released from the moment of the call on; what is out
-   * ends with its lease. Going on needs a new epoch. Once it resolves, it is stored durably, and
-   * in the audit. A second call gives the same.
+   * Ends this participant's consent for good. Nothing is released from the moment of the call on, and the share
+   * is wiped from memory; what is out ends with its lease. Going on needs a new epoch. Once it resolves, it is
+   * stored durably, and in the audit. A second call gives the same.
    *
    * @throws what the state keeper throws. The participant stays withdrawn as long as this process runs; call
    * again to store it.
    */
   async withdraw(): Promise<Withdrawal> {
-    const { withdrawal, first } = await this.#will.withdraw(() => this.#signWithdrawal())
+    const withdrawn = this.#will.withdraw(() => this.#signWithdrawal())
+    // Also while it is being stored: what is being sealed is never sent then.
+    if (this.#will.withdrawn) this.#forgetShare()
+    const { withdrawal, first } = await withdrawn
     if (first) this.#tell('withdrawn', withdrawal)
     return withdrawal
   }
@@ -337,8 +344,7 @@ export class Participant extends EventEmitter<ParticipantEvents> {
   async close(): Promise<void> {
     this.#unhear?.()
     this.#unhear = undefined
-    this.#share?.fill(0)
-    this.#share = undefined
+    this.#forgetShare()
     this.#keys = undefined
     this.#challenges.clear()
     this.#closing ??= this.#journal.close({ type: 'stopped' }).then(() => void this.emit('changed'))
@@ -353,6 +359,11 @@ export class Participant extends EventEmitter<ParticipantEvents> {
   [inspect.custom](): string {
     const { label, network, epoch } = this.status()
     return `Participant ${inspect({ label, network, epoch, withdrawn: this.#stopped() })}`
+  }
+
+  #forgetShare(): void {
+    this.#share?.fill(0)
+    this.#share = undefined
   }
 
   #asked(pending: PendingRequest): void {

@@ -22,12 +22,6 @@ import { noSuchChallenge, type Refusals, TakenBack } from './refusals.js'
 import { type SealedRelease, sealedRelease } from './sealed-release.js'
 import { type Objection, unable } from './terms.js'
 
-/** What a participant gives away, and signs with; absent once it is closed. */
-export interface Secrets {
-  readonly share: Buffer
-  readonly keys: ParticipantKeys
-}
-
 export interface ReleaserOptions {
   readonly label: string
   readonly dh: Buffer
@@ -35,7 +29,10 @@ export interface ReleaserOptions {
   readonly journal: Journal
   readonly refusals: Refusals
   readonly replicas: Replicas | undefined
-  readonly secrets: () => Secrets | undefined
+  /** What the participant gives away; absent once it has withdrawn or is closed. */
+  readonly share: () => Buffer | undefined
+  /** What it signs with; absent once it is closed. */
+  readonly keys: () => ParticipantKeys | undefined
   readonly standing: () => Objection | undefined
   readonly onReleased: (lease: Lease) => void
 }
@@ -56,9 +53,9 @@ export class Releaser {
   }
 
   async answer(answered: Answered, shown: ReleaseEvidence): Promise<Release | Refused> {
-    const { judge, journal, refusals, replicas, secrets, standing, onReleased } = this.#options
+    const { judge, journal, refusals, replicas, standing, onReleased } = this.#options
     const { request, evidence } = shown
-    const keys = secrets()?.keys
+    const keys = this.#options.keys()
     const facts = await judge.verify(answered.challenge, request, evidence)
     if ('code' in facts) {
       if (facts.unproven) journal.count('evidenceRefused')
@@ -96,7 +93,7 @@ export class Releaser {
       reservation.abandon()
       if (error instanceof AnsweredElsewhere) return noSuchChallenge()
       const objection = error instanceof TakenBack ? error.objection : (standing() ?? unable(error))
-      return refusals.late(request, shown, objection, secrets()?.keys, facts)
+      return refusals.late(request, shown, objection, this.#options.keys(), facts)
     }
   }
 
@@ -121,10 +118,10 @@ export class Releaser {
     { token }: Evidence,
     header: ReleaseHeader,
   ): SealedRelease {
-    const { secrets, label, dh } = this.#options
-    const known = secrets()
-    if (known === undefined) throw new McbnError('MCBN_INTERNAL', 'stopped')
-    const { share, keys } = known
+    const { label, dh } = this.#options
+    const share = this.#options.share()
+    const keys = this.#options.keys()
+    if (share === undefined || keys === undefined) throw new McbnError('MCBN_INTERNAL', 'stopped')
     return sealedRelease({ share, keys, label, dh, c, request, token, header })
   }
 }

@@ -141,8 +141,27 @@ export function participantOf(
   network: TestNetwork,
   issuer: LocalIssuer,
   clock: Clock,
-  { rules = {}, rulesOf = {}, leaseSeconds, policy: rest = {} }: RigOptions = {},
+  options: RigOptions = {},
 ): Participant {
+  const policy = policyOf(network, issuer, label, options)
+  return createParticipant({
+    descriptor: network.verified,
+    label,
+    keys: need(network.keys, label),
+    share: need(network.shares, label),
+    policy,
+    verifiers: createVerifiers(policy).values(),
+    clock,
+  })
+}
+
+/** What a participant allows. */
+export function policyOf(
+  network: TestNetwork,
+  issuer: LocalIssuer,
+  label = '',
+  { rules = {}, rulesOf = {}, leaseSeconds, policy: rest = {} }: RigOptions = {},
+): Policy {
   const roleRules = (role: Role) => ({
     images: [IMAGES[role]],
     attestation: ['local'],
@@ -153,7 +172,7 @@ export function participantOf(
     ...rules,
     ...rulesOf[label],
   })
-  const policy = parsePolicy({
+  return parsePolicy({
     version: 'mcbn/1',
     network: network.descriptor.network,
     descriptorHash: network.verified.hashHex,
@@ -161,14 +180,5 @@ export function participantOf(
     localIssuers: [{ issuer: issuer.issuer, jwks: issuer.jwks() }],
     ...(leaseSeconds !== undefined && { leaseSeconds }),
     ...rest,
-  })
-  return createParticipant({
-    descriptor: network.verified,
-    label,
-    keys: need(network.keys, label),
-    share: need(network.shares, label),
-    policy,
-    verifiers: createVerifiers(policy).values(),
-    clock,
   })
 }
