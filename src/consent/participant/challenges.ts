@@ -75,22 +75,20 @@ export class Challenges {
     return { c, expires: toUnixSeconds(now + this.#lifetime) }
   }
 
-  /** Whether {@link take} would take it. Spends nothing. */
-  has(c: string, request: ReleaseRequest): boolean {
+  /**
+   * A challenge that could be spent now; nothing is spent.
+   *
+   * @returns 32 bytes; `undefined` when it was never given for this request, has expired or was answered already.
+   */
+  open(c: string, request: ReleaseRequest): Buffer | undefined {
     this.#forget()
-    return this.#isLive(c, request) && !this.#taken.has(c) && !this.#spent.has(c)
+    if (this.#taken.has(c) || this.#spent.has(c)) return undefined
+    return this.#live(c, request)
   }
 
-  /**
-   * Spends a challenge in the same step: no answer is judged twice.
-   *
-   * @returns the challenge, 32 bytes; `undefined` when it was never given for this request, has expired or was
-   * answered already. End it with {@link settle}.
-   */
-  take(c: string, request: ReleaseRequest): Buffer | undefined {
-    if (!this.has(c, request)) return undefined
+  /** Spends what {@link open} has returned, in the same tick: no answer is judged twice. End it with {@link settle}. */
+  spend(c: string): void {
     this.#taken.set(c, this.#clock.monotonic() + this.#lifetime)
-    return fromBase64url(c, CHALLENGE_BYTES)
   }
 
   /** From when on no challenge that is good now is good any more. */
@@ -115,13 +113,13 @@ export class Challenges {
     this.#spent.clear()
   }
 
-  #isLive(text: string, request: ReleaseRequest): boolean {
+  #live(text: string, request: ReleaseRequest): Buffer | undefined {
     const c = fromBase64url(text, CHALLENGE_BYTES)
-    if (c === undefined) return false
+    if (c === undefined) return undefined
     const stamp = c.subarray(0, STAMP_BYTES)
-    if (!timingSafeEqual(c.subarray(STAMP_BYTES), this.#mac(stamp, request))) return false
+    if (!timingSafeEqual(c.subarray(STAMP_BYTES), this.#mac(stamp, request))) return undefined
     const age = this.#stopwatch.now().date - c.readUIntBE(0, TIME_BYTES)
-    return age >= -this.#skew && age < this.#lifetime
+    return age >= -this.#skew && age < this.#lifetime ? c : undefined
   }
 
   #mac(stamp: Uint8Array, request: ReleaseRequest): Buffer {

@@ -203,11 +203,11 @@ export class Participant extends EventEmitter<ParticipantEvents> {
   async evidence(message: unknown): Promise<Release | Refused> {
     const shown = this.#read(() => parseReleaseEvidence(message))
     const { c, request } = shown
-    if (!this.#challenges.has(c, request)) this.#read(noSuchChallenge)
+    const challenge = this.#challenges.open(c, request) ?? this.#read(noSuchChallenge)
     const renewing = this.#holders.renews(request)
     // Before the challenge is spent: who comes back in a moment needs no new evidence for it.
     if (this.#gate.isFull(renewing)) return this.#refusals.busy()
-    const challenge = this.#challenges.take(c, request) as Buffer
+    this.#challenges.spend(c)
     let released = false
     try {
       const answered = { challenge, until: this.#challenges.until }

@@ -14,6 +14,12 @@ function fresh(answered = 8, seconds = 60, key?: Buffer) {
   return { clock, challenges, issued }
 }
 
+function take(challenges: Challenges, c: string): Buffer | undefined {
+  const opened = challenges.open(c, request)
+  if (opened !== undefined) challenges.spend(c)
+  return opened
+}
+
 describe('participant/challenges', () => {
   it('gives 32 fresh bytes, keeps nothing, and takes them once', () => {
     const { challenges, issued } = fresh()
@@ -21,8 +27,8 @@ describe('participant/challenges', () => {
     expect(c).toMatch(/^[A-Za-z0-9_-]{43}$/)
     expect(issued()).not.toBe(c)
     expect(challenges.remembered).toBe(0)
-    expect(toBase64url(challenges.take(c, request) ?? Buffer.alloc(0))).toBe(c)
-    expect(challenges.take(c, request)).toBeUndefined()
+    expect(toBase64url(take(challenges, c) ?? Buffer.alloc(0))).toBe(c)
+    expect(take(challenges, c)).toBeUndefined()
     expect(challenges.remembered).toBe(1)
   })
 
@@ -31,10 +37,10 @@ describe('participant/challenges', () => {
     const c = issued()
     for (const [name, value] of Object.entries(other)) {
       if (request[name as keyof ReleaseRequest] === value) continue
-      expect(challenges.has(c, { ...request, [name]: value })).toBe(false)
+      expect(challenges.open(c, { ...request, [name]: value })).toBeUndefined()
     }
-    expect(challenges.has(c, { ...request, renews: other.r })).toBe(false)
-    expect(challenges.has(c, request)).toBe(true)
+    expect(challenges.open(c, { ...request, renews: other.r })).toBeUndefined()
+    expect(challenges.open(c, request)).toBeDefined()
   })
 
   it('is good with no bit turned, and under no other key', () => {
@@ -43,15 +49,15 @@ describe('participant/challenges', () => {
     for (let bit = 0; bit < 256; bit += 1) {
       const turned = Buffer.from(bytes)
       turned.writeUInt8((turned[bit >> 3] as number) ^ (1 << (bit & 7)), bit >> 3)
-      expect(challenges.has(toBase64url(turned), request)).toBe(false)
+      expect(challenges.open(toBase64url(turned), request)).toBeUndefined()
     }
-    expect(fresh().challenges.has(toBase64url(bytes), request)).toBe(false)
+    expect(fresh().challenges.open(toBase64url(bytes), request)).toBeUndefined()
   })
 
   it('is good at all who have the key', () => {
     const key = Buffer.alloc(32, 7)
     const c = fresh(8, 60, key).issued()
-    expect(fresh(8, 60, key).challenges.has(c, request)).toBe(true)
+    expect(fresh(8, 60, key).challenges.open(c, request)).toBeDefined()
   })
 
   it('expires by the clock that nobody can set back', () => {
@@ -59,10 +65,10 @@ describe('participant/challenges', () => {
     const c = issued()
     clock.now -= 3_600_000
     clock.pass(59_999)
-    expect(challenges.has(c, request)).toBe(true)
+    expect(challenges.open(c, request)).toBeDefined()
     clock.pass(1)
-    expect(challenges.has(c, request)).toBe(false)
-    expect(challenges.take(c, request)).toBeUndefined()
+    expect(challenges.open(c, request)).toBeUndefined()
+    expect(take(challenges, c)).toBeUndefined()
   })
 
   it('says when, and never later than it holds', () => {
@@ -75,15 +81,15 @@ describe('participant/challenges', () => {
     const { clock, challenges, issued } = fresh(2)
     const answered = (released: boolean) => {
       const c = issued()
-      challenges.take(c, request)
+      take(challenges, c)
       challenges.settle(c, released)
       return c
     }
     const real = Array.from({ length: 5 }, () => answered(true))
     const [oldest = '', ...junk] = Array.from({ length: 3 }, () => answered(false))
     expect(challenges.remembered).toBe(7)
-    expect(challenges.has(oldest, request)).toBe(true)
-    for (const c of [...real, ...junk]) expect(challenges.has(c, request)).toBe(false)
+    expect(challenges.open(oldest, request)).toBeDefined()
+    for (const c of [...real, ...junk]) expect(challenges.open(c, request)).toBeUndefined()
     clock.pass(60_000)
     expect(challenges.remembered).toBe(0)
   })
