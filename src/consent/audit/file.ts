@@ -2,7 +2,7 @@
 // is set aside where a person sees it.
 
 import { randomBytes } from 'node:crypto'
-import { constants } from 'node:fs'
+import { constants, fstatSync } from 'node:fs'
 import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { McbnError } from '../../errors.js'
@@ -47,6 +47,19 @@ interface Hear {
   readonly signedBy: CheckpointKey | undefined
 }
 
+/**
+ * Linux alone lets a file be opened so that each write waits for the disk as fdatasync does: one turn through the
+ * thread pool instead of two. What macOS calls the same does not ask the disk to empty its cache.
+ */
+const WRITES_WAIT = process.platform === 'linux'
+
+/** @param more - flags of open(2) besides. */
+async function openToAdd(path: string, fsync: boolean, more = 0): Promise<FileHandle> {
+  const { O_RDWR, O_APPEND, O_NOFOLLOW, O_DSYNC } = constants
+  const waiting = fsync && WRITES_WAIT ? O_DSYNC : 0
+  return await open(path, O_RDWR | O_APPEND | O_NOFOLLOW | waiting | more, 0o600)
+}
+
 /** Opens or creates an audit, verifying all of it that is not behind a signed checkpoint. */
 export async function openAuditFile(
   path: string,
@@ -56,12 +69,9 @@ export async function openAuditFile(
   const segments = await segmentsOf(path)
   const current = segments.at(-1) ?? { path, first: 1 }
   const before = segments.slice(0, -1)
-  const { O_RDWR, O_APPEND, O_CREAT, O_NOFOLLOW } = constants
-  const handle = await open(current.path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600).catch(
-    (error: unknown) => {
-      throw unwritable('cannot be opened', error)
-    },
-  )
+  const handle = await openToAdd(current.path, fsync, constants.O_CREAT).catch((error: unknown) => {
+    throw unwritable('cannot be opened', error)
+  })
   try {
     const { size } = await handle.stat()
     let head = EMPTY_CHAIN
@@ -161,7 +171,8 @@ class FileSink implements AuditSink {
 
   async add(bytes: Buffer): Promise<void> {
     if (this.#failed !== undefined) throw this.#failed
-    const { size, nlink } = await this.#handle.stat()
+    // Known to the kernel: as fast as a turn through the thread pool begins.
+    const { size, nlink } = fstatSync(this.#handle.fd)
     if (size !== this.#size || nlink === 0) {
       const what = nlink === 0 ? 'the file was removed' : 'somebody else wrote to the file'
       this.#failed = broken(this.#lines + 1, `${what} while this process had it open`)
@@ -172,7 +183,7 @@ class FileSink implements AuditSink {
       while (written < bytes.length) {
         written += (await this.#handle.write(bytes, written)).bytesWritten
       }
-      if (this.#fsync) await this.#handle.datasync()
+      if (this.#fsync && !WRITES_WAIT) await this.#handle.datasync()
     } catch (error) {
       await this.#takeBack()
       throw unwritable('cannot be written', error)
@@ -190,7 +201,7 @@ class FileSink implements AuditSink {
     let next: FileHandle | undefined
     try {
       await writeNewFile(temporary, bytes, 0o600)
-      next = await open(temporary, constants.O_RDWR | constants.O_APPEND | constants.O_NOFOLLOW)
+      next = await openToAdd(temporary, this.#fsync)
       await rename(temporary, path)
     } catch (error) {
       await next?.close()
