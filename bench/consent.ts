@@ -1,9 +1,12 @@
 // What one participant can do: shares released with real RSA verification, challenges given, memory held
 // while somebody floods it.
 
+import { cpSync, readFileSync, rmSync } from 'node:fs'
 import { createLocalVerifier } from '../src/consent/attestation/local/verifier.js'
 import { audience, releaseNonce } from '../src/consent/release/nonce.js'
-import { type Child, script } from './lib/child.js'
+import { moveToPostgres } from '../src/consent/store/postgres/move.js'
+import { postgresBinaries, startPostgres } from '../test/support/postgres.js'
+import { type Child, familyCpuSeconds, script } from './lib/child.js'
 import { AT_ONCE, Poster, type PreparedEvidence, Stage, timed } from './lib/consent-rounds.js'
 import type { Measurement, Sample } from './lib/measurement.js'
 
@@ -12,6 +15,8 @@ const BATCH = 800
 /** Not counted: what is compiled at first use. */
 const WARM = 100
 const FLOOD = 10_000
+/** Of a process that none ends. */
+const LIFETIME_MS = 240_000
 
 let made: Promise<Stage> | undefined
 /** One for all turns: keys, folder and issuer cost nothing that is measured. */
@@ -43,6 +48,34 @@ async function prepared(poster: Poster, count: number): Promise<PreparedEvidence
 /** Evidence over HTTP, each answered by a sealed and signed share. */
 async function releases(audit: 'disk' | 'none', seconds: number): Promise<Sample> {
   await using serving = await participant(audit)
+  const { count, spent, cpu } = await releasesOf(serving, seconds)
+  return { value: count / spent, costs: { participant: (cpu / count) * 1e6 } }
+}
+
+/** The same out of a database on this machine, one process of a participant that could have several. */
+async function releasesOfPostgres(seconds: number): Promise<Sample> {
+  const bin = postgresBinaries()
+  if (bin === undefined) throw new Error('expected PostgreSQL, see docs/DEPENDENCIES.md')
+  const { folder, keyFile } = await stage()
+  const copy = `${folder}-moved`
+  const postgres = await startPostgres(bin)
+  try {
+    cpSync(folder, copy, { recursive: true })
+    await moveToPostgres(copy, postgres.url, { keyFile: readFileSync(keyFile) })
+    const about = [postgres.url, 'alice', keyFile, 0, LIFETIME_MS]
+    await using serving = script('consent-replica.ts', ...about)
+    const database = () => familyCpuSeconds(postgres.pid)
+    const { count, spent, cpu, beside } = await releasesOf(serving, seconds, database)
+    const costs = { participant: (cpu / count) * 1e6, database: (beside / count) * 1e6 }
+    return { value: count / spent, costs }
+  } finally {
+    await postgres.stop()
+    rmSync(copy, { recursive: true, force: true })
+  }
+}
+
+/** @param others - processor time of what works for the participant besides, in seconds so far. */
+async function releasesOf(serving: Child, seconds: number, others = () => 0) {
   using poster = new Poster(await serving.value('port'))
   const show = async (evidence: PreparedEvidence): Promise<void> => {
     const answer = await poster.post('/v1/evidence', evidence)
@@ -51,15 +84,17 @@ async function releases(audit: 'disk' | 'none', seconds: number): Promise<Sample
   await timed(await prepared(poster, WARM), show)
   let spent = 0
   let cpu = 0
+  let beside = 0
   let count = 0
   while (spent < seconds) {
     const batch = await prepared(poster, BATCH)
-    const before = serving.cpuSeconds
+    const before = [serving.cpuSeconds, others()] as const
     spent += await timed(batch, show)
-    cpu += serving.cpuSeconds - before
+    cpu += serving.cpuSeconds - before[0]
+    beside += others() - before[1]
     count += batch.length
   }
-  return { value: count / spent, costs: { participant: (cpu / count) * 1e6 } }
+  return { count, spent, cpu, beside }
 }
 
 /** The verifier alone, in this process, no HTTP: what RSA, the parsing and the checks of a token take. */
@@ -132,9 +167,13 @@ export function consentMeasurements(): Measurement[] {
       title: `shares released over HTTP, RSA-2048 evidence, ${AT_ONCE} at a time`,
       unit: '/s',
       better: 'higher',
+      skipped: postgresBinaries() === undefined ? ['mcbn, PostgreSQL: there is none here'] : [],
       subjects: [
         { name: 'mcbn', run: (seconds) => releases('disk', seconds) },
         { name: 'mcbn, no audit', run: (seconds) => releases('none', seconds) },
+        ...(postgresBinaries() === undefined
+          ? []
+          : [{ name: 'mcbn, PostgreSQL', run: releasesOfPostgres }]),
         { name: 'its verifier alone', run: verifications },
       ],
     },

@@ -11,6 +11,8 @@ const ROOT = '/usr/lib/postgresql'
 export interface PostgresServer {
   /** Of its database `postgres`. */
   readonly url: string
+  /** Of the process that starts all others. */
+  readonly pid: number
   stop(): Promise<void>
 }
 
@@ -68,6 +70,7 @@ export async function startPostgres(bin: string): Promise<PostgresServer> {
   await ready(server)
   return {
     url: `postgres:///postgres?host=${folder}&user=mcbn`,
+    pid: server.pid ?? 0,
     async stop() {
       if (server.exitCode === null) {
         // SIGINT: at once, in order, with clients connected too.
