@@ -114,7 +114,8 @@ class Churn {
           const urls = [...this.#stage.urls(label)]
           return random() < 0.5 ? urls : urls.reverse()
         },
-        deadline: this.#options.leaseSeconds * 3_000,
+        // Places that were not given back in order are free once their leases are over, and others come first.
+        deadline: Math.max(1, this.#until - Date.now()),
         signal: this.#over.signal,
         onProgress: ({ label, state, code }) => {
           if (state === 'asking') asked.set(label, performance.now())
