@@ -4,7 +4,7 @@
   "targets": [
     {
       "target_name": "mcbn",
-      "sources": ["<!@(node -p \"require('fs').readdirSync('native',{recursive:true}).filter(f=>f.endsWith('.cc')&&!f.startsWith('dtls13')).map(f=>'native/'+f).sort().join(' ')\")"],
+      "sources": ["<!@(node -p \"require('fs').readdirSync('native',{recursive:true}).filter(f=>f.endsWith('.cc')).map(f=>'native/'+f).sort().join(' ')\")"],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")", "native"],
       # An environment that ends refuses calls: a worker that is terminated must not take the process along.
       # NAPI_VERSION 9 is what Node 20 has: the same binary then loads in every later release.

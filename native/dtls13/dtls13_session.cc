@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "record/dtls_record.h"
+#include "record/message_room.h"
 
 namespace mcbn::dtls13 {
 namespace {
@@ -316,6 +317,11 @@ bool Dtls13Session::send(ByteView message, Milliseconds now, SessionSink& sink) 
 size_t Dtls13Session::sendInPlace(std::span<const MutableBytes> messages, Milliseconds now,
                                   SessionSink& sink) {
   if (!open()) return 0;
+  if (records().before(opened()->writeEpoch()) > kRoomBefore) {  // a long connection ID
+    size_t sent = 0;
+    while (sent < messages.size() && send(messages[sent], now, sink)) sent += 1;
+    return sent;
+  }
   SessionStep step(sink, stats_, now);
   const size_t sent = opened()->sendInPlace(messages, messages_, step);
   follow(opened()->proceed(messages_, step), step);
@@ -353,6 +359,11 @@ bool Dtls13Session::requestConnectionIds(uint8_t count, Milliseconds now, Sessio
   if (!open()) return false;
   SessionStep step(sink, stats_, now);
   return opened()->requestConnectionIds(count, messages_, step);
+}
+
+bool Dtls13Session::awaitsFinished() const {
+  const auto* const server = std::get_if<ServerHandshake>(&phase_);
+  return state_ == State::Handshaking && server && server->awaitsFinished();
 }
 
 const Identity& Dtls13Session::identity() const {

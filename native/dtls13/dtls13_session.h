@@ -51,7 +51,8 @@ class Dtls13Session {
               SessionSink& sink);
   bool asks(uint32_t number) const;
   bool send(ByteView message, Milliseconds now, SessionSink& sink);
-  // Messages with before() and behind() of Records around them.
+  // Messages with kRoomBefore and kRoomBehind bytes around them, of which records use what they need;
+  // those with a long connection ID are made elsewhere. How many were sent, from the first on.
   size_t sendInPlace(std::span<const MutableBytes> messages, Milliseconds now, SessionSink& sink);
   void close(SessionSink& sink);
 
@@ -67,9 +68,15 @@ class Dtls13Session {
 
   State state() const { return state_; }
   bool open() const { return state_ == State::Open; }
+  // A server has answered the ClientHello: what is encrypted for epoch 2 is for this session.
+  bool awaitsFinished() const;
   const Identity& identity() const;
   const SessionStats& stats() const { return stats_; }
   const std::vector<Bytes>& ownConnectionIds() const { return messages_.records().ownIds(); }
+  // The first of them, which the session has had from its beginning; empty: none.
+  ByteView ownConnectionId() const {
+    return ownConnectionIds().empty() ? ByteView() : ByteView(ownConnectionIds().front());
+  }
   ByteView peerConnectionId() const { return messages_.records().peerId(); }
   bool heardNewer() const { return heard_newer_; }
   Milliseconds roundTrip() const { return messages_.roundTrip(); }

@@ -29,6 +29,7 @@ class ServerHandshake {
   void ask(SessionStep& step);
   bool asks(uint32_t number) const;
   bool waitsForKey() const { return std::holds_alternative<AwaitingKey>(state_); }
+  bool awaitsFinished() const { return std::holds_alternative<AwaitingFinished>(state_); }
   // The answer to the open question.
   Progress answer(PskAnswer answer, Messages& messages, SessionStep& step);
   Progress take(uint8_t type, uint64_t epoch, ByteView body, Messages& messages, SessionStep& step);

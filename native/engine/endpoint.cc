@@ -278,7 +278,7 @@ void Endpoint::opened(const Opened& opened, size_t max_message) {
 
 OpenedEvent Endpoint::openedEvent(const Association& association, Opened opened,
                                   size_t max_message) {
-  const DtlsSession& session = association.session;
+  const Session& session = association.session;
   const ByteView own = session.ownConnectionId();
   const ByteView peers = session.peerConnectionId();
   return {std::move(opened),
@@ -291,7 +291,7 @@ OpenedEvent Endpoint::openedEvent(const Association& association, Opened opened,
 }
 
 OpenedEvent Endpoint::openedEvent(const Association& association, size_t mtu) {
-  const DtlsSession& session = association.session;
+  const Session& session = association.session;
   return openedEvent(association, session.describe(), session.maxMessage(mtu));
 }
 

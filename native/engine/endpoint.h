@@ -22,7 +22,7 @@
 #include "engine/event.h"
 #include "engine/free_memory.h"
 #include "engine/peer_path.h"
-#include "session/dtls_session.h"
+#include "engine/session.h"
 #include "session/sealed_session.h"
 
 namespace mcbn {
@@ -104,7 +104,7 @@ struct Association {
 
   const uint32_t id;
   Address peer;
-  DtlsSession session;
+  Session session;
   Bytes connection_id;                 // a server's: what the endpoint finds the session by
   std::unique_ptr<PeerPath> path;      // while the peer is heard from an address not confirmed yet
   std::unique_ptr<const RowName> row;  // in the session store; null: it has none

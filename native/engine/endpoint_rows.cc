@@ -16,7 +16,7 @@ void Endpoint::keepRows(std::unique_ptr<SessionSeal> seal, size_t mtu, Bytes pre
 }
 
 void Endpoint::keepRow(Association& association) {
-  DtlsSession& session = association.session;
+  Session& session = association.session;
   if (!association.opened || !session.portable()) return;
   const bool first = !association.row;
   if (first) {

@@ -19,7 +19,8 @@
 #include "datagram/system_error.h"
 #include "engine/slab_pool.h"
 #include "psk/psk.h"
-#include "session/dtls_session.h"
+#include "session/failure.h"
+#include "session/opened.h"
 
 namespace mcbn {
 

@@ -30,7 +30,7 @@ const NATIVE_LAYERS: Readonly<Record<string, readonly string[]>> = {
   psk: ['base', 'record'],
   session: ['base', 'record', 'psk'],
   dtls13: ['base', 'record', 'psk', 'session'],
-  engine: ['base', 'datagram', 'record', 'psk', 'session'],
+  engine: ['base', 'datagram', 'record', 'psk', 'session', 'dtls13'],
   binding: ['record', 'trust', 'psk', 'session', 'engine'],
 }
 
