@@ -56,7 +56,9 @@ SystemError UdpSocket::connect(const Address& peer) {
 }
 
 SystemError UdpSocket::beginGroup() { return {ENOTSUP, "setsockopt"}; }
-SystemError UdpSocket::steerGroup(uint8_t, uint8_t, uint8_t) { return {ENOTSUP, "setsockopt"}; }
+SystemError UdpSocket::steerGroup(std::span<const SteeredForm>, uint8_t) {
+  return {ENOTSUP, "setsockopt"};
+}
 
 void UdpSocket::close() {
   if (fd_ >= 0) net().sockets_.erase(fd_);

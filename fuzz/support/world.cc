@@ -45,6 +45,12 @@ std::shared_ptr<const Context> cachedContext(Role role, size_t suite, bool ask, 
   return place;
 }
 
+std::shared_ptr<const dtls13::Settings> settingsOf(const PskPolicy& psk) {
+  auto settings = std::make_shared<dtls13::Settings>();
+  settings->psk = psk;
+  return settings;
+}
+
 size_t suiteOf(const DtlsOptions& options) { return options.mtu % std::size(kSuites); }
 
 }  // namespace
@@ -54,7 +60,9 @@ World::World(Powers powers, ByteView input) : powers_(powers), input_(input) {
   seedRandomness(1);
   setWallClock(now_);
   const uint8_t choices = input_.byte();
-  const size_t suite = input_.byte() % std::size(kSuites);
+  const uint8_t more = input_.byte();
+  const size_t suite = (more & 0x7f) % std::size(kSuites);
+  newer_ = more & 0x80;
   asks_ = choices & 1;
   const bool hint = choices & 2;
   // A multiple, and the suite's number: clients find it there.
@@ -76,8 +84,10 @@ World::World(Powers powers, ByteView input) : powers_(powers), input_(input) {
     options.idle_timeout = 60'000;
     options.cookie_secret = Bytes(32, 7);
     options.admission = admission_;
-    server_ = std::make_unique<ServerEndpoint>(
-        kServer, services_, cachedContext(Role::Server, suite, asks_, hint), std::move(options));
+    auto context = cachedContext(Role::Server, suite, asks_, hint);
+    if (newer_) options.dtls13 = settingsOf(context->options().psk);
+    server_ = std::make_unique<ServerEndpoint>(kServer, services_, std::move(context),
+                                               std::move(options));
     REQUIRE_THAT(!server_->open());
     server_->start();
   }
@@ -99,6 +109,7 @@ void World::addClient(bool has_key) {
   options.local = *Address::parse(host, 0);
   options.dtls = dtls_;
   options.idle_timeout = 60'000;
+  if (newer_ && number % 2 == 0) options.dtls13 = settingsOf({});
   // Every third is asked for its key by the server's hint.
   if (number % 3 != 2) options.key.emplace("Client1", PskEntry{keyOf(has_key)});
   auto endpoint = std::make_unique<ClientEndpoint>(

@@ -92,6 +92,7 @@ class World {
   std::unique_ptr<ServerEndpoint> server_;
   DtlsOptions dtls_;
   bool asks_ = false;
+  bool newer_ = false;  // the server speaks DTLS 1.3 too, and every other client that alone
   std::vector<Client> clients_;
   std::vector<Asked> asked_;
   std::vector<memory::Packet> history_;

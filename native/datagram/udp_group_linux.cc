@@ -7,8 +7,11 @@
 
 #include <linux/filter.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 
+#include "base/assert.h"
 #include "datagram/udp_socket.h"
 
 // Older C libraries do not name it; the kernel's number is fixed on what Node runs on.
@@ -25,21 +28,30 @@ SystemError UdpSocket::beginGroup() {
   return done ? SystemError() : SystemError{errno, "setsockopt"};
 }
 
-SystemError UdpSocket::steerGroup(uint8_t firstByte, uint8_t indexAt, uint8_t mask) {
+SystemError UdpSocket::steerGroup(std::span<const SteeredForm> forms, uint8_t mask) {
   if (!isOpen()) return {EBADF, "setsockopt"};
+  MCBN_ASSERT(forms.size() <= kMostForms);
   constexpr uint32_t kByHash = UINT32_MAX;
-  // A load behind the end would give 0, the first socket: so the length is asked for first.
-  sock_filter program[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
-      BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, indexAt, 0, 5),
-      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, firstByte, 0, 3),
-      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, indexAt),
-      BPF_STMT(BPF_ALU | BPF_AND | BPF_K, mask),
-      BPF_STMT(BPF_RET | BPF_A, 0),
-      BPF_STMT(BPF_RET | BPF_K, kByHash),
-  };
-  const sock_fprog filter{sizeof program / sizeof program[0], program};
+  constexpr size_t kSteps = 8;
+  std::array<sock_filter, kMostForms * kSteps + 1> program{};
+  auto* at = program.data();
+  for (const SteeredForm& form : forms) {
+    // A load behind the end would give 0, the first socket: so the length is asked for first.
+    const sock_filter steps[kSteps] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
+        BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, form.indexAt, 0, 6),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, form.firstMask),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, form.firstByte, 0, 3),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, form.indexAt),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, mask),
+        BPF_STMT(BPF_RET | BPF_A, 0),
+    };
+    at = std::ranges::copy(steps, at).out;
+  }
+  *at++ = BPF_STMT(BPF_RET | BPF_K, kByHash);
+  const auto length = static_cast<unsigned short>(at - program.data());
+  const sock_fprog filter{length, program.data()};
   const bool done =
       setsockopt(fd_, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &filter, sizeof filter) == 0;
   return done ? SystemError() : SystemError{errno, "setsockopt"};

@@ -10,7 +10,9 @@ namespace mcbn {
 
 SystemError UdpSocket::beginGroup() { return {ENOTSUP, "setsockopt"}; }
 
-SystemError UdpSocket::steerGroup(uint8_t, uint8_t, uint8_t) { return {ENOTSUP, "setsockopt"}; }
+SystemError UdpSocket::steerGroup(std::span<const SteeredForm>, uint8_t) {
+  return {ENOTSUP, "setsockopt"};
+}
 
 }  // namespace mcbn
 

@@ -37,6 +37,13 @@ struct UdpOptions {
   std::shared_ptr<ReceiveSlab> slab;  // to share; null: it makes one, with `batch` slots
 };
 
+// Datagrams that begin with this byte, of which `firstMask` says what counts.
+struct SteeredForm {
+  uint8_t firstByte;
+  uint8_t indexAt;
+  uint8_t firstMask = 0xff;
+};
+
 struct ReceivedDatagram {
   Address from;
   MutableBytes datagram;   // may be empty: zero-length datagrams exist
@@ -93,10 +100,11 @@ class UdpSocket {
   // others are opened with it, at the first one's address. ENOTSUP where the system does not
   // balance.
   SystemError beginGroup();
-  // Datagrams that begin with `firstByte` go to the socket whose place in the order of opening is
-  // the bits `mask` of their byte at `indexAt`, if there is one, wherever they come from. For the
+  // Datagrams of these forms, kMostForms at most, go to the socket whose place in the order of opening
+  // is the bits `mask` of their byte at `indexAt`, if there is one, wherever they come from. For the
   // whole group, once it is complete; a socket that is closed changes the order.
-  SystemError steerGroup(uint8_t firstByte, uint8_t indexAt, uint8_t mask = 0xff);
+  SystemError steerGroup(std::span<const SteeredForm> forms, uint8_t mask = 0xff);
+  static constexpr size_t kMostForms = 2;
   void close();
 
   bool isOpen() const { return fd_ >= 0; }

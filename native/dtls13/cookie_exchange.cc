@@ -13,6 +13,8 @@ namespace {
 // What the cookie covers in place of a version: no ClientHello of DTLS 1.2 reaches the same bytes.
 constexpr uint16_t kCookieDomain = kVersion13 & 0xFF;
 
+constexpr uint16_t kFallbackScsv = 0x5600;  // RFC 7507 section 2
+
 }  // namespace
 
 Choice choose(const Settings& settings, const ClientHello& hello) {
@@ -96,6 +98,10 @@ CookieExchange::Verdict CookieExchange::take(ByteView address, MutableBytes data
       }
       ClientHello hello;
       const Fault fault = parseClientHello13(hello_.body, hello);
+      // RFC 7507 section 3: a client that tries an older version, because a newer one did not work.
+      if (!fault && !hello.speaks13 && hello.hasSuite(kFallbackScsv)) {
+        return refuse(alert::kInappropriateFallback);
+      }
       if (!fault && !hello.speaks13) return Verdict::Older;
       if (fault && !hello.speaks13) return Verdict::Ignored;
       return fault ? refuse(*fault) : judge(address, hello, wall_seconds);
@@ -179,6 +185,11 @@ CookieExchange::Verdict CookieExchange::refuse(uint8_t alert) {
   out[0] = alert::kFatal;
   out[1] = alert;
   return Verdict::Answer;
+}
+
+ByteView CookieExchange::answerOlder() {
+  refuse(alert::kProtocolVersion);
+  return answer();
 }
 
 // A record in the clear, under the number of the hello: RFC 6347 section 4.2.1 asks for it, and a

@@ -60,7 +60,12 @@ class CookieExchange {
   // A datagram from `address`. Its bytes stay as they are.
   Verdict take(ByteView address, MutableBytes datagram, uint64_t wall_seconds);
   ByteView answer() const { return ByteView(answer_).first(answer_size_); }
+  // Whether that is an alert.
+  bool refuses() const { return answer_size_ == kPlaintextHeaderBytes + 2; }
+  // After Verified; after Older its body and numbers only.
   const VerifiedHello& hello() const { return hello_; }
+  // After Older, of an owner that speaks nothing older: the answer, an alert.
+  ByteView answerOlder();
 
  private:
   static constexpr size_t kSlots = 16;

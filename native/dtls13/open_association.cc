@@ -34,6 +34,8 @@ Failure exhausted() {
 
 bool OpenAssociation::begin(Messages& messages, SessionStep& step) {
   messages.speakIn(3);
+  // Epoch 2 is for what comes again; a session that stays silent needs no context at all.
+  messages.records().release();
   if (role_ == Role::Server) forget_at_ = step.now + kTwiceMsl;
   return messages.records().startReading(3, *agreed_.suite, agreed_.read) &&
          messages.records().startWriting(3, *agreed_.suite, agreed_.write);
@@ -44,6 +46,7 @@ void OpenAssociation::expire(Milliseconds now, Messages& messages) {
   forget_at_ = kNever;
   messages.records().stopReading(2);
   messages.records().stopWriting(2);
+  messages.records().release();
 }
 
 std::optional<Failure> OpenAssociation::take(uint8_t type, uint64_t epoch, ByteView body,

@@ -7,11 +7,10 @@
 namespace mcbn::dtls13 {
 namespace {
 
-constexpr uint8_t kFixed = 0x20, kFixedMask = 0xE0;
-constexpr uint8_t kConnectionId = 0x10, kLongNumber = 0x08, kLength = 0x04, kEpoch = 0x03;
+constexpr uint8_t kFixed = 0x20;
+constexpr uint8_t kConnectionId = 0x10, kLongNumber = 0x08, kLength = 0x04;
 
 // RFC 9147 section 4.1.
-bool isEncrypted(uint8_t first) { return (first & kFixedMask) == kFixed; }
 bool isPlaintext(uint8_t first) {
   return first == content_type::kHandshake || first == content_type::kAlert ||
          first == content_type::kAck;
@@ -23,7 +22,7 @@ void writeHeader(HeaderForm form, RecordNumber number, ByteView connection_id, s
                  uint8_t* out) {
   *out++ = static_cast<uint8_t>(kFixed | (connection_id.empty() ? 0 : kConnectionId) |
                                 (form.long_number ? kLongNumber : 0) | (form.length ? kLength : 0) |
-                                (number.epoch & kEpoch));
+                                (number.epoch & kEpochBits));
   out = std::ranges::copy(connection_id, out).out;
   out = putBigEndian(out, number.sequence, form.long_number ? 2 : 1);
   if (form.length) putBigEndian(out, encrypted, 2);
@@ -78,7 +77,7 @@ std::optional<RecordFrame> IncomingDatagram::ciphertext(size_t id_length) {
     if (!reader.take(body.size(), body)) return broken();
   }
   if (body.size() > kMaxEncryptedBytes) return broken();
-  frame.epoch_bits = first & kEpoch;
+  frame.epoch_bits = first & kEpochBits;
   const size_t record = rest_.size() - reader.remaining();
   frame.header = rest_.first(record - body.size());
   frame.masked_number = rest_.subspan(1 + id, number);

@@ -85,6 +85,11 @@ class IncomingDatagram {
   bool damaged_ = false;
 };
 
+// Whether a record that begins with this byte is encrypted (RFC 9147 section 4.1).
+constexpr bool isEncrypted(uint8_t first) { return (first & 0xE0) == 0x20; }
+// What it has of the epoch then.
+constexpr uint8_t kEpochBits = 0x03;
+
 // The ID of the first encrypted record of the datagram, if it has one: what to find the session by.
 std::optional<ByteView> connectionIdOf(ByteView datagram, size_t id_length);
 

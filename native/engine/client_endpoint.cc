@@ -17,15 +17,23 @@ ClientEndpoint::ClientEndpoint(uint32_t id, IoServices& services,
     : Endpoint(id, services),
       idle_timeout_(options.idle_timeout),
       options_(std::make_unique<ClientOptions>(std::move(options))),
-      association_(options_->session
-                       ? Association(kSession, options_->remote,
-                                     std::move(options_->session->state), services.ciphers)
-                       : Association(kSession, options_->remote, std::move(context), options_->dtls,
-                                     services.ciphers)) {
+      association_(begun(std::move(context), *options_, services.ciphers)) {
+  speaks13_ = association_.session.speaks13();
   if (options_->row_key.empty()) return;
   keepRows(std::make_unique<SessionSeal>(options_->row_key), options_->dtls.mtu,
            std::move(options_->row_prefix));
   OPENSSL_cleanse(options_->row_key.data(), options_->row_key.size());
+}
+
+Association ClientEndpoint::begun(std::shared_ptr<const Context> context, ClientOptions& options,
+                                  CipherContexts& ciphers) {
+  if (options.session) {
+    return {kSession, options.remote, std::move(options.session->state), ciphers};
+  }
+  if (options.dtls13) {
+    return {kSession, options.remote, Role::Client, options.dtls13, options.dtls};
+  }
+  return {kSession, options.remote, std::move(context), options.dtls, ciphers};
 }
 
 SystemError ClientEndpoint::open() {

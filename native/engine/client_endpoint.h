@@ -17,6 +17,8 @@ struct ClientOptions {
   Address local;  // no address: the system chooses
   UdpOptions udp;
   DtlsOptions dtls;
+  // Null: DTLS 1.2. Else DTLS 1.3, and nothing older.
+  std::shared_ptr<const dtls13::Settings> dtls13;
   Milliseconds idle_timeout = 0;  // 0: never
   Microseconds busy_poll = 0;     // see Endpoint::busy_poll
   // Goes on with this one instead of a handshake.
@@ -32,6 +34,7 @@ class ClientEndpoint final : public Endpoint {
  public:
   static constexpr uint32_t kSession = 1;
 
+  // `context` is for DTLS 1.2.
   ClientEndpoint(uint32_t id, IoServices& services, std::shared_ptr<const Context> context,
                  ClientOptions options);
 
@@ -45,6 +48,8 @@ class ClientEndpoint final : public Endpoint {
   void closeAll(Goodbye goodbye) override;
 
  private:
+  static Association begun(std::shared_ptr<const Context> context, ClientOptions& options,
+                           CipherContexts& ciphers);
   void leave() override;
   void restored(Association& association) override;
   void commitMessage(size_t length) override;

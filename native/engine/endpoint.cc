@@ -95,19 +95,32 @@ void Endpoint::receiveInto(Association& association, std::span<const MutableByte
   if (heard) touch(association, now);
 }
 
-size_t Endpoint::trainLength(std::span<const ReceivedDatagram> datagrams, size_t id_length) {
-  const auto beginning = [&](const ReceivedDatagram& received) -> ByteView {
+std::optional<ByteView> Endpoint::idIn(ByteView datagram, size_t id_length) const {
+  if (const auto id = connectionIdOf(datagram, id_length)) return id;
+  return speaks13_ ? dtls13::connectionIdOf(datagram, id_length) : std::nullopt;
+}
+
+size_t Endpoint::trainLength(std::span<const ReceivedDatagram> datagrams, size_t id_length) const {
+  struct Beginning {
+    bool data = false;  // or an ID alone says whose it is
+    ByteView id = {};
+
+    bool operator==(const Beginning& other) const {
+      return data == other.data && std::ranges::equal(id, other.id);
+    }
+  };
+  const auto beginning = [&](const ReceivedDatagram& received) -> Beginning {
     const ByteView bytes = received.datagram;
     if (received.truncated || bytes.empty()) return {};
-    if (bytes[0] == content_type::kApplicationData) return bytes.first(1);
-    return connectionIdOf(bytes, id_length).value_or(ByteView());
+    if (bytes[0] == content_type::kApplicationData) return {.data = true};
+    if (const auto id = idIn(bytes, id_length)) return {.id = *id};
+    return {.data = speaks13_ && dtls13::isEncrypted(bytes[0])};
   };
-  const ByteView first = beginning(datagrams.front());
-  if (first.empty()) return 0;
+  const Beginning first = beginning(datagrams.front());
+  if (first == Beginning()) return 0;
   size_t count = 1;
   while (count < std::min(datagrams.size(), kTrain) &&
-         datagrams[count].from == datagrams.front().from &&
-         std::ranges::equal(beginning(datagrams[count]), first)) {
+         datagrams[count].from == datagrams.front().from && beginning(datagrams[count]) == first) {
     count += 1;
   }
   return count;

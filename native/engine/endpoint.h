@@ -94,6 +94,11 @@ struct Association {
               const DtlsOptions& options, CipherContexts& ciphers)
       : id(number), peer(remote), session(std::move(context), options, &ciphers) {}
 
+  // Of DTLS 1.3.
+  Association(uint32_t number, const Address& remote, Role role,
+              std::shared_ptr<const dtls13::Settings> settings, const DtlsOptions& options)
+      : id(number), peer(remote), session(role, std::move(settings), options) {}
+
   // Of a session that came from elsewhere, open.
   Association(uint32_t number, const Address& remote, OpenState state, CipherContexts& ciphers)
       : id(number), peer(remote), session(std::move(state), &ciphers) {}
@@ -230,9 +235,12 @@ class Endpoint : protected SessionSink {
   static OpenedEvent openedEvent(const Association& association, Opened opened, size_t max_message);
   // The same of one that was open from the beginning. `mtu`: bytes of UDP payload.
   static OpenedEvent openedEvent(const Association& association, size_t mtu);
+  // The connection ID that the datagram names its session by, in the form of either version.
+  std::optional<ByteView> idIn(ByteView datagram, size_t id_length) const;
   // How many of the first datagrams can go to an open session at once: they are from one sender,
-  // and begin with a record of application data, or with one of the same connection ID.
-  static size_t trainLength(std::span<const ReceivedDatagram> datagrams, size_t id_length);
+  // and begin with a record of application data, or with one of the same connection ID. What DTLS
+  // 1.3 encrypts does not tell what it is.
+  size_t trainLength(std::span<const ReceivedDatagram> datagrams, size_t id_length) const;
   void receiveInto(Association& association, MutableBytes datagram, Milliseconds now) {
     receiveInto(association, {&datagram, 1}, now);
   }
@@ -261,6 +269,7 @@ class Endpoint : protected SessionSink {
   void retransmitted() override { stats_.retransmits += 1; }
 
   Detour* detour_ = nullptr;  // null: there is no fleet
+  bool speaks13_ = false;     // DTLS 1.3 too, or alone
   const uint32_t id_;
   IoServices& services_;
   EventQueue& events_;

@@ -40,7 +40,8 @@ SystemError FleetLink::open(const std::shared_ptr<ReceiveSlab>& slab) {
   // Without groups there is one thread.
   if (first && !alone) (void)socket_.beginGroup();
   if (!alone && options_.thread_index + 1 == options_.threads) {
-    socket_.steerGroup(forwarding::kFormat, forwarding::kThreadOffset);
+    const SteeredForm forwarded{forwarding::kFormat, forwarding::kThreadOffset};
+    socket_.steerGroup({&forwarded, 1});
   }
   return {};
 }

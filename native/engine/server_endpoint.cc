@@ -5,8 +5,6 @@
 #include <utility>
 
 #include "base/clock.h"
-#include "record/dtls_client_hello.h"
-#include "record/hello_verify_request.h"
 
 namespace mcbn {
 namespace {
@@ -16,6 +14,8 @@ constexpr size_t kDatagramsPerTurn = 2'048;
 
 // Bytes of a record's header in front of the Connection ID (RFC 9146 section 4).
 constexpr uint8_t kConnectionIdOffset = 11;
+// 0011xxxx: a record of DTLS 1.3 with one (RFC 9147 section 4).
+constexpr uint8_t kWithId13 = 0x30, kWithId13Mask = 0xf0;
 
 }  // namespace
 
@@ -35,6 +35,12 @@ ServerEndpoint::ServerEndpoint(uint32_t id, IoServices& services,
                                     : std::make_shared<Admission>(AdmissionLimits{})),
       member_(std::move(options_.evict_soon)),
       mobility_(directory_, *admission_, stats_, *this) {
+  speaks13_ = options_.dtls13 != nullptr;
+  if (speaks13_) {
+    cookies13_ = std::make_unique<dtls13::CookieExchange>(options_.dtls13, options_.cookie_secret);
+    whole_.reserve(dtls13::kPlaintextHeaderBytes + kDtlsHandshakeHeaderBytes +
+                   kMaxClientHelloBytes);
+  }
   OPENSSL_cleanse(options_.cookie_secret.data(), options_.cookie_secret.size());
   if (options_.node) OPENSSL_cleanse(options_.node->key.data(), options_.node->key.size());
   if (!options_.row_key.empty()) {
@@ -50,20 +56,23 @@ ServerEndpoint::~ServerEndpoint() {
 }
 
 SystemError ServerEndpoint::open() {
-  if (!cookies_.usable()) return {.code = EIO, .call = "HMAC"};
+  if (!cookies_.usable() || (cookies13_ && !cookies13_->usable()))
+    return {.code = EIO, .call = "HMAC"};
   const bool first = options_.thread_index == 0;
   const bool alone = options_.threads <= 1;
   UdpOptions udp = options_.udp;
   if (!first) udp.reusePort = true;
   if (const SystemError error = socket_.open(options_.local, udp)) return error;
   if (first && !alone) balanced_ = !socket_.beginGroup();
-  // A record with a Connection ID (RFC 9146 section 4) comes from whatever address; the ID begins
+  // A record with a connection ID (RFC 9146 section 4, RFC 9147 section 4) comes from whatever address; the ID begins
   // with the index of the thread that gave it. Where the port is shared with other programs
   // (reusePort) nobody knows a socket's place in the group, so the hash has to do; it has to as
   // well on a system that knows no such programs.
   const bool last = options_.thread_index + 1 == options_.threads;
   if (last && !alone && !options_.udp.reusePort) {
-    socket_.steerGroup(content_type::kTls12Cid, kConnectionIdOffset,
+    constexpr SteeredForm kForms[] = {{content_type::kTls12Cid, kConnectionIdOffset},
+                                      {kWithId13, 1, kWithId13Mask}};
+    socket_.steerGroup(std::span(kForms).first(speaks13_ ? 2 : 1),
                        node_ids_ ? NodeIdForm::kThreadMask : 0xff);
   }
   return options_.fleet ? joinFleet() : SystemError();
@@ -106,7 +115,7 @@ size_t ServerEndpoint::routeTrain(std::span<const ReceivedDatagram> datagrams, M
   if (count < 2) return 0;
   const ReceivedDatagram& first = datagrams.front();
   Association* association = nullptr;
-  if (const auto id = connectionIdOf(first.datagram, directory_.idLength())) {
+  if (const auto id = idIn(first.datagram, directory_.idLength())) {
     association = directory_.byId(*id);
   } else if (const auto* const place = directory_.at(first.from); place && !place->candidate) {
     association = place->current;
@@ -137,12 +146,12 @@ void ServerEndpoint::route(const Address& from, MutableBytes datagram, Milliseco
     stats_.dropped_unknown_peer += 1;
     return;
   }
-  if (const auto id = connectionIdOf(datagram, directory_.idLength())) {
+  if (const auto id = idIn(datagram, directory_.idLength())) {
     Association* const association = directory_.byId(*id);
     return association ? routeTo(*association, from, datagram, now)
                        : strayed(from, *id, datagram, now);
   }
-  if (const auto parsed = parseClientHello(datagram)) return hello(from, datagram, *parsed, now);
+  if (greet(from, datagram, now)) return;
   const PeerDirectory::Place* const place = directory_.at(from);
   if (!place) {
     stats_.dropped_unknown_peer += 1;
@@ -177,6 +186,13 @@ void ServerEndpoint::routeTo(Association& association, const Address& from, Muta
 // session's last flight again. Everything else belongs to the session that is open.
 Association* ServerEndpoint::chooseFor(const PeerDirectory::Place& place, ByteView datagram) const {
   if (!place.candidate) return place.current;
+  // Of DTLS 1.3 the epoch's lowest bits tell: in epoch 2 the newcomer's Finished comes.
+  if (speaks13_ && dtls13::isEncrypted(datagram[0])) {
+    const bool newcomers = (datagram[0] & dtls13::kEpochBits) == 2 &&
+                           place.candidate->session.speaks13() &&
+                           place.candidate->session.awaitsFinished();
+    return newcomers || !place.current->session.speaks13() ? place.candidate : place.current;
+  }
   ByteView rest = datagram;
   const auto record = nextRecord(rest);
   if (!record) return place.current;
@@ -188,77 +204,6 @@ Association* ServerEndpoint::chooseFor(const PeerDirectory::Place& place, ByteVi
 void ServerEndpoint::deliver(Association& association, MutableBytes datagram, Milliseconds now) {
   enter(association);
   receiveInto(association, datagram, now);
-  leave();
-}
-
-void ServerEndpoint::hello(const Address& from, MutableBytes datagram, const DtlsClientHello& hello,
-                           Milliseconds now) {
-  if (const auto* const place = directory_.at(from); place && !hello.cookie.empty()) {
-    for (Association* known : {place->candidate, place->current}) {
-      const bool repeated = known && std::equal(hello.random.begin(), hello.random.end(),
-                                                known->random.begin(), known->random.end());
-      if (!repeated) continue;
-      // Every handshake has its own random: a copy that comes after it was delayed by the network.
-      return known->opened ? dropped(DropReason::Duplicate) : deliver(*known, datagram, now);
-    }
-  }
-  const AddressBytes address = from.bytes();
-  const uint64_t seconds = wallSeconds();
-  if (hello.cookie.empty() || !cookies_.verify(address.view(), hello, seconds, hello.cookie)) {
-    if (!hello.cookie.empty()) stats_.dropped_bad_cookie += 1;
-    // What waits for a full system buffer is memory, and anybody can ask for a cookie.
-    if (blocked()) {
-      stats_.dropped_sends += 1;
-      return;
-    }
-    post(from, helloVerifyRequest(hello, cookies_.make(address.view(), hello, seconds)));
-    stats_.hello_verify_requests += 1;
-    return;
-  }
-  if (!pace_.allows(from, now) || !makeRoom(from, now)) {
-    stats_.dropped_limit += 1;
-    return;
-  }
-  pace_.begun(from, now);
-  create(from, datagram, hello, now);
-}
-
-// A client that starts over half-way takes the place that it has.
-bool ServerEndpoint::replacesHandshake(const Address& from) {
-  const auto* const place = directory_.at(from);
-  return place && (place->candidate || !place->current->opened);
-}
-
-uint32_t ServerEndpoint::nextSession() {
-  do last_session_ += 1;
-  while (last_session_ == 0 || associations_.contains(last_session_));
-  return last_session_;
-}
-
-void ServerEndpoint::create(const Address& from, ByteView datagram, const DtlsClientHello& hello,
-                            Milliseconds now) {
-  auto made = std::make_unique<Association>(nextSession(), from, context_, options_.dtls,
-                                            services_.ciphers);
-  Association& association = *made;
-  std::copy(hello.random.begin(), hello.random.end(), association.random.begin());
-  association.active = now;
-  waits(association, now);
-  associations_.emplace(association.id, std::move(made));
-  stats_.handshakes_started += 1;
-  stats_.sessions = associations_.size();
-
-  if (Association* const replaced = directory_.enter(association)) {
-    // The same address began another handshake: the half-finished one leads nowhere.
-    endWith(*replaced, {.code = "MCBN_HANDSHAKE_FAILED",
-                        .message = "the client began another handshake from the same port"});
-  }
-  // Without a free ID the session does without: its address is enough.
-  if (options_.dtls.connection_id &&
-      (directory_.idLength() == 0 || directory_.giveId(association))) {
-    association.session.useConnectionId(association.connection_id);
-  }
-  enter(association);
-  association.session.accept(datagram, now, *this);
   leave();
 }
 

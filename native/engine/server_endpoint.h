@@ -1,17 +1,18 @@
 // server_endpoint.h: one UDP socket, many peers.
 //
 //   datagram --connection ID?--> its session, from wherever it comes
-//            --address known?--> its session
-//            --ClientHello?--> cookie verified? --no--> HelloVerifyRequest, nothing stored
+//            --ClientHello?--> cookie verified? --no--> HelloVerifyRequest or HelloRetryRequest, nothing stored
 //                                               --yes-> a new session
+//            --address known?--> its session
 //            --an ID of another node of the fleet?--> sent on to it (fleet_link.h)
 //            --else--> dropped and counted
 //
-// peer_directory.h finds sessions; peer_mobility.h follows peers that move.
+// peer_directory.h finds sessions; peer_mobility.h follows peers that move. What answers hellos, of both
+// versions, is in server_hello.cc.
 //
 // Ownership   the IoThread owns it; it owns its associations.
 // Thread      the I/O thread, except for open(), which JavaScript's thread calls before add().
-// Spec        RFC 6347 sections 4.2.1 (cookies) and 4.2.8, RFC 9146
+// Spec        RFC 6347 sections 4.2.1 (cookies) and 4.2.8, RFC 9146, RFC 9147 section 5.1
 #pragma once
 
 #include <memory>
@@ -19,6 +20,7 @@
 
 #include "base/deadlines.h"
 #include "base/recency.h"
+#include "dtls13/cookie_exchange.h"
 #include "engine/arrivals.h"
 #include "engine/fleet_link.h"
 #include "engine/handshake_pace.h"
@@ -39,6 +41,9 @@ struct ServerOptions {
   Address local;
   UdpOptions udp;
   DtlsOptions dtls;
+  bool speaks12 = true;
+  // Null: no DTLS 1.3.
+  std::shared_ptr<const dtls13::Settings> dtls13;
   Milliseconds idle_timeout = 0;  // 0: never
   Microseconds busy_poll = 0;     // see Endpoint::busy_poll
   Bytes cookie_secret;            // empty: a random one
@@ -135,8 +140,14 @@ class ServerEndpoint final : public Endpoint,
   void sendOut(const Address& client, ByteView datagram) override;
   void sendThrough(const Address& peer, ByteView datagram) override;
   void flushDetours() override;
+  bool greet(const Address& from, MutableBytes datagram, Milliseconds now);
+  void greetOlder(const Address& from, MutableBytes datagram, Milliseconds now);
   void hello(const Address& from, MutableBytes datagram, const DtlsClientHello& hello,
              Milliseconds now);
+  void hello13(const Address& from, MutableBytes datagram, Milliseconds now);
+  bool repeats(const Address& from, MutableBytes datagram, ByteView random, Milliseconds now);
+  bool mayBegin(const Address& from, Milliseconds now);
+  bool mayAnswer();
   bool replacesHandshake(const Address& from);
   bool makeRoom(const Address& from, Milliseconds now);
   Association* waitingFor(const std::string& host, Milliseconds now) const;
@@ -147,8 +158,7 @@ class ServerEndpoint final : public Endpoint,
   void waitsNoMore(Association& association);
   void tellWaiting();
   uint32_t nextSession();
-  void create(const Address& from, ByteView datagram, const DtlsClientHello& hello,
-              Milliseconds now);
+  Association& enlist(std::unique_ptr<Association> made, ByteView random, Milliseconds now);
   void deliver(Association& association, MutableBytes datagram, Milliseconds now);
   Association* chooseFor(const PeerDirectory::Place& place, ByteView datagram) const;
   void endWith(Association& association, const Failure& failure);
@@ -169,6 +179,8 @@ class ServerEndpoint final : public Endpoint,
   std::shared_ptr<const Context> context_;
   ServerOptions options_;
   Cookies cookies_;
+  std::unique_ptr<dtls13::CookieExchange> cookies13_;  // null: no DTLS 1.3
+  Bytes whole_;  // a hello of DTLS 1.2 that came in fragments, where there is DTLS 1.3 too
   uint32_t last_session_ = 0;
   std::unordered_map<uint32_t, std::unique_ptr<Association>> associations_;
   std::unique_ptr<NodeIds> node_ids_;  // null: connection IDs name no node

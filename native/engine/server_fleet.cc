@@ -61,7 +61,7 @@ void ServerEndpoint::arrived(const Address& from, MutableBytes datagram, Millise
   stats_.datagrams_received += 1;
   stats_.bytes_received += datagram.size();
   // Nothing else is ever sent on.
-  const auto id = connectionIdOf(datagram, directory_.idLength());
+  const auto id = idIn(datagram, directory_.idLength());
   if (!id) return dropped(DropReason::Malformed);
   Association* const association = directory_.byId(*id);
   association ? routeTo(*association, from, datagram, now) : strayed(from, *id, datagram, now);

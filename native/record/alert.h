@@ -18,6 +18,7 @@ constexpr uint8_t kDecodeError = 50;
 constexpr uint8_t kDecryptError = 51;
 constexpr uint8_t kProtocolVersion = 70;
 constexpr uint8_t kInternalError = 80;
+constexpr uint8_t kInappropriateFallback = 86;  // RFC 7507
 constexpr uint8_t kUserCanceled = 90;
 constexpr uint8_t kNoRenegotiation = 100;
 constexpr uint8_t kMissingExtension = 109;

@@ -13,6 +13,9 @@ namespace {
 
 Address loopback() { return *Address::parse("127.0.0.1", 0); }
 
+// Those of records with connection IDs, of DTLS 1.2 and 1.3.
+constexpr SteeredForm kSteered[] = {{25, 11}, {0x30, 1, 0xf0}};
+
 }  // namespace
 
 TEST_CASE("udp: sockets of a group share an address that nobody else has") {
@@ -28,7 +31,7 @@ TEST_CASE("udp: sockets of a group share an address that nobody else has") {
   for (size_t i = 1; i < kSockets; ++i) REQUIRE_FALSE(group[i].open(address, joining));
   UdpSocket other;
   CHECK(other.open(address, {}).text() == "bind EADDRINUSE");
-  REQUIRE_FALSE(group[kSockets - 1].steerGroup(25, 11));
+  REQUIRE_FALSE(group[kSockets - 1].steerGroup(kSteered));
 
   const auto receivers = [&] {
     std::array<size_t, kSockets> counts{};
@@ -64,8 +67,16 @@ TEST_CASE("udp: sockets of a group share an address that nobody else has") {
     const auto counts = receivers();
     for (size_t i = 0; i < kSockets; ++i) CHECK(counts[i] == (i == index ? kSenders : 0));
   }
+  // The other form: of its first byte only some bits count, and its index comes sooner.
+  for (const uint8_t first : {0x30, 0x3f, 0x2f}) {
+    Bytes steered(20, 0);
+    steered[0] = first;
+    steered[1] = 1;
+    for (UdpSocket& sender : senders) send(sender, steered);
+    CHECK((receivers()[1] == kSenders) == (first != 0x2f));
+  }
   // By some of its bits only.
-  REQUIRE_FALSE(group[kSockets - 1].steerGroup(25, 11, 0x1f));
+  REQUIRE_FALSE(group[kSockets - 1].steerGroup(kSteered, 0x1f));
   Bytes masked(20, 0);
   masked[0] = 25;
   masked[11] = 0xe0 | 2;

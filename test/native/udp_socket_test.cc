@@ -54,10 +54,11 @@ TEST_CASE("udp: a closed socket answers with errors, never with a crash") {
 TEST_CASE("udp: groups fail as a value") {
   UdpSocket closed;
   CHECK(closed.beginGroup());
-  CHECK(closed.steerGroup(25, 11));
+  constexpr SteeredForm kSteered[] = {{25, 11}};
+  CHECK(closed.steerGroup(kSteered));
   UdpSocket alone;
   REQUIRE_FALSE(alone.open(loopback(), {}));
-  CHECK(alone.steerGroup(25, 11));
+  CHECK(alone.steerGroup(kSteered));
 }
 
 TEST_CASE("udp: opening fails as a value") {
