@@ -1,6 +1,7 @@
 #include "binding/context_wrap.h"
 
 #include "binding/convert.h"
+#include "binding/dtls13_settings.h"
 #include "binding/fields.h"
 #include "binding/key_table_wrap.h"
 
@@ -24,12 +25,24 @@ ContextWrap::ContextWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   options.psk.unknown = given.flag("conceal") ? UnknownIdentity::Conceal : UnknownIdentity::Alert;
   const auto alpn = given.list("alpn");
   const Napi::Value table = given.optional("keys");
+  const Napi::Value dtls13 = given.optional("dtls13");
   if (!given.complete()) return;
   for (const Napi::Value& name : alpn) options.alpn.push_back(bytesOf(name));
   if (!table.IsUndefined()) {
     const auto* const keys = ownObject<KeyTableWrap>(table);
     if (!keys) return;
     options.psk.table = keys->table();
+  }
+  if (!dtls13.IsUndefined()) {
+    auto made = dtls13Settings(dtls13, options.ciphers, options.psk);
+    if (auto* failure = std::get_if<Failure>(&made)) {
+      failure_ = std::move(*failure);
+      return;
+    }
+    dtls13_ = std::get<0>(std::move(made));
+    if (!dtls13_) return;
+    // Its names say nothing about DTLS 1.2, which is not spoken.
+    if (options.min_version > TLS1_2_VERSION) options.ciphers.clear();
   }
   auto created = Context::create(std::move(options));
   if (auto* failure = std::get_if<Failure>(&created)) {
@@ -55,6 +68,11 @@ std::shared_ptr<const Context> contextOf(const Napi::Value& value, Transport tra
   Napi::TypeError::New(value.Env(), "mcbn addon: expected a Context for this protocol and role")
       .ThrowAsJavaScriptException();
   return nullptr;
+}
+
+std::shared_ptr<const dtls13::Settings> dtls13Of(const Napi::Value& value) {
+  const auto* const wrap = ownObject<ContextWrap>(value);
+  return wrap ? wrap->dtls13() : nullptr;
 }
 
 }  // namespace mcbn

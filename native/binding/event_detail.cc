@@ -85,12 +85,13 @@ Napi::Value EventDetails::openedValue(Napi::Env env, const OpenedEvent& event) {
 Napi::Value EventDetails::termsOf(Napi::Env env, const OpenedEvent& event) {
   const Opened& opened = event.opened;
   std::string key;
-  append(key, opened.cipher);
+  append(key, opened.cipher);  // says the protocol as well
   append(key, opened.alpn);
   append(key, opened.servername);
   append(key, std::to_string(event.max_message));
   if (const auto found = terms_.find(key); found != terms_.end()) return found->second.Value();
   Napi::Object object = Napi::Object::New(env);
+  object.Set("protocol", protocolName(opened.protocol));
   object.Set("cipher", std::string(opened.cipher));
   object.Set("standardCipher", std::string(opened.standard_cipher));
   object.Set("alpn", opened.alpn);

@@ -208,6 +208,8 @@ Napi::Value IoThreadWrap::listen(const Napi::CallbackInfo& info) {
   auto context = contextOf(info[1], Transport::Dtls, Role::Server);
   const auto* const admission = context ? ownObject<AdmissionWrap>(info[3]) : nullptr;
   if (!admission) return {};
+  options->speaks12 = context->speaks12();
+  options->dtls13 = dtls13Of(info[1]);
   options->admission = admission->admission();
   options->evict_soon = [&target = io(), id = numberOf(info[0])] {
     target.post([id](IoThread& self) {
@@ -266,6 +268,7 @@ Napi::Value IoThreadWrap::connect(const Napi::CallbackInfo& info) {
     return refused;
   }
   if (!options) return openedSocket(info.Env(), {.code = EINVAL, .call = "connect"}, {});
+  options->dtls13 = dtls13Of(info[1]);
   options->udp.slab = io().services().client_slab;
   const Microseconds busy_poll = options->busy_poll;
   auto endpoint = std::make_unique<ClientEndpoint>(numberOf(info[0]), io().services(), context,

@@ -4,12 +4,17 @@
 // Thread      immutable once they are shared.
 #pragma once
 
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "dtls13/handshake_messages.h"
 #include "dtls13/key_exchange.h"
 #include "dtls13/suite.h"
 #include "psk/psk_policy.h"
+#include "session/failure.h"
 
 namespace mcbn::dtls13 {
 
@@ -22,6 +27,13 @@ struct Settings {
   // psk_ke has no forward secrecy, and both sides must want it (RFC 9257 section 6).
   uint8_t modes = kPskDheKe;
   PskPolicy psk;  // servers
+
+  // Takes the names of TLS 1.3 from a list as OpenSSL has it, in its order; without one the suites stay
+  // what they are. A Failure: it has a name that is unknown.
+  std::optional<Failure> nameSuites(std::string_view ciphers);
+  // Takes these groups ("X25519" and so on; with none, those above), as far as the running OpenSSL has
+  // them. A Failure: none is left, and `modes` wants one.
+  std::optional<Failure> nameGroups(std::span<const std::string> names);
 };
 
 // How a server goes on with a ClientHello; the same with and without a HelloRetryRequest before it.

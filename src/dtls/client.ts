@@ -15,7 +15,7 @@ import type {
 } from '../native/dtls.js'
 import { toError } from '../native/failure.js'
 import { refuseUnsendable } from '../psk/identity.js'
-import type { PskClientSource } from '../psk/types.js'
+import type { DtlsVersion, PskClientSource } from '../psk/types.js'
 import type { EndpointListener, IoThread } from './io-thread.js'
 import type { ResolvedDtlsOptions } from './options.js'
 import { type DtlsRefusal, sessionRefused } from './session-transfer.js'
@@ -44,6 +44,8 @@ export interface Target {
 /** The options of `connect`, checked. */
 export interface ClientSettings extends Omit<ResolvedDtlsOptions, 'context'> {
   readonly target: Target
+  /** The one that is spoken. */
+  readonly version: DtlsVersion
   readonly psk: PskClientSource
   readonly key: ClientKey | undefined
   readonly context: NativeContext
@@ -230,13 +232,13 @@ export class Client implements EndpointListener, SocketHome, RowsUser {
 
   onQuestion(_session: number, { number, hint }: NativeSessionQuestion): void {
     if (this.#settings === undefined) return
-    const { psk, lookupTimeout } = this.#settings
+    const { psk, version, lookupTimeout } = this.#settings
     if (!isClientLookup(psk)) return
     this.#cancelLookup = askClientKey(psk, hint, lookupTimeout, (answer) => {
       this.#cancelLookup = undefined
       if ('error' in answer) return this.#answerFailed(number, answer.error)
       try {
-        refuseUnsendable(answer.identity, 'DTLSv1.2')
+        refuseUnsendable(answer.identity, version)
         this.thread.native.answer(this.endpoint, SESSION, number, answer)
       } catch (error) {
         this.#answerFailed(number, error as McbnError)

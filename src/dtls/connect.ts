@@ -36,7 +36,7 @@ const CLIENT_ADVICE = adviceFor(
 )
 
 /**
- * Opens a DTLS 1.2 association with a server. All clients of a JavaScript thread share one I/O thread.
+ * Opens a DTLS association with a server. All clients of a JavaScript thread share one I/O thread.
  *
  * @param onSecureConnect - once, on `secureConnect`.
  * @returns the socket, in state `opening`: wait for `opened` or `secureConnect`.
@@ -53,12 +53,23 @@ export function connect(options: DtlsConnectOptions, onSecureConnect?: () => voi
   const store = storeOption(options, target)
   const key = isClientLookup(psk) ? undefined : clientKey(psk)
   try {
-    if (key) refuseUnsendable(key.identity, 'DTLSv1.2')
+    const version = resolved.context.min13 ? 'DTLSv1.3' : 'DTLSv1.2'
+    if (key) refuseUnsendable(key.identity, version)
     const context = clientContext(resolved.context)
     const socket = new DtlsSocket()
     if (onSecureConnect) socket.once('secureConnect', onSecureConnect)
     const thread = threadFor(socket)
-    const settings = { ...resolved, target, psk, key, context, signal, resumed, store }
+    const settings = {
+      ...resolved,
+      version,
+      target,
+      psk,
+      key,
+      context,
+      signal,
+      resumed,
+      store,
+    } as const
     if (thread === undefined) key?.key.fill(0)
     else new Client(socket, thread, settings)
     if (DTLS_CLIENT_SOCKET.hasSubscribers) {

@@ -1,4 +1,4 @@
-// mcbn/dtls: DTLS 1.2 with pre-shared keys over UDP.
+// mcbn/dtls: DTLS 1.2 and 1.3 with pre-shared keys over UDP.
 
 export { connect } from './connect.js'
 export type { Datagram } from './datagram.js'
@@ -26,3 +26,4 @@ export type {
   RemoteInfo,
 } from './types.js'
 export { DTLS_DEFAULTS } from './types.js'
+export type { DtlsGroup, DtlsPskMode, DtlsVersionOptions } from './versions.js'

@@ -23,7 +23,8 @@ export function noKeyingMaterial(state: 'opening' | 'open' | 'closed'): McbnErro
   return new McbnError(
     'MCBN_EXPORTER_UNAVAILABLE',
     state === 'open'
-      ? 'the peer does not support the extended master secret (RFC 7627), so nothing can be exported safely'
+      ? 'the DTLS 1.2 peer does not support the extended master secret (RFC 7627), so nothing can be exported ' +
+          'safely; or more than 255 hashes were asked of DTLS 1.3'
       : `expected an open socket, it is ${state}`,
   )
 }

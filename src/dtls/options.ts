@@ -10,13 +10,13 @@ import {
   choiceOption,
   integerOption,
   millisecondsOption,
-  stringOption,
   typeName,
 } from '../options.js'
 import { secretCopy } from '../secret-bytes.js'
 import { PRESET_NAMES, type PresetName, withPreset } from './presets.js'
 import type { DtlsOptions, DtlsServerOptions } from './types.js'
 import { DTLS_DEFAULTS } from './types.js'
+import { versionSettings } from './versions.js'
 
 const MAX_BUFFER = 1 << 30
 export const CONNECTION_ID_BOUNDS = { min: 0, max: 32, unit: 'bytes' } as const
@@ -60,9 +60,7 @@ export function resolveDtlsOptions(
   return {
     context: {
       datagram: true,
-      min13: false,
-      max12: true,
-      ciphers: stringOption('ciphers', options.ciphers) ?? '',
+      ...versionSettings(options, role),
       alpn: alpnOption(options.ALPNProtocols),
     },
     session: {

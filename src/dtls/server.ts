@@ -58,7 +58,7 @@ export interface CloseOptions {
 }
 
 /**
- * A DTLS 1.2 server with pre-shared keys: one address, many sessions, on its own I/O threads.
+ * A DTLS server with pre-shared keys: one address, many sessions, on its own I/O threads.
  * Nothing is kept for an address that has not echoed a cookie (RFC 6347 section 4.2.1).
  *
  * Emits `listening`, `secureConnection` (socket), `clientError` (error, rinfo), `keylog` (line), `close`,
@@ -213,7 +213,7 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
    * Takes the open sessions away, each as sealed bytes (docs/SESSIONS.md), for another server, in this
    * process or another, to go on with: `importSessions`. The socket of each closes without an error, and
    * nothing is sent for it any more. Sessions that were not asked for, because the loop ended early, stay
-   * here, with new sockets. Handshakes and sessions on OpenSSL's records stay as well.
+   * here, with new sockets. Handshakes, sessions of DTLS 1.3 and those on OpenSSL's records stay as well.
    *
    * @throws {McbnError} `MCBN_SOCKET_CLOSED` unless it listens; `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`.
    */

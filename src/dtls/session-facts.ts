@@ -28,7 +28,7 @@ export function sessionFacts(opened: NativeOpenedSession): SessionFacts {
 }
 
 export function cipherOf({ terms }: SessionFacts): DtlsCipher {
-  return { name: terms.cipher, standardName: terms.standardCipher, version: 'DTLSv1.2' }
+  return { name: terms.cipher, standardName: terms.standardCipher, version: terms.protocol }
 }
 
 export function connectionIdOf({ connectionId }: SessionFacts): DtlsConnectionId | undefined {

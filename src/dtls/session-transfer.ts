@@ -79,8 +79,8 @@ const REFUSALS: Readonly<Record<DtlsRefusal, string>> = {
 export function notPortable(): McbnError {
   return new McbnError(
     'MCBN_SESSION_REFUSED',
-    "expected a session whose records are mcbn's: OpenSSL has this one's (its suite has no AEAD, or " +
-      "records: 'openssl'), or it has just ended",
+    "expected a session of DTLS 1.2 whose records are mcbn's: this one is of DTLS 1.3, or OpenSSL has its " +
+      "records (its suite has no AEAD, or records: 'openssl'), or it has just ended",
   )
 }
 

@@ -176,7 +176,7 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     return this.#facts?.terms.alpn || undefined
   }
 
-  /** The connection IDs agreed on (RFC 9146), a copy; undefined if none are used, and before the session is open. */
+  /** The connection IDs agreed on (RFC 9146, RFC 9147), a copy; undefined if none are used, and before the session is open. */
   get connectionId(): DtlsConnectionId | undefined {
     return this.#facts && connectionIdOf(this.#facts)
   }
@@ -187,8 +187,8 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   }
 
   /** `null` before the session is open. */
-  getProtocol(): 'DTLSv1.2' | null {
-    return this.#facts ? 'DTLSv1.2' : null
+  getProtocol(): DtlsCipher['version'] | null {
+    return this.#facts?.terms.protocol ?? null
   }
 
   /** The suite agreed; undefined before the session is open. */
@@ -297,7 +297,7 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
    * @param length - bytes wanted, 1 to 16_384.
    * @param label - see the IANA registry of TLS exporter labels.
    * @throws {McbnError} `MCBN_EXPORTER_UNAVAILABLE` unless open, and when the peer does not support the
-   * extended master secret (RFC 7627), without which exporters cannot be trusted.
+   * extended master secret (RFC 7627), without which DTLS 1.2 has no trustworthy exporter.
    */
   exportKeyingMaterial(length: number, label: string, context?: Uint8Array): Buffer {
     const name = checkedLabel(length, label, context)
@@ -313,8 +313,8 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
    * Takes the session away as sealed bytes (docs/SESSIONS.md), for `connect({ session })` or a server's
    * `importSessions`. The socket closes without an error and sends nothing more: a session has one owner.
    *
-   * @throws {McbnError} `MCBN_SOCKET_CLOSED` unless open; `MCBN_SESSION_REFUSED` where OpenSSL has the
-   * records or the server a `sessionStore`; `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`.
+   * @throws {McbnError} `MCBN_SOCKET_CLOSED` unless open; `MCBN_SESSION_REFUSED` of DTLS 1.3, where OpenSSL has
+   * the records, or the server a `sessionStore`; `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`.
    */
   exportSession(options: DtlsTransferOptions): Buffer {
     const key = sealingKeyOf('exportSession', options)

@@ -2,12 +2,13 @@
 
 import type { LookupFunction } from 'node:net'
 import type { OptionTable } from '../option-names.js'
-import type { PskClientSource, PskSource } from '../psk/types.js'
+import type { DtlsVersion, PskClientSource, PskSource } from '../psk/types.js'
 import type { DtlsFleetOptions, DtlsNodeIdOptions } from './fleet.js'
 import type { DtlsSessionStoreOptions } from './store/types.js'
+import type { DtlsVersionOptions } from './versions.js'
 
 /** What server and client have in common. */
-export interface DtlsOptions {
+export interface DtlsOptions extends DtlsVersionOptions {
   /**
    * Defaults for a protocol above DTLS; every option that is given counts all the same.
    *
@@ -20,10 +21,12 @@ export interface DtlsOptions {
    */
   readonly preset?: 'coap' | 'lwm2m' | 'hue'
   /**
-   * Cipher suites in OpenSSL's list format; only suites with a PSK that encrypt are used.
+   * Cipher suites in OpenSSL's list format; only suites with a PSK that encrypt are used. Those of DTLS 1.3
+   * (`TLS_AES_128_GCM_SHA256`) may stand in the same list: naming no other ones turns DTLS 1.2 off where DTLS 1.3 is
+   * spoken, naming none of them leaves DTLS 1.3 at its defaults.
    *
    * @defaultValue forward-secret AEAD suites first, then every other AEAD suite with a PSK, down to
-   * PSK-AES128-CCM8 (RFC 7925 section 4.2).
+   * PSK-AES128-CCM8 (RFC 7925 section 4.2). DTLS 1.3: all but CCM_8 (RFC 9147 section 4.5.3).
    * @throws {McbnError} `MCBN_CIPHERS_INVALID` when nothing usable is left.
    */
   readonly ciphers?: string
@@ -78,7 +81,7 @@ export interface DtlsOptions {
    */
   readonly records?: 'mcbn' | 'openssl'
   /**
-   * Connection IDs (RFC 9146): a session lives on when the client's address or port changes, as behind a
+   * Connection IDs (RFC 9146, RFC 9147 section 9): a session lives on when the client's address or port changes, as behind a
    * NAT after a pause. Both sides must agree, and only suites with an AEAD do: see `socket.connectionId`.
    *
    * - `true`: a server hands out IDs of 8 random bytes; a client uses the server's and needs none itself.
@@ -106,8 +109,8 @@ export interface DtlsOptions {
    * Records that are not authentic (`badMac`) before an open session ends with `MCBN_CONNECTION_LOST`; `0`
    * any number. RFC 6347 section 4.1.2.7 has a DTLS 1.2 session survive them, and with a limit anybody who
    * can send in the peer's name ends it. Each forgery is taken with a chance of 1 in 2^128, of
-   * 1 in 2^64 with a CCM_8 suite: RFC 9147 section 4.5.3 has DTLS 1.3 stop at 11_863_283 (2^23.5) for CCM.
-   * Sessions on OpenSSL's record layer do not count them.
+   * 1 in 2^64 with a CCM_8 suite: RFC 9147 section 4.5.3 has DTLS 1.3 stop at 11_863_283 (2^23.5) for CCM, and
+   * sessions of DTLS 1.3 have those limits instead. Sessions on OpenSSL's record layer do not count them.
    *
    * @defaultValue 0
    */
@@ -302,6 +305,10 @@ export interface DtlsConnectOptions extends DtlsOptions {
 /** Server and client: every option, and its default where it is a fixed value. */
 const DTLS_OPTIONS = {
   preset: undefined,
+  minVersion: 'DTLSv1.2',
+  maxVersion: undefined,
+  pskModes: undefined,
+  groups: undefined,
   ciphers: undefined,
   ALPNProtocols: undefined,
   handshakeTimeout: 10_000,
@@ -368,11 +375,11 @@ export interface DtlsSealedSession {
 
 /** What {@link DtlsSocket.getCipher} gives. */
 export interface DtlsCipher {
-  /** OpenSSL's name, for example `PSK-AES128-CCM8`. */
+  /** OpenSSL's name, for example `PSK-AES128-CCM8`; with DTLS 1.3 the RFC's. */
   readonly name: string
   /** The RFC's name. */
   readonly standardName: string
-  readonly version: 'DTLSv1.2'
+  readonly version: DtlsVersion
 }
 
 /**

@@ -7,7 +7,7 @@ import { loadAddon } from './load.js'
 /** What is a context's own on either side. */
 export type ContextSettings = Pick<
   NativeContextOptions,
-  'datagram' | 'min13' | 'max12' | 'ciphers' | 'alpn'
+  'datagram' | 'min13' | 'max12' | 'ciphers' | 'alpn' | 'dtls13'
 >
 
 /** Kinds of client contexts a process keeps; more kinds of connections than this are rare. */
@@ -26,8 +26,8 @@ export function createContext(options: NativeContextOptions): NativeContext {
  * and a client's holds no key and no state: connections with the same settings share one.
  */
 export function clientContext(settings: ContextSettings): NativeContext {
-  const { datagram, min13, max12, ciphers, alpn } = settings
-  const kind = JSON.stringify([datagram, min13, max12, ciphers, alpn])
+  const { datagram, min13, max12, ciphers, alpn, dtls13 } = settings
+  const kind = JSON.stringify([datagram, min13, max12, ciphers, alpn, dtls13])
   const known = clientContexts.get(kind)
   if (known) return known
   const context = createContext({

@@ -67,9 +67,18 @@ export interface NativeKeyTable {
   readonly size: number
 }
 
+/** How DTLS 1.3 exchanges keys. */
+export interface NativeDtls13Options {
+  readonly pskDheKe: boolean
+  readonly pskKe: boolean
+  /** In order of preference, by the IANA's names; empty: the defaults of native/dtls13/settings.h. */
+  readonly groups: readonly string[]
+}
+
 export interface NativeContextOptions {
   readonly server: boolean
   readonly datagram: boolean
+  /** Nothing older than TLS 1.3, or DTLS 1.3. */
   readonly min13: boolean
   readonly max12: boolean
   /** Empty: the defaults of native/session/context.cc. */
@@ -77,6 +86,8 @@ export interface NativeContextOptions {
   /** Empty: none. */
   readonly identityHint: string
   readonly alpn: readonly string[]
+  /** DTLS 1.3 is spoken, beside DTLS 1.2 unless `min13`. */
+  readonly dtls13?: NativeDtls13Options
   /** Servers: where hits are answered. */
   readonly keys?: NativeKeyTable
   /** A miss becomes a question; without it a miss is an unknown identity. */

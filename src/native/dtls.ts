@@ -3,6 +3,7 @@
 // JavaScript numbers endpoints, the addon numbers the sessions of an endpoint. What happens comes back in
 // batches: rows of five uint32 { kind, endpoint, session, a, b }, one slab of message bytes, details.
 
+import type { DtlsVersion } from '../psk/types.js'
 import type {
   NativeAnswer,
   NativeContext,
@@ -54,7 +55,8 @@ export interface NativeRemote {
 
 /** What was agreed on: one object for all sessions that agreed on the same. */
 export interface NativeTerms {
-  /** OpenSSL's name, for example `PSK-AES128-CCM8`. */
+  readonly protocol: DtlsVersion
+  /** OpenSSL's name, for example `PSK-AES128-CCM8`; with DTLS 1.3 the RFC's. */
   readonly cipher: string
   /** The RFC's name, for example `TLS_PSK_WITH_AES_128_CCM_8`. */
   readonly standardCipher: string

@@ -54,7 +54,7 @@ export const NO_ENDPOINT_FIGURES = {
   messagesSent: 0,
   /** Flights of handshakes that were sent again. */
   retransmits: 0,
-  /** Cookies handed out. */
+  /** Cookies handed out, also in HelloRetryRequests of DTLS 1.3. */
   helloVerifyRequests: 0,
   /** Handshakes of clients that have echoed their cookie. */
   handshakesStarted: 0,

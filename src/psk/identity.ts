@@ -1,5 +1,6 @@
 import { types } from 'node:util'
 import { McbnError } from '../errors.js'
+import type { DtlsVersion } from './types.js'
 
 /**
  * Longest identity of TLS 1.2 and DTLS 1.2, in bytes: what OpenSSL takes (PSK_MAX_IDENTITY_LEN). RFC 4279
@@ -60,12 +61,12 @@ export function needsTls13(identity: Uint8Array): boolean {
 }
 
 /**
- * For clients that may speak TLS 1.2 or DTLS 1.2: refuses an identity that those cannot send.
+ * For clients that may speak TLS 1.2 or DTLS: refuses an identity that those cannot send. DTLS 1.3 can send a NUL.
  *
  * @param protocol - the version that cannot carry it, for the message.
  * @throws {McbnError} `MCBN_IDENTITY_INVALID` when there is a NUL byte or more than 256 bytes.
  */
-export function refuseUnsendable(identity: Uint8Array, protocol: 'TLSv1.2' | 'DTLSv1.2'): void {
+export function refuseUnsendable(identity: Uint8Array, protocol: 'TLSv1.2' | DtlsVersion): void {
   const instead =
     protocol === 'TLSv1.2'
       ? "choose another identity, or set maxVersion: 'TLSv1.3'"
@@ -76,7 +77,7 @@ export function refuseUnsendable(identity: Uint8Array, protocol: 'TLSv1.2' | 'DT
     )
   }
   const at = identity.indexOf(0)
-  if (at === -1) return
+  if (at === -1 || protocol === 'DTLSv1.3') return
   throw invalid(
     `identity: expected no NUL byte, got one at offset ${at}, which a ${protocol} client cannot send; ${instead}`,
   )

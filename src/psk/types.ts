@@ -10,11 +10,14 @@ import type { OptionTable } from '../option-names.js'
  */
 export type PskKey = Uint8Array
 
-/** The hash a TLS 1.3 PSK is bound to (RFC 8446 section 4.2.11). (D)TLS 1.2 ignores it. */
+/** The hash a (D)TLS 1.3 PSK is bound to (RFC 8446 section 4.2.11). (D)TLS 1.2 ignores it. */
 export type PskHash = 'sha256' | 'sha384'
 
 /** A protocol version, spelled as node:tls spells it. */
-export type PskProtocol = 'TLSv1.3' | 'TLSv1.2' | 'DTLSv1.2'
+export type PskProtocol = 'TLSv1.3' | 'TLSv1.2' | DtlsVersion
+
+/** A DTLS version, spelled as node:tls spells TLS's. */
+export type DtlsVersion = 'DTLSv1.2' | 'DTLSv1.3'
 
 /** What a server knows about one identity. */
 export interface PskEntry<Peer = undefined> {
@@ -23,7 +26,7 @@ export interface PskEntry<Peer = undefined> {
   /** Whatever the application wants to find on the socket again; mcbn never looks into it. */
   readonly peer?: Peer
   /**
-   * Only TLS 1.3 cipher suites of this hash can use the key (RFC 8446 section 4.2.11).
+   * Only TLS 1.3 and DTLS 1.3 cipher suites of this hash can use the key (RFC 8446 section 4.2.11).
    * @defaultValue 'sha256'
    */
   readonly hash?: PskHash
@@ -91,7 +94,7 @@ export interface PskCredential {
   /** 16 to 512 bytes, see {@link PskKey}; copied. */
   readonly key: PskKey
   /**
-   * Only TLS 1.3 cipher suites of this hash can use the key (RFC 8446 section 4.2.11).
+   * Only TLS 1.3 and DTLS 1.3 cipher suites of this hash can use the key (RFC 8446 section 4.2.11).
    * @defaultValue 'sha256'
    */
   readonly hash?: PskHash
@@ -106,7 +109,7 @@ export const PSK_CREDENTIAL_FIELDS = {
 
 /**
  * Chooses a credential by the server's identity hint (RFC 4279 section 5.2), at once or later.
- * `hint` is `undefined` when the server sent none; TLS 1.3 has no hints.
+ * `hint` is `undefined` when the server sent none; TLS 1.3 and DTLS 1.3 have no hints.
  */
 export type PskClientLookup = (
   hint: string | undefined,

@@ -9,9 +9,10 @@ import { DTLS_DEFAULTS } from '../../src/dtls/types.js'
 import { TLS_DEFAULTS } from '../../src/tls/types.js'
 import { repositoryRoot } from '../support/paths.js'
 
-/** Option and `@defaultValue`, of every interface in the file. */
-function documentedIn(file: string): Map<string, string> {
-  const source = readFileSync(join(repositoryRoot, file), 'utf8')
+/** Option and `@defaultValue`, of every interface in the files. */
+function documentedIn(files: string): Map<string, string> {
+  const text = (file: string): string => readFileSync(join(repositoryRoot, file), 'utf8')
+  const source = files.split(', ').map(text).join('\n')
   const options = source.matchAll(/\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\s*readonly (\w+)\??:/g)
   const defaults = new Map<string, string>()
   for (const [, comment, option] of options) {
@@ -23,11 +24,11 @@ function documentedIn(file: string): Map<string, string> {
 
 describe.each([
   ['src/tls/types.ts', TLS_DEFAULTS],
-  ['src/dtls/types.ts', DTLS_DEFAULTS],
+  ['src/dtls/types.ts, src/dtls/versions.ts', DTLS_DEFAULTS],
   ['src/discovery/dns.ts', DNS_SRV_DEFAULTS],
   ['src/discovery/consul.ts', CONSUL_DEFAULTS],
-])('docs/defaults in %s', (file, defaults) => {
-  const documented = documentedIn(file)
+])('docs/defaults in %s', (files, defaults) => {
+  const documented = documentedIn(files)
 
   it.each(Object.entries(defaults))('%s is documented as %s', (option, value) => {
     const written = documented.get(option)

@@ -22,6 +22,10 @@ const EXAMPLES: Readonly<Record<string, readonly RegExp[]>> = {
     /^echo: This is a UDP message$/,
     /^at most 13\d\d bytes fit one datagram here$/,
   ],
+  'dtls13.ts': [
+    /^hello, said DTLSv1\.3: TLS_AES_128_GCM_SHA256$/,
+    /^hello, said DTLSv1\.2: [A-Z0-9-]*PSK-[A-Z0-9-]+$/,
+  ],
   'http-express.ts': [
     /^GET \/: 200 \{"hello":"Client1","protocol":"TLSv1\.3"\}$/,
     /^GET \/missing: 404 $/,

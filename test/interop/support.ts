@@ -51,8 +51,14 @@ export interface EchoServer {
   closed(): number
 }
 
-type ServerOptions = Partial<tls.TlsServerOptions & dtls.DtlsServerOptions>
-type ClientOptions = Partial<tls.TlsConnectOptions & dtls.DtlsConnectOptions>
+/** Versions are TLS's: those of DTLS have other names. */
+type OfDtls<Options> = Omit<Options, 'minVersion' | 'maxVersion'>
+function ofDtls<Options extends object>(options: Options): OfDtls<Options> {
+  const { minVersion: _min, maxVersion: _max, ...rest } = options as Options & tls.TlsOptions
+  return rest as OfDtls<Options>
+}
+type ServerOptions = Partial<tls.TlsServerOptions & OfDtls<dtls.DtlsServerOptions>>
+type ClientOptions = Partial<tls.TlsConnectOptions & OfDtls<dtls.DtlsConnectOptions>>
 
 export async function serveEcho(
   transport: Transport,
@@ -93,7 +99,7 @@ export async function serveEcho(
 }
 
 type Listen = (
-  options: tls.TlsServerOptions & dtls.DtlsServerOptions,
+  options: tls.TlsServerOptions & OfDtls<dtls.DtlsServerOptions>,
   onSocket: (socket: tls.TlsSocket | dtls.DtlsSocket) => void,
   onFailure: (error: McbnError) => void,
   keylog: string[],
@@ -117,7 +123,7 @@ const listenTls: Listen = async (options, onSocket, onFailure, keylog) => {
 }
 
 const listenDtls: Listen = async (options, onSocket, onFailure, keylog) => {
-  const server = dtls.createServer(options, onSocket)
+  const server = dtls.createServer(ofDtls(options), onSocket)
   server.on('clientError', (error) => onFailure(error as McbnError))
   server.on('keylog', (line) => keylog.push(line.toString().trim()))
   server.listen(0, LOOPBACK)
@@ -140,7 +146,7 @@ export interface Client {
 
 function open(transport: Transport, port: number, options: ClientOptions) {
   const settings = { host: LOOPBACK, port, psk: credential, ...options }
-  const socket = transport === 'tls' ? tls.connect(settings) : dtls.connect(settings)
+  const socket = transport === 'tls' ? tls.connect(settings) : dtls.connect(ofDtls(settings))
   onTestFinished(() => {
     socket.destroy()
   })

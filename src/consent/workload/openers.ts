@@ -13,8 +13,11 @@ import { guardDtls, guardTls } from './sockets.js'
 export type NetworkTlsConnectOptions = Omit<tls.TlsConnectOptions, 'psk'>
 export type NetworkTlsServerOptions = Omit<tls.TlsServerOptions, 'psk'>
 /** As in mcbn/dtls; the network has the keys. */
-export type NetworkDtlsConnectOptions = Omit<dtls.DtlsConnectOptions, 'psk'>
-export type NetworkDtlsServerOptions = Omit<dtls.DtlsServerOptions, 'psk'>
+export type NetworkDtlsConnectOptions = Omit<dtls.DtlsConnectOptions, OfNetwork>
+export type NetworkDtlsServerOptions = Omit<dtls.DtlsServerOptions, OfNetwork>
+/** Descriptors have no key for DTLS 1.3. */
+type KeyedProtocol = Exclude<PskProtocol, 'DTLSv1.3'>
+type OfNetwork = 'psk' | keyof dtls.DtlsVersionOptions
 
 /** What openers need of their network. */
 export interface NetworkCore {
@@ -28,7 +31,7 @@ export interface NetworkCore {
 }
 
 /** Each protocol has its own key (RFC 9258 section 5.1 gives the reason). */
-const PROTOCOL_OF: Readonly<Record<PskProtocol, NetworkProtocol>> = {
+const PROTOCOL_OF: Readonly<Record<KeyedProtocol, NetworkProtocol>> = {
   'TLSv1.3': 'tls13',
   'TLSv1.2': 'tls12',
   'DTLSv1.2': 'dtls12',
@@ -118,6 +121,7 @@ export class NetworkDtls {
   connect(options: NetworkDtlsConnectOptions, onSecureConnect?: () => void): dtls.DtlsSocket {
     demandRole(this.#network, 'client', 'dtls.connect')
     refuseKeys(options)
+    refuseVersions(options)
     const epoch = this.#network.current()
     demandDtls(epoch)
     const psk = { identity: epoch.verified.identity, key: keyOf(epoch, 'DTLSv1.2') }
@@ -142,6 +146,7 @@ export class NetworkDtls {
   ): dtls.DtlsServer {
     demandRole(this.#network, 'server', 'dtls.createServer')
     refuseKeys(options)
+    refuseVersions(options)
     demandDtls(this.#network.current())
     const server = dtls.createServer({ ...options, psk: lookup(this.#network) })
     server.on('secureConnection', (socket) => {
@@ -158,10 +163,11 @@ export class NetworkDtls {
 
 /** Asked for each handshake, so that the clocks are looked at before each one. */
 function lookup(network: NetworkCore): PskLookup {
-  return ({ identity, protocol }) => network.epochOf(identity)?.key(PROTOCOL_OF[protocol]) ?? null
+  return ({ identity, protocol }) =>
+    protocol === 'DTLSv1.3' ? null : (network.epochOf(identity)?.key(PROTOCOL_OF[protocol]) ?? null)
 }
 
-function keyOf(epoch: Epoch, protocol: PskProtocol): Buffer {
+function keyOf(epoch: Epoch, protocol: KeyedProtocol): Buffer {
   const key = epoch.key(PROTOCOL_OF[protocol])
   if (key) return key
   throw new McbnError('MCBN_INTERNAL', `expected a key for ${protocol} in a live epoch`)
@@ -188,6 +194,21 @@ function refuseKeys(options: object): void {
   throw new McbnError(
     'MCBN_OPTION_CONFLICT',
     "psk: expected none, the network's keys are used; leave it out, or use mcbn/tls or mcbn/dtls",
+  )
+}
+
+function refuseVersions(options: object): void {
+  const asked: readonly (keyof dtls.DtlsVersionOptions)[] = [
+    'minVersion',
+    'maxVersion',
+    'pskModes',
+    'groups',
+  ]
+  const stray = asked.find((name) => (options as dtls.DtlsVersionOptions)[name] !== undefined)
+  if (stray === undefined) return
+  throw new McbnError(
+    'MCBN_OPTION_CONFLICT',
+    `${stray}: expected none, since a network has keys for DTLS 1.2 alone; leave it out, or use mcbn/dtls`,
   )
 }
 

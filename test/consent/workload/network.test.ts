@@ -59,6 +59,10 @@ describe('consent/network', () => {
     expect(() => client.tls.connect({ port: 1 })).toThrow(conflict(/^tls: .*\(dtls12\)/))
     const { port } = await echoDtls(server)
     expect((await openDtls(client, port)).getProtocol()).toBe('DTLSv1.2')
+    // No descriptor has a key for DTLS 1.3.
+    const newer = { minVersion: 'DTLSv1.3' } as never
+    expect(() => client.dtls.connect(newer)).toThrow(conflict(/^minVersion: expected none/))
+    expect(() => server.dtls.createServer(newer)).toThrow(conflict(/^minVersion/))
   })
 
   it('refuses strangers, and peers that know only the identity', async () => {

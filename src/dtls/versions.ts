@@ -1,0 +1,136 @@
+// Which versions of DTLS are spoken, and how DTLS 1.3 exchanges keys: the options, checked.
+
+import { McbnError } from '../errors.js'
+import type { ContextSettings } from '../native/context.js'
+import type { NativeDtls13Options } from '../native/contract.js'
+import { choiceOption, stringOption, typeName } from '../options.js'
+import type { DtlsVersion } from '../psk/types.js'
+
+/** In ascending order, also as text. */
+const VERSIONS = ['DTLSv1.2', 'DTLSv1.3'] as const
+const MODES = ['psk_dhe_ke', 'psk_ke'] as const
+/** As node:tls names them, and as the IANA does. */
+const GROUPS = { X25519: 'X25519', 'P-256': 'secp256r1', X25519MLKEM768: 'X25519MLKEM768' } as const
+
+/** How DTLS 1.3 exchanges keys. */
+export type DtlsPskMode = (typeof MODES)[number]
+
+/** A group of psk_dhe_ke. */
+export type DtlsGroup = keyof typeof GROUPS
+
+/** What server and client have in common. */
+export interface DtlsVersionOptions {
+  /**
+   * Oldest version to speak.
+   *
+   * @defaultValue 'DTLSv1.2'
+   */
+  readonly minVersion?: DtlsVersion
+  /**
+   * Newest version to speak. DTLS 1.3 is a handshake of mcbn's and has to be asked for (docs/DTLS13.md says what it
+   * lacks). A server that speaks both answers each client in the newest version that it offers. A client speaks
+   * one: `minVersion: 'DTLSv1.3'` is enough, and `maxVersion` alone is refused.
+   *
+   * @defaultValue 'DTLSv1.2', or `minVersion` where that is newer
+   * @throws {McbnError} `MCBN_OPTION_CONFLICT` where DTLS 1.3 meets `ALPNProtocols`, `records: 'openssl'`,
+   * `session` or `sessionStore`, which it does not have.
+   */
+  readonly maxVersion?: DtlsVersion
+  /**
+   * How DTLS 1.3 exchanges keys (RFC 8446 section 4.2.9), each where the peer has it too, `psk_dhe_ke` first:
+   * `psk_ke` is faster and has no forward secrecy. DTLS 1.2 has cipher suites for it.
+   *
+   * @defaultValue ['psk_dhe_ke']
+   */
+  readonly pskModes?: readonly DtlsPskMode[]
+  /**
+   * Groups of psk_dhe_ke in DTLS 1.3, in order of preference. `X25519MLKEM768` needs OpenSSL 3.5 (Node 24), and is
+   * passed over without it.
+   *
+   * @defaultValue ['X25519', 'P-256']
+   */
+  readonly groups?: readonly DtlsGroup[]
+}
+
+/** What else a version depends on. */
+interface GivenOptions extends DtlsVersionOptions {
+  readonly ciphers?: string
+  readonly ALPNProtocols?: unknown
+  readonly records?: unknown
+  readonly session?: unknown
+  readonly sessionStore?: unknown
+}
+
+/** What DTLS 1.3 does not have, and why it might be asked for. */
+const NOT_OF_13 = {
+  ALPNProtocols: (value: unknown) => value !== undefined,
+  records: (value: unknown) => value === 'openssl',
+  session: (value: unknown) => value !== undefined,
+  sessionStore: (value: unknown) => value !== undefined,
+} as const
+
+/** @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`, `MCBN_OPTION_CONFLICT`. */
+export function versionSettings(
+  options: GivenOptions,
+  role: 'server' | 'client',
+): Pick<ContextSettings, 'min13' | 'max12' | 'ciphers' | 'dtls13'> {
+  const ciphers = stringOption('ciphers', options.ciphers) ?? ''
+  const minVersion = choiceOption('minVersion', options.minVersion, VERSIONS, 'DTLSv1.2')
+  const maxVersion = choiceOption('maxVersion', options.maxVersion, VERSIONS, minVersion)
+  const modes = listOption('pskModes', options.pskModes, MODES)
+  const groups = listOption('groups', options.groups, Object.keys(GROUPS) as DtlsGroup[])
+  if (minVersion > maxVersion) {
+    throw conflict(`minVersion: expected at most maxVersion '${maxVersion}', got '${minVersion}'`)
+  }
+  if (maxVersion === 'DTLSv1.2') {
+    const stray = modes ? 'pskModes' : groups && 'groups'
+    if (stray === undefined) return { min13: false, max12: true, ciphers }
+    throw conflict(`${stray}: expected together with DTLS 1.3, which maxVersion rules out`)
+  }
+  for (const [name, asked] of Object.entries(NOT_OF_13) as [keyof typeof NOT_OF_13, AskedFor][]) {
+    if (!asked(options[name])) continue
+    throw conflict(`${name}: DTLS 1.3 does not have it; leave it out, or maxVersion at 'DTLSv1.2'`)
+  }
+  const min13 = minVersion === 'DTLSv1.3' || namesOnly13(ciphers)
+  if (role === 'client' && !min13) {
+    throw conflict(
+      "minVersion: expected 'DTLSv1.3' too, since a client speaks one version; or leave maxVersion at 'DTLSv1.2'",
+    )
+  }
+  const dtls13: NativeDtls13Options = {
+    pskDheKe: modes?.includes('psk_dhe_ke') ?? true,
+    pskKe: modes?.includes('psk_ke') ?? false,
+    groups: groups?.map((group) => GROUPS[group]) ?? [],
+  }
+  return { min13, max12: false, ciphers, dtls13 }
+}
+
+type AskedFor = (value: unknown) => boolean
+
+/** Whether the list has names, all of them of TLS 1.3. */
+function namesOnly13(ciphers: string): boolean {
+  const names = ciphers.split(/[:, ]+/).filter((name) => name !== '')
+  return names.length > 0 && names.every((name) => name.startsWith('TLS_'))
+}
+
+function listOption<Choice extends string>(
+  name: string,
+  value: unknown,
+  choices: readonly Choice[],
+): readonly Choice[] | undefined {
+  if (value === undefined) return undefined
+  if (!Array.isArray(value)) {
+    throw new McbnError(
+      'MCBN_OPTION_TYPE',
+      `${name}: expected an array of ${choices.map((choice) => `'${choice}'`).join(', ')}, got ${typeName(value)}`,
+    )
+  }
+  if (value.length === 0) {
+    throw new McbnError('MCBN_OPTION_RANGE', `${name}: expected at least one, got none`)
+  }
+  return value.map((each) => choiceOption(name, each ?? null, choices, choices[0] as Choice))
+}
+
+function conflict(message: string): McbnError {
+  return new McbnError('MCBN_OPTION_CONFLICT', message)
+}
