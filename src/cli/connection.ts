@@ -13,16 +13,18 @@ import {
 import { UsageError } from './exit.js'
 import type { Target } from './url.js'
 
-/** In ascending order, also as text. */
-const TLS_VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const
-type TlsVersion = (typeof TLS_VERSIONS)[number]
+/** Of each protocol in ascending order, also as text. */
+const VERSIONS = ['TLSv1.2', 'TLSv1.3', 'DTLSv1.2', 'DTLSv1.3'] as const
+type Version = (typeof VERSIONS)[number]
+export type TlsVersion = Extract<Version, `TLS${string}`>
+export type DtlsVersion = Exclude<Version, TlsVersion>
 
 /** As commander hands them over. */
 export interface ConnectionFlags extends DatagramFlags {
   readonly ciphers?: string
   readonly keylog?: string
-  readonly minVersion?: TlsVersion
-  readonly maxVersion?: TlsVersion
+  readonly minVersion?: Version
+  readonly maxVersion?: Version
   readonly handshakeTimeout?: number
   readonly alpn?: readonly string[]
   readonly json?: boolean
@@ -66,23 +68,28 @@ export function sharedOptions(flags: ConnectionFlags, target: Target) {
 export type LibraryOptions = ReturnType<typeof sharedOptions>
 
 /** The versions that a connection may speak; absent ends are the library's to choose. */
-export interface VersionRange {
-  readonly minVersion?: TlsVersion
-  readonly maxVersion?: TlsVersion
+export interface VersionRange<Of extends Version = Version> {
+  readonly minVersion?: Of
+  readonly maxVersion?: Of
 }
 
 /**
  * The versions that the flags allow.
- * @throws {UsageError} when they allow none: the oldest newer than the newest, or any on dtls://.
+ * @throws {UsageError} when they allow none: the oldest newer than the newest, or of the other protocol.
  */
 export function versionRange(flags: ConnectionFlags, target: Target): VersionRange {
   const { minVersion, maxVersion } = flags
-  const chosen = minVersion !== undefined || maxVersion !== undefined
-  if (chosen && target.protocol === 'dtls') {
-    throw new UsageError('--min-version/--max-version choose TLS versions; dtls:// is DTLSv1.2')
+  const wanted = `${target.protocol.toUpperCase()}v`
+  for (const [option, version] of Object.entries({ min: minVersion, max: maxVersion })) {
+    if (version === undefined || version.startsWith(wanted)) continue
+    throw new UsageError(
+      `--${option}-version: expected ${wanted}1.2 or ${wanted}1.3 with ${target.protocol}://, got ${version}`,
+    )
   }
-  if (minVersion === 'TLSv1.3' && maxVersion === 'TLSv1.2') {
-    throw new UsageError('--min-version TLSv1.3 and --max-version TLSv1.2 leave nothing to speak')
+  if (minVersion !== undefined && maxVersion !== undefined && minVersion > maxVersion) {
+    throw new UsageError(
+      `--min-version ${minVersion} and --max-version ${maxVersion} leave nothing to speak`,
+    )
   }
   return {
     ...(minVersion !== undefined && { minVersion }),
@@ -95,7 +102,9 @@ export function versionRange(flags: ConnectionFlags, target: Target): VersionRan
  * connection may speak.
  */
 export function keyProtocolFor(target: Target, range: VersionRange): KeyProtocol {
-  if (target.protocol === 'dtls') return 'dtls12'
+  if (target.protocol === 'dtls') {
+    return (range.maxVersion ?? range.minVersion) === 'DTLSv1.3' ? 'dtls13' : 'dtls12'
+  }
   return range.maxVersion === 'TLSv1.2' ? 'tls12' : 'tls13'
 }
 
@@ -111,9 +120,13 @@ export function limitToKey(
   target: Target,
 ): VersionRange {
   if (protocol === undefined) return range
-  if (protocol === 'dtls12' && target.protocol === 'dtls') return range
-  const version = { tls12: 'TLSv1.2', tls13: 'TLSv1.3' } as const
-  if (target.protocol === 'tls' && (protocol === 'tls12' || protocol === 'tls13')) {
+  const version = {
+    tls12: 'TLSv1.2',
+    tls13: 'TLSv1.3',
+    dtls12: 'DTLSv1.2',
+    dtls13: 'DTLSv1.3',
+  } as const
+  if (protocol !== 'kcv' && protocol.startsWith(`${target.protocol}1`)) {
     const only = version[protocol]
     const { minVersion = only, maxVersion = only } = range
     if (minVersion <= only && only <= maxVersion) return { minVersion: only, maxVersion: only }
@@ -164,7 +177,7 @@ export class KeyLog {
 }
 
 function versionOption(name: string, description: string): Option {
-  return new Option(name, `${description} (tls:// only)`).choices(TLS_VERSIONS)
+  return new Option(name, description).choices(VERSIONS)
 }
 
 function parseNames(text: string): readonly string[] {

@@ -5,7 +5,7 @@ import type { DtlsSocket } from '../dtls/index.js'
 import { McbnError } from '../errors.js'
 import type { PskCredential } from '../psk/types.js'
 import type { TlsSocket } from '../tls/index.js'
-import type { KeyLog, LibraryOptions, VersionRange } from './connection.js'
+import type { DtlsVersion, KeyLog, LibraryOptions, TlsVersion, VersionRange } from './connection.js'
 import { DtlsLink } from './dtls-link.js'
 import type { Link } from './link.js'
 import { TlsLink } from './tls-link.js'
@@ -14,7 +14,7 @@ import type { Target } from './url.js'
 export interface DialOptions {
   readonly target: Target
   readonly credential: PskCredential
-  /** tls:// only. */
+  /** Of the target's protocol. */
   readonly versions: VersionRange
   /** Passed on to the library as they are. */
   readonly options: LibraryOptions & {
@@ -37,14 +37,16 @@ export function dial(call: DialOptions, opened: (link: Link) => void): Promise<v
 async function dialTls(call: DialOptions, opened: (link: Link) => void): Promise<void> {
   const { connect } = await import('../tls/index.js')
   const { host, port } = call.target
-  const socket = connect({ host, port, psk: call.credential, ...call.versions, ...call.options })
+  const versions = call.versions as VersionRange<TlsVersion>
+  const socket = connect({ host, port, psk: call.credential, ...versions, ...call.options })
   await linkTls(socket, opened, call.keyLog)
 }
 
 async function dialDtls(call: DialOptions, opened: (link: Link) => void): Promise<void> {
   const { connect } = await import('../dtls/index.js')
   const { host, port } = call.target
-  const socket = connect({ host, port, psk: call.credential, ...call.options })
+  const versions = call.versions as VersionRange<DtlsVersion>
+  const socket = connect({ host, port, psk: call.credential, ...versions, ...call.options })
   await linkDtls(socket, opened, call.keyLog)
 }
 

@@ -53,8 +53,8 @@ interface KeyFlags extends ShareFlags {
   readonly identity?: string
 }
 
-/** What a key on this command line can be for: `kcv` is not a secret, and `dtls13` is not spoken. */
-const CONNECTION_PROTOCOLS = ['tls13', 'tls12', 'dtls12'] as const satisfies readonly KeyProtocol[]
+/** What a key on this command line can be for: `kcv` is not a secret. */
+const CONNECTION_PROTOCOLS = ['tls13', 'tls12', 'dtls13', 'dtls12'] as const
 
 /** Adds the options that name keys. */
 export function addKeyOptions(command: Command): KeyReader {

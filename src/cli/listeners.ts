@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import type { DtlsServer, DtlsSocket } from '../dtls/index.js'
 import type { TlsServer, TlsSocket } from '../tls/index.js'
-import type { KeyLog, LibraryOptions, VersionRange } from './connection.js'
+import type { DtlsVersion, KeyLog, LibraryOptions, TlsVersion, VersionRange } from './connection.js'
 import type { Diagnostics } from './diagnostics.js'
 import { atMost, factsOf, factsText, GOODBYE_MS } from './link.js'
 import { logLine } from './log.js'
@@ -21,7 +21,7 @@ export interface ServeOptions {
 
 export interface ListenOptions extends ServeOptions {
   readonly psk: ReadonlyMap<string, Buffer>
-  /** tls:// only. */
+  /** Of the target's protocol. */
   readonly versions: VersionRange
   /** Passed on to the library as they are. */
   readonly options: LibraryOptions & { readonly pskIdentityHint?: string }
@@ -49,7 +49,8 @@ export function announce(typed: Target, { address, port }: Listener, { json }: D
 
 export async function listenTls(call: ListenOptions): Promise<Listener> {
   const { createServer } = await import('../tls/index.js')
-  const options = { psk: call.psk, ...call.versions, ...call.options }
+  const versions = call.versions as VersionRange<TlsVersion>
+  const options = { psk: call.psk, ...versions, ...call.options }
   return await serveTls(call, (onSocket) => createServer(options, onSocket))
 }
 
@@ -87,7 +88,8 @@ export async function serveTls(
 
 export async function listenDtls(call: ListenOptions): Promise<Listener> {
   const { createServer } = await import('../dtls/index.js')
-  const options = { psk: call.psk, ...call.options }
+  const versions = call.versions as VersionRange<DtlsVersion>
+  const options = { psk: call.psk, ...versions, ...call.options }
   return await serveDtls(call, (onSocket) => createServer(options, onSocket))
 }
 

@@ -56,8 +56,22 @@ describe('dtls:// on the command line', () => {
     },
   )
 
-  it('does not offer keys for DTLS 1.3, which is not spoken', async () => {
-    expectFailure(await mcbn(['connect', CLOSED, '--protocol', 'dtls13', ...PSK]), 2, /tls13/)
+  it('speaks DTLS 1.3 where both sides are told to', async () => {
+    const { server, url } = await listening(
+      ...['dtls://127.0.0.1:0', '--echo', '--verbose', '--max-version', 'DTLSv1.3'],
+    )
+    for (const version of ['DTLSv1.3', 'DTLSv1.2']) {
+      const child = await mcbn(['connect', url, ...PSK, '--min-version', version, '--verbose'], {
+        input: 'x\n',
+      })
+      expect(child.exit.code, child.report()).toBe(0)
+      expect(child.stderr).toContain(`(${version},`)
+      await server.output(new RegExp(`connected.*${version.replace('.', '\\.')}`))
+    }
+  })
+
+  it('does not offer a key check value as a key', async () => {
+    expectFailure(await mcbn(['connect', CLOSED, '--protocol', 'kcv', ...PSK]), 2, /dtls13/)
   })
 
   it('--verbose says when', async () => {

@@ -32,7 +32,17 @@ describe('cli/usage', () => {
       [
         'TLS versions over DTLS',
         ['connect', 'dtls://127.0.0.1:1', ...PSK, '--min-version', 'TLSv1.2'],
-        /dtls:\/\/ is DTLSv1.2/,
+        /expected DTLSv1.2 or DTLSv1.3 with dtls:\/\/, got TLSv1.2/,
+      ],
+      [
+        'DTLS versions over TLS',
+        ['connect', TLS, ...PSK, '--max-version', 'DTLSv1.3'],
+        /expected TLSv1.2 or TLSv1.3 with tls:\/\/, got DTLSv1.3/,
+      ],
+      [
+        'a client of two versions of DTLS',
+        ['connect', 'dtls://127.0.0.1:1', ...PSK, '--max-version', 'DTLSv1.3'],
+        /a client speaks one version/,
       ],
       [
         'an empty range of versions',
@@ -42,7 +52,7 @@ describe('cli/usage', () => {
       [
         'an unknown version',
         ['connect', TLS, ...PSK, '--min-version', 'TLSv1.1'],
-        /Allowed choices are TLSv1.2, TLSv1.3/,
+        /Allowed choices are TLSv1.2, TLSv1.3, DTLSv1.2, DTLSv1.3/,
       ],
       [
         'a timeout that is not a number',

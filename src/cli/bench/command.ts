@@ -125,8 +125,9 @@ async function measureHere(
 async function prepared(target: Target, readKeys: KeyReader) {
   const { host, port, protocol } = target
   if (protocol !== 'dtls') throw new UsageError('bench: expected a dtls:// url, got tls://')
-  const keys = await readKeys(keyProtocolFor(target, {}))
-  limitToKey({}, keys.protocol, target)
+  const range = { maxVersion: 'DTLSv1.2' } as const
+  const keys = await readKeys(keyProtocolFor(target, range))
+  limitToKey(range, keys.protocol, target)
   // Loaded here: --help needs no addon.
   const { measureRemote, REMOTE_NAMES } = await import('./remote.js')
   const server = { host, port, psk: chooseCredential(keys), url: formatTarget(target) }
