@@ -9,8 +9,20 @@ import type { Bar, Measurement, Sample, Subject } from './lib/measurement.js'
 
 const HANDSHAKES: Load = { what: 'handshakes', suite: CCM8, width: 32 }
 
-async function clientHandshakes(client: (port: number) => Child): Promise<Sample> {
-  await using serving = script('mcbn-peer.ts', 'serve', CCM8)
+/** Both sides in JavaScript, with a suite that mcbn-peer.ts knows. */
+export function mcbnHandshakes(name: string, suite: string): Subject {
+  return {
+    name,
+    run: (seconds) =>
+      clientHandshakes((port) => script('mcbn-peer.ts', 'handshakes', suite, port, seconds), suite),
+  }
+}
+
+async function clientHandshakes(
+  client: (port: number) => Child,
+  suite: string = CCM8,
+): Promise<Sample> {
+  await using serving = script('mcbn-peer.ts', 'serve', suite)
   const port = await serving.value('port')
   await using connecting = client(port)
   return { value: await connecting.value('result') }
@@ -61,11 +73,7 @@ export function handshakeMeasurements(anchors: Anchors): Measurement[] {
       unit: '/s',
       better: 'higher',
       subjects: [
-        {
-          name: 'mcbn',
-          run: (seconds) =>
-            clientHandshakes((port) => script('mcbn-peer.ts', 'handshakes', CCM8, port, seconds)),
-        },
+        mcbnHandshakes('mcbn', CCM8),
         {
           name: 'node-dtls-client',
           run: (seconds) =>

@@ -39,9 +39,10 @@ async function stream(
   }
 }
 
-function mcbn(suite: string, bytes: number): Subject {
+/** Both sides in JavaScript. */
+export function mcbnStream(suite: string, bytes: number, name = 'mcbn'): Subject {
   return {
-    name: 'mcbn',
+    name,
     run: (seconds, counting) =>
       stream(seconds, counting, script('mcbn-peer.ts', 'receive', suite, seconds), (port) =>
         script('mcbn-peer.ts', 'send', suite, port, bytes),
@@ -124,7 +125,7 @@ export function streamMeasurements(anchors: Anchors): Measurement[] {
     { suite: GCM, short: 'gcm', bytes: 64 },
     { suite: GCM, short: 'gcm', bytes: 1_200 },
   ].map(({ suite, short, bytes }): Measurement => {
-    const subjects = [mcbn(suite, bytes)]
+    const subjects = [mcbnStream(suite, bytes)]
     const skipped: string[] = []
     if (missing.c === undefined) {
       subjects.push(

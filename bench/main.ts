@@ -15,6 +15,7 @@ import { handshakeMeasurements } from './dtls-handshakes.js'
 import { idleMeasurements } from './dtls-idle.js'
 import { sessionMeasurements } from './dtls-sessions.js'
 import { streamMeasurements } from './dtls-stream.js'
+import { versionMeasurements } from './dtls-versions.js'
 import { Anchors, NOT_ASKED_FOR } from './lib/anchors.js'
 import { chart } from './lib/chart.js'
 import { measure, type Result, turnsOf } from './lib/measurement.js'
@@ -57,6 +58,7 @@ const measurements = [
   ...streamMeasurements(anchors),
   ...echoMeasurements(anchors),
   ...handshakeMeasurements(anchors),
+  ...versionMeasurements(),
   ...idleMeasurements(anchors),
   ...sessionMeasurements(anchors),
   ...blockedMeasurements(),

@@ -9,13 +9,19 @@
 //                                        started, result: median round trip of 64 B in microseconds
 //   handshakes <suite> <port> <seconds>  result: handshakes a second, one after the other
 //   hold <suite> <port> <sessions>       prints ready, waits half a second, opens them, prints held
+//
+// A suite of TLS 1.3 asks for DTLS 1.3, with "/psk_ke" behind it for that mode.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as dtls from '../../src/dtls/index.js'
 import { Counter, countHandshakes, Pinger, say } from './counting.js'
 import { BUFFER_BYTES, HOST, IDENTITY, KEY } from './credentials.js'
 
-const [role, suite = '', first, second, third] = process.argv.slice(2)
+const [role, wanted = '', first, second, third] = process.argv.slice(2)
+const [suite = '', mode] = wanted.split('/')
+const version = suite.startsWith('TLS_')
+  ? ({ minVersion: 'DTLSv1.3', pskModes: [mode === 'psk_ke' ? mode : 'psk_dhe_ke'] } as const)
+  : {}
 const busyPoll = Number((role === 'ping' ? third : role === 'serve' && first) || 0)
 const buffers = { recvBufferSize: BUFFER_BYTES, sendBufferSize: BUFFER_BYTES, busyPoll }
 const HANDSHAKES_AT_ONCE = 32
@@ -24,7 +30,13 @@ const MOST_SESSIONS = 200_000
 
 function serve(onSocket: (socket: dtls.DtlsSocket) => void): dtls.DtlsServer {
   const server = dtls.createServer(
-    { psk: { [IDENTITY]: KEY }, ciphers: suite, maxSessions: MOST_SESSIONS, ...buffers },
+    {
+      psk: { [IDENTITY]: KEY },
+      ciphers: suite,
+      maxSessions: MOST_SESSIONS,
+      ...version,
+      ...buffers,
+    },
     onSocket,
   )
   // Generators end without goodbye.
@@ -35,6 +47,7 @@ function serve(onSocket: (socket: dtls.DtlsSocket) => void): dtls.DtlsServer {
 
 function connect(port: number): dtls.DtlsSocket {
   return dtls.connect({
+    ...version,
     ...buffers,
     host: HOST,
     port,
