@@ -21,9 +21,10 @@ import { syncFolder, writeNewFile } from '../base/durable-file.js'
 /** Bits of a mode that let the group or others in. */
 const SHARED = 0o077
 const SHARED_WRITE = 0o022
-const TEMPORARY = /^\.[a-z]+\.[a-z.]+\.[0-9a-f]{16}\.tmp$/
+/** Of any file of a store: some names have no extension. */
+const TEMPORARY = /^\.[a-z]+(?:\.[a-z]+)*\.[0-9a-f]{16}\.tmp$/
 /** What a file held before, until it has been overwritten. */
-const REPLACED = /^\.([a-z]+\.[a-z.]+)\.[0-9a-f]{16}\.old$/
+const REPLACED = /^\.([a-z]+(?:\.[a-z]+)*)\.[0-9a-f]{16}\.old$/
 
 /**
  * Makes a folder that only its owner may enter. An existing one must be like that, and empty except for `leftOvers`:

@@ -27,6 +27,8 @@ export interface MatrixOptions {
   readonly seed: number
   /** Where participants are kept. @defaultValue `folder` */
   readonly store?: StoreKind
+  /** One scenario alone. @defaultValue all that there are for the store */
+  readonly only?: string
   readonly onKill?: (told: string) => void
 }
 
@@ -103,7 +105,10 @@ class Matrix {
     this.#parent = parent
     this.#databases = databases
     this.#options = options
-    this.#scenarios = SCENARIOS[options.store ?? 'folder']
+    const { store = 'folder', only } = options
+    const all: readonly Scenario[] = SCENARIOS[store]
+    this.#scenarios = only === undefined ? all : all.filter((scenario) => scenario === only)
+    if (this.#scenarios.length === 0) throw new Error(`expected one of ${all.join(', ')}`)
     this.#random = seeded(options.seed)
   }
 
@@ -126,11 +131,13 @@ class Matrix {
     const base = { folder: join(this.#parent, 'base') }
     mkdirSync(join(base.folder, 'shared'), { recursive: true })
     await this.#measure('init', base)
+    if (this.#databases !== undefined) {
+      await this.#measure('init', await this.#place('init', 'base'))
+    }
     for (const scenario of this.#scenarios) {
-      const isBase = scenario === 'init' && this.#databases !== undefined
-      const place = await this.#place(scenario, isBase ? 'base' : `measured_${scenario}`)
+      const place = await this.#place(scenario, `measured_${scenario}`)
       await this.#measure(scenario, place)
-      if (!isBase) await this.#remove(place)
+      await this.#remove(place)
     }
   }
 

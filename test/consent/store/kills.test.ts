@@ -106,6 +106,17 @@ describe('store/what a kill interrupts', () => {
     expect(readdirSync(dir).filter((name) => name.startsWith('.'))).toEqual([])
   })
 
+  it('removes what a kill left of any file that was being written, whatever its name is like', async () => {
+    await (await installed()).close()
+    const files = ['moved', 'state.json', 'secrets.json', 'descriptor.next.json', 'audit.next']
+    for (const name of files) {
+      writeFileSync(file(`.${name}.0123456789abcdef.tmp`), '{', { mode: 0o600 })
+      writeFileSync(file(`.${name}.0123456789abcdef.old`), '{', { mode: 0o600 })
+    }
+    await reopen()
+    expect(readdirSync(dir).filter((name) => name.startsWith('.'))).toEqual([])
+  })
+
   it('makes a folder again that was half made', async () => {
     await (await create()).close()
     for (const name of ['participant.json', 'audit.jsonl']) rmSync(file(name))
