@@ -1,22 +1,24 @@
 // A server with a key lookup that takes its time, and strangers who flood it, each a process.
 //
-//   serve <handshakes>                 prints port, and most: lookups at once
+//   serve <handshakes>                 prints port, most: lookups at once, and dropped
+//   blocked <handshakes>               the same with a key table, and JavaScript that stands still most of the time
 //   hellos <port> <rate> <seconds>     hellos without a cookie
 //   replays <port> <rate> <seconds>    one hello with a valid cookie, again and again
 //   restarts <port> <rate> <seconds>   two hellos in turn from one port, each with a key exchange
 //   lookups <port> <rate> <seconds>    from two addresses and many ports, each with key exchanges
 //   waiting <port> <rate> <seconds>    hellos from two addresses and many ports, and nothing more
-//   forged <port> <rate> <seconds>     prints relay, a port; forgeries in the name of both who talk through it
+//
+// flood-spoofers.ts has those who send in the name of others.
 //
 // Bounded in count and time; everything stays in 127.0.0.0/8.
 
 import { randomBytes } from 'node:crypto'
-import { createSocket, type Socket } from 'node:dgram'
+import type { Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as dtls from '../../src/dtls/index.js'
+import type { PskLookup } from '../../src/psk/index.js'
 import {
-  alert,
   clientHello,
   cookieOf,
   MESSAGE,
@@ -27,30 +29,41 @@ import {
 } from '../../test/support/dtls-wire.js'
 import { say } from './counting.js'
 import { HOST, IDENTITY, KEY } from './credentials.js'
+import { bound, flood } from './flood.js'
 
 const [role, first = '', second = '', third = ''] = process.argv.slice(2)
 const LOOKUP_MS = 100
 const PORTS_EACH = 400
+/** A blocked server's JavaScript stands still for so long, and then runs for so long. */
+const BLOCKED_MS = 500
+const AWAKE_MS = 20
 
-function serve(): void {
+/** A lookup that takes its time. */
+function slowLookup(): PskLookup {
   let asking = 0
   let most = 0
+  return async ({ identityText }) => {
+    if (identityText === IDENTITY) return KEY
+    asking += 1
+    most = Math.max(most, asking)
+    say('most', most)
+    await sleep(LOOKUP_MS)
+    asking -= 1
+    return null
+  }
+}
+
+function serve(psk: dtls.DtlsServerOptions['psk']): void {
   say('most', 0)
+  say('dropped', 0)
   const server = dtls.createServer(
     {
       // CoAP's times: nothing of a stranger's ends soon.
       retransmitTimeout: 9_000,
       handshakeTimeout: 90_000,
       maxHandshakes: Number(first),
-      psk: async ({ identityText }) => {
-        if (identityText === IDENTITY) return KEY
-        asking += 1
-        most = Math.max(most, asking)
-        say('most', most)
-        await sleep(LOOKUP_MS)
-        asking -= 1
-        return null
-      },
+      connectionId: true,
+      psk,
     },
     (socket) => {
       socket.on('error', () => {})
@@ -59,14 +72,19 @@ function serve(): void {
   )
   server.on('clientError', () => {})
   server.listen(0, '0.0.0.0', () => say('port', server.address()?.port ?? 0))
+  setInterval(() => {
+    const { dropped } = server.stats
+    say(
+      'dropped',
+      Object.values(dropped).reduce((sum, count) => sum + count, 0),
+    )
+  }, 250)
 }
 
-async function bound(host: string): Promise<Socket> {
-  const socket = createSocket('udp4')
-  socket.on('error', () => {})
-  socket.bind(0, host)
-  await once(socket, 'listening')
-  return socket
+function standStill(): void {
+  setInterval(() => {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BLOCKED_MS)
+  }, AWAKE_MS)
 }
 
 /** A hello that the server answers, unless it is too busy to give a cookie. */
@@ -79,19 +97,6 @@ async function hello(socket: Socket, port: number): Promise<Buffer | undefined> 
     () => undefined,
   )
   return cookie && clientHello({ random, cookie }, 1)
-}
-
-/** Sends what `next` gives, `rate` times a second. */
-async function flood(rate: number, seconds: number, next: (index: number) => void): Promise<void> {
-  const began = performance.now()
-  let sent = 0
-  say('started', 0)
-  for (let now = began; now < began + seconds * 1_000; now = performance.now()) {
-    const due = Math.min(((now - began) / 1_000) * rate, sent + 2_000)
-    while (sent < due) next(sent++)
-    await new Promise(setImmediate)
-  }
-  say('sent', sent)
 }
 
 async function restarts(port: number, rate: number, seconds: number): Promise<void> {
@@ -156,62 +161,13 @@ async function waiting(port: number, rate: number, seconds: number): Promise<voi
   process.exit(0)
 }
 
-/** What somebody beside the path can send to both, without the key, that must stop nothing. */
-const FAR = 2 ** 48 - 1
-const FORGERIES = {
-  toServer: [
-    () => record(TYPE.handshake, 1, 0, randomBytes(40)),
-    () => record(TYPE.applicationData, 1, 1, randomBytes(60)),
-    () => alert(2, 40, 9),
-    () => record(TYPE.applicationData, 0, FAR, randomBytes(20)),
-    () =>
-      record(
-        TYPE.handshake,
-        0,
-        9,
-        message(MESSAGE.clientKeyExchange, 2, Buffer.alloc(4), { total: 20 }),
-      ),
-  ],
-  toClient: [
-    () => record(TYPE.handshake, 1, 0, randomBytes(40)),
-    () => record(TYPE.applicationData, 1, 1, randomBytes(60)),
-    () => alert(2, 40, 9),
-    () => record(TYPE.applicationData, 0, FAR, randomBytes(20)),
-  ],
-}
+const FLOODS = { hellos: withoutCookie, replays, restarts, lookups, waiting }
 
-async function forged(port: number, rate: number, seconds: number): Promise<void> {
-  const front = await bound(HOST)
-  let client = 0
-  let back: Socket | undefined
-  front.on('message', async (datagram, from) => {
-    if (from.port !== client) {
-      client = from.port
-      back?.close()
-      back = undefined
-      const fresh = await bound('127.0.0.7')
-      fresh.on('message', (answer) => front.send(answer, from.port, from.address))
-      back = fresh
-    }
-    back?.send(datagram, port, HOST)
-  })
-  say('relay', front.address().port)
-  await flood(rate, seconds, (index) => {
-    const toServer = index % 2 === 0
-    const kinds = toServer ? FORGERIES.toServer : FORGERIES.toClient
-    const forgery = (kinds[(index >> 1) % kinds.length] as () => Buffer)()
-    if (toServer) back?.send(forgery, port, HOST)
-    else if (client !== 0) front.send(forgery, client, '127.0.0.9')
-  })
-  // What is under way may come to its end.
-  await sleep(3_000)
-  process.exit(0)
-}
-
-const FLOODS = { hellos: withoutCookie, replays, restarts, lookups, waiting, forged }
-
-if (role === 'serve') serve()
-else {
+if (role === 'serve') serve(slowLookup())
+else if (role === 'blocked') {
+  serve({ [IDENTITY]: KEY })
+  standStill()
+} else {
   const floods = FLOODS[role as keyof typeof FLOODS]
   await floods(Number(first), Number(second), Number(third))
 }
