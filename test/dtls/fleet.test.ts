@@ -237,15 +237,22 @@ describe('dtls/fleet, bytes (docs/FLEET.md)', () => {
 })
 
 describe('dtls/fleet behind a balancer that knows nothing', () => {
-  it.each([1, 2])(
-    'clients that change ports stay in their sessions, %i I/O threads',
-    async (ioThreads) => {
+  it.each([
+    [1, 'DTLSv1.2'],
+    [2, 'DTLSv1.2'],
+    [2, 'DTLSv1.3'],
+  ] as const)(
+    'clients that change ports stay in their sessions, %i I/O threads, %s',
+    async (ioThreads, minVersion) => {
       if (ioThreads > 1 && process.platform !== 'linux') return
-      const { nodes, psk } = await fleet(3, { ioThreads })
+      const { nodes, psk } = await fleet(3, { ioThreads, maxVersion: 'DTLSv1.3' })
       const balancer = await Balancer.start(nodes.map(({ port }) => port))
       const clients = await Promise.all(
         Array.from({ length: 6 }, () =>
-          dialOpen({ port: balancer.port, psk: { identity, key: psk }, connectionId: true }),
+          dialOpen({
+            ...{ port: balancer.port, psk: { identity, key: psk } },
+            ...{ connectionId: true, minVersion },
+          }),
         ),
       )
       for (let move = 0; move < 6; move += 1) {
