@@ -192,6 +192,35 @@ describe('dtls13/keys', () => {
     expect(server.stats).toMatchObject({ sessions: 0, handshakesCompleted: 0 })
   })
 
+  it('what the server sends does not tell an unknown identity from a wrong key (RFC 8446 appendix E.6)', async () => {
+    const sources = {
+      table: keys,
+      lookup: async (query: PskQuery) => (query.identityText === identity ? key : null),
+    }
+    for (const source of Object.values(sources)) {
+      const seen: string[][] = []
+      for (const name of [identity, 'Client2']) {
+        const { port } = await serve({ ...BOTH, psk: source })
+        const answers: string[] = []
+        const proxy = await LossyProxy.start(port, {
+          pass: (datagram, direction) => {
+            // Content type and length; of an alert all, without the record's number.
+            const alert = datagram[0] === 21 ? datagram.subarray(11).toString('hex') : ''
+            if (direction === 'to client')
+              answers.push(`${datagram[0]} ${datagram.length} ${alert}`)
+            return true
+          },
+        })
+        const wrong = { identity: name, key: freshKey() }
+        await failureOf(dial({ ...NEWER, port: proxy.port, psk: wrong, retransmitTimeout: 50 }))
+        // How often something is repeated is the machine's business.
+        seen.push([...new Set(answers)])
+      }
+      expect(seen[0]).toEqual(seen[1])
+      expect(seen[0]?.some((answer) => answer.startsWith('21 '))).toBe(true)
+    }
+  })
+
   it('identities may have a NUL, which DTLS 1.2 clients cannot send', async () => {
     const odd = 'a\0b'
     const { port } = await echo({ ...BOTH, psk: { [odd]: key } })
