@@ -228,13 +228,21 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
    * when its bytes were altered, cut, made for something else, or imported by this process before.
    *
    * @returns when the last is settled, and the sockets of all are in `sessions`.
-   * @throws {McbnError} `MCBN_SOCKET_CLOSED` unless it listens; `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`.
+   * @throws {McbnError} `MCBN_SOCKET_CLOSED` unless it listens; `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`;
+   * `MCBN_OPTION_CONFLICT` where `minVersion` or `ciphers` rules DTLS 1.2 out, of which all such sessions are.
    */
   async importSessions(
     sealed: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
     options: DtlsTransferOptions,
   ): Promise<DtlsImport> {
     const key = sealingKeyOf('importSessions', options)
+    if (this.#options.context.min13) {
+      throw new McbnError(
+        'MCBN_OPTION_CONFLICT',
+        'importSessions: expected a server that speaks DTLS 1.2, as every exported session does; ' +
+          'minVersion or ciphers rules it out here',
+      )
+    }
     return this.#listener().importSessions(sealed, key)
   }
 

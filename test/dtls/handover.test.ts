@@ -126,6 +126,30 @@ describe('dtls/handover of a server', () => {
     expect(await asking.importSessions([one, other], { sealingKey })).toMatchObject({ imported: 2 })
   })
 
+  it('a server that speaks no DTLS 1.2 goes on with no session of it, and uses none up', async () => {
+    const key = freshKey()
+    const { server: first, port } = await echo({ psk: { [identity]: key } })
+    await clients(1, port, key)
+    const sealed = await exported(first)
+    await first.close({ handover: true })
+    const newer = { psk: { [identity]: key }, maxVersion: 'DTLSv1.3' } as const
+    for (const rule of [
+      { minVersion: 'DTLSv1.3' },
+      { ciphers: 'TLS_AES_128_GCM_SHA256' },
+    ] as const) {
+      const only = await successor({ ...newer, ...rule }, port)
+      await expect(only.importSessions(sealed, { sealingKey })).rejects.toMatchObject({
+        code: 'MCBN_OPTION_CONFLICT',
+        message: expect.stringMatching(/^importSessions: .*DTLS 1\.2/),
+      })
+      expect(only.stats.sessions).toBe(0)
+      await only.close()
+    }
+    const both = await successor(newer, port)
+    expect(await both.importSessions(sealed, { sealingKey })).toMatchObject({ imported: 1 })
+    expect([...both.sessions][0]?.getProtocol()).toBe('DTLSv1.2')
+  })
+
   it('refuses what was altered, cut, sealed otherwise, used before or of the other side', async () => {
     const key = freshKey()
     const { server: first, port } = await echo({ psk: { [identity]: key } })
