@@ -100,6 +100,22 @@ TEST_CASE("dtls session: one forged record of epoch 1 before a late Finished cal
   }
 }
 
+TEST_CASE("dtls session: a forged record before ChangeCipherSpec begins no doubt of the key") {
+  DtlsPair pair({.ciphers = "PSK-AES128-GCM-SHA256", .dtls = dtlsOptions(400, 10'000, 5'000)});
+  pair.connect(steadyNow());
+  const std::vector<Bytes> records = lastFlightOf(pair);
+  REQUIRE(records.size() == 3);
+  const Milliseconds now = steadyNow();
+  pair.toServer(records[0], now);
+  pair.toServer(forgedRecord(content_type::kHandshake, 1, 0, 40), now);
+  const Milliseconds late = now + 3'000;
+  if (pair.server->deadline() <= late) pair.server->expire(late, pair.at_server);
+  REQUIRE(pair.server->state() == DtlsSession::State::Handshaking);
+  pair.toServer(records[1], late);
+  pair.toServer(records[2], late);
+  CHECK(pair.server->open());
+}
+
 TEST_CASE("dtls session: a Finished behind a flood of forged ones is taken at once") {
   for (const char* cipher : {"PSK-AES128-GCM-SHA256", "PSK-AES128-CCM8", "PSK-CHACHA20-POLY1305"}) {
     CAPTURE(cipher);
