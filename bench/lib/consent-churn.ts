@@ -2,6 +2,7 @@
 // and started again; policies are replaced. What ends without having been closed should not have ended.
 
 import { setMaxListeners } from 'node:events'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AuditLine } from '../../src/consent/audit/log.js'
 import type { Network } from '../../src/consent/index.js'
@@ -37,6 +38,8 @@ class Churn {
   readonly #options: ChurnOptions
   readonly #until: number
   readonly #over: AbortController = new AbortController()
+  /** Of the process that has all workloads: one that gets no processor cannot renew, and nobody else is to blame. */
+  readonly #late = monitorEventLoopDelay({ resolution: 100 })
   readonly #joins: number[] = []
   readonly #renewals: number[] = []
   readonly #said = new Map<string, number>()
@@ -58,6 +61,7 @@ class Churn {
     this.#options = options
     this.#until = Date.now() + options.minutes * 60_000
     setMaxListeners(0, this.#over.signal)
+    this.#late.enable()
   }
 
   async run(): Promise<void> {
@@ -222,8 +226,10 @@ class Churn {
         said: Object.fromEntries(this.#said),
         memory: this.#memory(),
         own: Math.round((user + system) / 1e6),
+        secondsLate: Math.round(this.#late.max / 1e9),
       }),
     )
+    this.#late.reset()
   }
 
   /** What the audits say of it. */
