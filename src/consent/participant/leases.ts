@@ -29,6 +29,8 @@ interface Place {
   readonly role: Role
   /** Releases being made for this instance right now. */
   making: number
+  /** One of them was let through by {@link LeaseTable.fits}: its line may be kept before the lease is here. */
+  granted: boolean
   lease: Lease | undefined
   /** By the monotonic clock, beside the lease's own `expiresAt`. */
   deadline: number
@@ -50,7 +52,8 @@ export class LeaseTable {
     for (const lease of leases) {
       const key = instanceKey(lease.role, lease)
       if (key === undefined) continue
-      this.#places.set(key, { role: lease.role, making: 0, lease, deadline: this.#deadline(lease) })
+      const deadline = this.#deadline(lease)
+      this.#places.set(key, { role: lease.role, making: 0, granted: false, lease, deadline })
     }
     this.#expire()
     this.#indexAll()
@@ -71,6 +74,7 @@ export class LeaseTable {
     let ended = false
     const end = (): void => {
       if (!ended) place.making -= 1
+      if (place.making === 0) place.granted = false
       ended = true
     }
     return {
@@ -98,14 +102,22 @@ export class LeaseTable {
       .sort((left, right) => right.releasedAt - left.releasedAt)
   }
 
-  /** Whether an instance may have a share beside the leases that there are, from every replica. */
+  /**
+   * Whether an instance, whose place is reserved, may have a share beside the leases that there are, from every
+   * replica, and beside those let through before it: releases that are kept together are asked about one by one,
+   * before any of them is a lease.
+   */
   fits(key: string, role: Role, most: number): boolean {
     this.#expire()
     let others = 0
     for (const [other, place] of this.#places) {
-      if (other !== key && place.role === role && place.lease !== undefined) others += 1
+      if (other === key || place.role !== role) continue
+      if (place.lease !== undefined || place.granted) others += 1
     }
-    return others < most || this.#places.get(key)?.lease !== undefined
+    const place = this.#places.get(key)
+    if (others >= most && place?.lease === undefined) return false
+    if (place !== undefined && place.making > 0) place.granted = true
+    return true
   }
 
   /** A lease that somebody else gave in this participant's name. */
@@ -115,6 +127,7 @@ export class LeaseTable {
     const place = this.#places.get(key) ?? {
       role: lease.role,
       making: 0,
+      granted: false,
       lease: undefined,
       deadline: 0,
     }
@@ -175,7 +188,7 @@ export class LeaseTable {
     let taken = 0
     for (const place of this.#places.values()) if (place.role === role) taken += 1
     if (taken >= most) return undefined
-    const place: Place = { role, making: 0, lease: undefined, deadline: 0 }
+    const place: Place = { role, making: 0, granted: false, lease: undefined, deadline: 0 }
     this.#places.set(key, place)
     return place
   }

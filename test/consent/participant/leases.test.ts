@@ -28,6 +28,21 @@ describe('participant/leases', () => {
     expect(leases.reserve(key('2'), 'client', 1)).toBeUndefined()
   })
 
+  it('lets no more through than the cap, of those that are kept together beside what another replica gave', () => {
+    const clock = new TestClock()
+    const leases = new LeaseTable(clock)
+    const [first, second] = [key('1'), key('2')].map((own) => leases.reserve(own, 'client', 2))
+    leases.adopt({ ...lease(clock, '3'), renewals: 0 })
+    expect(leases.fits(key('1'), 'client', 2)).toBe(true)
+    // Neither of the two is a lease yet.
+    expect(leases.fits(key('2'), 'client', 2)).toBe(false)
+    first?.abandon()
+    expect(leases.fits(key('2'), 'client', 2)).toBe(true)
+    expect(second?.commit(lease(clock, '2'))).toMatchObject({ renewals: 0 })
+    expect(leases.fits(key('1'), 'client', 2)).toBe(false)
+    expect(leases.list()).toHaveLength(2)
+  })
+
   it('gives the place back when nothing left', () => {
     const leases = new LeaseTable(new TestClock())
     leases.reserve(key('1'), 'client', 1)?.abandon()
