@@ -150,6 +150,8 @@ class Session {
     if (older()) older()->rowWritten(now, sink);
   }
 
+  // Of one that came from elsewhere.
+  bool heardMessage() const { return older() && older()->heardMessage(); }
   bool returnRoutability() const { return older() && older()->returnRoutability(); }
   bool challengePath(const PathCookie& cookie, SessionSink& sink) {
     return older() && older()->challengePath(cookie, sink);
