@@ -39,6 +39,11 @@ class ClientHandshake {
   const Identity& identity() const { return identity_; }
   // Nothing that is authentic has come.
   bool unanswered() const { return std::holds_alternative<HelloSent>(state_); }
+  // Nothing but a HelloRetryRequest has.
+  bool retried() const {
+    const auto* const sent = std::get_if<HelloSent>(&state_);
+    return sent && sent->retried;
+  }
   // The server has put its answer together (it need not be able to read ours yet).
   void setKeylog(bool on) { keylog_ = on; }
 

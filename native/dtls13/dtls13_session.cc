@@ -268,6 +268,13 @@ Failure Dtls13Session::explainAlert(uint8_t description) const {
     failure.code = "MCBN_PSK_MISMATCH";
     failure.message = "the server has another key for identity " + quoted(identity()) +
                       ", or does not know the identity (" + name + "); compare both";
+    const auto* const client = std::get_if<ClientHandshake>(&phase_);
+    // RFC 9147 section 5.1 has a server say the same of a cookie.
+    if (description == alert::kIllegalParameter && client && client->retried()) {
+      failure.message +=
+          ". Or it refuses the cookie that it gave: it was restarted, or the client's address "
+          "changed on the way; then try again";
+    }
   } else if (role_ == Role::Client &&
              (description == alert::kHandshakeFailure || description == alert::kMissingExtension)) {
     // The latter is what NSS and wolfSSL say of an identity that they do not know.
@@ -331,13 +338,11 @@ size_t Dtls13Session::sendInPlace(std::span<const MutableBytes> messages, Millis
 void Dtls13Session::close(SessionSink& sink) {
   if (state_ == State::Ended) return;
   SessionStep step(sink, stats_);
-  const bool handshaking = std::holds_alternative<ClientHandshake>(phase_);
-  if (handshaking && stats_.datagrams_received > 0) {
-    messages_.sendAlert(alert::kWarning, alert::kUserCanceled, step);
-  }
-  if (open() || (handshaking && stats_.datagrams_received > 0)) {
-    messages_.sendAlert(alert::kWarning, alert::kCloseNotify, step);
-  }
+  const bool client = std::holds_alternative<ClientHandshake>(phase_);
+  // A client is open as soon as it has our Finished, and would go on sending.
+  const bool cancels = (client && stats_.datagrams_received > 0) || awaitsFinished();
+  if (cancels) messages_.sendAlert(alert::kWarning, alert::kUserCanceled, step);
+  if (open() || cancels) messages_.sendAlert(alert::kWarning, alert::kCloseNotify, step);
   state_ = State::Ended;
 }
 

@@ -68,6 +68,18 @@ TEST_CASE("dtls13: a lookup that fails is what the server tells, and the client 
   CHECK(Pair13::codeOf(pair.at_client) == "MCBN_PSK_MISMATCH");
 }
 
+TEST_CASE("dtls13: a refused cookie is not told as a wrong key alone (RFC 9147 section 5.1)") {
+  Pair13 pair({.dtls = dtlsOptions(1'200, 10'000, 250)});
+  pair.connect();
+  pair.run([&] { return pair.client->stats().datagrams_received == 1; });
+  pair.client_address = wire::text("192.0.2.1:4712");
+  pair.run([&] { return pair.client->state() == Dtls13Session::State::Ended; });
+  REQUIRE(pair.at_client.endings.size() == 1);
+  REQUIRE(pair.at_client.endings[0]);
+  CHECK(pair.at_client.endings[0]->message.find("refuses the cookie") != std::string::npos);
+  CHECK(pair.accepted == 0);
+}
+
 TEST_CASE("dtls13: a client without a key asks for one before its hello names it") {
   Pair13 pair({.client_asks = true});
   pair.connect();

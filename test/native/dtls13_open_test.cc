@@ -236,6 +236,20 @@ TEST_CASE("dtls13 open: a client that gives up its handshake says so") {
 }
 
 TEST_CASE(
+    "dtls13 open: a server that gives up tells a client that is open already (RFC 8446 section "
+    "6.1)") {
+  Pair13 pair;
+  pair.connect();
+  pair.run([&] { return pair.client->open(); });
+  REQUIRE(pair.server->awaitsFinished());
+  pair.server->close(pair.at_server);
+  pair.drain();
+  REQUIRE(pair.at_client.endings.size() == 1);
+  CHECK(!pair.at_client.endings[0]);
+  CHECK(pair.client->state() == Dtls13Session::State::Ended);
+}
+
+TEST_CASE(
     "dtls13 open: a server forgets the keys of epoch 2 after twice the MSL (RFC 9147 section "
     "5.8.1)") {
   Pair13 pair;
