@@ -85,6 +85,7 @@ void Dtls13Session::receive(std::span<const MutableBytes> datagrams, Millisecond
   // A client that has said nothing has no answer to expect.
   if (state_ == State::Ended || std::holds_alternative<Idle>(phase_)) return;
   SessionStep step(sink, stats_, now);
+  const bool handshaking = !open();
   heard_newer_ = false;
   for (const MutableBytes datagram : datagrams) {
     if (step.ended) return;
@@ -93,6 +94,8 @@ void Dtls13Session::receive(std::span<const MutableBytes> datagrams, Millisecond
     receiveOne(datagram, step);
   }
   settle(step);
+  // With the last ACK of the handshake: a session that then says nothing keeps no context for it.
+  if (handshaking && open()) messages_.records().release();
 }
 
 void Dtls13Session::receiveOne(MutableBytes datagram, SessionStep& step) {

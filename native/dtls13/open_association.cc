@@ -34,8 +34,6 @@ Failure exhausted() {
 
 bool OpenAssociation::begin(Messages& messages, SessionStep& step) {
   messages.speakIn(3);
-  // Epoch 2 is for what comes again; a session that stays silent needs no context at all.
-  messages.records().release();
   if (role_ == Role::Server) forget_at_ = step.now + kTwiceMsl;
   return messages.records().startReading(3, *agreed_.suite, agreed_.read) &&
          messages.records().startWriting(3, *agreed_.suite, agreed_.write);
