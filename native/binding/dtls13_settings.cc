@@ -17,6 +17,7 @@ Dtls13Made dtls13Settings(const Napi::Value& value, const std::string& ciphers,
       static_cast<uint8_t>((forward_secret ? dtls13::kPskDheKe : 0) | (plain ? dtls13::kPskKe : 0));
   settings->psk = psk;
   std::vector<std::string> names;
+  names.reserve(groups.size());
   for (const Napi::Value& group : groups) names.push_back(bytesOf(group));
   if (auto failure = settings->nameSuites(ciphers)) return *std::move(failure);
   if (auto failure = settings->nameGroups(names)) return *std::move(failure);

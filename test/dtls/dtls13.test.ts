@@ -7,6 +7,7 @@ import { createServer } from '../../src/dtls/index.js'
 import type { PskQuery } from '../../src/psk/types.js'
 import { LossyProxy } from '../support/lossy-proxy.js'
 import { Nat } from '../support/nat.js'
+import { slowdown } from '../support/pace.js'
 import { startTypescript } from '../support/process.js'
 import { waitFor } from '../support/wait.js'
 import {
@@ -438,7 +439,7 @@ describe('dtls13/the network', () => {
     const port = Number((await child.output(/port (\d+)/))[1])
     const blocked = { port, psk: { identity, key: Buffer.alloc(32, 5) } }
     const before = await dialOpen({ ...NEWER, ...blocked })
-    child.write('1000')
+    child.write(`${3_000 * slowdown}`)
     await child.output('blocking')
     const meanwhile = await dialOpen({ ...NEWER, ...blocked })
     const echoes = [before, meanwhile].map((socket) => collect(socket))
