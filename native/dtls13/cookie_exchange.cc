@@ -69,6 +69,7 @@ CookieExchange::Verdict CookieExchange::take(ByteView address, MutableBytes data
   complete_ = nullptr;
   hello_ = {};
   answer_size_ = 0;
+  bad_cookie_ = false;
   bool partial = false;
   IncomingDatagram records(datagram);
   while (const auto record = records.next(0)) {
@@ -160,6 +161,7 @@ CookieExchange::Verdict CookieExchange::verify(ByteView address, const ClientHel
   if (!read ||
       !cookieOf(address, hello.random, hello.cookie.first(hello.cookie.size() - proof.size()),
                 wall_seconds, proof)) {
+    bad_cookie_ = true;
     return refuse(alert::kIllegalParameter);
   }
   hello_.cookie = hello.cookie;

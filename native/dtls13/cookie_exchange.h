@@ -62,6 +62,8 @@ class CookieExchange {
   ByteView answer() const { return ByteView(answer_).first(answer_size_); }
   // Whether that is an alert.
   bool refuses() const { return answer_size_ == kPlaintextHeaderBytes + 2; }
+  // Whether that is because of the hello's cookie.
+  bool refusesCookie() const { return bad_cookie_; }
   // After Verified; after Older its body and numbers only.
   const VerifiedHello& hello() const { return hello_; }
   // After Older, of an owner that speaks nothing older: the answer, an alert.
@@ -103,6 +105,7 @@ class CookieExchange {
   VerifiedHello hello_;
   std::array<uint8_t, kRecordBytes + kMostRetryBytes> answer_;
   size_t answer_size_ = 0;
+  bool bad_cookie_ = false;
 };
 
 }  // namespace mcbn::dtls13

@@ -240,6 +240,8 @@ void Dtls13Session::follow(std::optional<Failure> failure, SessionStep& step) {
 }
 
 void Dtls13Session::open(Established established, SessionStep& step) {
+  // Of an identity offered before the one that was taken: not why an open session ends.
+  lookup_failure_.reset();
   auto& association = phase_.emplace<OpenAssociation>(role_, std::move(established));
   if (!association.begin(messages_, step)) return fail(outOfMemory(), step);
   state_ = State::Open;

@@ -51,8 +51,10 @@ bool ServerEndpoint::greet(const Address& from, MutableBytes datagram, Milliseco
         greetOlder(from, datagram, now);
         return true;
       case Verdict::Answer:
+        if (cookies13_->refusesCookie()) stats_.dropped_bad_cookie += 1;
         if (!mayAnswer()) return true;
         post(from, cookies13_->answer());
+        if (cookies13_->refusesCookie()) return true;
         (cookies13_->refuses() ? stats_.dropped_refusals : stats_.hello_verify_requests) += 1;
         return true;
       case Verdict::Verified:

@@ -59,6 +59,24 @@ describe('dtls/cookie', () => {
     expect(cookieOf(answer)?.length).toBeGreaterThanOrEqual(16)
   })
 
+  it('of DTLS 1.3: one from another address is refused and counted (RFC 9147 section 5.1)', async () => {
+    const key = freshKey()
+    const { server, port } = await echo({ psk: { [identity]: key }, maxVersion: 'DTLSv1.3' })
+    const hellos: Buffer[] = []
+    const proxy = await LossyProxy.start(port, {
+      pass: (datagram, direction) => {
+        if (direction === 'to server') hellos.push(Buffer.from(datagram))
+        return true
+      },
+    })
+    const client = { port: proxy.port, psk: { identity, key } }
+    await roundTrip(await dialOpen({ ...client, minVersion: 'DTLSv1.3' }))
+    const refused = await ask(await rawSocket(), port, hellos[1] as Buffer)
+    expect(refused.subarray(-2)).toEqual(Buffer.from([2, 47])) // illegal_parameter
+    expect(server.stats.dropped).toMatchObject({ badCookie: 1, refusals: 0 })
+    expect(server.stats.handshakesStarted).toBe(1)
+  })
+
   it('a wrong, short, long or foreign cookie is answered with a new one', async () => {
     const { server, port } = await serve({ psk: {} })
     const stranger = await rawSocket()
