@@ -27,6 +27,7 @@ export { copyPskKey, KEY_MAX_BYTES, KEY_MIN_BYTES, parseKeyText } from './key.js
 export type { Share } from './share.js'
 export { SHARE_BYTES } from './share.js'
 export type {
+  DtlsVersion,
   PskAnswer,
   PskClientLookup,
   PskClientSource,
