@@ -6,21 +6,21 @@ import { dial, nextMessage, serve } from '../dtls/support.js'
 import { freeUdpPort } from '../support/ports.js'
 import { waitFor } from '../support/wait.js'
 import {
+  BUILDING,
   begin,
   newerPeers,
   nssClient,
   nssServer,
+  P256,
   type Program,
   roleOf,
   SUITES,
   wolfssl,
+  X25519,
 } from './dtls13-peers.js'
 import { FROM_MCBN, FROM_PEER, IDENTITY, KEY } from './support.js'
 
-const BUILDING = 300_000
 const MESSAGES = 40
-const X25519 = 'group=29'
-const P256 = 'group=23'
 const EXPORTER = 'EXPORTER-mcbn-interop'
 const folder = await newerPeers()
 const key = Buffer.from(KEY, 'hex')

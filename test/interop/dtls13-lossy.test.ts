@@ -14,11 +14,11 @@ import {
   roleOf,
   SUITES,
   wolfssl,
+  X25519,
 } from './dtls13-peers.js'
 import { FROM_PEER } from './support.js'
 
 const folder = await newerPeers()
-const X25519 = 'group=29'
 const PATIENT = 60_000
 
 /** Hello, HelloRetryRequest, hello, the server's flight, the client's Finished, its ACK. */

@@ -4,25 +4,25 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { freeUdpPort } from '../support/ports.js'
 import {
+  BUILDING,
   begin,
   mcbn,
   meet,
   newerPeers,
   nssClient,
   nssServer,
+  P256,
   type Program,
   roleOf,
   SUITES,
   wolfssl,
+  X25519,
 } from './dtls13-peers.js'
 import { FROM_PEER, IDENTITY, KEY, WRONG_KEY } from './support.js'
 
-const BUILDING = 300_000
 const folder = await newerPeers()
 
-/** NamedGroup numbers (RFC 8446 section 4.2.7). */
-const X25519 = 'group=29'
-const P256 = 'group=23'
+/** As those of the peers' options. */
 const X25519MLKEM768 = 'group=4588'
 
 const PAIRS = [
