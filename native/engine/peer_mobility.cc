@@ -17,12 +17,8 @@ void PeerMobility::heard(Association& association, const Address& from, size_t b
     return;
   }
   if (!path || !(from == path->to())) {
-    path = std::make_unique<PeerPath>(from, confirmed);
-    if (association.session.returnRoutability()) {
-      path->beginCheck(now, association.session.roundTrip());
-    } else {
-      moveTo(association, from);
-    }
+    beginPath(association, from, confirmed, now);
+    if (!path->checking()) moveTo(association, from);
   }
   path->heard(bytes);
   check(association, now);
@@ -37,12 +33,17 @@ void PeerMobility::heardFirst(Association& association, const Address& from, siz
   association.path.reset();
   // Behind another node the peer is where it was; only elsewhere has somebody to be protected.
   if (std::ranges::equal(from.bytes().view(), known.bytes().view())) return;
-  association.path = std::make_unique<PeerPath>(from, known);
-  if (association.session.returnRoutability()) {
-    association.path->beginCheck(now, association.session.roundTrip());
-  }
+  beginPath(association, from, known, now);
   association.path->heard(bytes);
   check(association, now);
+}
+
+// `from` is checked where both sides can.
+void PeerMobility::beginPath(Association& association, const Address& from,
+                             const Address& confirmed, Milliseconds now) {
+  association.path = std::make_unique<PeerPath>(from, confirmed);
+  const Session& session = association.session;
+  if (session.returnRoutability()) association.path->beginCheck(now, session.roundTrip());
 }
 
 void PeerMobility::check(Association& association, Milliseconds now) {

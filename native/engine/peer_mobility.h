@@ -49,6 +49,8 @@ class PeerMobility {
   void confirm(Association& association, const std::string& host, uint16_t port);
 
  private:
+  void beginPath(Association& association, const Address& from, const Address& confirmed,
+                 Milliseconds now);
   void moveTo(Association& association, const Address& to);
   void believe(Association& association);
 
