@@ -4,6 +4,7 @@ import { closeSync, openSync, writeSync } from 'node:fs'
 import { type Command, Option } from 'commander'
 import { MAX_MILLISECONDS } from '../options.js'
 import type { KeyProtocol } from '../psk/derive.js'
+import type { DtlsVersion } from '../psk/types.js'
 import {
   addDatagramFlags,
   type DatagramFlags,
@@ -16,8 +17,7 @@ import type { Target } from './url.js'
 /** Of each protocol in ascending order, also as text. */
 const VERSIONS = ['TLSv1.2', 'TLSv1.3', 'DTLSv1.2', 'DTLSv1.3'] as const
 type Version = (typeof VERSIONS)[number]
-export type TlsVersion = Extract<Version, `TLS${string}`>
-export type DtlsVersion = Exclude<Version, TlsVersion>
+export type TlsVersion = Exclude<Version, DtlsVersion>
 
 /** As commander hands them over. */
 export interface ConnectionFlags extends DatagramFlags {
