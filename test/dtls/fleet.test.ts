@@ -15,6 +15,7 @@ import { Balancer } from '../support/balancer.js'
 import { clientHello, cookieOf } from '../support/dtls-wire.js'
 import { FleetPeer, ipv4, KIND } from '../support/fleet-peer.js'
 import { waitFor } from '../support/wait.js'
+import { exported, sealingKey } from './handing-over.js'
 import {
   dialOpen,
   echo,
@@ -71,6 +72,16 @@ async function fleet(
   }
   for (let id = 0; id < count; id += 1) await start(id)
   return { nodes, key, psk, start }
+}
+
+/** A process with node 7 that takes node 0's place, as all of `nodes` know. */
+async function takingOver({ start }: Fleet, nodes: readonly Node[]): Promise<Node> {
+  const heir = await start(7)
+  heir.server.takeOverNode(0)
+  const knows = ({ server }: Node): boolean =>
+    server.fleet?.nodes.find(({ nodeId }) => nodeId === 0)?.at?.port === heir.fleetPort
+  await waitFor('everybody to know', () => nodes.every(knows))
+  return heir
 }
 
 /** One node, and a peer of the test's that it takes for node 9. */
@@ -292,7 +303,8 @@ describe('dtls/fleet behind a balancer that knows nothing', () => {
   })
 
   it('a node that takes another’s place has its sessions, and what came meanwhile', async () => {
-    const { nodes, psk, start } = await fleet(2)
+    const network = await fleet(2)
+    const { nodes, psk } = network
     const [old, second] = nodes as [Node, Node]
     const balancer = await Balancer.start([old.port])
     const clients: DtlsSocket[] = []
@@ -301,14 +313,8 @@ describe('dtls/fleet behind a balancer that knows nothing', () => {
         await dialOpen({ port: balancer.port, psk: { identity, key: psk }, connectionId: true }),
       )
     }
-    const heir = await start(7)
-    heir.server.takeOverNode(0)
-    const heirs = ({ server }: Node): boolean =>
-      server.fleet?.nodes.find(({ nodeId }) => nodeId === 0)?.at?.port === heir.fleetPort
-    await waitFor('everybody to know', () => [old, second].every(heirs))
-    const sealingKey = randomBytes(32)
-    const sealed: Buffer[] = []
-    for await (const each of old.server.exportSessions({ sealingKey })) sealed.push(each)
+    const heir = await takingOver(network, [old, second])
+    const sealed = await exported(old.server)
     expect(sealed).toHaveLength(clients.length)
     // Nobody has the sessions now. One client comes to the old node, the others to the second and the heir.
     balancer.nodes = [old.port, second.port, heir.port]
@@ -332,7 +338,8 @@ describe('dtls/fleet behind a balancer that knows nothing', () => {
 describe('dtls/fleet, between two nodes', () => {
   // The balancer takes answers from the node that it sent to, and from no other.
   it('answers where the client was heard last, though a message was overtaken on the way', async () => {
-    const { nodes, psk, start } = await fleet(2)
+    const network = await fleet(2)
+    const { nodes, psk } = network
     const [old, second] = nodes as [Node, Node]
     const balancer = await Balancer.start([old.port, second.port])
     balancer.choose = () => 0
@@ -341,11 +348,7 @@ describe('dtls/fleet, between two nodes', () => {
       psk: { identity, key: psk },
       connectionId: true,
     })
-    const heir = await start(7)
-    heir.server.takeOverNode(0)
-    const heirs = ({ server }: Node): boolean =>
-      server.fleet?.nodes.find(({ nodeId }) => nodeId === 0)?.at?.port === heir.fleetPort
-    await waitFor('everybody to know', () => [old, second].every(heirs))
+    const heir = await takingOver(network, [old, second])
     // By the second node to the heir, which has no session yet, ...
     balancer.choose = () => 1
     await balancer.move()
@@ -358,9 +361,7 @@ describe('dtls/fleet, between two nodes', () => {
     client.send('newest')
     expect((await overtaken).toString()).toBe('newest')
     const answer = nextMessage(client)
-    const sealingKey = randomBytes(32)
-    const sealed: Buffer[] = []
-    for await (const each of old.server.exportSessions({ sealingKey })) sealed.push(each)
+    const sealed = await exported(old.server)
     await heir.server.importSessions(sealed, { sealingKey })
     expect((await answer).toString()).toBe('overtaken')
   })

@@ -1,7 +1,7 @@
 // Evidence of several platforms as one: its spelling; and a participant that wants two roots of trust, against an
 // operator who owns one of them.
 
-import { createTdxVerifier, createVerifiers } from 'mcbn/consent'
+import { createTdxVerifier } from 'mcbn/consent'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { reportData } from '../../../src/consent/attestation/hardware/binding.js'
 import {
@@ -11,15 +11,12 @@ import {
   severalEvidence,
 } from '../../../src/consent/attestation/several.js'
 import type { AttestedFacts, Attester } from '../../../src/consent/attestation/types.js'
-import {
-  createParticipant,
-  type Participant,
-} from '../../../src/consent/participant/participant.js'
+import type { Participant } from '../../../src/consent/participant/participant.js'
 import type { PolicyRole } from '../../../src/consent/policy/types.js'
 import { requirePeer } from '../../support/peers.js'
-import { CLIENT_IMAGE, need, SERVER_IMAGE, testNetwork } from '../network.js'
-import { policyOf, refused, released, TestAudit, TestClock } from '../participant/fixture.js'
-import { piece, playSeveral, type Shown } from './several-fixture.js'
+import { CLIENT_IMAGE, SERVER_IMAGE, testNetwork } from '../network.js'
+import { policyOf, refused, released } from '../participant/fixture.js'
+import { aliceOf, piece, playSeveral, type Shown } from './several-fixture.js'
 import { createIntel, type Intel, type QuoteSaid } from './tdx-signer.js'
 
 describe('attestation/several: the spelling', () => {
@@ -120,18 +117,7 @@ describe.runIf(requirePeer('openssl'))('attestation/several: two roots of trust'
     const { roles, ...rest } = policyOf({}, {}, network)
     const client = { ...roles.client, ...both }
     const policy = policyOf({ ...rest, roles: { client: client as PolicyRole } }, {}, network)
-    const audit = new TestAudit()
-    const participant = createParticipant({
-      descriptor: network.verified,
-      label: 'alice',
-      keys: need(network.keys, 'alice'),
-      share: need(network.shares, 'alice'),
-      policy,
-      verifiers: createVerifiers(policy, { tdx: { roots: [intel.root] } }),
-      audit,
-      clock: new TestClock(now),
-    })
-    return { participant, audit }
+    return aliceOf(network, policy, { tdx: { roots: [intel.root] } }, now)
   }
 
   const play = (participant: Participant, shown: Shown) =>

@@ -3,34 +3,21 @@
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import {
-  createVerifiers,
-  type McbnError,
-  measurementDigest,
-  type VerifiersOptions,
-} from 'mcbn/consent'
+import { type McbnError, measurementDigest, type VerifiersOptions } from 'mcbn/consent'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { reportData } from '../../../src/consent/attestation/hardware/binding.js'
 import { AWS_NITRO_ROOTS } from '../../../src/consent/attestation/hardware/nitro.js'
 import { AMD_ROOTS } from '../../../src/consent/attestation/hardware/snp.js'
 import { severalEvidence } from '../../../src/consent/attestation/several.js'
 import type { Evidence } from '../../../src/consent/attestation/types.js'
-import { createParticipant } from '../../../src/consent/participant/participant.js'
 import type { PolicyRole } from '../../../src/consent/policy/types.js'
 import { jwt, rsaJwk, rsaKey } from '../../support/evidence.js'
 import { requirePeer } from '../../support/peers.js'
 import { seeded } from '../../support/random.js'
 import { CLIENT_IMAGE, need, SERVER_IMAGE, testNetwork } from '../network.js'
-import {
-  policyOf,
-  refused,
-  released,
-  rulesFor,
-  TestAudit,
-  TestClock,
-} from '../participant/fixture.js'
+import { policyOf, refused, released, rulesFor } from '../participant/fixture.js'
 import { type Aws, createAws, register } from './nitro-signer.js'
-import { type About, piece, playSeveral, type Shown } from './several-fixture.js'
+import { type About, aliceOf, piece, playSeveral, type Shown } from './several-fixture.js'
 import { type Amd, createAmd, type ReportSaid } from './snp-signer.js'
 
 const AZURE = 'https://sharedweu.weu.attest.azure.net'
@@ -86,17 +73,7 @@ describe.runIf(requirePeer('openssl'))('attestation/several: two of three clouds
       ...rules,
     }
     const policy = policyOf({ roles: { client: rulesFor('client', client) } }, {}, network)
-    const audit = new TestAudit()
-    const participant = createParticipant({
-      descriptor: network.verified,
-      label: 'alice',
-      keys: need(network.keys, 'alice'),
-      share: need(network.shares, 'alice'),
-      policy,
-      verifiers: createVerifiers(policy, trusted()),
-      audit,
-      clock: new TestClock(time),
-    })
+    const { participant, audit } = aliceOf(network, policy, trusted(), time)
     let details: readonly string[] = []
     participant.on('refused', (told) => {
       details = told.details
