@@ -44,6 +44,7 @@ Napi::Object openedSocket(Napi::Env env, const SystemError& error, const Address
 Napi::Value lentSlab(Napi::Env env, MessageBytes& messages, const std::shared_ptr<SlabPool>& pool) {
   const size_t size = messages.size();
   uint8_t* const bytes = messages.release().release();
+  // The Buffer has it, and deletes it. NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDeleteLeaks)
   return Napi::Buffer<uint8_t>::NewOrCopy(
       env, bytes, size,
       [](Napi::Env, uint8_t* data, std::shared_ptr<SlabPool>* owner) {
@@ -95,11 +96,15 @@ IoThreadWrap::IoThreadWrap(const Napi::CallbackInfo& info)
   }
   bridge_->rows = Napi::Persistent(info[1].As<Napi::Uint32Array>());
   bridge_->inbox = Napi::Persistent(info[2].As<Napi::Uint8Array>());
-  auto* context = new Context(bridge_);
-  wake_ = Wake::New(env, info[0].As<Napi::Function>(), "mcbn I/O thread", 0, 1, context,
-                    [](Napi::Env, void*, Context* shared) { delete shared; });
-  wake_.Unref(env);
-  bridge_->io = std::make_unique<IoThread>([wake = wake_] { wake.NonBlockingCall(); });
+  bridge_->summons = Summons::create(env, [env, bridge = std::weak_ptr(bridge_)] {
+    if (const auto still = bridge.lock()) deliver(env, still);
+  });
+  if (!bridge_->summons) {
+    bridge_->closed = true;
+    Napi::Error::New(env, "mcbn addon: the event loop has ended").ThrowAsJavaScriptException();
+    return;
+  }
+  bridge_->io = std::make_unique<IoThread>([summons = bridge_->summons] { summons->call(); });
   bridge_->on_batch = Napi::Persistent(info[0].As<Napi::Function>());
   bridge_->async = std::make_unique<Napi::AsyncContext>(env, "mcbn I/O");
   bridge_->watch =
@@ -121,19 +126,16 @@ void IoThreadWrap::close() {
   if (std::exchange(bridge_->closed, true)) return;
   napi_remove_env_cleanup_hook(Env(), onEnvironmentEnd, this);
   bridge_->io->stop();
+  std::exchange(bridge_->summons, nullptr)->close();
   if (bridge_->watch) std::exchange(bridge_->watch, nullptr)->close();
   bridge_->details.clear();
   bridge_->on_batch.Reset();
   bridge_->rows.Reset();
   bridge_->async.reset();
-  wake_.Release();
 }
 
 // On JavaScript's thread, from the event loop: OpenSSL is not on this stack.
-void IoThreadWrap::deliver(Napi::Env env, Napi::Function, Context* context, void*) {
-  // What was queued when the environment ended comes without one, after `context` was deleted.
-  if (!static_cast<napi_env>(env)) return;
-  const std::shared_ptr<Bridge> bridge = *context;
+void IoThreadWrap::deliver(Napi::Env env, const std::shared_ptr<Bridge>& bridge) {
   if (bridge->closed) return;
   tell(env, *bridge);
   if (!bridge->closed && bridge->watch && bridge->io->attend()) bridge->watch->start();
@@ -143,18 +145,22 @@ void IoThreadWrap::deliver(Napi::Env env, Napi::Function, Context* context, void
 void IoThreadWrap::visit(Napi::Env env, const std::shared_ptr<Bridge>& bridge) {
   if (bridge->closed) return;
   if (!bridge->io->visit()) bridge->watch->stop();
-  // Answers are sent when JavaScript's turn is over, which the scope's end is.
   do {
-    const Napi::HandleScope handles(env);
-    const Napi::CallbackScope scope(env, *bridge->async);
-    if (!env.IsExceptionPending()) tell(env, *bridge);
-    if (env.IsExceptionPending()) {
-      napi_fatal_exception(env, env.GetAndClearPendingException().Value());
-    }
+    tell(env, *bridge);
   } while (!bridge->closed && bridge->io->lookAgain());
 }
 
+// Answers are sent when JavaScript's turn is over, which the scope's end is.
 void IoThreadWrap::tell(Napi::Env env, Bridge& bridge) {
+  const Napi::HandleScope handles(env);
+  const Napi::CallbackScope scope(env, *bridge.async);
+  if (!env.IsExceptionPending()) tellRows(env, bridge);
+  if (env.IsExceptionPending()) {
+    napi_fatal_exception(env, env.GetAndClearPendingException().Value());
+  }
+}
+
+void IoThreadWrap::tellRows(Napi::Env env, Bridge& bridge) {
   EventQueue& events = bridge.io->events();
   for (EventBatch& batch : events.takeAll()) {
     const Napi::HandleScope scope(env);
@@ -430,13 +436,12 @@ Napi::Value IoThreadWrap::exportKeyingMaterial(const Napi::CallbackInfo& info) {
   return buffer;
 }
 
-// Once closed, wake_ is released: nothing of it may be touched.
-void IoThreadWrap::ref(const Napi::CallbackInfo& info) {
-  if (!bridge_->closed) wake_.Ref(info.Env());
+void IoThreadWrap::ref(const Napi::CallbackInfo&) {
+  if (!bridge_->closed) bridge_->summons->ref();
 }
 
-void IoThreadWrap::unref(const Napi::CallbackInfo& info) {
-  if (!bridge_->closed) wake_.Unref(info.Env());
+void IoThreadWrap::unref(const Napi::CallbackInfo&) {
+  if (!bridge_->closed) bridge_->summons->unref();
 }
 
 void IoThreadWrap::stop(const Napi::CallbackInfo&) { close(); }

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "binding/event_detail.h"
+#include "binding/summons.h"
 #include "binding/watch.h"
 #include "engine/io_thread.h"
 
@@ -18,8 +19,7 @@ class IoThreadWrap : public Napi::ObjectWrap<IoThreadWrap> {
   ~IoThreadWrap() override;
 
  private:
-  // Shared with the thread-safe function, which may outlive the wrap for one turn of the event
-  // loop.
+  // Outlives the wrap while JavaScript is told something, in which it may close.
   struct Bridge {
     struct Lent {
       Frame bytes;
@@ -30,17 +30,17 @@ class IoThreadWrap : public Napi::ObjectWrap<IoThreadWrap> {
     EventDetails details;
     Napi::FunctionReference on_batch;
     std::unique_ptr<Napi::AsyncContext> async;
-    Watch* watch = nullptr;  // null: nothing to watch or attend with
+    Summons* summons = nullptr;  // as long as it is open
+    Watch* watch = nullptr;      // null: nothing to watch or attend with
     bool closed = false;
     Napi::Reference<Napi::Uint32Array> rows;  // JavaScript's
     Napi::Reference<Napi::Uint8Array> inbox;  // the same
   };
-  using Context = std::shared_ptr<Bridge>;
   static void tell(Napi::Env env, Bridge& bridge);
+  static void tellRows(Napi::Env env, Bridge& bridge);
   static Napi::Value messagesValue(Napi::Env env, MessageBytes& messages, Bridge& bridge);
   static void visit(Napi::Env env, const std::shared_ptr<Bridge>& bridge);
-  static void deliver(Napi::Env env, Napi::Function onBatch, Context* context, void*);
-  using Wake = Napi::TypedThreadSafeFunction<Context, void, deliver>;
+  static void deliver(Napi::Env env, const std::shared_ptr<Bridge>& bridge);
 
   Napi::Value listen(const Napi::CallbackInfo& info);
   void begin(const Napi::CallbackInfo& info);
@@ -68,13 +68,12 @@ class IoThreadWrap : public Napi::ObjectWrap<IoThreadWrap> {
   void unref(const Napi::CallbackInfo& info);
   void stop(const Napi::CallbackInfo& info);
 
-  // Stops the thread before the environment, and with it wake_, goes away.
+  // Stops the thread before the environment, and with it the summons, goes away.
   static void onEnvironmentEnd(void* self);
   void close();
   IoThread& io() { return *bridge_->io; }
 
   std::shared_ptr<Bridge> bridge_;
-  Wake wake_;
 };
 
 }  // namespace mcbn
