@@ -20,8 +20,11 @@ import type { LeaseTable, Reservation } from './leases.js'
 import { BUSY_RETRY_SECONDS, type Objection, releaseHeader } from './terms.js'
 import type { PendingRequest } from './types.js'
 
-/** Seconds after which a workload that waits for a person asks again. */
-export const MANUAL_RETRY_SECONDS = 10
+/**
+ * Seconds after which a workload that waits for a person asks again, at least and at most: half of what it has waited,
+ * so that it adds no more than that to the time the person takes.
+ */
+const MANUAL_RETRY_SECONDS = [2, 10] as const
 
 export interface JudgeOptions {
   readonly descriptor: VerifiedDescriptor
@@ -163,9 +166,12 @@ export class Judge {
     if (decision === 'refused') {
       return { code: 'policy', details: [`a person has refused request ${id}`] }
     }
-    onPending(approvals.ask(id, role, facts))
-    const details = [`request ${id} waits for a person`]
-    return { code: 'manual', retryAfter: MANUAL_RETRY_SECONDS, details }
+    const request = approvals.ask(id, role, facts)
+    onPending(request)
+    const [least, most] = MANUAL_RETRY_SECONDS
+    const waited = (request.lastAskedAt - request.firstAskedAt) / 1000
+    const retryAfter = Math.min(most, Math.max(least, Math.ceil(waited / 2)))
+    return { code: 'manual', retryAfter, details: [`request ${id} waits for a person`] }
   }
 
   #secondsUntilFree(role: Role, now: number): number {

@@ -17,7 +17,7 @@ describe('participant/approval', () => {
   it('lets a workload wait for a person, and gives its share once it is approved', async () => {
     const alice = manual()
     const { answer } = await round(alice, 'client')
-    expect(refused(answer)).toMatchObject({ code: 'manual', retryAfter: 10 })
+    expect(refused(answer)).toMatchObject({ code: 'manual', retryAfter: 2 })
     alice.clock.pass(10_000)
     await round(alice, 'client')
     const [pending] = alice.participant.pending()
@@ -28,6 +28,16 @@ describe('participant/approval', () => {
     expect(alice.participant.pending()).toEqual([])
     released((await round(alice, 'client')).answer)
     expect(alice.audit.of('approved')).toMatchObject([{ id: pending?.id }])
+  })
+
+  it('has it ask again after half of what it has waited, within 2 to 10 s', async () => {
+    const alice = manual()
+    const waits: unknown[] = []
+    for (const seconds of [0, 2, 4, 6, 60, 86_400]) {
+      alice.clock.pass(seconds * 1_000)
+      waits.push(refused((await round(alice, 'client')).answer).retryAfter)
+    }
+    expect(waits).toEqual([2, 2, 3, 6, 10, 10])
   })
 
   it.each<readonly [string, Parameters<typeof workloadOf>[1]]>([
