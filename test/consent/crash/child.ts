@@ -15,7 +15,7 @@ import { participantOfStore, withdrawStored } from '../../../src/consent/partici
 import type { Refused, Release } from '../../../src/consent/release/messages.js'
 import { SUITE } from '../../../src/consent/release/messages.js'
 import { audience, releaseNonce } from '../../../src/consent/release/nonce.js'
-import { generateReceiver } from '../../../src/consent/release/seal.js'
+import { generateReceiver, type OpenedShare } from '../../../src/consent/release/seal.js'
 import { createStore, openStore } from '../../../src/consent/store/open.js'
 import { moveToPostgres } from '../../../src/consent/store/postgres/move.js'
 import {
@@ -90,6 +90,27 @@ async function replica(world: World): Promise<void> {
   for (let at = 0; ; at += 1) await attempt(world, participant, `${1 + (at % 6)}`)
 }
 
+/** Until it is killed, one of several: workloads that come, renew and go again, all at the same time. */
+async function crowd(world: World): Promise<void> {
+  const participant = participantOfStore(await opened(world))
+  const own = process.argv.at(-1)
+  const workload = async (instance: string): Promise<void> => {
+    for (let at = 0; ; at += 1) {
+      const proofs: string[] = []
+      // Every other life of a workload has its lease renewed.
+      for (let left = 1 + (at % 2); left > 0; left -= 1) {
+        const { answer, opened } = await exchange(world, participant, instance)
+        if (opened === undefined) say(`refused ${(answer as Refused).code}`)
+        else proofs.push(toBase64url(opened.lease.giveBack))
+      }
+      const { hash } = (world.epochs[0] as World['epochs'][number]).verified
+      const about = { v: 'mcbn/1', dh: toBase64url(hash), role: 'client' }
+      if (proofs.length > 0) await participant.giveBack({ ...about, proofs })
+    }
+  }
+  await Promise.all(Array.from({ length: 8 }, (_, at) => workload(`${own}-${at}`)))
+}
+
 async function serve(world: World): Promise<void> {
   const store = await opened(world)
   const participant = participantOfStore(store)
@@ -118,6 +139,20 @@ async function round(
   participant: Participant,
   instance: string,
 ): Promise<Release | Refused> {
+  return (await exchange(world, participant, instance)).answer
+}
+
+interface Exchanged {
+  readonly answer: Release | Refused
+  /** Of a release. */
+  readonly opened?: OpenedShare
+}
+
+async function exchange(
+  world: World,
+  participant: Participant,
+  instance: string,
+): Promise<Exchanged> {
   const { verified } = world.epochs[0] as World['epochs'][number]
   const receiver = await generateReceiver()
   const request = {
@@ -130,7 +165,7 @@ async function round(
     instance: toBase64url(randomBytes(16)),
   } as const
   const challenge = participant.request(request)
-  if ('code' in challenge) return challenge
+  if ('code' in challenge) return { answer: challenge }
   const { role, pk, suite, r } = request
   const nonce = releaseNonce({
     dh: verified.hash,
@@ -154,8 +189,10 @@ async function round(
   const token = await world.issuer.mint(claims)
   const evidence = { kind: 'local', token }
   const answer = await participant.evidence({ c: challenge.c, request, evidence })
-  if (!('code' in answer)) say(`released ${answer.header.releaseId}`)
-  return answer
+  if ('code' in answer) return { answer }
+  say(`released ${answer.header.releaseId}`)
+  const sealed = { ...answer, dh: verified.hash, token }
+  return { answer, opened: receiver.openLease(sealed) }
 }
 
 async function withdraw(world: World): Promise<void> {
@@ -236,7 +273,7 @@ async function look(world: World): Promise<void> {
   await store.close()
 }
 
-const SCENARIOS = { init, install, serve, replica, withdraw, move, ceremony, look }
+const SCENARIOS = { init, install, serve, replica, crowd, withdraw, move, ceremony, look }
 async function run(): Promise<void> {
   const world = await worldOf(JSON.parse(readFileSync(worldFile, 'utf8')) as WorldFile)
   const point = { operation: Number(operation), moment }

@@ -65,7 +65,7 @@ export function judgeStore(
 }
 
 /** Most leases at any line, as any process reads the lines. */
-function mostLeases(lines: readonly AuditLine[]): number {
+export function mostLeases(lines: readonly AuditLine[]): number {
   const history = new History()
   let most = 0
   for (const line of lines) {

@@ -9,10 +9,9 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { inspect } from 'node:util'
 import pg from 'pg'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { verifyAudit } from '../../../src/consent/audit/log.js'
 import { verifySignedDescriptor } from '../../../src/consent/descriptor/signed.js'
-import { participantOfStore } from '../../../src/consent/participant/stored.js'
 import { examplePolicy } from '../../../src/consent/policy/example.js'
 import { createStore, openStore } from '../../../src/consent/store/open.js'
 import { moveToPostgres } from '../../../src/consent/store/postgres/move.js'
@@ -22,90 +21,30 @@ import {
   type PostgresStore,
 } from '../../../src/consent/store/postgres/postgres.js'
 import { findAddon } from '../../../src/native/find.js'
-import { type PostgresServer, postgresBinaries, startPostgres } from '../../support/postgres.js'
+import { postgresBinaries } from '../../support/postgres.js'
 import { seeded } from '../../support/random.js'
 import { bundleChild } from '../crash/matrix.js'
 import { INSTANCES, makeWorld, worldOf } from '../crash/world.js'
-import { need } from '../network.js'
 import {
   ask,
   challenged,
   NOON,
-  network,
-  policyOf,
   refused,
   released,
   round,
-  TestClock,
   tokenFor,
   workloadOf,
 } from '../participant/fixture.js'
 import { alice, keyFile, lock, shareOf, signed } from './fixture.js'
+import { another, usePostgres, withoutPostgres } from './replicas.js'
 
-const bin = postgresBinaries()
-if (bin === undefined) console.warn('store/postgres: NOT tested, no PostgreSQL here')
-
-let server: PostgresServer
-let admin: pg.Client
-const open: { close(): Promise<void> }[] = []
-let databases = 0
-
-beforeAll(async () => {
-  if (bin === undefined) return
-  server = await startPostgres(bin)
-  admin = new pg.Client({ connectionString: server.url })
-  await admin.connect()
-})
-afterAll(async () => {
-  await admin?.end()
-  await server?.stop()
-})
-afterEach(async () => {
-  for (const each of open.splice(0).reverse()) await each.close()
-})
-
-/** A separate database for each test. */
-async function database(): Promise<string> {
-  databases += 1
-  await admin.query(`CREATE DATABASE test_${databases}`)
-  return server.url.replace('/postgres?', `/test_${databases}?`)
-}
-
-function keep<Closable extends { close(): Promise<void> }>(each: Closable): Closable {
-  open.push(each)
-  return each
-}
+if (postgresBinaries() === undefined) console.warn('store/postgres: NOT tested, no PostgreSQL here')
+const { database, keep, replicas } = usePostgres()
 
 const epoch = (number: number) => ({ descriptor: signed(number), share: shareOf('alice', number) })
-
-/** Two replicas of one participant, with clocks that go together. */
-async function replicas(approval: 'automatic' | 'manual' = 'automatic', instances = 1) {
-  const url = await database()
-  const clock = new TestClock(NOON)
-  const made = await createPostgresStore(url, lock, {
-    label: 'alice',
-    keys: need(network.keys, 'alice'),
-    clock,
-  })
-  const policy = policyOf({}, { approval, instances })
-  await made.installEpoch(
-    { descriptor: network.signed, share: need(network.shares, 'alice'), policy },
-    lock,
-  )
-  await made.close()
-  const replica = async () => {
-    const store = keep(await openPostgresStore(url, lock, { clock }))
-    const participant = keep(participantOfStore(store, { clock }))
-    return { store, participant, clock }
-  }
-  const [one, other] = [await replica(), await replica()]
-  return { url, one, other, replica }
-}
-
-const another = (instance: string) => workloadOf('client', { instance })
 const eventsOf = ({ audit }: PostgresStore) => audit.recent().map(({ event }) => event)
 
-describe.skipIf(bin === undefined && process.env['CI'] !== 'true')('store/postgres', () => {
+describe.skipIf(withoutPostgres)('store/postgres', () => {
   it('keeps what a folder keeps, the share sealed, and migrates once however many start', async () => {
     const url = await database()
     const store = keep(await createPostgresStore(url, lock, { label: 'alice', keys: alice }))
@@ -135,8 +74,6 @@ describe.skipIf(bin === undefined && process.env['CI'] !== 'true')('store/postgr
     await expect(createPostgresStore(url, lock, { label: 'alice' })).rejects.toThrow(
       'expected no participant alice',
     )
-    const { rows } = await admin.query('SELECT 1')
-    expect(rows).toHaveLength(1)
     const client = new pg.Client({ connectionString: url })
     await client.connect()
     const dump = inspect((await client.query('SELECT * FROM mcbn_participant')).rows, { depth: 9 })
@@ -156,7 +93,7 @@ describe.skipIf(bin === undefined && process.env['CI'] !== 'true')('store/postgr
   })
 
   it('answers at one replica what the other has asked, and no challenge twice', async () => {
-    const { one, other } = await replicas('automatic', 2)
+    const { one, other } = await replicas({ instances: 2 })
     const asking = await ask('client')
     const { c } = challenged(one.participant.request(asking.request))
     const token = await tokenFor(other.participant, asking.request, c, NOON, workloadOf('client'))
@@ -176,7 +113,7 @@ describe.skipIf(bin === undefined && process.env['CI'] !== 'true')('store/postgr
   })
 
   it('never has more instances than the policy allows, whichever replica they ask', async () => {
-    const { one, other, replica } = await replicas('automatic', 2)
+    const { one, other, replica } = await replicas({ instances: 2 })
     const rounds = Array.from({ length: 8 }, (_, at) =>
       round(at % 2 === 0 ? one : other, 'client', another(`${100 + at}`)),
     )
@@ -209,7 +146,7 @@ describe.skipIf(bin === undefined && process.env['CI'] !== 'true')('store/postgr
   })
 
   it('obeys at one replica what a person said at the other: yes, no, and never again', async () => {
-    const { one, other, replica } = await replicas('manual', 5)
+    const { one, other, replica } = await replicas({ approval: 'manual', instances: 5 })
     expect(refused((await round(one, 'client')).answer).code).toBe('manual')
     const [pending] = one.participant.pending()
     // Its line is on its way; then the other can decide it too, though nobody has asked there.
