@@ -43,6 +43,8 @@ const MOST_INDEXED = 2 * MOST_RELEASES + 64
 export class LeaseTable {
   readonly #clock: Clock
   readonly #places = new Map<string, Place>()
+  /** By the monotonic clock: until then no lease is over, and nobody has to look at all of them. */
+  #quietUntil = Number.POSITIVE_INFINITY
   /** Instances by the hashes of their releases, those that are over among them for a while. */
   readonly #index = new Map<string, string>()
 
@@ -52,8 +54,9 @@ export class LeaseTable {
     for (const lease of leases) {
       const key = instanceKey(lease.role, lease)
       if (key === undefined) continue
-      const deadline = this.#deadline(lease)
-      this.#places.set(key, { role: lease.role, making: 0, granted: false, lease, deadline })
+      const place: Place = { role: lease.role, making: 0, granted: false, lease, deadline: 0 }
+      this.#hold(place, lease)
+      this.#places.set(key, place)
     }
     this.#expire()
     this.#indexAll()
@@ -81,15 +84,14 @@ export class LeaseTable {
       renews: place.lease,
       commit: (lease) => {
         const renewals = place.lease === undefined ? 0 : place.lease.renewals + 1
-        place.lease = outlasting({ ...lease, renewals }, place.lease)
-        place.deadline = this.#deadline(place.lease)
+        const held = this.#hold(place, outlasting({ ...lease, renewals }, place.lease))
         this.#indexed(key, lease.releases)
         end()
-        return place.lease
+        return held
       },
       abandon: () => {
         end()
-        this.#expire()
+        this.#tidy(key, place)
       },
     }
   }
@@ -109,13 +111,8 @@ export class LeaseTable {
    */
   fits(key: string, role: Role, most: number): boolean {
     this.#expire()
-    let others = 0
-    for (const [other, place] of this.#places) {
-      if (other === key || place.role !== role) continue
-      if (place.lease !== undefined || place.granted) others += 1
-    }
     const place = this.#places.get(key)
-    if (others >= most && place?.lease === undefined) return false
+    if (place?.lease === undefined && this.#others(key, role) >= most) return false
     if (place !== undefined && place.making > 0) place.granted = true
     return true
   }
@@ -131,8 +128,7 @@ export class LeaseTable {
       lease: undefined,
       deadline: 0,
     }
-    place.lease = outlasting(lease, place.lease)
-    place.deadline = this.#deadline(place.lease)
+    this.#hold(place, outlasting(lease, place.lease))
     this.#places.set(key, place)
     this.#indexed(key, lease.releases)
   }
@@ -157,10 +153,11 @@ export class LeaseTable {
   giveBack(lease: Lease, returnHashes: readonly string[]): void {
     const key = instanceKey(lease.role, lease)
     const place = key === undefined ? undefined : this.#places.get(key)
-    if (place?.lease === undefined) return
-    place.lease = without(place.lease, returnHashes)
-    if (place.lease !== undefined) place.deadline = this.#deadline(place.lease)
-    this.#expire()
+    if (key === undefined || place?.lease === undefined) return
+    const left = without(place.lease, returnHashes)
+    if (left !== undefined) this.#hold(place, left)
+    else place.lease = undefined
+    this.#tidy(key, place)
   }
 
   clear(): void {
@@ -193,23 +190,43 @@ export class LeaseTable {
     return place
   }
 
-  #deadline(lease: Lease): number {
-    return this.#clock.monotonic() + lease.expiresAt - this.#clock.wall()
+  /** Instances of a role besides one that have a lease, or are let through to one. */
+  #others(key: string, role: Role): number {
+    let others = 0
+    for (const [other, place] of this.#places) {
+      if (other === key || place.role !== role) continue
+      if (place.lease !== undefined || place.granted) others += 1
+    }
+    return others
+  }
+
+  #hold(place: Place, lease: Lease): Lease {
+    place.lease = lease
+    place.deadline = this.#clock.monotonic() + lease.expiresAt - this.#clock.wall()
+    this.#quietUntil = Math.min(this.#quietUntil, place.deadline)
+    return lease
+  }
+
+  /** Without a lease, and with none being made, a place is free. */
+  #tidy(key: string, place: Place): void {
+    if (place.lease === undefined && place.making === 0) this.#places.delete(key)
   }
 
   /** A clock that jumps ahead must not free a place early: both have to agree that it is over. */
   #expire(): void {
-    const wall = this.#clock.wall()
     const monotonic = this.#clock.monotonic()
+    if (monotonic < this.#quietUntil) return
+    const wall = this.#clock.wall()
+    this.#quietUntil = Number.POSITIVE_INFINITY
     for (const [key, place] of this.#places) {
-      if (
-        place.lease !== undefined &&
-        (place.lease.expiresAt > wall || place.deadline > monotonic)
-      ) {
+      const isLive =
+        place.lease !== undefined && (place.lease.expiresAt > wall || place.deadline > monotonic)
+      if (isLive) {
+        this.#quietUntil = Math.min(this.#quietUntil, place.deadline)
         continue
       }
       place.lease = undefined
-      if (place.making === 0) this.#places.delete(key)
+      this.#tidy(key, place)
     }
   }
 }

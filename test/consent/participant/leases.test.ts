@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { LeaseTable, leaseOf } from '../../../src/consent/participant/leases.js'
 import type { Lease } from '../../../src/consent/store/lease.js'
 import { instanceKey } from '../../../src/consent/store/lease.js'
+import { seeded } from '../../support/random.js'
 import { factsOf, TestClock } from './fixture.js'
 
 const SECONDS = 600
@@ -74,6 +75,44 @@ describe('participant/leases', () => {
     clock.pass(1)
     expect(leases.list()).toEqual([])
     expect(leases.reserve(key('2'), 'client', 1)).toBeDefined()
+  })
+
+  it('frees each place in the moment in which its own lease is over, whatever the others are', () => {
+    const clock = new TestClock()
+    const leases = new LeaseTable(clock)
+    const random = seeded(5)
+    const places = 200
+    const endOf = new Map<string, number>()
+    const give = (instance: string): void => {
+      const expiresAt = clock.wall() + 1 + Math.floor(random() * 100_000)
+      const [renewalHash, returnHash] = [`renewal ${random()}`, `return ${random()}`]
+      const releases = [{ expiresAt, renewalHash, returnHash }]
+      endOf.set(instance, Math.max(expiresAt, endOf.get(instance) ?? 0))
+      const given = { ...lease(clock, instance), expiresAt, releases }
+      leases.reserve(key(instance), 'client', places)?.commit(given)
+    }
+    for (let at = 0; at < places; at += 1) give(`${at}`)
+    for (let step = 0; step < 300; step += 1) {
+      clock.pass(Math.floor(random() * 1_000))
+      // One that is given back, one that comes again, one that is begun and left.
+      const [gone, again, left] = [0, 1, 2].map(() => `${Math.floor(random() * places)}`)
+      const held = leases.of(key(`${gone}`))
+      if (held !== undefined) {
+        leases.giveBack(held, held.releases?.map(({ returnHash }) => returnHash) ?? [])
+        endOf.delete(`${gone}`)
+      }
+      if (step % 2 === 0) give(`${again}`)
+      leases.reserve(key(`${left}`), 'client', places)?.abandon()
+      const live = [...endOf].filter(([, end]) => end > clock.wall()).map(([instance]) => instance)
+      const listed = leases.list().map(({ instance }) => instance)
+      expect(listed.sort(), `step ${step}`).toEqual(live.sort())
+      const free = places - live.length
+      const reserved = Array.from({ length: free + 1 }, (_, at) =>
+        leases.reserve(key(`new ${at}`), 'client', places),
+      )
+      expect(reserved.map((each) => each !== undefined)).toEqual([...Array(free).fill(true), false])
+      for (const each of reserved) each?.abandon()
+    }
   })
 
   it('counts each role by itself', () => {
