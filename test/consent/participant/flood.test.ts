@@ -78,6 +78,22 @@ describe('participant/flood', () => {
     expect((await post(`${url}/v1/evidence`, {})).status).toBe(400)
   })
 
+  it('keeps a place for a newcomer while strangers ask from 1,100 networks and leave each challenge open', async () => {
+    const { alice, url } = await served({ trustedProxies: ['127.0.0.0/8'] })
+    const { request } = await ask('client')
+    const networks = Array.from({ length: 1_100 }, (_, at) => at).values()
+    const strangers = Array.from({ length: 20 }, async () => {
+      for (const at of networks) {
+        const from = `2001:db8:${(at >> 4).toString(16)}:${(at & 15).toString(16)}::1`
+        const { status } = await post(`${url}/v1/request`, request, { 'x-forwarded-for': from })
+        // A site of 48 bits has asked no more than four networks of 64 may.
+        expect(status).toBe(200)
+      }
+    })
+    await Promise.all(strangers)
+    released((await round(alice, 'client')).answer)
+  })
+
   it('believes a proxy of the list, and nobody else, about who asks', async () => {
     const { url } = await served({ trustedProxies: ['127.0.0.0/8'] })
     const { request } = await ask('client')
