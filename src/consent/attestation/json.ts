@@ -15,6 +15,8 @@ export function isObject(value: unknown): value is JsonObject {
   return value !== null && typeof value === 'object' && !Array.isArray(value)
 }
 
+const UTF_8 = new TextDecoder('utf-8', { fatal: true })
+
 /**
  * Reads one base64url part of a token as a JSON object.
  *
@@ -28,7 +30,7 @@ export function objectOf(part: string, what: string): JsonObject {
   }
   let value: unknown
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    value = JSON.parse(UTF_8.decode(bytes))
   } catch {
     throw refused(what, 'expected JSON in UTF-8')
   }

@@ -53,9 +53,11 @@ export function parseCanonical(bytes: Uint8Array): unknown {
   return value
 }
 
+const UTF_8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
 function decode(bytes: Uint8Array): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    return UTF_8.decode(bytes)
   } catch {
     throw new NotCanonical('expected UTF-8')
   }

@@ -4,7 +4,7 @@
 
 import type { McbnErrorCode } from '../../errors.js'
 import { McbnError } from '../../errors.js'
-import { fromBase64url } from './base64url.js'
+import { isBase64url } from './base64url.js'
 
 /** One value of an untrusted document, and where it stands. */
 export class Untrusted {
@@ -104,9 +104,8 @@ export class Untrusted {
   /** The base64url text of exactly `length` bytes. */
   base64url(length: number): string {
     const value = this.#value
-    const bytes = fromBase64url(value, length)
-    if (bytes === undefined) this.refuse(`base64url of ${length} bytes without padding`)
-    return value as string
+    if (!isBase64url(value, length)) this.refuse(`base64url of ${length} bytes without padding`)
+    return value
   }
 
   oneOf<const Value extends string>(values: readonly Value[]): Value {
@@ -140,6 +139,8 @@ export class Untrusted {
   }
 }
 
+const UTF_8 = new TextDecoder('utf-8', { fatal: true })
+
 /**
  * Reads JSON text, its size bounded before it is looked at.
  *
@@ -157,9 +158,7 @@ export function readJson(
     throw new McbnError(code, `${where}: expected at most ${mostBytes} bytes, got ${bytes}`)
   }
   try {
-    const text =
-      typeof source === 'string' ? source : new TextDecoder('utf-8', { fatal: true }).decode(source)
-    return JSON.parse(text)
+    return JSON.parse(typeof source === 'string' ? source : UTF_8.decode(source))
   } catch {
     throw new McbnError(code, `${where}: expected JSON in UTF-8, got something else`)
   }

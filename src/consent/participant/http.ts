@@ -188,7 +188,10 @@ function nodeBody(request: IncomingMessage, mostBytes: number): Promise<Buffer |
     })
     request.once('end', () => resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)))
     request.once('error', reject)
-    request.once('close', () => reject(new Error('closed')))
+    // After each request that came whole, too: an error, with its stack, is made for others alone.
+    request.once('close', () => {
+      if (!request.complete) reject(new Error('closed'))
+    })
   })
 }
 

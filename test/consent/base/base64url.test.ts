@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { fromBase64url, toBase64url } from '../../../src/consent/base/base64url.js'
+import { fromBase64url, isBase64url, toBase64url } from '../../../src/consent/base/base64url.js'
 
 describe('consent/base64url', () => {
   it('reads back what it wrote, for every remainder of 3', () => {
@@ -23,6 +23,18 @@ describe('consent/base64url', () => {
   it('has one text for one value: unused bits are zero (RFC 4648 section 3.5)', () => {
     expect(fromBase64url('AQ', 1)).toEqual(Buffer.from([1]))
     for (const last of 'RSTUVWXYZabcdef') expect(fromBase64url(`A${last}`, 1)).toBeUndefined()
+  })
+
+  it('takes exactly the texts that Node writes for the bytes it reads in them, whatever the last character', () => {
+    for (const length of [1, 2, 3, 16, 31, 32, 64]) {
+      const begin = 'Az0_-9'.repeat(16).slice(0, Math.ceil((length * 4) / 3) - 1)
+      for (let code = 0; code < 256; code += 1) {
+        const text = `${begin}${String.fromCharCode(code)}`
+        const bytes = Buffer.from(text, 'base64url')
+        const isOne = bytes.length === length && bytes.toString('base64url') === text
+        expect(isBase64url(text, length), `${length} bytes, ${code}`).toBe(isOne)
+      }
+    }
   })
 
   it.each([
