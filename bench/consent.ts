@@ -52,6 +52,14 @@ async function releases(audit: 'disk' | 'none', seconds: number): Promise<Sample
   return { value: count / spent, costs: { participant: (cpu / count) * 1e6 } }
 }
 
+/** The same messages to a server that does the cryptography and writes a line, and nothing else. */
+async function floor(seconds: number): Promise<Sample> {
+  const { folder, issuer } = await stage()
+  await using serving = script('consent-floor.ts', folder, JSON.stringify(issuer.jwks()))
+  const { count, spent, cpu } = await releasesOf(serving, seconds)
+  return { value: count / spent, costs: { participant: (cpu / count) * 1e6 } }
+}
+
 /** The same out of a database on this machine, one process of a participant that could have several. */
 async function releasesOfPostgres(seconds: number): Promise<Sample> {
   const bin = postgresBinaries()
@@ -174,6 +182,7 @@ export function consentMeasurements(): Measurement[] {
         ...(postgresBinaries() === undefined
           ? []
           : [{ name: 'mcbn, PostgreSQL', run: releasesOfPostgres }]),
+        { name: 'HTTP, cryptography and a line alone', run: floor },
         { name: 'its verifier alone', run: verifications },
       ],
     },

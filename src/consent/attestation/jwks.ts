@@ -1,7 +1,7 @@
 // Key sets (RFC 7517): reading one, and keeping one that is fetched from a fixed address.
 
-import { X509Certificate } from 'node:crypto'
-import { type CryptoKey, importJWK } from 'jose'
+import { KeyObject, X509Certificate } from 'node:crypto'
+import { importJWK } from 'jose'
 import type { Clock } from '../base/clock.js'
 import { bodyWithin } from '../base/read-within.js'
 import { isObject, type JsonObject, own } from './json.js'
@@ -9,7 +9,7 @@ import type { JwtAlgorithm } from './jwt.js'
 import { refused } from './refuse.js'
 
 /** RSA keys that verify one algorithm, by key id. */
-export type KeySet = ReadonlyMap<string, CryptoKey>
+export type KeySet = ReadonlyMap<string, KeyObject>
 
 /** Further keys of a set are not looked at; an answer with more bytes is not an issuer's. */
 const MOST_KEYS = 64
@@ -53,7 +53,7 @@ export async function readKeySet(
     if (before !== undefined && (before.n !== key.n || before.e !== key.e)) ambiguous.add(key.kid)
     if (before !== undefined || found.size < MOST_KEYS) found.set(key.kid, before ?? key)
   }
-  const keys = new Map<string, CryptoKey>()
+  const keys = new Map<string, KeyObject>()
   for (const { kid, n, e } of found.values()) {
     const key = ambiguous.has(kid) ? undefined : await imported(n, e, algorithm)
     if (key !== undefined) keys.set(kid, key)
@@ -104,10 +104,14 @@ async function imported(
   n: string,
   e: string,
   algorithm: JwtAlgorithm,
-): Promise<CryptoKey | undefined> {
+): Promise<KeyObject | undefined> {
   try {
-    const key = await importJWK({ kty: 'RSA', n, e, alg: algorithm }, algorithm)
-    return key instanceof Uint8Array ? undefined : key
+    const read = await importJWK({ kty: 'RSA', n, e, alg: algorithm }, algorithm)
+    if (read instanceof Uint8Array) return undefined
+    const key = KeyObject.from(read)
+    // Leading zeros are no length.
+    const bits = key.asymmetricKeyDetails?.modulusLength ?? 0
+    return bits < 8 * MODULUS_BYTES.min ? undefined : key
   } catch {
     return undefined
   }
@@ -154,7 +158,7 @@ export class RemoteKeys {
    * @throws {McbnError} `MCBN_EVIDENCE_REFUSED`: no such key; with a `cause` where there may be one, but the
    * keys could not be fetched, or they were asked for too short a time ago.
    */
-  async key(id: string): Promise<CryptoKey> {
+  async key(id: string): Promise<KeyObject> {
     const { cacheMaxAge, staleMaxAge, cooldown } = this.#options
     const known = this.#keys?.has(id) === true && this.#age() <= staleMaxAge
     let asked = true

@@ -12,8 +12,7 @@
 // - Header fields that bring or point to keys (jku, jwk, x5u, x5c) are refused, not ignored. Where a service
 //   always sends `jku`, it has to be the address that the keys are taken from in any case.
 
-import type { KeyObject } from 'node:crypto'
-import { type CryptoKey, compactVerify } from 'jose'
+import { constants, type KeyObject, verify } from 'node:crypto'
 import { fromUnixSeconds, type UnixMilliseconds } from '../base/time.js'
 import { type CheckedToken, seconds } from './claims.js'
 import { CLOCK_TOLERANCE_SECONDS } from './clock-tolerance.js'
@@ -37,15 +36,23 @@ export interface JwtKind {
   readonly usesHeader?: 'x5c' | 'jku'
   accepts(issuer: string): boolean
   /** The key that must have signed; throws `MCBN_EVIDENCE_REFUSED`. `now`: milliseconds since 1970. */
-  key(header: JsonObject, issuer: string, now: number): Promise<CryptoKey | KeyObject>
+  key(header: JsonObject, issuer: string, now: number): Promise<KeyObject>
   /** Whether it is about this audience and nonce; throws `MCBN_EVIDENCE_REFUSED`. */
   checkAbout(payload: JsonObject, expected: VerifyRequest): void
   /** What it says; throws `MCBN_EVIDENCE_REFUSED` for a claim of the wrong type. */
   facts(token: CheckedToken, payload: JsonObject): AttestedFacts
 }
 
-/** Signatures by RSA keys (RFC 7518 sections 3.3 and 3.5). */
-export type JwtAlgorithm = 'RS256' | 'PS384'
+/** Signatures by RSA keys: RFC 7518 sections 3.3 and 3.5, with a salt as long as the hash. */
+const SIGNATURES = {
+  RS256: { hash: 'sha256', padding: constants.RSA_PKCS1_PADDING },
+  PS384: {
+    hash: 'sha384',
+    padding: constants.RSA_PKCS1_PSS_PADDING,
+    saltLength: constants.RSA_PSS_SALTLEN_DIGEST,
+  },
+} as const
+export type JwtAlgorithm = keyof typeof SIGNATURES
 
 /** Fields that bring keys, name certificates, or change how the rest is to be read (RFC 7515 4.1). */
 const KEY_FIELDS = ['jku', 'jwk', 'x5u', 'x5c', 'crit', 'b64', 'zip', 'enc'] as const
@@ -80,7 +87,7 @@ export async function verifyJwt(
     throw refused('iss', `expected an issuer trusted for ${kind.kind}`)
   }
   const key = await kind.key(header, issuer, expected.now)
-  await checkSignature(token, signature, key, kind.algorithm ?? 'RS256')
+  checkSignature(`${head}.${body}`, signature, key, kind.algorithm ?? 'RS256')
 
   kind.checkAbout(payload, expected)
   const times = checkTimes(payload, expected.now)
@@ -105,21 +112,28 @@ function checkHeader(header: JsonObject, kind: JwtKind): void {
   if (type !== undefined && type !== 'JWT') throw refused('header typ', 'expected JWT')
 }
 
-async function checkSignature(
-  token: string,
+/**
+ * At once, on this thread: verifying takes a twentieth of a millisecond, and a turn through the thread pool twice
+ * that. Keys are of 2,048 to 8,192 bits wherever they come from.
+ *
+ * @param signed - RFC 7515 section 5.1, step 5.
+ */
+function checkSignature(
+  signed: string,
   signature: string,
-  key: CryptoKey | KeyObject,
+  key: KeyObject,
   algorithm: JwtAlgorithm,
-): Promise<void> {
+): void {
+  const bytes = Buffer.from(signature, 'base64url')
   // Unused bits of the last character are not signed: allow one spelling, so that a hash names a token.
-  if (Buffer.from(signature, 'base64url').toString('base64url') !== signature) {
+  if (bytes.toString('base64url') !== signature) {
     throw refused('signature', 'expected base64url without padding (RFC 7515 section 2)')
   }
-  try {
-    await compactVerify(token, key, { algorithms: [algorithm] })
-  } catch {
-    throw refused('signature', "expected one that the issuer's key verifies")
-  }
+  const { hash, ...scheme } = SIGNATURES[algorithm]
+  // An elliptic curve's key would be asked for another kind of signature.
+  const isRsa = key.asymmetricKeyType === 'rsa'
+  if (isRsa && verify(hash, Buffer.from(signed, 'latin1'), { key, ...scheme }, bytes)) return
+  throw refused('signature', "expected one that the issuer's key verifies")
 }
 
 function checkAudience(payload: JsonObject, audience: string): void {

@@ -77,10 +77,15 @@ export function hpkeSeal(
   publicKey: Uint8Array,
   plaintext: Uint8Array,
   { info, aad = EMPTY }: HpkeContext,
-  { ephemeral = generateKeyPairSync('x25519').privateKey, aead = AES_256_GCM }: HpkeTesting = {},
+  { ephemeral, aead = AES_256_GCM }: HpkeTesting = {},
 ): HpkeSealed & HpkeExporter {
-  const enc = rawPublicKey(createPublicKey(ephemeral))
-  const dh = diffieHellman({ privateKey: ephemeral, publicKey: x25519PublicKey(publicKey) })
+  const own =
+    ephemeral === undefined
+      ? generateKeyPairSync('x25519')
+      : { privateKey: ephemeral, publicKey: createPublicKey(ephemeral) }
+  const enc = rawPublicKey(own.publicKey)
+  const { privateKey } = own
+  const dh = diffieHellman({ privateKey, publicKey: x25519PublicKey(publicKey) })
   const schedule = keySchedule(aead, dh, enc, publicKey, info)
   const cipher = createCipheriv(aead.name, schedule.key, schedule.nonce).setAAD(aad)
   const ciphertext = Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()])
@@ -129,13 +134,54 @@ export function hpkeOpen(
 }
 
 const EMPTY = Buffer.alloc(0)
-const VERSION = Buffer.from('HPKE-v1')
 /** RFC 9180 sections 4.1 and 5.1: "KEM" || 0x0020, and "HPKE" || 0x0020 || 0x0001 || the AEAD's. */
 const KEM_SUITE = Buffer.from('4b454d0020', 'hex')
 const HPKE_SUITE = Buffer.from('48504b4500200001', 'hex')
 const BASE_MODE = Buffer.from([0])
 const NONCE_BYTES = 12
 const HASH_BYTES = 32
+/** The number of HKDF-Expand's first block; here there is no second. */
+const FIRST_BLOCK = Buffer.from([1])
+
+const KEM = labelsOf(KEM_SUITE, ['eae_prk', 'shared_secret'])
+const SUITE_LABELS = [
+  'psk_id_hash',
+  'info_hash',
+  'secret',
+  'key',
+  'base_nonce',
+  'exp',
+  'sec',
+] as const
+
+/** The same for every message of a suite. */
+interface Suite extends Readonly<Record<(typeof SUITE_LABELS)[number], Buffer>> {
+  /** Of the empty psk_id. */
+  readonly noPskId: Buffer
+}
+
+const suites = new Map<number, Suite>()
+
+function suiteOf({ id }: Aead): Suite {
+  const known = suites.get(id)
+  if (known !== undefined) return known
+  const labels = labelsOf(Buffer.concat([HPKE_SUITE, Buffer.from([0, id])]), SUITE_LABELS)
+  const suite = { ...labels, noPskId: labeledExtract(EMPTY, labels.psk_id_hash, EMPTY) }
+  suites.set(id, suite)
+  return suite
+}
+
+/** "HPKE-v1" || suite_id || label: what stands before all that RFC 9180 section 4 hashes. */
+function labelsOf<const Name extends string>(
+  suite: Buffer,
+  names: readonly Name[],
+): Readonly<Record<Name, Buffer>> {
+  const made = names.map((name) => [
+    name,
+    Buffer.concat([Buffer.from('HPKE-v1'), suite, Buffer.from(name)]),
+  ])
+  return Object.fromEntries(made) as Record<Name, Buffer>
+}
 
 /** @param dh - the secret of the exchange; wiped. */
 function keySchedule(
@@ -145,57 +191,39 @@ function keySchedule(
   publicKey: Uint8Array,
   info: Uint8Array,
 ) {
-  const suite = Buffer.concat([HPKE_SUITE, Buffer.from([0, aead.id])])
-  const prk = labeledExtract(KEM_SUITE, EMPTY, 'eae_prk', dh)
+  const suite = suiteOf(aead)
+  const prk = labeledExtract(EMPTY, KEM.eae_prk, dh)
   const kemContext = Buffer.concat([enc, publicKey])
-  const shared = labeledExpand(KEM_SUITE, prk, 'shared_secret', kemContext, HASH_BYTES)
-  const infoHash = labeledExtract(suite, EMPTY, 'info_hash', info)
-  const noPskId = noPskIdOf(suite)
-  const context = Buffer.concat([BASE_MODE, noPskId, infoHash])
-  const secret = labeledExtract(suite, shared, 'secret', EMPTY)
-  const key = labeledExpand(suite, secret, 'key', context, aead.keyBytes)
-  const nonce = labeledExpand(suite, secret, 'base_nonce', context, NONCE_BYTES)
-  const exporter = labeledExpand(suite, secret, 'exp', context, HASH_BYTES)
+  const shared = labeledExpand(prk, KEM.shared_secret, kemContext, HASH_BYTES)
+  const infoHash = labeledExtract(EMPTY, suite.info_hash, info)
+  const context = Buffer.concat([BASE_MODE, suite.noPskId, infoHash])
+  const secret = labeledExtract(shared, suite.secret, EMPTY)
+  const key = labeledExpand(secret, suite.key, context, aead.keyBytes)
+  const nonce = labeledExpand(secret, suite.base_nonce, context, NONCE_BYTES)
+  const exporter = labeledExpand(secret, suite.exp, context, HASH_BYTES)
   wipe(dh, prk, shared, secret)
   return {
     key,
     nonce,
     export: (purpose: string) =>
-      labeledExpand(suite, exporter, 'sec', Buffer.from(purpose, 'utf8'), HASH_BYTES),
+      labeledExpand(exporter, suite.sec, Buffer.from(purpose, 'utf8'), HASH_BYTES),
   }
 }
 
-/** The same for every message of a suite. */
-const noPskIds = new Map<string, Buffer>()
-
-function noPskIdOf(suite: Buffer): Buffer {
-  const name = suite.toString('hex')
-  const hash = noPskIds.get(name) ?? labeledExtract(suite, EMPTY, 'psk_id_hash', EMPTY)
-  noPskIds.set(name, hash)
-  return hash
+/** RFC 9180 section 4, on HKDF-Extract (RFC 5869 section 2.2). @param label - of {@link labelsOf}. */
+function labeledExtract(salt: Uint8Array, label: Buffer, ikm: Uint8Array): Buffer {
+  return createHmac('sha256', salt).update(label).update(ikm).digest()
 }
 
-/** RFC 9180 section 4, on HKDF-Extract (RFC 5869 section 2.2). */
-function labeledExtract(suite: Buffer, salt: Uint8Array, label: string, ikm: Uint8Array): Buffer {
-  return createHmac('sha256', salt).update(VERSION).update(suite).update(label).update(ikm).digest()
-}
-
-/** RFC 9180 section 4, on HKDF-Expand (RFC 5869 section 2.3). @param length - at most 32: one block. */
-function labeledExpand(
-  suite: Buffer,
-  prk: Uint8Array,
-  label: string,
-  info: Uint8Array,
-  length: number,
-): Buffer {
-  const block = createHmac('sha256', prk)
-    .update(Buffer.from([0, length]))
-    .update(VERSION)
-    .update(suite)
-    .update(label)
-    .update(info)
-    .update(Buffer.from([1]))
-    .digest()
+/**
+ * RFC 9180 section 4, on HKDF-Expand (RFC 5869 section 2.3).
+ *
+ * @param label - of {@link labelsOf}.
+ * @param length - at most 32: one block.
+ */
+function labeledExpand(prk: Uint8Array, label: Buffer, info: Uint8Array, length: number): Buffer {
+  const about = Buffer.concat([Buffer.from([0, length]), label, info, FIRST_BLOCK])
+  const block = createHmac('sha256', prk).update(about).digest()
   const out = secretBytes(length)
   out.set(block.subarray(0, length))
   wipe(block)

@@ -1,5 +1,5 @@
-// How much costly work goes on at once. RSA verification runs on the thread pool; what waits for it is memory
-// that strangers fill, so the queue is bounded. Instances that hold a lease have their own queue, which
+// How much costly work goes on at once. Evidence waits for an issuer's keys, a release for the disk; what waits
+// behind them is memory that strangers fill, so the queue is bounded. Instances that hold a lease have their own queue, which
 // comes first, and places that nobody else takes: a flood must not keep them from renewing.
 
 export interface GateOptions {

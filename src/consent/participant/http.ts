@@ -164,11 +164,12 @@ function nodeListener(
     void answer(incoming).then((outgoing) => {
       // The sender has gone, or the time for its message is over.
       if (response.destroyed || response.headersSent) return
-      const text = Buffer.from(JSON.stringify(outgoing.body))
+      // Text: it leaves together with the head, in one piece.
+      const text = JSON.stringify(outgoing.body)
       response.writeHead(outgoing.status, {
         ...ANSWER_HEADERS,
         ...outgoing.headers,
-        'content-length': text.length,
+        'content-length': Buffer.byteLength(text),
         // What is left of a body that is too long is not waited for.
         ...(outgoing.status === 413 && { connection: 'close' }),
       })

@@ -195,6 +195,7 @@ describe('attestation/gcp-oidc', () => {
   })
 
   const jwk = rsaJwk(first, 'first')
+  const padded = Buffer.concat([Buffer.alloc(128), Buffer.alloc(128, 0xff)]).toString('base64url')
   const sets: readonly [string, unknown, RegExp | undefined][] = [
     ['with keys of other types beside', { keys: [{ kty: 'EC', kid: 'first' }, jwk] }, undefined],
     ['with keys of other uses beside', { keys: [{ ...jwk, use: 'enc' }, jwk] }, undefined],
@@ -212,6 +213,7 @@ describe('attestation/gcp-oidc', () => {
     ['with a key id for two keys', { keys: [jwk, rsaJwk(second, 'first')] }, /keys cannot/],
     ['with a private key', { keys: [{ ...jwk, d: 'AQAB' }] }, /keys cannot/],
     ['with a short modulus', { keys: [{ ...jwk, n: 'AQAB' }] }, /keys cannot/],
+    ['with a modulus that zeros make long', { keys: [{ ...jwk, n: padded }] }, /keys cannot/],
     ['with a huge modulus', { keys: [{ ...jwk, n: 'A'.repeat(1_400) }] }, /keys cannot/],
     ['with a huge exponent', { keys: [{ ...jwk, e: 'A'.repeat(340) }] }, /keys cannot/],
     ['of more than 256 KiB', { keys: [jwk], more: 'x'.repeat(262_144) }, /keys cannot/],

@@ -1,7 +1,7 @@
 // Attestation services that sign JWTs (RFC 7519): who may issue is the policy's word, and each issuer's keys
 // are at its own address, `<issuer>/certs`, wherever the token points to.
 
-import type { CryptoKey } from 'jose'
+import type { KeyObject } from 'node:crypto'
 import { McbnError } from '../../../errors.js'
 import { typeName } from '../../../options.js'
 import { type JsonObject, own } from '../json.js'
@@ -15,7 +15,7 @@ const MOST_ISSUERS = 16
 
 export interface IssuerKeys {
   accepts(issuer: string): boolean
-  key(header: JsonObject, issuer: string): Promise<CryptoKey>
+  key(header: JsonObject, issuer: string): Promise<KeyObject>
 }
 
 /**
