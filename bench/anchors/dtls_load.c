@@ -2,7 +2,8 @@
 // process.
 //
 //   dtls_load handshakes <suite> <port> <seconds> <at once>     result: full handshakes per second
-//   dtls_load echo <suite|plain> <port> <seconds> <sessions>    result: 64 B echoes per second
+//   dtls_load echo <suite|plain> <port> <seconds> <sessions>    result: 64 B echoes per second; of the
+//   suites, those of client_records.h
 //   dtls_load hold <suite> <port> <sessions>                    prints held, keeps the ports until
 //   ended
 //   dtls_load fill <suite> <port> <sessions>                    as hold, for more sessions than there
@@ -20,6 +21,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "client_records.h"
 #include "common.h"
 
 enum { MOST = 16000, IN_FLIGHT = 256, HANDSHAKES_AT_ONCE = 32 };
@@ -30,7 +32,8 @@ enum { FIRST_PORT = 10000, PORTS = 20000, MOST_FILLED = 200 * PORTS };
 struct client {
   int fd, open, waiting;
   int deaf;  // answers wait for epoll, so that every step happens in one place
-  SSL* ssl;
+  SSL* ssl;  // of the handshake
+  struct client_records records;
   double since;
 };
 
@@ -107,8 +110,9 @@ static void finish(struct client* client, int say_goodbye) {
   client->ssl = NULL;
 }
 
-// Opens so many sessions, HANDSHAKES_AT_ONCE at a time.
-static void open_all(int sessions, int forget) {
+// Opens so many sessions, HANDSHAKES_AT_ONCE at a time. Nothing is left of them here, unless they are
+// to send: keys.
+static void open_all(int sessions, int to_send) {
   struct epoll_event events[64];
   int started = 0, opened = 0;
   const double deadline = seconds_now() + LIFETIME_SECONDS;
@@ -123,8 +127,8 @@ static void open_all(int sessions, int forget) {
       struct client* client = events[i].data.ptr;
       if (client->open || !client->ssl || !advance(client)) continue;
       opened += 1;
-      // The peer keeps its session; this side's memory is not what is measured.
-      if (forget) finish(client, 0);
+      if (to_send) client_records_take(&client->records, client->ssl);
+      finish(client, 0);
     }
     for (int i = 0; count == 0 && i < started; i++) {
       if (!clients[i].open) DTLSv1_handle_timeout(clients[i].ssl);
@@ -195,23 +199,25 @@ static void handshakes(double seconds, int at_once) {
 }
 
 static void ask(struct client* client, double now) {
-  if (client->ssl)
-    SSL_write(client->ssl, payload, sizeof payload);
-  else
+  uint8_t record[sizeof payload + RECORD_AROUND];
+  if (client->records.seal) {
+    const size_t length =
+        client_records_seal(&client->records, payload, sizeof payload, record);
+    send(client->fd, record, length, MSG_DONTWAIT);
+  } else {
     send(client->fd, payload, sizeof payload, MSG_DONTWAIT);
+  }
   client->waiting = 1;
   client->since = now;
 }
 
+// Whether the datagram that waits is an echo. epoll tells of the next one, should there be more.
 static int answered(struct client* client) {
-  uint8_t message[MMSG_SLOT];
-  int count = 0;
-  for (;;) {
-    const ssize_t bytes = client->ssl ? SSL_read(client->ssl, message, sizeof message)
-                                      : recv(client->fd, message, sizeof message, MSG_DONTWAIT);
-    if (bytes <= 0) return count;
-    count += bytes == sizeof payload;
-  }
+  uint8_t datagram[MMSG_SLOT];
+  const ssize_t bytes = recv(client->fd, datagram, sizeof datagram, MSG_DONTWAIT);
+  if (bytes <= 0) return 0;
+  if (!client->records.open) return bytes == sizeof payload;
+  return client_records_open(&client->records, datagram, (size_t)bytes) == sizeof payload;
 }
 
 static void echoes(double seconds, int sessions) {
@@ -227,8 +233,7 @@ static void echoes(double seconds, int sessions) {
     now = seconds_now();
     for (int i = 0; i < count; i++) {
       struct client* client = events[i].data.ptr;
-      const int echoed = answered(client);
-      if (echoed == 0 || !client->waiting) continue;
+      if (!answered(client) || !client->waiting) continue;
       client->waiting = 0;
       done += 1;
       while (clients[next % sessions].waiting) next++;
@@ -267,7 +272,7 @@ int main(int argc, char** argv) {
   if (strcmp(argv[1], "hold") == 0) {
     const int sessions = atoi(argv[4]);
     if (sessions < 1 || sessions > MOST) return 2;
-    open_all(sessions, 1);
+    open_all(sessions, 0);
     say("held", sessions);
     for (;;) pause();
   }
@@ -283,7 +288,7 @@ int main(int argc, char** argv) {
   if (strcmp(argv[1], "handshakes") == 0) {
     handshakes(seconds, clients_wanted);
   } else {
-    open_all(clients_wanted, 0);
+    open_all(clients_wanted, 1);
     echoes(seconds, clients_wanted);
   }
   return 0;

@@ -45,7 +45,8 @@ export class Anchors implements Disposable {
     ] satisfies AnchorName[]) {
       const failure = build(process.env['CC'] ?? 'cc', [
         ...['-std=gnu11', '-D_GNU_SOURCE', '-O2', '-Wall', '-Wextra', '-Werror'],
-        ...['-o', join(this.#folder, name), join(sources, `${name}.c`), join(sources, 'common.c')],
+        ...['-o', join(this.#folder, name), join(sources, `${name}.c`)],
+        ...[join(sources, 'common.c'), join(sources, 'client_records.c')],
         ...['-lssl', '-lcrypto'],
       ])
       if (failure !== undefined) return failure
