@@ -1,10 +1,11 @@
 // Evidence for tests: real RSA keys and signatures, and an issuer that signs whatever it is told to.
 
-import { createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
+import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import { inspect } from 'node:util'
 import type { AttestedFacts, Verifier, VerifyRequest } from 'mcbn/consent'
 import { confidentialSpaceClaims, McbnError } from 'mcbn/consent'
 import { expect } from 'vitest'
+import { detachedPublicKey } from '../../src/consent/base/keys.js'
 
 export const ISSUER = 'https://issuer.test'
 export const IMAGE = `sha256:${'5a'.repeat(32)}`
@@ -36,8 +37,7 @@ export function rsaKey(bits = 2048): KeyObject {
 }
 
 export function rsaJwk(key: KeyObject, kid: string): Record<string, unknown> {
-  const publicKey = key.type === 'private' ? createPublicKey(key) : key
-  return { ...publicKey.export({ format: 'jwk' }), kid, use: 'sig', alg: 'RS256' }
+  return { ...detachedPublicKey(key).export({ format: 'jwk' }), kid, use: 'sig', alg: 'RS256' }
 }
 
 /** A JWT of any header and payload, text or object; signed by RS256 unless another signer is given. */

@@ -9,13 +9,12 @@ import {
   createCipheriv,
   createDecipheriv,
   createHmac,
-  createPublicKey,
   diffieHellman,
   generateKeyPairSync,
   type KeyObject,
 } from 'node:crypto'
 import { secretBytes } from '../../secret-bytes.js'
-import { isX25519PublicKey, rawPublicKey, x25519PublicKey } from './keys.js'
+import { isX25519PublicKey, x25519PublicHalf, x25519PublicKey } from './keys.js'
 
 /** AES-256-GCM's tag, in bytes. */
 export const HPKE_TAG_BYTES = 16
@@ -77,15 +76,10 @@ export function hpkeSeal(
   publicKey: Uint8Array,
   plaintext: Uint8Array,
   { info, aad = EMPTY }: HpkeContext,
-  { ephemeral, aead = AES_256_GCM }: HpkeTesting = {},
+  { ephemeral = generateKeyPairSync('x25519').privateKey, aead = AES_256_GCM }: HpkeTesting = {},
 ): HpkeSealed & HpkeExporter {
-  const own =
-    ephemeral === undefined
-      ? generateKeyPairSync('x25519')
-      : { privateKey: ephemeral, publicKey: createPublicKey(ephemeral) }
-  const enc = rawPublicKey(own.publicKey)
-  const { privateKey } = own
-  const dh = diffieHellman({ privateKey, publicKey: x25519PublicKey(publicKey) })
+  const enc = x25519PublicHalf(ephemeral)
+  const dh = diffieHellman({ privateKey: ephemeral, publicKey: x25519PublicKey(publicKey) })
   const schedule = keySchedule(aead, dh, enc, publicKey, info)
   const cipher = createCipheriv(aead.name, schedule.key, schedule.nonce).setAAD(aad)
   const ciphertext = Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()])

@@ -7,6 +7,7 @@ import {
   createPublicKey,
   sign as cryptoSign,
   verify as cryptoVerify,
+  diffieHellman,
   generateKeyPairSync,
   type KeyObject,
 } from 'node:crypto'
@@ -198,12 +199,31 @@ export function x25519PublicKey(bytes: Uint8Array): KeyObject {
   return publicKeyOf('x25519', bytes)
 }
 
-// Public keys go as JWK (RFC 8037): with OpenSSL 3 a SubjectPublicKeyInfo takes ten times as long each way.
+// Public keys come as JWK (RFC 8037): with OpenSSL 3 a SubjectPublicKeyInfo takes ten times as long. They never go
+// as JWK: Node 20 holds the key's mutex while it makes the strings of one, and what generateKeyPair() leaves behind
+// waits for the same mutex when it is collected as garbage. Both at once, and the process stands still for ever.
 
 /** The 32 bytes of an X25519 or Ed25519 public key. */
 export function rawPublicKey(key: KeyObject): Buffer {
-  return Buffer.from(`${key.export({ format: 'jwk' }).x}`, 'base64url')
+  return key.export(DER).subarray(-KEY_BYTES)
 }
+
+/** The 32 bytes of the public half of an X25519 key; a fifth of the time of {@link rawPublicKey}. */
+export function x25519PublicHalf(privateKey: KeyObject): Buffer {
+  return diffieHellman({ privateKey, publicKey: BASE_POINT })
+}
+
+/**
+ * The same public key without ties to what made it: it may go as JWK.
+ *
+ * @param key - public or private.
+ */
+export function detachedPublicKey(key: KeyObject): KeyObject {
+  const bytes = (key.type === 'private' ? createPublicKey(key) : key).export(DER)
+  return createPublicKey({ key: bytes, ...DER })
+}
+
+const DER = { format: 'der', type: 'spki' } as const
 
 const CURVES = { ed25519: 'Ed25519', x25519: 'X25519' } as const
 
@@ -211,6 +231,9 @@ function publicKeyOf(algorithm: Algorithm, bytes: Uint8Array): KeyObject {
   const jwk = { kty: 'OKP', crv: CURVES[algorithm], x: toBase64url(bytes) }
   return createPublicKey({ key: jwk, format: 'jwk' })
 }
+
+/** RFC 7748 section 4.1: what a private key is multiplied with makes the public one. */
+const BASE_POINT = x25519PublicKey(Uint8Array.of(9, ...new Uint8Array(KEY_BYTES - 1)))
 
 function signedBytes(purpose: string, parts: readonly Uint8Array[]): Buffer {
   return Buffer.concat([lengthPrefixed(purpose), ...parts])

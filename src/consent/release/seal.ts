@@ -8,7 +8,7 @@ import { SHARE_BYTES } from '../../psk/share.js'
 import { toBase64url } from '../base/base64url.js'
 import { canonicalBytes } from '../base/canonical.js'
 import { HPKE_TAG_BYTES, type HpkeExporter, hpkeOpen, hpkeSeal } from '../base/hpke.js'
-import { isX25519PublicKey, KEY_BYTES, rawPublicKey } from '../base/keys.js'
+import { isX25519PublicKey, KEY_BYTES, x25519PublicHalf } from '../base/keys.js'
 import type { Role } from '../descriptor/types.js'
 import { type Binary, binary } from './binary.js'
 import type { Release, ReleaseHeader } from './messages.js'
@@ -64,10 +64,9 @@ export interface OpenedShare {
 
 /** Makes a fresh key pair. Node keeps the private key; JavaScript never sees its bytes. */
 export async function generateReceiver(): Promise<Receiver> {
-  const pair = generateKeyPairSync('x25519')
-  const publicKey = rawPublicKey(pair.publicKey)
-  const openLease = (sealed: SealedShare & SealContext) =>
-    openShare(pair.privateKey, publicKey, sealed)
+  const { privateKey } = generateKeyPairSync('x25519')
+  const publicKey = x25519PublicHalf(privateKey)
+  const openLease = (sealed: SealedShare & SealContext) => openShare(privateKey, publicKey, sealed)
   return { publicKey, openLease, open: async (sealed) => openLease(sealed).share }
 }
 

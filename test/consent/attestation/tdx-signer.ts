@@ -2,6 +2,7 @@
 // really signed, under a root made here.
 
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
+import { detachedPublicKey } from '../../../src/consent/base/keys.js'
 import {
   CA_EXTENSIONS,
   certificateChain,
@@ -99,7 +100,7 @@ export function createIntel(now: number): Intel {
     const newer = Buffer.concat([body, Buffer.alloc(16, 0x15), Buffer.alloc(48)])
     const typed = version === 4 ? [body] : [u16(3), u32(newer.length), newer]
     const signed = Buffer.concat([head, ...typed])
-    const jwk = attestation.publicKey.export({ format: 'jwk' })
+    const jwk = detachedPublicKey(attestation.publicKey).export({ format: 'jwk' })
     const point = Buffer.concat([jwk.x, jwk.y].map((part) => Buffer.from(part ?? '', 'base64url')))
     const authData = Buffer.alloc(32, 0x0a)
     const qeReport = Buffer.alloc(384)

@@ -1,4 +1,5 @@
 import { createPrivateKey, createPublicKey, diffieHellman, generateKeyPairSync } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { describe, expect, it } from 'vitest'
@@ -13,6 +14,7 @@ import {
   verifySignature,
 } from '../../../src/consent/base/keys.js'
 import { lengthPrefixed } from '../../../src/psk/encoding.js'
+import { run, typescript } from '../../support/process.js'
 
 const keys = generateParticipantKeys()
 const own = publicKeys(keys)
@@ -214,5 +216,16 @@ describe('consent/keys: public keys', () => {
     const pem = generateKeyPairSync('ed25519').privateKey.export({ format: 'pem', type: 'pkcs8' })
     const mixed = { ...keys, ed25519: createPrivateKey(pem) }
     expect(publicKeys(importPrivate(exportPrivate(mixed)))).toEqual(publicKeys(mixed))
+  })
+})
+
+// What generateKeyPair() leaves behind is collected as garbage at any time, also while a key is shown.
+describe('consent/keys made in this process', () => {
+  it('are shown without ever standing still, however often garbage is collected', async () => {
+    const program = fileURLToPath(new URL('key-maker.ts', import.meta.url))
+    // The smallest room for what is young.
+    const args = ['--max-semi-space-size=1', ...typescript(program)]
+    const makers = await Promise.all(Array.from({ length: 3 }, () => run(process.execPath, args)))
+    for (const maker of makers) expect(maker.stdout, maker.report()).toBe('done\n')
   })
 })

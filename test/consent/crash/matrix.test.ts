@@ -5,6 +5,8 @@ import { postgresBinaries } from '../../support/postgres.js'
 import { runMatrix, SCENARIOS, type StoreKind } from './matrix.js'
 
 const stores: readonly StoreKind[] = ['folder', 'postgres']
+/** Each kill is a few processes, one after the other: on a busy machine they take minutes. */
+const PATIENCE_MS = 900_000
 const hasPostgres = postgresBinaries() !== undefined
 if (!hasPostgres) console.warn('consent/crash: PostgreSQL NOT tested, there is none here')
 
@@ -17,5 +19,6 @@ describe.each(stores)('consent/crash: %s', (store) => {
       expect(faults, `seed ${seed}`).toEqual([])
       for (const scenario of SCENARIOS[store]) expect(kills[scenario], scenario).toBeGreaterThan(0)
     },
+    PATIENCE_MS,
   )
 })

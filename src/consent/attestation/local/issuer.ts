@@ -8,6 +8,7 @@ import { McbnError } from '../../../errors.js'
 import { type OptionTable, refuseUnknown } from '../../../option-names.js'
 import { stringOption } from '../../../options.js'
 import { type Clock, systemClock } from '../../base/clock.js'
+import { detachedPublicKey } from '../../base/keys.js'
 import type { TokenType } from '../launcher.js'
 import { certificatePem, issueCertificate } from './certificates.js'
 
@@ -130,7 +131,7 @@ async function signingKey(privateKey: KeyObject, name: string): Promise<SigningK
       `${name}: expected an RSA private key of at least 2048 bits`,
     )
   }
-  const { n = '', e = '' } = await exportJWK(createPublicKey(privateKey))
+  const { n = '', e = '' } = await exportJWK(detachedPublicKey(privateKey))
   const kid = await calculateJwkThumbprint({ kty: 'RSA', n, e })
   return { privateKey, jwk: { kty: 'RSA', use: 'sig', alg: 'RS256', kid, n, e } }
 }
