@@ -39,7 +39,7 @@ void lookAt(const OpenedRecord& record, MutableBytes datagram) {
 // Whatever comes: nothing in it was made with the keys.
 void strangers(Records& ours, ByteView bytes) {
   const Exact datagram(bytes);
-  IncomingDatagram incoming(datagram.view());
+  RecordTrain incoming(datagram.view());
   size_t seen = 0;
   while (const auto record = ours.next(incoming)) {
     require(record->number.epoch == 0 && !record->newest);
@@ -58,7 +58,7 @@ void insiders(Records& peer, Records& ours, ByteView bytes) {
   const auto number = peer.seal(3, type, bytes, made);
   require(number.has_value() && made.size() == peer.sealedSize(3, bytes.size()));
   const Exact datagram(made);
-  IncomingDatagram incoming(datagram.view());
+  RecordTrain incoming(datagram.view());
   const auto record = ours.next(incoming);
   if (type == 0) return;  // is padding: what lies before it is the type
   const bool known = (type >= 21 && type <= 23) || type == 26 || type == 27;
@@ -102,7 +102,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   if (ours.readWear(3) == KeyWear::Spent) return 0;
   const Exact whole(datagram);
-  IncomingDatagram incoming(whole.view());
+  RecordTrain incoming(whole.view());
   const auto record = ours.next(incoming);
   require(record && record->number.epoch == 3);
   require(

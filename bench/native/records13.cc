@@ -81,11 +81,13 @@ Times newer(const dtls13::Suite& suite, size_t length) {
         check(ours.seal(3, kData, messages) == messages.size());
       },
       [&](std::span<const MutableBytes> messages) {
+        std::vector<MutableBytes> datagrams;
         for (const MutableBytes message : messages) {
-          dtls13::IncomingDatagram datagram(
-              {message.data() - ours.before(3), ours.sealedAlone(3, message.size())});
-          check(theirs.next(datagram).has_value());
+          datagrams.emplace_back(message.data() - ours.before(3),
+                                 ours.sealedAlone(3, message.size()));
         }
+        dtls13::RecordTrain train{std::span<const MutableBytes>(datagrams)};
+        for (size_t i = 0; i < messages.size(); ++i) check(theirs.next(train).has_value());
       });
 }
 

@@ -87,30 +87,27 @@ void Dtls13Session::receive(std::span<const MutableBytes> datagrams, Millisecond
   SessionStep step(sink, stats_, now);
   const bool handshaking = !open();
   heard_newer_ = false;
-  for (const MutableBytes datagram : datagrams) {
-    if (step.ended) return;
-    stats_.datagrams_received += 1;
-    stats_.bytes_received += datagram.size();
-    receiveOne(datagram, step);
+  stats_.datagrams_received += datagrams.size();
+  for (const MutableBytes datagram : datagrams) stats_.bytes_received += datagram.size();
+  for (; !open() && !step.ended && !datagrams.empty(); datagrams = datagrams.subspan(1)) {
+    receiveEarly(datagrams[0], step);
+  }
+  if (!step.ended && !datagrams.empty()) {
+    RecordTrain train(datagrams);
+    takeRecords(train, step);
   }
   settle(step);
   // With the last ACK of the handshake: a session that then says nothing keeps no context for it.
   if (handshaking && open()) messages_.records().release();
 }
 
-void Dtls13Session::receiveOne(MutableBytes datagram, SessionStep& step) {
-  Bytes copy;
-  if (state_ == State::Handshaking) copy.assign(datagram.begin(), datagram.end());
+// During the handshake: what cannot be read yet is kept.
+void Dtls13Session::receiveEarly(MutableBytes datagram, SessionStep& step) {
+  Bytes copy(datagram.begin(), datagram.end());
   const uint64_t unreadable = records().dropped().of(DropReason::WrongEpoch);
   const uint64_t epoch = messages_.epoch();
-  IncomingDatagram incoming(datagram);
-  while (!step.ended) {
-    const auto record = messages_.records().next(incoming);
-    if (!record) break;
-    heard_newer_ = heard_newer_ || (record->newest && record->number.epoch > 0);
-    take(*record, step);
-  }
-  reportDrops(step);
+  RecordTrain train(datagram);
+  takeRecords(train, step);
   if (step.ended) return;
   if (state_ == State::Handshaking && early_.size() < kMostEarly &&
       early_bytes_ + copy.size() <= kMostEarlyBytes &&
@@ -122,11 +119,21 @@ void Dtls13Session::receiveOne(MutableBytes datagram, SessionStep& step) {
   if (messages_.epoch() != epoch) takeEarly(step);
 }
 
+void Dtls13Session::takeRecords(RecordTrain& train, SessionStep& step) {
+  while (!step.ended) {
+    const auto record = messages_.records().next(train);
+    if (!record) break;
+    heard_newer_ = heard_newer_ || (record->newest && record->number.epoch > 0);
+    take(*record, step);
+  }
+  reportDrops(step);
+}
+
 // Datagrams that overtook what their keys come from.
 void Dtls13Session::takeEarly(SessionStep& step) {
   early_bytes_ = 0;
   for (Bytes& datagram : std::exchange(early_, {})) {
-    if (!step.ended) receiveOne(datagram, step);
+    if (!step.ended) receiveEarly(datagram, step);
   }
 }
 
@@ -155,13 +162,10 @@ void Dtls13Session::take(const OpenedRecord& record, SessionStep& step) {
       return;
     case content_type::kAlert:
       return takeAlert(record, step);
-    case content_type::kApplicationData: {
+    case content_type::kApplicationData:
       // RFC 9147 section 5.8.1: not before the peer's Finished, and never in the clear.
       if (!open() || record.number.epoch < 3) return step.drop(DropReason::UnexpectedMessage);
-      stats_.messages_received += 1;
-      std::ranges::copy(record.content, step.sink.reserveMessage(record.content.size()));
-      return step.sink.commitMessage(record.content.size());
-    }
+      return step.message(record.content);
     default:
       return step.drop(DropReason::UnexpectedMessage);
   }

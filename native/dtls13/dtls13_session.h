@@ -92,7 +92,8 @@ class Dtls13Session {
 
   OpenAssociation* opened() { return std::get_if<OpenAssociation>(&phase_); }
   void begin(ClientKey key, SessionStep& step);
-  void receiveOne(MutableBytes datagram, SessionStep& step);
+  void receiveEarly(MutableBytes datagram, SessionStep& step);
+  void takeRecords(RecordTrain& train, SessionStep& step);
   void take(const OpenedRecord& record, SessionStep& step);
   void takeMessages(SessionStep& step);
   void takeAlert(const OpenedRecord& record, SessionStep& step);

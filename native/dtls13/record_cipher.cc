@@ -43,6 +43,9 @@ EVP_CIPHER_CTX* makeMaskContext(const Suite& suite, ByteView key) {
   return nullptr;
 }
 
+// Blocks that go to AES at once: a train of UDP_GRO has no more records.
+constexpr size_t kMasksAtOnce = 64;
+
 using Nonce = std::array<uint8_t, kNonceBytes>;
 
 // RFC 8446 section 5.3: the number, padded to the left, XOR the IV.
@@ -51,6 +54,10 @@ Nonce nonceOf(const Secret& iv, uint64_t sequence) {
   putBigEndian(nonce.data() + kNonceBytes - sizeof sequence, sequence, sizeof sequence);
   for (size_t i = 0; i < kNonceBytes; ++i) nonce[i] ^= iv.data()[i];
   return nonce;
+}
+
+void applyMask(const uint8_t* mask, MutableBytes number) {
+  for (size_t i = 0; i < number.size(); ++i) number[i] ^= mask[i];
 }
 
 int asInt(size_t length) { return static_cast<int>(length); }
@@ -87,49 +94,49 @@ void RecordCipher::release() {
 
 // ---- masks of numbers ----------------------------------------------------------------------------
 
-bool RecordCipher::masks(std::span<const ByteView> samples, std::span<Mask> out) {
-  MCBN_ASSERT(samples.size() == out.size());
+bool RecordCipher::maskNumbers(std::span<const CipherPiece> pieces) {
   if (!number_) number_.reset(makeMaskContext(suite_, keys_.number.view()));
-  return number_ &&
-         (suite_.kind == AeadKind::ChaCha ? chachaMasks(samples, out) : aesMasks(samples, out));
+  if (!number_) return false;
+  if (suite_.kind != AeadKind::ChaCha) return maskByAes(pieces);
+  return std::ranges::all_of(pieces, [&](const CipherPiece& piece) { return maskByChaCha(piece); });
 }
 
 // All of them by one call: AES-ECB has no order.
-bool RecordCipher::aesMasks(std::span<const ByteView> samples, std::span<Mask> out) {
+bool RecordCipher::maskByAes(std::span<const CipherPiece> pieces) {
   std::array<uint8_t, kMasksAtOnce * kMinEncryptedBytes> blocks;
-  while (!samples.empty()) {
-    const size_t count = std::min(samples.size(), kMasksAtOnce);
-    for (size_t i = 0; i < count; ++i) {
-      MCBN_ASSERT(samples[i].size() >= kMinEncryptedBytes);
-      std::memcpy(&blocks[i * kMinEncryptedBytes], samples[i].data(), kMinEncryptedBytes);
+  for (; !pieces.empty(); pieces = pieces.subspan(std::min(pieces.size(), kMasksAtOnce))) {
+    const auto some = pieces.first(std::min(pieces.size(), kMasksAtOnce));
+    uint8_t* block = blocks.data();
+    for (const CipherPiece& piece : some) {
+      MCBN_ASSERT(piece.encrypted.size() >= kMinEncryptedBytes);
+      block = std::copy_n(piece.encrypted.data(), kMinEncryptedBytes, block);
     }
-    int length = 0;
-    if (EVP_EncryptUpdate(number_.get(), blocks.data(), &length, blocks.data(),
-                          asInt(count * kMinEncryptedBytes)) != 1) {
+    if (EVP_Cipher(number_.get(), blocks.data(), blocks.data(),
+                   static_cast<unsigned>(some.size() * kMinEncryptedBytes)) <= 0) {
       return false;
     }
-    for (size_t i = 0; i < count; ++i) {
-      std::copy_n(&blocks[i * kMinEncryptedBytes], out[i].size(), out[i].begin());
+    block = blocks.data();
+    for (const CipherPiece& piece : some) {
+      applyMask(block, numberIn(piece.header));
+      block += kMinEncryptedBytes;
     }
-    samples = samples.subspan(count);
-    out = out.subspan(count);
   }
   return true;
 }
 
 // OpenSSL's IV of ChaCha20 is counter (little-endian) and nonce, which is what the sample is taken
 // for.
-bool RecordCipher::chachaMasks(std::span<const ByteView> samples, std::span<Mask> out) {
-  static constexpr Mask kZeros{};
-  for (size_t i = 0; i < samples.size(); ++i) {
-    MCBN_ASSERT(samples[i].size() >= kMinEncryptedBytes);
-    int length = 0;
-    if (EVP_EncryptInit_ex(number_.get(), nullptr, nullptr, nullptr, samples[i].data()) != 1 ||
-        EVP_EncryptUpdate(number_.get(), out[i].data(), &length, kZeros.data(),
-                          asInt(kZeros.size())) != 1) {
-      return false;
-    }
+bool RecordCipher::maskByChaCha(const CipherPiece& piece) {
+  MCBN_ASSERT(piece.encrypted.size() >= kMinEncryptedBytes);
+  static constexpr std::array<uint8_t, 2> kZeros{};
+  std::array<uint8_t, 2> mask;
+  int length = 0;
+  if (EVP_EncryptInit_ex(number_.get(), nullptr, nullptr, nullptr, piece.encrypted.data()) != 1 ||
+      EVP_EncryptUpdate(number_.get(), mask.data(), &length, kZeros.data(), asInt(kZeros.size())) !=
+          1) {
+    return false;
   }
+  applyMask(mask.data(), numberIn(piece.header));
   return true;
 }
 
@@ -199,8 +206,7 @@ bool RecordCipher::sealOne(const CipherPiece& piece) {
   return begin(piece, text) &&
          EVP_CipherUpdate(aead_.get(), bytes, &length, bytes, asInt(text)) == 1 &&
          EVP_CipherFinal_ex(aead_.get(), bytes + length, &length) == 1 &&
-         EVP_CIPHER_CTX_ctrl(aead_.get(), EVP_CTRL_AEAD_GET_TAG, asInt(suite_.tag), bytes + text) >
-             0;
+         tagOf(aead_.get(), piece.encrypted.subspan(text), false);
 }
 
 bool RecordCipher::openOne(const CipherPiece& piece) {

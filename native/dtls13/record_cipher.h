@@ -2,7 +2,7 @@
 //
 //   seal: header | inner plaintext | room for tag  ->  header | ciphertext | tag, in place
 //   open: the other way round; what is not authentic is wiped
-//   masks: of the first 16 bytes of encrypted records, as many at a time as there are
+//   maskNumbers: with the first 16 bytes of encrypted records, as many at a time as there are
 //
 // Knows neither epochs nor replays. EVP contexts (1 to 2 KB) are made when they are first needed;
 // release() gives them back while the keys stay.
@@ -23,12 +23,10 @@
 
 namespace mcbn::dtls13 {
 
-using Mask = std::array<uint8_t, 2>;
-
 // A record for the AEAD.
 struct CipherPiece {
   uint64_t sequence = 0;
-  ByteView header;         // the additional data: its number not masked
+  MutableBytes header;     // the additional data: its number not masked
   MutableBytes encrypted;  // inner plaintext and tag, or the room for it
   bool done = false;       // sealed, or opened and authentic
 };
@@ -47,8 +45,8 @@ class RecordCipher {
   // nothing is left.
   void seal(std::span<CipherPiece> pieces);
   void open(std::span<CipherPiece> pieces);
-  // One for each sample, of kMinEncryptedBytes or more. False: OpenSSL refused.
-  bool masks(std::span<const ByteView> samples, std::span<Mask> out);
+  // Masks the numbers in the headers of encrypted pieces, or unmasks them. False: OpenSSL refused.
+  bool maskNumbers(std::span<const CipherPiece> pieces);
   void release();
 
  private:
@@ -57,11 +55,8 @@ class RecordCipher {
   };
   using Context = std::unique_ptr<EVP_CIPHER_CTX, FreeContext>;
 
-  // Blocks that go to AES at once: a train of UDP_GRO has no more records.
-  static constexpr size_t kMasksAtOnce = 64;
-
-  bool aesMasks(std::span<const ByteView> samples, std::span<Mask> out);
-  bool chachaMasks(std::span<const ByteView> samples, std::span<Mask> out);
+  bool maskByAes(std::span<const CipherPiece> pieces);
+  bool maskByChaCha(const CipherPiece& piece);
   bool readyAead();
   bool begin(const CipherPiece& piece, size_t text);
   bool sealOne(const CipherPiece& piece);

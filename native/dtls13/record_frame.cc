@@ -28,6 +28,11 @@ void writeHeader(HeaderForm form, RecordNumber number, ByteView connection_id, s
   if (form.length) putBigEndian(out, encrypted, 2);
 }
 
+MutableBytes numberIn(MutableBytes header) {
+  const size_t bytes = header[0] & kLongNumber ? 2 : 1, behind = header[0] & kLength ? 2 : 0;
+  return header.subspan(header.size() - behind - bytes, bytes);
+}
+
 std::optional<RecordFrame> IncomingDatagram::next(size_t id_length) {
   if (rest_.empty()) return std::nullopt;
   if (isPlaintext(rest_[0])) return plaintext();
@@ -80,7 +85,6 @@ std::optional<RecordFrame> IncomingDatagram::ciphertext(size_t id_length) {
   frame.epoch_bits = first & kEpochBits;
   const size_t record = rest_.size() - reader.remaining();
   frame.header = rest_.first(record - body.size());
-  frame.masked_number = rest_.subspan(1 + id, number);
   frame.body = rest_.subspan(frame.header.size(), body.size());
   rest_ = rest_.subspan(record);
   return frame;

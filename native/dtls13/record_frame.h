@@ -45,6 +45,9 @@ struct HeaderForm {
 void writeHeader(HeaderForm form, RecordNumber number, ByteView connection_id, size_t encrypted,
                  uint8_t* out);
 
+// The 1 or 2 bytes of number in such a header.
+MutableBytes numberIn(MutableBytes header);
+
 // A record as it came. Views are of the datagram.
 struct RecordFrame {
   bool encrypted = false;
@@ -55,8 +58,7 @@ struct RecordFrame {
   // Encrypted.
   uint8_t epoch_bits = 0;
   ByteView connection_id;
-  MutableBytes masked_number;  // 1 or 2 bytes, in the header
-  MutableBytes header;         // what the AEAD covers, once the number is unmasked
+  MutableBytes header;  // what the AEAD covers, once the number is unmasked
 
   MutableBytes body;  // the fragment, or the encrypted record
 };
@@ -64,7 +66,7 @@ struct RecordFrame {
 // The records of one datagram, one after the other.
 class IncomingDatagram {
  public:
-  explicit IncomingDatagram(MutableBytes bytes) : rest_(bytes) {}
+  explicit IncomingDatagram(MutableBytes bytes = {}) : rest_(bytes) {}
 
   // `id_length`: of connection IDs in records to us, which do not say so themselves. nullopt at the
   // end, and when the rest is no record: then damaged(), and nothing follows.

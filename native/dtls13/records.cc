@@ -1,7 +1,7 @@
 #include "dtls13/records.h"
 
 #include <algorithm>
-#include <cstring>
+#include <utility>
 
 #include "base/few.h"
 #include "record/dtls_record.h"
@@ -47,10 +47,6 @@ bool mayBeInside(uint8_t type) {
     default:
       return false;
   }
-}
-
-void applyMask(const Mask& mask, uint8_t* number, size_t bytes) {
-  for (size_t i = 0; i < bytes; ++i) number[i] ^= mask[i];
 }
 
 KeyWear wearOf(uint64_t used, uint64_t limit) {
@@ -136,73 +132,129 @@ std::optional<OpenedRecord> Records::drop(DropReason reason) {
   return std::nullopt;
 }
 
-std::optional<OpenedRecord> Records::next(IncomingDatagram& datagram) {
-  const bool damaged = datagram.damaged();
-  while (const auto frame = datagram.next(own_ids_.empty() ? 0 : own_ids_[0].size())) {
-    if (auto record = judge(datagram, *frame)) return record;
+std::optional<OpenedRecord> Records::next(RecordTrain& train) {
+  for (;;) {
+    while (train.admitted_ < train.decrypted_) {
+      if (auto record = admit(train.epoch_, train.pieces_[train.admitted_++])) return record;
+    }
+    if (train.decrypted_ < train.pieces_.size()) {
+      decrypt(train);
+      continue;
+    }
+    const RecordFrame* const frame = lookAhead(train);
+    if (!frame) return std::nullopt;
+    if (frame->encrypted) {
+      gather(train);
+      continue;
+    }
+    const RecordFrame clear = *std::exchange(train.ahead_, std::nullopt);
+    if (clear.number.epoch == 0)
+      return OpenedRecord{clear.number, clear.type, clear.body, {}, false};
+    drop(DropReason::WrongEpoch);  // RFC 9147 section 6.1: what is in the clear is of epoch 0
   }
-  if (datagram.damaged() && !damaged) dropped_.add(DropReason::Malformed);
-  return std::nullopt;
 }
 
-std::optional<OpenedRecord> Records::judge(IncomingDatagram& datagram, const RecordFrame& frame) {
-  if (!frame.encrypted) {
-    // RFC 9147 section 6.1: what is in the clear is of epoch 0.
-    if (frame.number.epoch != 0) return drop(DropReason::WrongEpoch);
-    return OpenedRecord{frame.number, frame.type, frame.body, {}, false};
+// The next record that is for us; null: there is no other.
+const RecordFrame* Records::lookAhead(RecordTrain& train) {
+  while (!train.ahead_) {
+    train.ahead_ = train.datagram_.next(own_ids_.empty() ? 0 : own_ids_[0].size());
+    if (!train.ahead_) {
+      if (train.datagram_.damaged()) drop(DropReason::Malformed);
+      train.datagram_ = IncomingDatagram();
+      if (train.behind_.empty()) return nullptr;
+      train.datagram_ = IncomingDatagram(train.behind_.front());
+      train.behind_ = train.behind_.subspan(1);
+    } else if (!isOurs(train.datagram_, *train.ahead_)) {
+      // RFC 9147 section 4: behind it the rest of the datagram MUST be discarded.
+      train.datagram_.end();
+      train.ahead_.reset();
+      drop(DropReason::ConnectionId);
+    }
   }
-  // RFC 9147 section 4: the ID MUST be in all datagrams; behind a record of another association
-  // the rest of the datagram MUST be discarded.
-  const bool ours = frame.connection_id.empty()
-                        ? own_ids_.empty() || datagram.identified
-                        : std::ranges::any_of(own_ids_, [&](const Bytes& id) {
-                            return std::ranges::equal(id, frame.connection_id);
-                          });
-  if (!ours) {
-    datagram.end();
-    return drop(DropReason::ConnectionId);
-  }
-  datagram.identified = !frame.connection_id.empty() || datagram.identified;
-  return open(frame);
+  return &*train.ahead_;
 }
 
-std::optional<OpenedRecord> Records::open(const RecordFrame& frame) {
-  ReadEpoch* const epoch = reading_[frame.epoch_bits].get();
+// RFC 9147 section 4: the ID MUST be in all datagrams.
+bool Records::isOurs(IncomingDatagram& datagram, const RecordFrame& frame) const {
+  if (!frame.encrypted) return true;
+  if (frame.connection_id.empty()) return own_ids_.empty() || datagram.identified;
+  datagram.identified = std::ranges::any_of(
+      own_ids_, [&](const Bytes& id) { return std::ranges::equal(id, frame.connection_id); });
+  return datagram.identified;
+}
+
+// Records in a row whose keys are those of one epoch.
+void Records::gather(RecordTrain& train) {
+  train.pieces_.clear();
+  train.decrypted_ = train.admitted_ = 0;
+  const uint8_t bits = train.ahead_->epoch_bits;
+  ReadEpoch* const epoch = reading_[bits].get();
+  const RecordFrame* frame = &*train.ahead_;
+  while (frame && frame->encrypted && frame->epoch_bits == bits && !train.pieces_.full()) {
+    if (!epoch || frame->body.size() < kMinEncryptedBytes) {
+      drop(epoch ? DropReason::Malformed : DropReason::WrongEpoch);
+    } else {
+      train.pieces_.add({.sequence = 0, .header = frame->header, .encrypted = frame->body});
+    }
+    train.ahead_.reset();
+    frame = lookAhead(train);
+  }
+  if (train.pieces_.size() == 0) return;
+  train.epoch_ = epoch->epoch;
+  if (epoch->cipher.maskNumbers(train.pieces_.items())) return;
+  for (size_t i = 0; i < train.pieces_.size(); ++i) drop(DropReason::Unreadable);
+  train.pieces_.clear();
+}
+
+// As many of those gathered as have the same number whichever of them are authentic. A number is
+// reconstructed from the highest that was: the later it is reckoned, the higher that may be, and
+// never lower. So where the lowest and the highest give the same number, so do all between.
+void Records::decrypt(RecordTrain& train) {
+  const std::span<CipherPiece> rest = train.pieces_.items().subspan(train.decrypted_);
+  ReadEpoch* const epoch = reading(train.epoch_);
+  size_t count = rest.size();
+  if (epoch && epoch->wear() != KeyWear::Spent) {
+    const uint64_t least = epoch->expected();
+    uint64_t most = least;
+    for (count = 0; count < rest.size(); ++count) {
+      const ByteView number = numberIn(rest[count].header);
+      uint64_t low = 0;
+      for (const uint8_t byte : number) low = low << 8 | byte;
+      const uint64_t sequence = reconstructed(least, low, number.size());
+      if (reconstructed(most, low, number.size()) != sequence) break;
+      rest[count].sequence = sequence;
+      most = std::max(most, sequence + 1);
+    }
+    epoch->cipher.open(rest.first(count));
+  }
+  train.decrypted_ += count;
+}
+
+std::optional<OpenedRecord> Records::admit(uint64_t number, const CipherPiece& piece) {
+  ReadEpoch* const epoch = reading(number);
   if (!epoch) return drop(DropReason::WrongEpoch);
   if (epoch->wear() == KeyWear::Spent) return drop(DropReason::BadMac);
-  if (frame.body.size() < kMinEncryptedBytes) return drop(DropReason::Malformed);
-
-  Mask mask;
-  const ByteView sample = frame.body;
-  if (!epoch->cipher.masks({&sample, 1}, {&mask, 1})) return drop(DropReason::Unreadable);
-  const size_t bytes = frame.masked_number.size();
-  applyMask(mask, frame.masked_number.data(), bytes);
-  uint64_t low = 0;
-  for (const uint8_t byte : frame.masked_number) low = low << 8 | byte;
-  const uint64_t sequence = reconstructed(epoch->expected(), low, bytes);
-
-  CipherPiece piece{.sequence = sequence, .header = frame.header, .encrypted = frame.body};
-  if (sequence < kSequences) epoch->cipher.open({&piece, 1});
-  if (!piece.done) {
+  if (!piece.done || piece.sequence >= kSequences) {
     epoch->forgeries += 1;
     return drop(DropReason::BadMac);
   }
   // RFC 9147 section 4.5.1: after deprotection, so that its time tells nothing about the number.
-  if (epoch->window.seen(sequence)) return drop(DropReason::Replayed);
-  epoch->window.mark(sequence);
+  if (epoch->window.seen(piece.sequence)) return drop(DropReason::Replayed);
+  epoch->window.mark(piece.sequence);
   epoch->any = true;
 
   // Behind the content its type, behind that zeros (RFC 8446 section 5.4).
-  MutableBytes inner = frame.body.first(frame.body.size() - epoch->cipher.suite().tag);
+  MutableBytes inner = piece.encrypted.first(piece.encrypted.size() - epoch->cipher.suite().tag);
   while (!inner.empty() && inner.back() == 0) inner = inner.first(inner.size() - 1);
   if (inner.empty() || inner.size() > kMaxContentBytes + 1 || !mayBeInside(inner.back())) {
     return drop(DropReason::Malformed);
   }
-  const RecordNumber number{epoch->epoch, sequence};
-  const bool newest = number > newest_ || newest_ == RecordNumber{};
-  if (newest) newest_ = number;
-  return OpenedRecord{number, inner.back(), inner.first(inner.size() - 1), frame.connection_id,
-                      newest};
+  const RecordNumber whole{epoch->epoch, piece.sequence};
+  const bool newest = whole > newest_ || newest_ == RecordNumber{};
+  if (newest) newest_ = whole;
+  const auto id = static_cast<size_t>(numberIn(piece.header).data() - piece.header.data()) - 1;
+  return OpenedRecord{whole, inner.back(), inner.first(inner.size() - 1),
+                      piece.header.subspan(1, id), newest};
 }
 
 // ---- to the peer ---------------------------------------------------------------------------------
@@ -298,7 +350,7 @@ size_t Records::sealAt(WriteEpoch& epoch, uint8_t type, std::span<const MutableB
       std::fill_n(behind + 1, paddingOf(suite, message.size()), uint8_t{0});
       pieces.add({number, {record, header}, {message.data(), encrypted}});
     }
-    const size_t done = finish(epoch, pieces.items(), form);
+    const size_t done = finish(epoch, pieces.items());
     sealed += done;
     if (pieces.size() == 0 || done < pieces.size()) break;
   }
@@ -306,20 +358,11 @@ size_t Records::sealAt(WriteEpoch& epoch, uint8_t type, std::span<const MutableB
 }
 
 // Encrypts text and numbers: how many, from the first on, are whole.
-size_t Records::finish(WriteEpoch& epoch, std::span<CipherPiece> pieces, HeaderForm form) {
+size_t Records::finish(WriteEpoch& epoch, std::span<CipherPiece> pieces) {
   epoch.cipher.seal(pieces);
   const auto failed = std::ranges::find(pieces, false, &CipherPiece::done);
   const auto done = static_cast<size_t>(failed - pieces.begin());
-  Few<ByteView, kTogether> samples;
-  std::array<Mask, kTogether> masks;
-  for (const CipherPiece& piece : pieces.first(done)) samples.add(piece.encrypted);
-  if (!epoch.cipher.masks(samples.items(), std::span(masks).first(done))) return 0;
-  const size_t bytes = form.long_number ? 2 : 1;
-  for (size_t i = 0; i < done; ++i) {
-    uint8_t* const record = pieces[i].encrypted.data() - form.bytes(peer_id_.size());
-    applyMask(masks[i], record + 1 + peer_id_.size(), bytes);
-  }
-  return done;
+  return epoch.cipher.maskNumbers(pieces.first(done)) ? done : 0;
 }
 
 void Records::release() {

@@ -1,6 +1,10 @@
 // records.h: all records of a DTLS 1.3 association, in every epoch that is alive, both directions.
 //
-//   datagram --next()--> record, record, ...          content --seal()--> records in a datagram
+//   train of datagrams --next()--> record, record, ...    content --seal()--> records in a datagram
+//
+// Records that came together are unmasked and decrypted together, which changes nothing but the time
+// that it takes: each is admitted when next() comes to it, with what those before it have done to the
+// replay window and to the counters, as if it were the only one.
 //
 // The handshake says which epochs live: keys of an epoch come with startReading() and startWriting()
 // and go with stopReading() and stopWriting(). Epochs with the same two lowest bits exclude each
@@ -21,6 +25,7 @@
 #include <span>
 #include <vector>
 
+#include "base/few.h"
 #include "base/secret.h"
 #include "dtls13/record_cipher.h"
 #include "dtls13/record_frame.h"
@@ -37,6 +42,28 @@ struct OpenedRecord {
   MutableBytes content;    // without padding; may be empty
   ByteView connection_id;  // that was in its header; empty: none
   bool newest = false;     // its number is higher than all that were opened before it
+};
+
+// Datagrams from one peer, in order, and how far next() has come with their records.
+class RecordTrain {
+ public:
+  // The span, like the datagrams, lasts as long as the train.
+  explicit RecordTrain(std::span<const MutableBytes> datagrams) : behind_(datagrams) {}
+  explicit RecordTrain(MutableBytes datagram) : datagram_(datagram) {}
+
+ private:
+  friend class Records;
+  // What UDP_GRO gives at most.
+  static constexpr size_t kMost = 64;
+
+  IncomingDatagram datagram_;  // the one being read
+  std::span<const MutableBytes> behind_;
+  std::optional<RecordFrame> ahead_;  // read, and no more
+  // Gathered: of one epoch, their numbers unmasked. Of these some are decrypted, and of those some
+  // admitted or dropped, each from the first on.
+  Few<CipherPiece, kMost> pieces_;
+  size_t decrypted_ = 0, admitted_ = 0;
+  uint64_t epoch_ = 0;
 };
 
 // How used up the keys of an epoch are (RFC 9147 section 4.5.3).
@@ -63,9 +90,9 @@ class Records {
   void setOwnIds(std::vector<Bytes> ids);
   const std::vector<Bytes>& ownIds() const { return own_ids_; }
 
-  // The next record of the datagram that may be used; nullopt: there is no other. Keys may be
-  // started and stopped between two calls: a datagram's later records are opened with them.
-  std::optional<OpenedRecord> next(IncomingDatagram& datagram);
+  // The next record of the train that may be used; nullopt: there is no other. Keys may be started
+  // and stopped between two calls: the train's later records of other epochs are opened with them.
+  std::optional<OpenedRecord> next(RecordTrain& train);
 
   // Records that next() has passed over, and why. WrongEpoch: no keys for it (any more, or yet).
   const DropCounts& dropped() const { return dropped_; }
@@ -110,12 +137,15 @@ class Records {
 
   ReadEpoch* reading(uint64_t epoch) const;
   WriteEpoch* writing(uint64_t epoch) const;
-  std::optional<OpenedRecord> judge(IncomingDatagram& datagram, const RecordFrame& frame);
-  std::optional<OpenedRecord> open(const RecordFrame& frame);
+  const RecordFrame* lookAhead(RecordTrain& train);
+  bool isOurs(IncomingDatagram& datagram, const RecordFrame& frame) const;
+  void gather(RecordTrain& train);
+  void decrypt(RecordTrain& train);
+  std::optional<OpenedRecord> admit(uint64_t epoch, const CipherPiece& piece);
   std::optional<OpenedRecord> drop(DropReason reason);
   size_t sealAt(WriteEpoch& epoch, uint8_t type, std::span<const MutableBytes> messages,
                 HeaderForm form);
-  size_t finish(WriteEpoch& epoch, std::span<CipherPiece> pieces, HeaderForm form);
+  size_t finish(WriteEpoch& epoch, std::span<CipherPiece> pieces);
 
   const size_t replay_window_;
   std::array<std::unique_ptr<ReadEpoch>, kSlots> reading_;  // at its epoch modulo kSlots

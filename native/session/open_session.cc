@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <utility>
 
 #include "base/few.h"
@@ -14,13 +13,6 @@ namespace {
 constexpr uint16_t kEpoch = 1;  // DTLS 1.2 has no other without renegotiation
 // Records that are decrypted together: what a train of UDP_GRO has at most.
 constexpr size_t kTrain = 64;
-
-// JavaScript keeps messages for a while, so the memory for new ones is in no cache. That of the
-// next one is fetched while this one is copied: a tenth of what a large message costs.
-void prefetch(const uint8_t* bytes, size_t length) {
-  constexpr size_t kCacheLine = 64;
-  for (size_t at = 0; at < length; at += kCacheLine) __builtin_prefetch(bytes + at, 1);
-}
 
 }  // namespace
 
@@ -168,11 +160,7 @@ void OpenSession::takeContent(ByteView content, SessionStep& step) {
     case content_type::kApplicationData: {
       if (content.empty()) return;  // RFC 5246 section 6.2.1
       heard_message_ = true;
-      step.stats.messages_received += 1;
-      uint8_t* const message = step.sink.reserveMessage(content.size());
-      prefetch(message + content.size(), content.size());
-      std::memcpy(message, content.data(), content.size());
-      return step.sink.commitMessage(content.size());
+      return step.message(content);
     }
     case content_type::kHandshake:
       // A Finished again: ours was lost. There is no new handshake inside this one.

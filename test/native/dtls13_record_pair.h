@@ -34,7 +34,7 @@ struct Pair {
   }
   // The content of the datagram's only record.
   std::optional<Bytes> open(Bytes datagram) {
-    IncomingDatagram incoming{MutableBytes(datagram)};
+    RecordTrain incoming{MutableBytes(datagram)};
     const auto record = theirs.next(incoming);
     if (!record) return std::nullopt;
     return Bytes(record->content.begin(), record->content.end());
