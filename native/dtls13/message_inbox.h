@@ -9,7 +9,9 @@
 // Spec        RFC 9147 sections 5.2 (next_receive_seq) and 5.5 (reassembly)
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <memory>
 
 #include "record/handshake_fragment.h"
 #include "record/message_assembler.h"
@@ -40,7 +42,8 @@ class MessageInbox {
     if (fragment.length > (epoch == 0 ? kMostClearBytes : kMostMessageBytes)) {
       return Added::Refused;
     }
-    Slot& slot = slots_[fragment.messageSequence % kWindow];
+    if (!slots_) slots_ = std::make_unique<Slots>();
+    Slot& slot = (*slots_)[fragment.messageSequence % kWindow];
     const bool begun = slot.message.started();
     // What is encrypted is not displaced by what is not.
     if (begun && slot.epoch > epoch) return Added::Refused;
@@ -61,7 +64,7 @@ class MessageInbox {
   }
 
   // The next message, if it is whole: its body stays until pop() or forget().
-  bool ready() const { return slot().message.complete(); }
+  bool ready() const { return slots_ && slot().message.complete(); }
   uint8_t type() const { return slot().type; }
   uint64_t epoch() const { return slot().epoch; }
   ByteView body() const { return slot().message.body(); }
@@ -70,7 +73,11 @@ class MessageInbox {
     next_ += 1;
   }
   // It was not the peer's: waits for the same message again.
-  void forget() { slots_[next_ % kWindow].message.reset(); }
+  void forget() {
+    (*slots_)[next_ % kWindow].message.reset();
+    const auto started = [](const Slot& slot) { return slot.message.started(); };
+    if (std::ranges::none_of(*slots_, started)) slots_.reset();
+  }
 
  private:
   static constexpr uint16_t kWindow = 4;  // ServerHello, EncryptedExtensions, Finished, and one
@@ -80,9 +87,10 @@ class MessageInbox {
     uint64_t epoch = 0;
     MessageAssembler message{kMostMessageBytes};
   };
-  const Slot& slot() const { return slots_[next_ % kWindow]; }
+  using Slots = std::array<Slot, kWindow>;
+  const Slot& slot() const { return (*slots_)[next_ % kWindow]; }
 
-  std::array<Slot, kWindow> slots_;
+  std::unique_ptr<Slots> slots_;  // null while nothing is put together
   uint16_t next_ = 0;
 };
 

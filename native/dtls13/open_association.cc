@@ -145,7 +145,7 @@ std::optional<Failure> OpenAssociation::proceed(Messages& messages, SessionStep&
   }
   if (!queue_.empty()) {
     Waiting next = std::move(queue_.front());
-    queue_.pop_front();
+    queue_.erase(queue_.begin());
     updating_ = next.type == message_type::kKeyUpdate;
     messages.post(write_epoch_, next.type, std::move(next.body));
     messages.send(step);

@@ -11,7 +11,7 @@
 // Spec        RFC 8446 sections 4.6 and 6.1, RFC 9147 sections 8 (key updates) and 9 (connection IDs)
 #pragma once
 
-#include <deque>
+#include <vector>
 
 #include "dtls13/established.h"
 #include "dtls13/handshake_messages.h"
@@ -74,7 +74,7 @@ class OpenAssociation {
   uint64_t read_epoch_ = 3, write_epoch_ = 3;
   bool updating_ = false;   // a KeyUpdate of ours waits for its ACK
   bool requested_ = false;  // a RequestConnectionId of ours waits for its answer
-  std::deque<Waiting> queue_;
+  std::vector<Waiting> queue_;
   std::vector<Bytes> spare_ids_;  // of the peer's
   Milliseconds forget_at_ = kNever;
 };
