@@ -14,18 +14,26 @@ export function mcbnHandshakes(name: string, suite: string): Subject {
   return {
     name,
     run: (seconds) =>
-      clientHandshakes((port) => script('mcbn-peer.ts', 'handshakes', suite, port, seconds), suite),
+      clientHandshakes(
+        seconds,
+        (port) => script('mcbn-peer.ts', 'handshakes', suite, port, seconds),
+        script('mcbn-peer.ts', 'serve', suite),
+      ),
   }
 }
 
-async function clientHandshakes(
+export async function clientHandshakes(
+  seconds: number,
   client: (port: number) => Child,
-  suite: string = CCM8,
+  server: Child = script('mcbn-peer.ts', 'serve', CCM8),
 ): Promise<Sample> {
-  await using serving = script('mcbn-peer.ts', 'serve', suite)
+  await using serving = server
   const port = await serving.value('port')
   await using connecting = client(port)
-  return { value: await connecting.value('result') }
+  await connecting.value('started')
+  const before = serving.cpuSeconds
+  const value = await connecting.value('result')
+  return { value, costs: { server: ((serving.cpuSeconds - before) / (value * seconds)) * 1e6 } }
 }
 
 export function handshakeMeasurements(anchors: Anchors): Measurement[] {
@@ -77,7 +85,7 @@ export function handshakeMeasurements(anchors: Anchors): Measurement[] {
         {
           name: 'node-dtls-client',
           run: (seconds) =>
-            clientHandshakes((port) =>
+            clientHandshakes(seconds, (port) =>
               script('node-dtls-client-peer.ts', 'handshakes', port, seconds),
             ),
         },

@@ -52,6 +52,18 @@ async function serverMemory(anchors: Anchors, server: Child): Promise<Sample> {
   return { value: (await settledServer(anchors, server, 0)).bytes / 1024 }
 }
 
+/** KB a session that a server with a suite of mcbn-peer.ts takes; mcbn's clients are in another process. */
+export async function memoryWithClients(suite: string, sessions: number): Promise<Sample> {
+  await using serving = script('mcbn-peer.ts', 'serve', suite)
+  const port = await serving.value('port')
+  await sleep(500)
+  const before = serving.residentBytes
+  await using clients = script('mcbn-peer.ts', 'hold', suite, port, sessions)
+  const held = await clients.value('held')
+  await sleep(SETTLE_MS)
+  return { value: (serving.residentBytes - before) / held / 1024 }
+}
+
 async function clientMemory(anchors: Anchors): Promise<Sample> {
   await using serving = anchors.run('dtls_server', CCM8)
   const port = await serving.value('port')

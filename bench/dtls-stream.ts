@@ -7,7 +7,7 @@ import type { Measurement, Sample, Subject } from './lib/measurement.js'
 import { counted } from './lib/system-calls.js'
 
 /** The receiver decides when enough was counted; the sender is ended then. */
-async function stream(
+export async function stream(
   seconds: number,
   counting: boolean,
   receiver: Child,

@@ -42,7 +42,10 @@ const selected = (name: string): boolean =>
   positionals.length === 0 || positionals.some((wanted) => name.startsWith(wanted))
 
 process.stderr.write('building the anchors\n')
-using anchors = new Anchors({ pion: selected('handshakes') || selected('stream-ccm8-64') })
+using anchors = new Anchors({
+  pion: selected('handshakes') || selected('stream-ccm8-64'),
+  wolfssl: ['handshakes', 'stream-64', 'stream-1200'].some((name) => selected(`versions-${name}`)),
+})
 for (const [what, why] of Object.entries(anchors.missing)) {
   if (why !== undefined && why !== NOT_ASKED_FOR) {
     process.stderr.write(`NO ${what.toUpperCase()} ANCHORS: ${why}\n`)
@@ -58,7 +61,7 @@ const measurements = [
   ...streamMeasurements(anchors),
   ...echoMeasurements(anchors),
   ...handshakeMeasurements(anchors),
-  ...versionMeasurements(),
+  ...versionMeasurements(anchors),
   ...idleMeasurements(anchors),
   ...sessionMeasurements(anchors),
   ...blockedMeasurements(),

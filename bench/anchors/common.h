@@ -1,36 +1,18 @@
-// common.h: what the anchors share: a loopback UDP socket, a PSK DTLS 1.2 context on the system's
-// OpenSSL, a datagram BIO that can batch, and the lines they print.
-//
-// An anchor is a C program as a careful C programmer would write it with what the system has; mcbn
-// is measured beside it. Each prints "port <n>" when it can be talked to and "result <number>" at
-// its end, lives at most LIFETIME_SECONDS, and uses loopback addresses only.
+// common.h: what the anchors on the system's OpenSSL share: a PSK DTLS 1.2 context, and a datagram BIO
+// that can batch.
 #pragma once
 
-#include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define LIFETIME_SECONDS 60
-#define WARM_UP_SECONDS 0.3
+#include "loopback.h"
 
 // The kernel refuses more segments in one UDP_SEGMENT call (UDP_MAX_SEGMENTS; 64 before Linux 6.9).
 #define MAX_SEGMENTS 128
 #define MAX_BATCH_BYTES 65000
 #define MMSG_BATCH 64
 #define MMSG_SLOT 2048
-
-double seconds_now(void);
-double cpu_seconds(void);    // of this process, user and system
-void die(const char* what);  // prints errno and OpenSSL's queue, exits 1
-void say(const char* name, double value);
-
-// Bound to 127.0.0.1, an ephemeral port, with buffers of 4 MB if the system lets it.
-int udp_socket(int* port);
-// The same with an address (in network order) and port of the caller's choice; -1: that port is taken.
-int udp_socket_at(struct sockaddr_in address);
-void udp_connect(int fd, int port);
-struct sockaddr_in loopback(int port);
 
 // PSK identity "bench", DTLS 1.2 only, one suite, security level 0 (CCM8 counts 64 bits from 3.2
 // on).

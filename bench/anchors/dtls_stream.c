@@ -47,25 +47,11 @@ static void receive(enum batching kind, const char* suite, double seconds) {
 
   static uint8_t message[16384];
   const double end_of_life = seconds_now() + LIFETIME_SECONDS;
-  double started = 0, warm = 0, cpu = 0;
-  for (uint64_t count = 0, counted_from = 0;;) {
-    if (SSL_read(ssl, message, sizeof message) <= 0) {
-      if (seconds_now() > end_of_life) exit(1);
-      continue;
-    }
-    if (count++ % 64 != 0) continue;
-    const double now = seconds_now();
-    if (warm == 0) warm = now + WARM_UP_SECONDS;
-    if (started == 0 && now >= warm) {
-      started = now;
-      counted_from = count;
-      cpu = cpu_seconds();
-      say("started", 0);
-    }
-    if (started > 0 && now >= started + seconds) {
-      say("cost", (cpu_seconds() - cpu) * 1e6 / (double)(count - counted_from));
-      say("result", (double)(count - counted_from) / (now - started));
-      return;
+  for (int done = 0; !done;) {
+    if (SSL_read(ssl, message, sizeof message) > 0) {
+      done = count_message(seconds);
+    } else if (seconds_now() > end_of_life) {
+      exit(1);
     }
   }
 }

@@ -8,27 +8,36 @@ import { fileURLToPath } from 'node:url'
 import { Child } from './child.js'
 
 const sources = fileURLToPath(new URL('../anchors', import.meta.url))
+const newerPeers = fileURLToPath(new URL('../../scripts/newer-peers.sh', import.meta.url))
 const DEBIAN_GOPATH = '/usr/share/gocode'
 
 export const NOT_ASKED_FOR = 'not asked for'
 
 export type AnchorName = 'dtls_stream' | 'dtls_server' | 'dtls_load' | 'udp_echo'
+type Asked = { readonly pion: boolean; readonly wolfssl: boolean }
 
 export class Anchors implements Disposable {
   readonly #folder = mkdtempSync(join(tmpdir(), 'mcbn-bench-'))
   /** Why there are none; undefined: there are. */
-  readonly missing: { readonly c: string | undefined; readonly pion: string | undefined }
+  readonly missing: Readonly<Record<'c' | 'pion' | 'wolfssl', string | undefined>>
+  /** Of scripts/newer-peers.sh: what wolfSSL's programs are run with. */
+  #newer = ''
 
-  constructor(wanted: { readonly pion: boolean }) {
+  constructor(wanted: Asked) {
     process.once('exit', () => this[Symbol.dispose]())
     this.missing = {
       c: this.#buildC(),
       pion: wanted.pion ? this.#buildPion() : NOT_ASKED_FOR,
+      wolfssl: wanted.wolfssl ? this.#buildWolfssl() : NOT_ASKED_FOR,
     }
   }
 
   run(anchor: AnchorName | 'pion', ...args: readonly (string | number)[]): Child {
     return new Child(join(this.#folder, anchor), args)
+  }
+
+  wolfssl(...args: readonly (string | number)[]): Child {
+    return new Child(join(this.#newer, 'run'), [join(this.#folder, 'wolfssl13'), ...args])
   }
 
   [Symbol.dispose](): void {
@@ -44,14 +53,24 @@ export class Anchors implements Disposable {
       'udp_echo',
     ] satisfies AnchorName[]) {
       const failure = build(process.env['CC'] ?? 'cc', [
-        ...['-std=gnu11', '-D_GNU_SOURCE', '-O2', '-Wall', '-Wextra', '-Werror'],
-        ...['-o', join(this.#folder, name), join(sources, `${name}.c`)],
-        ...[join(sources, 'common.c'), join(sources, 'client_records.c')],
+        ...this.#compiling(name, `${name}.c`, 'common.c', 'loopback.c', 'client_records.c'),
         ...['-lssl', '-lcrypto'],
       ])
       if (failure !== undefined) return failure
     }
     return undefined
+  }
+
+  #compiling(name: string, ...files: readonly string[]): readonly string[] {
+    const out = ['-o', join(this.#folder, name), ...files.map((file) => join(sources, file))]
+    return ['-std=gnu11', '-D_GNU_SOURCE', '-O2', '-Wall', '-Wextra', '-Werror', ...out]
+  }
+
+  #buildWolfssl(): string | undefined {
+    const made = spawnSync('bash', [newerPeers, '--if-here'], { encoding: 'utf8' })
+    if (made.status !== 0) return made.stderr
+    this.#newer = made.stdout.trim()
+    return build(join(this.#newer, 'cc'), this.#compiling('wolfssl13', 'wolfssl13.c', 'loopback.c'))
   }
 
   #buildPion(): string | undefined {

@@ -44,13 +44,14 @@ export class Counter {
   }
 }
 
-/** One connection after the other, from WARM_UP_MS on for so many seconds; says how many a second, and exits. */
+/** One connection after the other; says when those that count begin, after so many seconds the rate, and exits. */
 export async function countHandshakes(
   seconds: number,
   openAndClose: () => Promise<void>,
 ): Promise<void> {
   const countFrom = performance.now() + WARM_UP_MS
   while (performance.now() < countFrom) await openAndClose()
+  say('started', 0)
   const started = performance.now()
   let count = 0
   let elapsed = 0

@@ -1,4 +1,4 @@
-// What every program of the benchmark shares; bench/anchors/common.c has the same bytes.
+// What every program of the benchmark shares; bench/anchors/loopback.c has the same bytes.
 
 export const IDENTITY = 'bench'
 export const KEY = Buffer.from('101112131415161718191a1b1c1d1e1f', 'hex')
