@@ -56,10 +56,34 @@ struct QuietErrors {
   ~QuietErrors() { ERR_pop_to_mark(); }
 };
 
+// What makes keys of a group, and what reads public ones. Kept by each thread: for a new context OpenSSL
+// 3.0 goes through all the names of algorithms that it knows.
+struct GroupContexts {
+  PkeyContext generating, importing;
+
+  static GroupContexts& of(Group group) {
+    thread_local std::array<GroupContexts, std::size(kGroups)> kept;
+    return kept[static_cast<size_t>(&factsOf(group) - kGroups)];
+  }
+};
+
+PkeyContext contextFor(Group group) {
+  const char* const type = group == Group::Secp256r1 ? "EC" : factsOf(group).name;
+  return PkeyContext(EVP_PKEY_CTX_new_from_name(nullptr, type, nullptr));
+}
+
 EVP_PKEY* generated(Group group) {
-  const GroupFacts& facts = factsOf(group);
-  if (group == Group::Secp256r1) return EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", facts.name);
-  return EVP_PKEY_Q_keygen(nullptr, nullptr, facts.name);
+  PkeyContext& context = GroupContexts::of(group).generating;
+  if (!context) {
+    context = contextFor(group);
+    if (!context || EVP_PKEY_keygen_init(context.get()) != 1 ||
+        (group == Group::Secp256r1 &&
+         EVP_PKEY_CTX_set_group_name(context.get(), factsOf(group).name) != 1)) {
+      context.reset();
+    }
+  }
+  EVP_PKEY* made = nullptr;
+  return context && EVP_PKEY_generate(context.get(), &made) == 1 ? made : nullptr;
 }
 
 // Null: no public key of the group.
@@ -67,8 +91,11 @@ Pkey publicKey(Group group, ByteView share) {
   // RFC 8446 section 4.2.8.2: uncompressed points only; OpenSSL takes "hybrid" ones too.
   constexpr uint8_t kUncompressed = 4;
   if (group == Group::Secp256r1 && share[0] != kUncompressed) return nullptr;
-  const char* const type = group == Group::Secp256r1 ? "EC" : factsOf(group).name;
-  const PkeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, type, nullptr));
+  PkeyContext& context = GroupContexts::of(group).importing;
+  if (!context) {
+    context = contextFor(group);
+    if (!context || EVP_PKEY_fromdata_init(context.get()) != 1) context.reset();
+  }
   OSSL_PARAM params[] = {
       OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, const_cast<uint8_t*>(share.data()),
                                         share.size()),
@@ -78,8 +105,7 @@ Pkey publicKey(Group group, ByteView share) {
                                                  const_cast<char*>(factsOf(group).name), 0);
   }
   EVP_PKEY* made = nullptr;
-  if (!context || EVP_PKEY_fromdata_init(context.get()) != 1 ||
-      EVP_PKEY_fromdata(context.get(), &made, EVP_PKEY_PUBLIC_KEY, params) != 1) {
+  if (!context || EVP_PKEY_fromdata(context.get(), &made, EVP_PKEY_PUBLIC_KEY, params) != 1) {
     return nullptr;
   }
   return Pkey(made);
@@ -97,7 +123,9 @@ Secret agreed(Group group, EVP_PKEY* own, ByteView peer) {
   const PkeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, own, nullptr));
   Scratch scratch;
   if (!other || !context || EVP_PKEY_derive_init(context.get()) != 1 ||
-      EVP_PKEY_derive_set_peer(context.get(), other.get()) != 1 ||
+      // Any 32 bytes are a public key of X25519 (RFC 7748 section 5): there is nothing to look at.
+      EVP_PKEY_derive_set_peer_ex(context.get(), other.get(), group == Group::Secp256r1 ? 1 : 0) !=
+          1 ||
       EVP_PKEY_derive(context.get(), scratch.bytes.data(), &scratch.size) != 1 ||
       scratch.size != factsOf(group).secret ||
       zeros(std::span(scratch.bytes).first(scratch.size))) {
@@ -150,8 +178,7 @@ bool available(Group group) {
   if (!isKem(group)) return true;
   static const bool kem = [] {
     const QuietErrors quiet;
-    const PkeyContext context(
-        EVP_PKEY_CTX_new_from_name(nullptr, nameOf(Group::X25519MlKem768), nullptr));
+    const PkeyContext context = contextFor(Group::X25519MlKem768);
     return context && EVP_PKEY_keygen_init(context.get()) == 1;
   }();
   return kem;
