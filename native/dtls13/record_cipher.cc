@@ -72,6 +72,20 @@ bool tagOf(EVP_CIPHER_CTX* context, MutableBytes tag, bool opening) {
                   : EVP_CIPHER_CTX_get_params(context, parameters)) == 1;
 }
 
+// The whole nonce, and the tag to be found unless it is empty: by one call that sets parameters.
+// EVP_CipherInit_ex() of OpenSSL 3.0 asks for the nonce's length each time, which takes as long.
+bool beginGcm(EVP_CIPHER_CTX* context, Nonce nonce, MutableBytes tag) {
+  // As EVP_CTRL_GCM_SET_IV_FIXED has it: instead of the length of a part.
+  constexpr auto kWhole = static_cast<size_t>(-1);
+  const OSSL_PARAM parameters[] = {
+      OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TLS1_IV_FIXED, nonce.data(), kWhole),
+      tag.empty()
+          ? OSSL_PARAM_construct_end()
+          : OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag.data(), tag.size()),
+      OSSL_PARAM_construct_end()};
+  return EVP_CIPHER_CTX_set_params(context, parameters) == 1;
+}
+
 }  // namespace
 
 void RecordCipher::FreeContext::operator()(EVP_CIPHER_CTX* context) const {
@@ -189,9 +203,12 @@ bool RecordCipher::begin(const CipherPiece& piece, size_t text) {
   const Nonce nonce = nonceOf(keys_.iv, piece.sequence);
   int length = 0;
   const bool opening = direction_ == Direction::Open;
-  return (!opening || tagOf(context, piece.encrypted.subspan(text), true)) &&
-         EVP_CipherInit_ex(context, nullptr, nullptr, nullptr, nonce.data(), opening ? 0 : 1) ==
-             1 &&
+  const MutableBytes tag = opening ? piece.encrypted.subspan(text) : MutableBytes();
+  return (suite_.kind == AeadKind::Gcm
+              ? beginGcm(context, nonce, tag)
+              : (!opening || tagOf(context, tag, true)) &&
+                    EVP_CipherInit_ex(context, nullptr, nullptr, nullptr, nonce.data(),
+                                      opening ? 0 : 1) == 1) &&
          // CCM alone needs the length first.
          (suite_.kind != AeadKind::Ccm ||
           EVP_CipherUpdate(context, nullptr, &length, nullptr, asInt(text)) == 1) &&
