@@ -17,6 +17,11 @@ constexpr size_t kTogether = 64;
 constexpr HeaderForm kWithLength{};
 constexpr HeaderForm kAlone{.long_number = true, .length = false};
 
+// So many records in a row that are not authentic may have numbers further on than their bits can tell.
+// More than CCM_8 may ever have: no key gives a forger a second try there.
+constexpr uint64_t kManyInVain = 256;
+constexpr uint64_t kFarthest = 64;  // spans of numbers: four million with 16 bits
+
 // Zeros behind the content type: what is missing to kMinEncryptedBytes (RFC 9147 section 4.2.3).
 size_t paddingOf(const Suite& suite, size_t content) {
   const size_t encrypted = content + 1 + suite.tag;
@@ -24,6 +29,12 @@ size_t paddingOf(const Suite& suite, size_t content) {
 }
 size_t encryptedBytes(const Suite& suite, size_t content) {
   return content + 1 + paddingOf(suite, content) + suite.tag;
+}
+
+uint64_t lowBits(ByteView number) {
+  uint64_t low = 0;
+  for (const uint8_t byte : number) low = low << 8 | byte;
+  return low;
 }
 
 // RFC 9147 section 4.2.2: the number with these lowest bits that is closest to the next one.
@@ -63,12 +74,15 @@ struct Records::ReadEpoch {
         window(replay_window) {}
 
   KeyWear wear() const { return wearOf(forgeries, cipher.suite().forgeries); }
-  uint64_t expected() const { return any ? window.newest() + 1 : 0; }
+  uint64_t expected() const { return std::max(found, any ? window.newest() + 1 : 0); }
 
   const uint64_t epoch;
   RecordCipher cipher;
   ReplayWindow window;
   uint64_t forgeries = 0;
+  uint64_t in_vain = 0;  // records since the last authentic one
+  uint64_t farther = 0;  // how many spans of numbers further on was looked last
+  uint64_t found = 0;    // a number that is authentic there
   bool any = false;
 };
 
@@ -214,12 +228,12 @@ void Records::decrypt(RecordTrain& train) {
   ReadEpoch* const epoch = reading(train.epoch_);
   size_t count = rest.size();
   if (epoch && epoch->wear() != KeyWear::Spent) {
+    if (epoch->in_vain >= kManyInVain) lookFarther(*epoch, rest.front());
     const uint64_t least = epoch->expected();
     uint64_t most = least;
     for (count = 0; count < rest.size(); ++count) {
       const ByteView number = numberIn(rest[count].header);
-      uint64_t low = 0;
-      for (const uint8_t byte : number) low = low << 8 | byte;
+      const uint64_t low = lowBits(number);
       const uint64_t sequence = reconstructed(least, low, number.size());
       if (reconstructed(most, low, number.size()) != sequence) break;
       rest[count].sequence = sequence;
@@ -230,18 +244,36 @@ void Records::decrypt(RecordTrain& train) {
   train.decrypted_ += count;
 }
 
+// Once more records were lost in a row than half of what a number's bits can tell, none would ever be
+// authentic again. So one of each train is tried further on as well: a copy of it, since it may be
+// right as it is.
+void Records::lookFarther(ReadEpoch& epoch, const CipherPiece& piece) {
+  const ByteView number = numberIn(piece.header);
+  epoch.farther = epoch.farther % kFarthest + 1;
+  Bytes copy(piece.encrypted.begin(), piece.encrypted.end());
+  CipherPiece guess{.sequence = reconstructed(epoch.expected(), lowBits(number), number.size()) +
+                                (epoch.farther << (8 * number.size())),
+                    .header = piece.header,
+                    .encrypted = copy};
+  epoch.cipher.open({&guess, 1});
+  OPENSSL_cleanse(copy.data(), copy.size());
+  if (guess.done) epoch.found = guess.sequence;
+}
+
 std::optional<OpenedRecord> Records::admit(uint64_t number, const CipherPiece& piece) {
   ReadEpoch* const epoch = reading(number);
   if (!epoch) return drop(DropReason::WrongEpoch);
   if (epoch->wear() == KeyWear::Spent) return drop(DropReason::BadMac);
   if (!piece.done || piece.sequence >= kSequences) {
     epoch->forgeries += 1;
+    epoch->in_vain += 1;
     return drop(DropReason::BadMac);
   }
   // RFC 9147 section 4.5.1: after deprotection, so that its time tells nothing about the number.
   if (epoch->window.seen(piece.sequence)) return drop(DropReason::Replayed);
   epoch->window.mark(piece.sequence);
   epoch->any = true;
+  epoch->in_vain = 0;
 
   // Behind the content its type, behind that zeros (RFC 8446 section 5.4).
   MutableBytes inner = piece.encrypted.first(piece.encrypted.size() - epoch->cipher.suite().tag);

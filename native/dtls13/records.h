@@ -141,6 +141,7 @@ class Records {
   bool isOurs(IncomingDatagram& datagram, const RecordFrame& frame) const;
   void gather(RecordTrain& train);
   void decrypt(RecordTrain& train);
+  void lookFarther(ReadEpoch& epoch, const CipherPiece& piece);
   std::optional<OpenedRecord> admit(uint64_t epoch, const CipherPiece& piece);
   std::optional<OpenedRecord> drop(DropReason reason);
   size_t sealAt(WriteEpoch& epoch, uint8_t type, std::span<const MutableBytes> messages,
