@@ -120,6 +120,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (shape & 2) options.client_id = options.server_id = Bytes(shape >> 6, 0xC1);
   if (shape & 4) options.client_key = 1;
   options.ask = shape & 8;
+  if (shape & 32) {
+    options.key_update_interval = 100;
+    options.client_origin = options.server_origin = PskOrigin::Imported;
+    if (!options.ask) {
+      options.identity = "Nobody";
+      options.other_identities = {"Client1", "Else"};
+    }
+  }
   options.dtls = dtlsOptions(shape & 16 ? 256 : 1'200, 4'000, 100);
   Pair13 pair(options);
   unsigned mischief = 0;
@@ -150,7 +158,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (!pair.bothOpen()) break;
     auto& side = input.byte() % 2 ? pair.client : pair.server;
     RecordingSink& sink = &side == &pair.client ? pair.at_client : pair.at_server;
-    switch (input.byte() % 4) {
+    switch (input.byte() % 5) {
       case 0:
         side->updateKeys(input.byte() & 1, pair.now, sink);
         break;
@@ -160,6 +168,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       case 2:
         side->giveConnectionIds({Bytes(shape >> 6, input.byte())}, input.byte() & 1, pair.now,
                                 sink);
+        break;
+      case 3:
+        side->challengePath({1, 2, 3, 4, 5, 6, 7, 8}, sink);
         break;
       default:
         side->send(message, pair.now, sink);

@@ -34,7 +34,7 @@ ContextWrap::ContextWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
     options.psk.table = keys->table();
   }
   if (!dtls13.IsUndefined()) {
-    auto made = dtls13Settings(dtls13, options.ciphers, options.psk);
+    auto made = dtls13Settings(dtls13, options);
     if (auto* failure = std::get_if<Failure>(&made)) {
       failure_ = std::move(*failure);
       return;

@@ -160,6 +160,7 @@ std::optional<ClientOptions> clientOptions(const Napi::Value& value, const Conte
   given.bytes("rowKey", row_key);
   given.bytes("rowPrefix", row_prefix);
   const Napi::Value credential = given.optional("credential");
+  const auto others = given.list("otherCredentials");
   const Napi::Value resumed = given.optional("resumed");
   if (!given.complete()) return std::nullopt;
   if (!row_key.empty() && row_key.size() != SessionSeal::kKeyBytes) return std::nullopt;
@@ -168,6 +169,11 @@ std::optional<ClientOptions> clientOptions(const Napi::Value& value, const Conte
     auto key = credentialOf(credential);
     if (!key) return std::nullopt;
     options.key = std::move(*key);
+  }
+  for (const Napi::Value& other : others) {
+    auto key = credentialOf(other);
+    if (!key) return std::nullopt;
+    options.other_keys.push_back({std::move(key->first), std::move(key->second)});
   }
   if (!resumed.IsUndefined()) {
     fault = resume(resumed, context, options);

@@ -61,6 +61,8 @@ constexpr Figure<SessionStats> kSession[] = {
     {"messagesReceived", &SessionStats::messages_received},
     {"messagesSent", &SessionStats::messages_sent},
     {"retransmits", &SessionStats::retransmits},
+    {"keyUpdatesSent", &SessionStats::key_updates_sent},
+    {"keyUpdatesReceived", &SessionStats::key_updates_received},
 };
 
 void set(Napi::Object& object, const char* name, uint64_t value) {

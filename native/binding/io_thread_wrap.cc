@@ -67,6 +67,7 @@ Napi::Function IoThreadWrap::define(Napi::Env env) {
                       InstanceMethod<&IoThreadWrap::progress>("progress"),
                       InstanceMethod<&IoThreadWrap::notifyAt>("notifyAt"),
                       InstanceMethod<&IoThreadWrap::answer>("answer"),
+                      InstanceMethod<&IoThreadWrap::updateKeys>("updateKeys"),
                       InstanceMethod<&IoThreadWrap::closeSession>("closeSession"),
                       InstanceMethod<&IoThreadWrap::closeEndpoint>("closeEndpoint"),
                       InstanceMethod<&IoThreadWrap::endSessionsOf>("endSessionsOf"),
@@ -413,27 +414,6 @@ void IoThreadWrap::setKeylog(const Napi::CallbackInfo& info) {
     Association* const association = endpoint ? endpoint->find(ClientEndpoint::kSession) : nullptr;
     if (association) association->session.setKeylog(on);
   });
-}
-
-Napi::Value IoThreadWrap::exportKeyingMaterial(const Napi::CallbackInfo& info) {
-  Bytes out(std::min(numberOf(info[2]), kMaxExportBytes));
-  bool exported = false;
-  std::optional<std::string> context;
-  if (info[4].IsTypedArray()) context = bytesOf(info[4]);
-  io().call([&, id = numberOf(info[0]), session = numberOf(info[1]),
-             label = bytesOf(info[3])](IoThread& self) {
-    Endpoint* const endpoint = self.endpoint(id);
-    Association* const association = endpoint ? endpoint->find(session) : nullptr;
-    if (!association) return;
-    std::optional<ByteView> view;
-    if (context)
-      view = ByteView(reinterpret_cast<const uint8_t*>(context->data()), context->size());
-    exported = association->session.exportKeyingMaterial(label, view, out);
-  });
-  if (!exported) return info.Env().Null();
-  const Napi::Value buffer = bufferOf(info.Env(), ByteView(out));
-  OPENSSL_cleanse(out.data(), out.size());
-  return buffer;
 }
 
 void IoThreadWrap::ref(const Napi::CallbackInfo&) {

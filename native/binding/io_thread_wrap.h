@@ -51,6 +51,7 @@ class IoThreadWrap : public Napi::ObjectWrap<IoThreadWrap> {
   Napi::Value progress(const Napi::CallbackInfo& info);
   void notifyAt(const Napi::CallbackInfo& info);
   void answer(const Napi::CallbackInfo& info);
+  void updateKeys(const Napi::CallbackInfo& info);
   void closeSession(const Napi::CallbackInfo& info);
   void closeEndpoint(const Napi::CallbackInfo& info);
   Napi::Value endSessionsOf(const Napi::CallbackInfo& info);

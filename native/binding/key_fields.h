@@ -12,13 +12,14 @@
 
 namespace mcbn {
 
-// `hash`: 'sha256' or 'sha384'.
-std::optional<PskEntry> entryOf(const Napi::Value& key, const Napi::Value& hash);
+// `hash`: 'sha256' or 'sha384'. `imported`: true, or anything else.
+std::optional<PskEntry> entryOf(const Napi::Value& key, const Napi::Value& hash,
+                                const Napi::Value& imported);
 
-// { identity, key, hash }
+// { identity, key, hash, imported? }
 std::optional<std::pair<Identity, PskEntry>> credentialOf(const Napi::Value& given);
 
-// NativeAnswer of src/native/contract.ts: 'failed', or { key, hash, identity?, unknown? }.
+// NativeAnswer of src/native/contract.ts: 'failed', or { key, hash, imported?, identity?, unknown? }.
 struct GivenAnswer {
   PskAnswer answer;
   bool failed = false;  // the lookup did; to the peer it is an unknown identity

@@ -18,7 +18,7 @@ KeyTableWrap::KeyTableWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
 }
 
 void KeyTableWrap::set(const Napi::CallbackInfo& info) {
-  auto entry = entryOf(info[1], info[2]);
+  auto entry = entryOf(info[1], info[2], info[3]);
   if (entry) table_->set(bytesOf(info[0]), std::move(*entry));
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "record/dtls_record.h"
+#include "record/handshake_fragment.h"
 
 namespace mcbn::dtls13 {
 namespace {
@@ -38,17 +39,19 @@ Failure illegal(const char* what) {
 }  // namespace
 
 ClientHandshake::ClientHandshake(std::shared_ptr<const Settings> settings, std::string servername,
-                                 bool keylog, ClientKey key, std::optional<Bytes> own_id)
+                                 bool keylog, std::vector<ClientKey> keys,
+                                 std::optional<Bytes> own_id)
     : settings_(std::move(settings)),
       servername_(std::move(servername)),
       keylog_(keylog),
-      identity_(std::move(key.identity)),
-      key_(std::move(key.entry)),
-      own_id_(std::move(own_id)) {}
+      keys_(std::move(keys)),
+      own_id_(std::move(own_id)) {
+  MCBN_ASSERT(!keys_.empty());
+}
 
 const Suite* ClientHandshake::offered(uint16_t id) const {
   const auto found = std::ranges::find_if(settings_->suites, [&](const Suite* suite) {
-    return suite->id == id && suite->hash == key_.hash;
+    return suite->id == id && suite->hash == hash();
   });
   return found == settings_->suites.end() ? nullptr : *found;
 }
@@ -59,14 +62,24 @@ bool ClientHandshake::hasGroup(uint16_t id) const {
 }
 
 std::optional<Failure> ClientHandshake::begin(Messages& messages, SessionStep& step) {
-  if (RAND_bytes(random_.data(), static_cast<int>(random_.size())) != 1) return outOfMemory();
-  if (identity_.empty() || identity_.size() > kMaxIdentityLength13) {
-    return Failure{.code = "MCBN_IDENTITY_INVALID",
-                   .message = "identity: DTLS 1.3 carries 1 to 64,000 bytes, got " +
-                              std::to_string(identity_.size())};
+  size_t size = 0;
+  std::vector<EarlySecret> early;
+  for (auto& [identity, entry] : keys_) {
+    MCBN_ASSERT(entry.hash == hash());
+    size += identity.empty() ? kMaxIdentityLength13 + 1 : identity.size();
+    early.emplace_back(entry.hash, entry.key.view());
+    entry.key.reset();
   }
-  HelloSent state{EarlySecret(key_.hash, key_.key.view()), Transcript(key_.hash), {}, {}};
-  key_.key.reset();
+  if (size > kMaxIdentityLength13) {
+    return Failure{.code = "MCBN_IDENTITY_INVALID",
+                   .message = "identity: DTLS 1.3 carries 1 to 64,000 bytes, of all together"};
+  }
+  return sendHello({std::move(early), Transcript(hash()), {}, {}}, messages, step);
+}
+
+std::optional<Failure> ClientHandshake::sendHello(HelloSent state, Messages& messages,
+                                                  SessionStep& step) {
+  if (RAND_bytes(random_.data(), static_cast<int>(random_.size())) != 1) return outOfMemory();
   if (settings_->modes & kPskDheKe) {
     state.share = KeyShare::make(settings_->groups.front());
     if (!state.share) return outOfMemory();
@@ -83,6 +96,48 @@ std::optional<Failure> ClientHandshake::begin(Messages& messages, SessionStep& s
   return std::nullopt;
 }
 
+void ClientHandshake::askAgain(Cause cause, Messages& messages, SessionStep& step) {
+  auto* const state = std::get_if<HelloSent>(&state_);
+  if (!state || !state->retried || returns_ == kMostReturns) return;
+  state->asked = cause;
+  messages.sendFirst(message_type::kClientHello, state->first, step);
+}
+
+std::optional<ClientHandshake::Cause> ClientHandshake::contradicted(
+    const OpenedRecord& record) const {
+  const auto* const state = std::get_if<HelloSent>(&state_);
+  if (!state || !state->asked || record.number.epoch != 0) return std::nullopt;
+  for (Reader reader(record.content); !reader.empty();) {
+    const auto fragment = nextFragment(reader);
+    if (!fragment) return std::nullopt;
+    ServerHello hello;
+    const bool another = fragment->type == message_type::kServerHello &&
+                         fragment->messageSequence == 0 && fragment->whole() &&
+                         !std::ranges::equal(fragment->body, state->retry);
+    if (another && !parseServerHello(fragment->body, hello) && hello.retry && hello.speaks13) {
+      return state->asked;
+    }
+  }
+  return std::nullopt;
+}
+
+void ClientHandshake::goBack(Messages& messages) {
+  auto& state = std::get<HelloSent>(state_);
+  returns_ += 1;
+  state.hello = std::exchange(state.first, {});
+  if (state.first_share) state.share = std::exchange(state.first_share, std::nullopt);
+  state.transcript = Transcript(hash());
+  state.retried = nullptr;
+  state.asked.reset();
+  messages.startOver(1);
+}
+
+std::optional<Failure> ClientHandshake::startOver(Messages& messages, SessionStep& step) {
+  std::vector<EarlySecret> early = std::move(std::get<HelloSent>(state_).early);
+  messages.startOver(0);
+  return sendHello({std::move(early), Transcript(hash()), {}, {}}, messages, step);
+}
+
 bool ClientHandshake::writeHello(HelloSent& state, ByteView cookie) {
   std::vector<uint16_t> suites, groups;
   for (const Suite* suite : settings_->suites) {
@@ -90,7 +145,8 @@ bool ClientHandshake::writeHello(HelloSent& state, ByteView cookie) {
     if (offered(suite->id)) suites.push_back(suite->id);
   }
   for (const Group group : settings_->groups) groups.push_back(static_cast<uint16_t>(group));
-  const ByteView identity(reinterpret_cast<const uint8_t*>(identity_.data()), identity_.size());
+  std::vector<ByteView> identities;
+  for (const ClientKey& key : keys_) identities.push_back(bytesOf(key.identity));
   ClientHelloFields fields{.random = random_,
                            .suites = suites,
                            .groups = groups,
@@ -100,8 +156,9 @@ bool ClientHandshake::writeHello(HelloSent& state, ByteView cookie) {
                            .cookie = cookie,
                            .connection_id = {},
                            .servername = servername_,
-                           .identities = {&identity, 1},
-                           .binder = hashBytes(key_.hash)};
+                           .alpn = settings_->alpn,
+                           .identities = identities,
+                           .binder = hashBytes(hash())};
   if (own_id_) fields.connection_id = *own_id_;
   if (state.share) {
     fields.share_group = static_cast<uint16_t>(state.share->group());
@@ -110,10 +167,13 @@ bool ClientHandshake::writeHello(HelloSent& state, ByteView cookie) {
   state.hello.clear();
   const size_t before = writeClientHello(fields, state.hello);
   const Bytes covered = state.transcript.hashUpTo(state.hello, before);
-  const Secret binder = state.early.binder(PskOrigin::External, covered);
-  if (suites.empty() || covered.empty() || binder.empty()) return false;
-  // The list's length, and the binder's.
-  std::copy_n(binder.data(), binder.size(), state.hello.data() + before + 3);
+  if (suites.empty() || covered.empty()) return false;
+  uint8_t* at = state.hello.data() + before + 2;  // the list's length
+  for (size_t i = 0; i < keys_.size(); ++i) {
+    const Secret binder = state.early[i].binder(keys_[i].entry.origin, covered);
+    if (binder.empty()) return false;
+    at = std::copy_n(binder.data(), binder.size(), at + 1);  // behind its own length
+  }
   return true;
 }
 
@@ -127,9 +187,12 @@ Progress ClientHandshake::take(uint8_t type, uint64_t epoch, ByteView body, Mess
   if (epoch != 2) return unexpected(type);
   if (auto* const extensions = std::get_if<AwaitingExtensions>(&state_)) {
     if (type != message_type::kEncryptedExtensions) return unexpected(type);
-    if (const Fault fault = parseEncryptedExtensions(body, !servername_.empty())) {
+    std::string_view alpn;
+    if (const Fault fault =
+            parseEncryptedExtensions(body, !servername_.empty(), settings_->alpn, alpn)) {
       return malformed("EncryptedExtensions", *fault);
     }
+    alpn_ = alpn;
     extensions->transcript.add(type, body);
     Keyed keyed = std::move(*extensions);
     state_ = AwaitingFinished{std::move(keyed)};
@@ -163,12 +226,19 @@ Progress ClientHandshake::takeHello(HelloSent& state, ByteView body, Messages& m
     return handshakeFailure(alert::kHandshakeFailure,
                             "the server did not use the pre-shared key; configure the key for "
                             "identity " +
-                                quoted(identity_) + " on the server",
+                                quoted(identity()) + " on the server",
                             "MCBN_PSK_NOT_USED");
   }
-  if (*hello.psk != 0) return illegal("an identity");
-  if (hello.connection_id && !own_id_) {
+  if (*hello.psk >= keys_.size()) return illegal("an identity");
+  if ((hello.connection_id && !own_id_) || (hello.return_routability && !hello.connection_id)) {
     return malformed("ServerHello", alert::kUnsupportedExtension);
+  }
+  if (hello.connection_id && !messages.leavesRoom(*hello.connection_id)) {
+    return handshakeFailure(alert::kHandshakeFailure,
+                            "the server wants a connection ID of " +
+                                std::to_string(hello.connection_id->size()) +
+                                " bytes in every record, which leaves no room for messages; raise "
+                                "mtu, or leave connectionId out");
   }
   Secret shared;
   if (hello.group) {
@@ -184,11 +254,13 @@ Progress ClientHandshake::takeHello(HelloSent& state, ByteView body, Messages& m
   Transcript transcript = std::move(state.transcript);
   transcript.add(message_type::kClientHello, state.hello);
   transcript.add(message_type::kServerHello, body);
-  const HandshakeSecret secret = state.early.handshake(shared.view());
+  chosen_ = *hello.psk;
+  const HandshakeSecret secret = state.early[chosen_].handshake(shared.view());
   TrafficSecrets traffic = secret.traffic(transcript.hash());
   if (!startHandshakeKeys(messages, Role::Client, *suite, traffic)) return outOfMemory();
   logSecret(keylog_, key_log::kClientHandshake, random_, traffic.client.view(), step);
   logSecret(keylog_, key_log::kServerHandshake, random_, traffic.server.view(), step);
+  return_routability_ = hello.return_routability;
   // RFC 9146 section 3: where both sides said so, from the first encrypted record on.
   if (hello.connection_id) {
     messages.records().setPeerId({hello.connection_id->begin(), hello.connection_id->end()});
@@ -214,13 +286,15 @@ Progress ClientHandshake::takeRetry(HelloSent& state, const ServerHello& hello, 
     }
     auto share = KeyShare::make(*group);
     if (!share) return outOfMemory();
-    state.share = std::move(share);
+    state.first_share = std::exchange(state.share, std::move(share));
   }
   state.transcript.add(message_type::kClientHello, state.hello);
   const Bytes first = state.transcript.hash();
   state.transcript.restart(first);
   state.transcript.add(message_type::kServerHello, body);
   state.retried = offered(hello.suite);
+  state.retry.assign(body.begin(), body.end());
+  state.first = std::exchange(state.hello, {});
   if (first.empty() || !writeHello(state, hello.cookie)) return outOfMemory();
   messages.beginFlight();
   messages.post(0, message_type::kClientHello, state.hello);
@@ -253,8 +327,10 @@ Progress ClientHandshake::takeFinished(AwaitingFinished& state, ByteView body, M
                       .read = std::move(traffic.server),
                       .write = std::move(traffic.client),
                       .exporter = std::move(exporter),
-                      .identity = identity_,
-                      .servername = servername_});
+                      .identity = identity(),
+                      .servername = servername_,
+                      .alpn = alpn_,
+                      .return_routability = return_routability_});
 }
 
 }  // namespace mcbn::dtls13

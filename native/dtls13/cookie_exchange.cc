@@ -189,8 +189,8 @@ CookieExchange::Verdict CookieExchange::refuse(uint8_t alert) {
   return Verdict::Answer;
 }
 
-ByteView CookieExchange::answerOlder() {
-  refuse(alert::kProtocolVersion);
+ByteView CookieExchange::refusal(uint8_t alert) {
+  refuse(alert);
   return answer();
 }
 

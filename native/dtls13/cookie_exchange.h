@@ -66,8 +66,8 @@ class CookieExchange {
   bool refusesCookie() const { return bad_cookie_; }
   // After Verified; after Older its body and numbers only.
   const VerifiedHello& hello() const { return hello_; }
-  // After Older, of an owner that speaks nothing older: the answer, an alert.
-  ByteView answerOlder();
+  // The answer of an owner that has nothing better after these two: an alert.
+  ByteView refusal(uint8_t alert);
 
  private:
   static constexpr size_t kSlots = 16;

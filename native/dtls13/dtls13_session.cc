@@ -9,12 +9,8 @@ namespace mcbn::dtls13 {
 namespace {
 
 constexpr uint8_t kAckType = 26;  // ContentType (RFC 9147 section 7)
-
-// What ended a handshake by the peer's doing says that the key, or its identity, is another.
-bool saysWrongKey(int alert) {
-  return alert == alert::kDecryptError || alert == alert::kBadRecordMac ||
-         alert == alert::kIllegalParameter;  // wolfSSL, and OpenSSL 3.0, of a bad binder
-}
+// After so many repeats of a hello with a cookie that nobody answers, the cookie is doubted.
+constexpr unsigned kCookieRepeats = 2;
 
 }  // namespace
 
@@ -32,11 +28,14 @@ void Dtls13Session::accept(const VerifiedHello& hello, Milliseconds now, Session
 }
 
 void Dtls13Session::connect(std::optional<std::pair<Identity, PskEntry>> key, Milliseconds now,
-                            SessionSink& sink) {
+                            SessionSink& sink, std::vector<ClientKey> others) {
   MCBN_ASSERT(role_ == Role::Client && std::holds_alternative<Idle>(phase_));
   SessionStep step(sink, stats_, now);
   messages_.timers().begin(now);
-  if (key) return begin({std::move(key->first), std::move(key->second)}, step);
+  if (key) {
+    others.insert(others.begin(), ClientKey{std::move(key->first), std::move(key->second)});
+    return begin(std::move(others), step);
+  }
   // The ClientHello names the identity, so a key must be there first; a hint there is none.
   phase_ = Idle{.question = 1};
   sink.question({.number = 1,
@@ -46,9 +45,9 @@ void Dtls13Session::connect(std::optional<std::pair<Identity, PskEntry>> key, Mi
                  .servername = options_.servername});
 }
 
-void Dtls13Session::begin(ClientKey key, SessionStep& step) {
+void Dtls13Session::begin(std::vector<ClientKey> keys, SessionStep& step) {
   auto& handshake = phase_.emplace<ClientHandshake>(settings_, options_.servername, options_.keylog,
-                                                    std::move(key), own_id_);
+                                                    std::move(keys), own_id_);
   follow(handshake.begin(messages_, step), step);
 }
 
@@ -69,7 +68,9 @@ void Dtls13Session::answer(uint32_t number, PskAnswer answer, std::optional<Fail
   if (auto* const server = std::get_if<ServerHandshake>(&phase_)) {
     follow(server->answer(std::move(answer), messages_, step), step);
   } else if (answer.entry) {
-    begin({std::move(answer.identity), std::move(*answer.entry)}, step);
+    std::vector<ClientKey> keys;
+    keys.push_back({std::move(answer.identity), std::move(*answer.entry)});
+    begin(std::move(keys), step);
   } else {
     endWith(lookup_failure_ ? *lookup_failure_
                             : Failure{.code = "MCBN_LOOKUP_FAILED",
@@ -152,6 +153,7 @@ void Dtls13Session::reportDrops(SessionStep& step) {
 void Dtls13Session::take(const OpenedRecord& record, SessionStep& step) {
   switch (record.type) {
     case content_type::kHandshake:
+      if (startsOver(record, step)) return;
       if (!messages_.takeFragments(record, step)) {
         return fail(malformed("repeated message", alert::kIllegalParameter), step);
       }
@@ -166,6 +168,11 @@ void Dtls13Session::take(const OpenedRecord& record, SessionStep& step) {
       // RFC 9147 section 5.8.1: not before the peer's Finished, and never in the clear.
       if (!open() || record.number.epoch < 3) return step.drop(DropReason::UnexpectedMessage);
       return step.message(record.content);
+    case content_type::kReturnRoutabilityCheck:
+      if (open() && record.number.epoch >= 3) {
+        return opened()->takePathMessage(record.content, messages_, step);
+      }
+      [[fallthrough]];
     default:
       return step.drop(DropReason::UnexpectedMessage);
   }
@@ -246,66 +253,20 @@ void Dtls13Session::follow(std::optional<Failure> failure, SessionStep& step) {
 void Dtls13Session::open(Established established, SessionStep& step) {
   // Of an identity offered before the one that was taken: not why an open session ends.
   lookup_failure_.reset();
-  auto& association = phase_.emplace<OpenAssociation>(role_, std::move(established));
+  auto& association = phase_.emplace<OpenAssociation>(role_, std::move(established),
+                                                      settings_->key_update_interval);
   if (!association.begin(messages_, step)) return fail(outOfMemory(), step);
   state_ = State::Open;
   messages_.opened(step.now);
   step.sink.opened(association.describe(), association.maxMessage(options_.mtu, messages_));
 }
 
-// Something in the clear says that it is over. Anybody can say so: it is believed if the handshake
-// does not go on, after our flight went out once more (RFC 9147 section 4.5.2).
-void Dtls13Session::doubt(Failure failure, bool ours, SessionStep& step) {
-  HandshakeTimers& timers = messages_.timers();
-  if (timers.alertNoted()) return;
-  // A client that waits for us to find its key has no cause to be quick.
-  const auto* const server = std::get_if<ServerHandshake>(&phase_);
-  timers.noteAlert(step.now, server && server->waitsForKey());
-  doubt_ = std::move(failure);
-  doubt_is_ours_ = ours;
-}
-
-Failure Dtls13Session::explainAlert(uint8_t description) const {
-  Failure failure{
-      .code = "MCBN_HANDSHAKE_FAILED", .message = {}, .reason = {}, .alert = description};
-  const std::string name = alertName(description);
-  if (description == alert::kUnknownPskIdentity) {
-    failure.code = "MCBN_PSK_IDENTITY_UNKNOWN";
-    failure.message =
-        "the peer knows no key for identity " + quoted(identity()) + " (" + name + ")";
-  } else if (role_ == Role::Client && saysWrongKey(description)) {
-    failure.code = "MCBN_PSK_MISMATCH";
-    failure.message = "the server has another key for identity " + quoted(identity()) +
-                      ", or does not know the identity (" + name + "); compare both";
-    const auto* const client = std::get_if<ClientHandshake>(&phase_);
-    // RFC 9147 section 5.1 has a server say the same of a cookie.
-    if (description == alert::kIllegalParameter && client && client->retried()) {
-      failure.message +=
-          ". Or it refuses the cookie that it gave: it was restarted, or the client's address "
-          "changed on the way; then try again";
-    }
-  } else if (role_ == Role::Client &&
-             (description == alert::kHandshakeFailure || description == alert::kMissingExtension)) {
-    // The latter is what NSS and wolfSSL say of an identity that they do not know.
-    failure.message = "the server refused the handshake (" + name + "): it may not know identity " +
-                      quoted(identity()) +
-                      ", or no cipher suite, group and key exchange mode is common";
-  } else {
-    failure.message = "the peer ended the handshake with the alert " + name;
-  }
-  return failure;
-}
-
-std::string Dtls13Session::explainTimeout() const {
-  if (open()) return "the server never acknowledged our Finished";
-  if (std::holds_alternative<Idle>(phase_)) return "the key was not found in time";
-  if (role_ == Role::Server) return "the client did not go on with its handshake in time";
-  return stats_.datagrams_received == 0
-             ? "nothing came from the server; does it listen there, and speak DTLS 1.3?"
-             : "the server did not go on with its handshake in time";
-}
-
 void Dtls13Session::fail(Failure failure, SessionStep& step) {
+  // No more is known of a client whose key is looked up.
+  const auto* const server = std::get_if<ServerHandshake>(&phase_);
+  if (server && !server->awaitsFinished() && failure.alert != kNoAlert) {
+    key_refusal_ = static_cast<uint8_t>(failure.alert);
+  }
   if (failure.alert != kNoAlert) {
     messages_.sendAlert(failure.alert == alert::kCloseNotify ? alert::kWarning : alert::kFatal,
                         static_cast<uint8_t>(failure.alert), step);
@@ -362,6 +323,12 @@ bool Dtls13Session::updateKeys(bool both, Milliseconds now, SessionSink& sink) {
   return true;
 }
 
+bool Dtls13Session::challengePath(const PathCookie& cookie, SessionSink& sink) {
+  if (!open()) return false;
+  SessionStep step(sink, stats_);
+  return opened()->challengePath(cookie, messages_, step);
+}
+
 bool Dtls13Session::giveConnectionIds(std::vector<Bytes> ids, bool immediate, Milliseconds now,
                                       SessionSink& sink) {
   if (!open()) return false;
@@ -410,7 +377,13 @@ void Dtls13Session::expire(Milliseconds now, SessionSink& sink) {
   if (state_ == State::Ended) return;
   SessionStep step(sink, stats_, now);
   if (auto* const open = opened()) open->expire(now, messages_);
-  switch (messages_.expire(step)) {
+  const unsigned repeats = messages_.repeats();
+  const HandshakeTimers::Due due = messages_.expire(step);
+  auto* const client = std::get_if<ClientHandshake>(&phase_);
+  if (client && messages_.repeats() > std::max(repeats, kCookieRepeats - 1)) {
+    client->askAgain(ClientHandshake::Cause::Silence, messages_, step);
+  }
+  switch (due) {
     case HandshakeTimers::Due::Alert: {
       Failure failure = doubt_ ? *std::move(doubt_) : Failure();
       return doubt_is_ours_ ? fail(std::move(failure), step) : endWith(failure, step);

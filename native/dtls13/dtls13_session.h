@@ -39,9 +39,9 @@ class Dtls13Session {
 
   // Server.
   void accept(const VerifiedHello& hello, Milliseconds now, SessionSink& sink);
-  // Client: without a key it is asked for first.
+  // Client: without a key it is asked for first. `others` are offered after it, all of one hash.
   void connect(std::optional<std::pair<Identity, PskEntry>> key, Milliseconds now,
-               SessionSink& sink);
+               SessionSink& sink, std::vector<ClientKey> others = {});
 
   void receive(MutableBytes datagram, Milliseconds now, SessionSink& sink) {
     receive(std::span<const MutableBytes>(&datagram, 1), now, sink);
@@ -61,6 +61,12 @@ class Dtls13Session {
   bool giveConnectionIds(std::vector<Bytes> ids, bool immediate, Milliseconds now,
                          SessionSink& sink);
   bool requestConnectionIds(uint8_t count, Milliseconds now, SessionSink& sink);
+  // RFC 9853; see OpenAssociation.
+  bool returnRoutability() const { return open() && association()->agreed().return_routability; }
+  bool challengePath(const PathCookie& cookie, SessionSink& sink);
+  size_t pathMessageSize() const {
+    return association() ? association()->pathMessageSize(messages_) : 0;
+  }
   bool useSpareConnectionId() { return opened() && opened()->useSpareId(messages_); }
 
   Milliseconds deadline() const;
@@ -71,6 +77,8 @@ class Dtls13Session {
   // A server has answered the ClientHello: what is encrypted for epoch 2 is for this session.
   bool awaitsFinished() const;
   const Identity& identity() const;
+  // The alert with which a server has refused the client's key or identity; nullopt: it has not.
+  std::optional<uint8_t> keyRefusal() const { return key_refusal_; }
   const SessionStats& stats() const { return stats_; }
   const std::vector<Bytes>& ownConnectionIds() const { return messages_.records().ownIds(); }
   // The first of them, which the session has had from its beginning; empty: none.
@@ -91,13 +99,14 @@ class Dtls13Session {
   static constexpr size_t kMostEarlyBytes = 16'384;
 
   OpenAssociation* opened() { return std::get_if<OpenAssociation>(&phase_); }
-  void begin(ClientKey key, SessionStep& step);
+  void begin(std::vector<ClientKey> keys, SessionStep& step);
   void receiveEarly(MutableBytes datagram, SessionStep& step);
   void takeRecords(RecordTrain& train, SessionStep& step);
   void take(const OpenedRecord& record, SessionStep& step);
   void takeMessages(SessionStep& step);
   void takeAlert(const OpenedRecord& record, SessionStep& step);
   void takeEarly(SessionStep& step);
+  bool startsOver(const OpenedRecord& record, SessionStep& step);
   void settle(SessionStep& step);
   void follow(Progress progress, SessionStep& step);
   void follow(std::optional<Failure> failure, SessionStep& step);
@@ -120,6 +129,7 @@ class Dtls13Session {
   size_t early_bytes_ = 0;
   std::optional<Failure> doubt_;  // what ends the handshake unless it goes on
   bool doubt_is_ours_ = false;    // then the peer is told
+  std::optional<uint8_t> key_refusal_;
   std::optional<Failure> lookup_failure_;
   DropCounts reported_;
   SessionStats stats_;

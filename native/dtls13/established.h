@@ -22,7 +22,8 @@ struct Agreement {
   Secret read, write;  // traffic secrets of epoch 3
   Exporter exporter;
   Identity identity;
-  std::string servername;
+  std::string servername, alpn;     // empty: none
+  bool return_routability = false;  // both sides check new paths (RFC 9853)
 };
 
 class Established {

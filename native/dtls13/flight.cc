@@ -23,7 +23,8 @@ void sendDatagram(Bytes& datagram, SessionStep& step) {
 void Flight::clear() { messages_.clear(); }
 
 void Flight::post(uint64_t epoch, uint8_t type, Bytes body) {
-  messages_.push_back({epoch, type, next_++, std::move(body), {}});
+  MCBN_ASSERT(mayPost());
+  messages_.push_back({epoch, type, static_cast<uint16_t>(next_++), std::move(body), {}});
 }
 
 // RFC 9147 section 5.5: ranges that do not overlap.

@@ -27,6 +27,8 @@ class Flight {
   explicit Flight(size_t mtu) : mtu_(mtu) {}
 
   void startAt(uint16_t sequence) { next_ = sequence; }
+  // RFC 9147 section 5.2: numbers of messages do not begin anew.
+  bool mayPost() const { return next_ <= UINT16_MAX; }
   // The peer has answered: nothing of it is needed any more.
   void clear();
   void post(uint64_t epoch, uint8_t type, Bytes body);
@@ -65,7 +67,7 @@ class Flight {
   bool allSpared() const;
 
   const size_t mtu_;
-  uint16_t next_ = 0;
+  uint32_t next_ = 0;
   std::vector<Message> messages_;
 };
 

@@ -7,25 +7,9 @@
 namespace mcbn::dtls13 {
 namespace {
 
-namespace extension {
-constexpr uint16_t kServerName = 0;
-constexpr uint16_t kSupportedGroups = 10;
-constexpr uint16_t kPreSharedKey = 41;
-constexpr uint16_t kSupportedVersions = 43;
-constexpr uint16_t kCookie = 44;
-constexpr uint16_t kPskKeyExchangeModes = 45;
-constexpr uint16_t kKeyShare = 51;
-constexpr uint16_t kConnectionId = 54;
-}  // namespace extension
-
-// SHA-256 of "HelloRetryRequest" (RFC 8446 section 4.1.3).
-constexpr std::array<uint8_t, kRandomBytes> kRetryRandom = {
-    0xCF, 0x21, 0xAD, 0x74, 0xE5, 0x9A, 0x61, 0x11, 0xBE, 0x1D, 0x8C, 0x02, 0x1E, 0x65, 0xB8, 0x91,
-    0xC2, 0xA2, 0x11, 0x16, 0x7A, 0xBB, 0x8C, 0x5E, 0x07, 0x9E, 0x09, 0xE2, 0xC8, 0xA8, 0x33, 0x9C};
 // The last bytes of a random of a server that spoke an older version (the same section).
 constexpr std::array<uint8_t, 7> kDowngrade = {'D', 'O', 'W', 'N', 'G', 'R', 'D'};
 constexpr size_t kMostExtensions = 64;
-constexpr uint8_t kHostName = 0;
 
 bool holds16(ByteView list, uint16_t value) {
   uint16_t found = 0;
@@ -81,6 +65,16 @@ Fault takeServerName(ByteView data, std::string_view& name) {
   return std::nullopt;
 }
 
+// RFC 7301 section 3.1: names, none of them empty, and at least one.
+Fault takeNames(ByteView data, ByteView& names) {
+  ByteView name;
+  if (!only16(data, names) || names.empty()) return alert::kDecodeError;
+  for (Reader reader(names); !reader.empty();) {
+    if (!reader.vector8(name) || name.empty()) return alert::kDecodeError;
+  }
+  return std::nullopt;
+}
+
 Fault takeModes(ByteView data, uint8_t& modes) {
   ByteView list;
   if (!only8(data, list) || list.empty()) return alert::kDecodeError;
@@ -128,37 +122,18 @@ Fault takeOffers(ByteView data, ByteView body, ClientHello& hello) {
   return std::nullopt;
 }
 
-template <typename Fill>
-void vector16(Bytes& out, Fill&& fill) {
-  const size_t at = out.size();
-  Writer(out).u16(0);
-  fill();
-  putBigEndian(out.data() + at, out.size() - at - 2, 2);
-}
-
-template <typename Fill>
-void writeExtension(Bytes& out, uint16_t type, Fill&& fill) {
-  Writer(out).u16(type);
-  vector16(out, fill);
-}
-
-void writeConnectionId(Bytes& out, const std::optional<ByteView>& id) {
-  if (!id) return;
-  writeExtension(out, extension::kConnectionId, [&] { Writer(out).u8(id->size()).bytes(*id); });
-}
-
-void writeList16(Bytes& out, std::span<const uint16_t> list) {
-  for (const uint16_t value : list) Writer(out).u16(value);
-}
-
-void writeShare(Bytes& out, uint16_t group, ByteView share) {
-  Writer(out).u16(group).u16(share.size()).bytes(share);
-}
-
 }  // namespace
 
 bool ClientHello::hasSuite(uint16_t suite) const { return holds16(suites, suite); }
 bool ClientHello::hasGroup(uint16_t group) const { return holds16(groups, group); }
+
+bool ClientHello::offersAlpn(std::string_view wanted) const {
+  ByteView name;
+  for (Reader reader(alpn); reader.vector8(name);) {
+    if (std::ranges::equal(name, bytesOf(wanted))) return true;
+  }
+  return false;
+}
 
 ByteView ClientHello::shareOf(uint16_t wanted) const {
   uint16_t group = 0;
@@ -186,28 +161,33 @@ Fault parseClientHello13(ByteView body, ClientHello& hello) {
   const Fault fault = eachExtension(reader, [&](uint16_t type, ByteView data, bool last) -> Fault {
     ByteView list;
     switch (type) {
-      case extension::kServerName:
+      case extension_type::kServerName:
         return takeServerName(data, hello.servername);
-      case extension::kSupportedGroups:
+      case extension_type::kSupportedGroups:
         if (!only16(data, hello.groups) || !isList16(hello.groups)) return alert::kDecodeError;
         return std::nullopt;
-      case extension::kSupportedVersions:
+      case extension_type::kAlpn:
+        return takeNames(data, hello.alpn);
+      case extension_type::kSupportedVersions:
         if (!only8(data, list) || !isList16(list)) return alert::kDecodeError;
         hello.speaks13 = holds16(list, kVersion13);
         return std::nullopt;
-      case extension::kCookie:
+      case extension_type::kCookie:
         if (!only16(data, hello.cookie) || hello.cookie.empty()) return alert::kDecodeError;
         return std::nullopt;
-      case extension::kPskKeyExchangeModes:
+      case extension_type::kPskKeyExchangeModes:
         return takeModes(data, hello.modes);
-      case extension::kKeyShare:
+      case extension_type::kKeyShare:
         hello.has_shares = true;
         return takeShares(data, hello.shares);
-      case extension::kConnectionId:
+      case extension_type::kConnectionId:
         if (!only8(data, list)) return alert::kDecodeError;
         hello.connection_id = list;
         return std::nullopt;
-      case extension::kPreSharedKey:
+      case extension_type::kReturnRoutabilityCheck:
+        hello.return_routability = true;
+        return data.empty() ? Fault() : alert::kDecodeError;
+      case extension_type::kPreSharedKey:
         // RFC 8446 section 4.2.11: binders cover all that is before them.
         return last ? takeOffers(data, body, hello) : alert::kIllegalParameter;
       default:
@@ -245,33 +225,37 @@ Fault parseServerHello(ByteView body, ServerHello& hello) {
     uint16_t value = 0;
     ByteView bytes;
     switch (type) {
-      case extension::kSupportedVersions:
+      case extension_type::kSupportedVersions:
         if (!field.u16(value) || !field.empty()) return alert::kDecodeError;
         // RFC 8446 section 4.2.1: an older version is not selected this way.
         if (value != kVersion13) return alert::kIllegalParameter;
         hello.speaks13 = true;
         return std::nullopt;
-      case extension::kKeyShare:
+      case extension_type::kKeyShare:
         if (!field.u16(value)) return alert::kDecodeError;
         if (!hello.retry && (!field.vector16(hello.share) || hello.share.empty())) {
           return alert::kDecodeError;
         }
         hello.group = value;
         return field.empty() ? Fault() : alert::kDecodeError;
-      case extension::kPreSharedKey:
+      case extension_type::kPreSharedKey:
         if (hello.retry) return alert::kIllegalParameter;
         if (!field.u16(value) || !field.empty()) return alert::kDecodeError;
         hello.psk = value;
         return std::nullopt;
-      case extension::kCookie:
+      case extension_type::kCookie:
         if (!hello.retry) return alert::kIllegalParameter;
         if (!only16(data, hello.cookie) || hello.cookie.empty()) return alert::kDecodeError;
         return std::nullopt;
-      case extension::kConnectionId:
+      case extension_type::kConnectionId:
         if (!only8(data, bytes)) return alert::kDecodeError;
         if (hello.retry) return alert::kIllegalParameter;
         hello.connection_id = bytes;
         return std::nullopt;
+      case extension_type::kReturnRoutabilityCheck:
+        if (hello.retry) return alert::kIllegalParameter;
+        hello.return_routability = true;
+        return data.empty() ? Fault() : alert::kDecodeError;
       default:
         unasked = true;  // or of an older version
         return std::nullopt;
@@ -285,12 +269,22 @@ Fault parseServerHello(ByteView body, ServerHello& hello) {
   return std::nullopt;
 }
 
-Fault parseEncryptedExtensions(ByteView body, bool named) {
+Fault parseEncryptedExtensions(ByteView body, bool named, std::span<const std::string> alpn,
+                               std::string_view& chosen) {
   Reader reader(body);
   return eachExtension(reader, [&](uint16_t type, ByteView data, bool) -> Fault {
-    if (type == extension::kSupportedGroups) return std::nullopt;
+    if (type == extension_type::kSupportedGroups) return std::nullopt;
+    if (type == extension_type::kAlpn && !alpn.empty()) {
+      ByteView names, name;
+      if (const Fault fault = takeNames(data, names)) return fault;
+      Reader list(names);
+      if (!list.vector8(name) || !list.empty()) return alert::kDecodeError;
+      chosen = {reinterpret_cast<const char*>(name.data()), name.size()};
+      const bool offered = std::ranges::find(alpn, chosen) != alpn.end();
+      return offered ? Fault() : alert::kIllegalParameter;
+    }
     // RFC 8446 section 4.2: nobody answers what was not asked.
-    if (type != extension::kServerName || !named) return alert::kUnsupportedExtension;
+    if (type != extension_type::kServerName || !named) return alert::kUnsupportedExtension;
     return data.empty() ? Fault() : alert::kDecodeError;
   });
 }
@@ -300,101 +294,6 @@ Fault parseKeyUpdate(ByteView body, bool& requested) {
   if (body[0] > 1) return alert::kIllegalParameter;
   requested = body[0] == 1;
   return std::nullopt;
-}
-
-size_t writeClientHello(const ClientHelloFields& fields, Bytes& out) {
-  MCBN_ASSERT(out.empty() && fields.random.size() == kRandomBytes && !fields.identities.empty());
-  size_t before_binders = 0;
-  Writer(out).u16(kDtls12).bytes(fields.random).u8(0).u8(0);  // no session ID, no legacy_cookie
-  vector16(out, [&] { writeList16(out, fields.suites); });
-  Writer(out).u8(1).u8(0);
-  vector16(out, [&] {
-    writeExtension(out, extension::kSupportedVersions, [&] { Writer(out).u8(2).u16(kVersion13); });
-    if (!fields.servername.empty()) {
-      writeExtension(out, extension::kServerName, [&] {
-        vector16(out, [&] {
-          Writer(out)
-              .u8(kHostName)
-              .u16(fields.servername.size())
-              .bytes({reinterpret_cast<const uint8_t*>(fields.servername.data()),
-                      fields.servername.size()});
-        });
-      });
-    }
-    if (!fields.cookie.empty()) {
-      writeExtension(out, extension::kCookie,
-                     [&] { Writer(out).u16(fields.cookie.size()).bytes(fields.cookie); });
-    }
-    if (fields.modes & kPskDheKe) {
-      writeExtension(out, extension::kSupportedGroups,
-                     [&] { vector16(out, [&] { writeList16(out, fields.groups); }); });
-      writeExtension(out, extension::kKeyShare, [&] {
-        vector16(out, [&] {
-          if (fields.share_group) writeShare(out, *fields.share_group, fields.share);
-        });
-      });
-    }
-    writeConnectionId(out, fields.connection_id);
-    writeExtension(out, extension::kPskKeyExchangeModes, [&] {
-      Bytes modes;
-      if (fields.modes & kPskDheKe) modes.push_back(1);
-      if (fields.modes & kPskKe) modes.push_back(0);
-      Writer(out).u8(modes.size()).bytes(modes);
-    });
-    writeExtension(out, extension::kPreSharedKey, [&] {
-      vector16(out, [&] {
-        // RFC 8446 section 4.2.11: obfuscated_ticket_age is 0 for an external key.
-        for (const ByteView id : fields.identities) Writer(out).u16(id.size()).bytes(id).u32(0);
-      });
-      before_binders = out.size();
-      vector16(out, [&] {
-        for (size_t i = 0; i < fields.identities.size(); ++i) {
-          Writer(out).u8(fields.binder);
-          out.resize(out.size() + fields.binder);
-        }
-      });
-    });
-  });
-  return before_binders;
-}
-
-void writeServerHello(const ServerHelloFields& fields, Bytes& out) {
-  Writer(out).u16(kDtls12).bytes(fields.random).u8(0).u16(fields.suite).u8(0);
-  vector16(out, [&] {
-    writeExtension(out, extension::kSupportedVersions, [&] { Writer(out).u16(kVersion13); });
-    if (fields.group) {
-      writeExtension(out, extension::kKeyShare,
-                     [&] { writeShare(out, *fields.group, fields.share); });
-    }
-    writeConnectionId(out, fields.connection_id);
-    writeExtension(out, extension::kPreSharedKey, [&] { Writer(out).u16(fields.psk); });
-  });
-}
-
-void writeNewConnectionId(std::span<const Bytes> ids, bool immediate, Bytes& out) {
-  vector16(out, [&] {
-    for (const Bytes& id : ids) Writer(out).u8(id.size()).bytes(id);
-  });
-  Writer(out).u8(immediate ? 0 : 1);
-}
-
-size_t writeHelloRetryRequest(uint16_t suite, uint16_t group, ByteView cookie, uint8_t* out) {
-  MCBN_ASSERT(cookie.size() <= kMostCookieBytes);
-  const size_t extensions = 6 + (group != 0 ? 6 : 0) + 6 + cookie.size();
-  uint8_t* at = putBigEndian(out, kDtls12, 2);
-  at = std::copy(kRetryRandom.begin(), kRetryRandom.end(), at);
-  at = putBigEndian(at, 0, 1);
-  at = putBigEndian(at, suite, 2);
-  at = putBigEndian(at, 0, 1);
-  at = putBigEndian(at, extensions, 2);
-  at = putBigEndian(at, uint64_t{extension::kSupportedVersions} << 32 | 2 << 16 | kVersion13, 6);
-  if (group != 0) {
-    at = putBigEndian(at, uint64_t{extension::kKeyShare} << 32 | 2 << 16 | group, 6);
-  }
-  const uint64_t data = cookie.size() + 2;
-  at = putBigEndian(at, uint64_t{extension::kCookie} << 32 | data << 16 | cookie.size(), 6);
-  at = std::copy(cookie.begin(), cookie.end(), at);
-  return static_cast<size_t>(at - out);
 }
 
 }  // namespace mcbn::dtls13

@@ -9,12 +9,14 @@
 //
 // Ownership   views borrow from the body.
 // Thread      any.
-// Spec        RFC 8446 sections 4.1 to 4.6, RFC 9147 sections 5.3, 5.4, 7 and 9, RFC 9146 section 3
+// Spec        RFC 8446 sections 4.1 to 4.6, RFC 9147 sections 5.3, 5.4, 7 and 9, RFC 9146 section 3,
+//             RFC 9853 section 3
 #pragma once
 
 #include <array>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "base/bytes.h"
@@ -36,8 +38,27 @@ constexpr uint8_t kKeyUpdate = 24;
 constexpr uint8_t kMessageHash = 254;
 }  // namespace message_type
 
+// ExtensionType.
+namespace extension_type {
+constexpr uint16_t kServerName = 0;
+constexpr uint16_t kSupportedGroups = 10;
+constexpr uint16_t kAlpn = 16;
+constexpr uint16_t kPreSharedKey = 41;
+constexpr uint16_t kSupportedVersions = 43;
+constexpr uint16_t kCookie = 44;
+constexpr uint16_t kPskKeyExchangeModes = 45;
+constexpr uint16_t kKeyShare = 51;
+constexpr uint16_t kConnectionId = 54;
+constexpr uint16_t kReturnRoutabilityCheck = 61;
+}  // namespace extension_type
+constexpr uint8_t kHostName = 0;  // NameType (RFC 6066 section 3)
+
 constexpr uint16_t kVersion13 = 0xFEFC;  // in supported_versions
 constexpr size_t kRandomBytes = 32;
+// SHA-256 of "HelloRetryRequest" (RFC 8446 section 4.1.3).
+inline constexpr std::array<uint8_t, kRandomBytes> kRetryRandom = {
+    0xCF, 0x21, 0xAD, 0x74, 0xE5, 0x9A, 0x61, 0x11, 0xBE, 0x1D, 0x8C, 0x02, 0x1E, 0x65, 0xB8, 0x91,
+    0xC2, 0xA2, 0x11, 0x16, 0x7A, 0xBB, 0x8C, 0x5E, 0x07, 0x9E, 0x09, 0xE2, 0xC8, 0xA8, 0x33, 0x9C};
 // PskKeyExchangeMode (RFC 8446 section 4.2.9), as bits of what is offered or allowed.
 enum PskModes : uint8_t { kPskKe = 1, kPskDheKe = 2 };
 // Of one ClientHello, examined and offered. More are passed over.
@@ -45,6 +66,10 @@ constexpr size_t kMostOffers = 8;
 
 // The alert that says what is wrong with a message; nullopt: nothing is.
 using Fault = std::optional<uint8_t>;
+
+inline ByteView bytesOf(std::string_view text) {
+  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
 
 struct PskOffer {
   ByteView identity, binder;
@@ -59,7 +84,9 @@ struct ClientHello {
   uint8_t modes = 0;                // PskModes
   ByteView cookie;
   std::optional<ByteView> connection_id;
+  bool return_routability = false;
   std::string_view servername;  // RFC 6066 section 3; empty: none
+  ByteView alpn;                // names as they came (RFC 7301 section 3.1); empty: none
   size_t offer_count = 0;
   std::array<PskOffer, kMostOffers> offers = {};
   size_t before_binders = 0;  // bytes of the body that binders cover (RFC 8446 section 4.2.11.2)
@@ -69,6 +96,7 @@ struct ClientHello {
   }
   bool hasSuite(uint16_t suite) const;
   bool hasGroup(uint16_t group) const;
+  bool offersAlpn(std::string_view name) const;
   // Empty: there is none of this group.
   ByteView shareOf(uint16_t group) const;
 };
@@ -88,12 +116,14 @@ struct ServerHello {
   std::optional<uint16_t> psk;  // the index of the offer that it took
   ByteView cookie;
   std::optional<ByteView> connection_id;
+  bool return_routability = false;
 };
 Fault parseServerHello(ByteView body, ServerHello& hello);
 
-// `named`: we have sent a server name. Everything else that is not supported_groups was not asked
-// for.
-Fault parseEncryptedExtensions(ByteView body, bool named);
+// `named`: we have sent a server name; `alpn`: and these application protocols, of which `chosen` is one
+// (RFC 7301 section 3.1), or empty. Everything else that is not supported_groups was not asked for.
+Fault parseEncryptedExtensions(ByteView body, bool named, std::span<const std::string> alpn,
+                               std::string_view& chosen);
 // 0: update_not_requested, 1: update_requested.
 Fault parseKeyUpdate(ByteView body, bool& requested);
 // Calls `each` for each ID, in order.
@@ -120,8 +150,9 @@ struct ClientHelloFields {
   ByteView share;
   uint8_t modes = kPskDheKe;
   ByteView cookie;
-  std::optional<ByteView> connection_id;
+  std::optional<ByteView> connection_id;  // with it the return routability check is offered too
   std::string_view servername;
+  std::span<const std::string> alpn;
   // One identity each, in order; binders of `binder` bytes, zeros at first.
   std::span<const ByteView> identities;
   size_t binder = 32;
@@ -136,8 +167,11 @@ struct ServerHelloFields {
   ByteView share;
   uint16_t psk = 0;
   std::optional<ByteView> connection_id;
+  bool return_routability = false;
 };
 void writeServerHello(const ServerHelloFields& fields, Bytes& out);
+// `alpn`: the protocol chosen; empty: none.
+void writeEncryptedExtensions(const std::string& alpn, Bytes& out);
 void writeNewConnectionId(std::span<const Bytes> ids, bool immediate, Bytes& out);
 
 // A HelloRetryRequest with this cookie, which both sides must make and read alike: the server does not

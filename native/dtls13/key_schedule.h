@@ -28,9 +28,6 @@
 
 namespace mcbn::dtls13 {
 
-// Who made the PSK: the peers' operators, or RFC 9258 out of such a one (imported_psk.h).
-enum class PskOrigin : uint8_t { External, Imported };
-
 struct TrafficSecrets {
   Secret client, server;
 

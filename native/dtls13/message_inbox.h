@@ -33,11 +33,12 @@ class MessageInbox {
   };
 
   void startAt(uint16_t next) { next_ = next; }
-  uint16_t next() const { return next_; }
+  // 65,536: there is no other (RFC 9147 section 5.2: numbers do not begin anew).
+  uint32_t next() const { return next_; }
 
   Added add(const HandshakeFragment& fragment, uint64_t epoch) {
-    const auto ahead = static_cast<uint16_t>(fragment.messageSequence - next_);
-    if (ahead >= 0x8000) return Added::Old;
+    if (fragment.messageSequence < next_) return Added::Old;
+    const uint32_t ahead = fragment.messageSequence - next_;
     if (ahead >= kWindow || (epoch == 0 && ahead > 0)) return Added::Refused;
     if (fragment.length > (epoch == 0 ? kMostClearBytes : kMostMessageBytes)) {
       return Added::Refused;
@@ -91,7 +92,7 @@ class MessageInbox {
   const Slot& slot() const { return (*slots_)[next_ % kWindow]; }
 
   std::unique_ptr<Slots> slots_;  // null while nothing is put together
-  uint16_t next_ = 0;
+  uint32_t next_ = 0;
 };
 
 }  // namespace mcbn::dtls13

@@ -40,10 +40,24 @@ void Messages::answered(SessionStep& step) {
   waitNoMore(step);
 }
 
+void Messages::sendFirst(uint8_t type, Bytes body, SessionStep& step) {
+  Flight alone(mtu_);
+  alone.post(0, type, std::move(body));
+  alone.send(records_, step);
+}
+
+void Messages::startOver(uint16_t sequence) {
+  beginFlight();
+  flight_.startAt(sequence);
+  inbox_ = MessageInbox();
+  repeated_ = true;
+}
+
 void Messages::send(SessionStep& step) {
   timers_->flightSent(step.now, !repeated_);
   wait_ = timers_->firstWait();
   sent_at_ = step.now;
+  repeats_ = 0;
   flight_.send(records_, step);
   timers_->setWaiting(step.now, true);
 }
@@ -54,6 +68,7 @@ void Messages::repeat(SessionStep& step) {
   repeat_at_ = kNever;
   repeated_ = true;
   if (!flight_.send(records_, step)) return waitNoMore(step);
+  repeats_ += 1;
   timers_->repeated(step.now);
   step.countRepeatedFlight();
 }

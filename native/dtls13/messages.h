@@ -30,6 +30,9 @@ class Messages {
   HandshakeTimers& timers() { return *timers_; }
   Milliseconds roundTrip() const { return round_trip_ != 0 ? round_trip_ : timers_->roundTrip(); }
 
+  // Whether datagrams have room for a little more than what surrounds it, with this ID of the peer's.
+  bool leavesRoom(ByteView peer_id) const { return peer_id.size() + kLeastRoom <= mtu_; }
+
   // The epoch of ACKs and alerts from now on: the highest there is (RFC 9147 section 7).
   void speakIn(uint64_t epoch) { epoch_ = epoch; }
   uint64_t epoch() const { return epoch_; }
@@ -38,6 +41,13 @@ class Messages {
   // The same of a server, whose last flight nothing answers but an ACK.
   void answered(SessionStep& step);
   void startAt(uint16_t sequence) { flight_.startAt(sequence); }
+  bool mayPost() const { return flight_.mayPost(); }
+  // The first message of a handshake, once more and no later; what waits for an answer goes on waiting.
+  void sendFirst(uint8_t type, Bytes body, SessionStep& step);
+  // Nothing that the peer has said counts any more, and our next message is this one.
+  void startOver(uint16_t sequence);
+  // How often the flight was sent again.
+  unsigned repeats() const { return repeats_; }
   void post(uint64_t epoch, uint8_t type, Bytes body) {
     flight_.post(epoch, type, std::move(body));
   }
@@ -65,6 +75,9 @@ class Messages {
   HandshakeTimers::Due expire(SessionStep& step);
 
  private:
+  // Bytes of header, tag and a fragment of 64 bytes.
+  static constexpr size_t kLeastRoom = 98;
+
   void askToRepeat(bool authentic);
   void repeat(SessionStep& step);
   void sendAck(SessionStep& step);
@@ -84,6 +97,7 @@ class Messages {
   Milliseconds ack_at_ = kNever;
   Milliseconds round_trip_ = 0;
   Milliseconds repeat_at_ = kNever;  // because the peer, or somebody in its name, asks for it
+  unsigned repeats_ = 0;
   bool ack_now_ = false;
   bool repeated_ = false;  // anything, ever: round trips do not count then (RFC 6298 section 3)
   bool open_ = false;

@@ -24,8 +24,9 @@ Failure unexpected(const char* message) {
 Failure exhausted() {
   return {.code = "MCBN_CONNECTION_LOST",
           .message =
-              "the session's keys have protected, or refused, as many records as is safe "
-              "(RFC 9147 section 4.5.3) and the peer acknowledges no new ones; connect again",
+              "the session's keys have protected, or refused, as many records as is safe (RFC 9147 "
+              "section 4.5.3) and the peer acknowledges no new ones, or it has had 65,536 messages "
+              "of the handshake (section 5.2); connect again",
           .reason = {},
           .alert = alert::kCloseNotify};
 }
@@ -34,6 +35,7 @@ Failure exhausted() {
 
 bool OpenAssociation::begin(Messages& messages, SessionStep& step) {
   messages.speakIn(3);
+  read_since_ = write_since_ = step.now;
   if (role_ == Role::Server) forget_at_ = step.now + kTwiceMsl;
   return messages.records().startReading(3, *agreed_.suite, agreed_.read) &&
          messages.records().startWriting(3, *agreed_.suite, agreed_.write);
@@ -84,6 +86,8 @@ std::optional<Failure> OpenAssociation::takeKeyUpdate(uint64_t epoch, ByteView b
   if (read_epoch_ > 3) messages.records().stopReading(read_epoch_ - 1);
   agreed_.read = std::move(next);
   read_epoch_ += 1;
+  read_since_ = step.now;
+  step.stats.key_updates_received += 1;
   // RFC 8446 section 4.6.3. One that was sent before may have crossed this one, and does not count.
   if (requested) enqueue(message_type::kKeyUpdate, {0}, messages, step);
   return std::nullopt;
@@ -141,8 +145,11 @@ std::optional<Failure> OpenAssociation::proceed(Messages& messages, SessionStep&
     messages.records().stopWriting(write_epoch_);
     agreed_.write = std::move(next);
     write_epoch_ += 1;
+    write_since_ = step.now;
+    step.stats.key_updates_sent += 1;
     messages.speakIn(write_epoch_);
   }
+  if (!queue_.empty() && !messages.mayPost()) return exhausted();
   if (!queue_.empty()) {
     Waiting next = std::move(queue_.front());
     queue_.erase(queue_.begin());
@@ -157,9 +164,11 @@ std::optional<Failure> OpenAssociation::checkWear(Messages& messages, SessionSte
   const KeyWear written = messages.records().writeWear(write_epoch_);
   const KeyWear read = messages.records().readWear(read_epoch_);
   if (written == KeyWear::Spent || read == KeyWear::Spent) return exhausted();
-  if (updating_ || (written == KeyWear::Fine && read == KeyWear::Fine)) return std::nullopt;
+  const bool both = read == KeyWear::Renew || older(read_since_, 2 * renew_after_, step.now);
+  const bool ours = written == KeyWear::Renew || older(write_since_, renew_after_, step.now);
+  if (updating_ || (!both && !ours)) return std::nullopt;
   if (std::ranges::find(queue_, message_type::kKeyUpdate, &Waiting::type) == queue_.end()) {
-    updateKeys(read == KeyWear::Renew, messages, step);
+    updateKeys(both, messages, step);
   }
   return std::nullopt;
 }
@@ -200,6 +209,39 @@ bool OpenAssociation::useSpareId(Messages& messages) {
   return true;
 }
 
+// ---- return routability (RFC 9853) -------------------------------------------------------------
+
+Bytes OpenAssociation::pathRecord(PathMessageType type, const PathCookie& cookie,
+                                  Messages& messages, SessionStep& step) {
+  Bytes datagram;
+  if (!agreed_.return_routability) return datagram;
+  const PathMessage message{type, cookie};
+  messages.records().seal(write_epoch_, content_type::kReturnRoutabilityCheck, message.bytes(),
+                          datagram);
+  if (!datagram.empty()) step.countDatagram(datagram.size());
+  return datagram;
+}
+
+bool OpenAssociation::challengePath(const PathCookie& cookie, Messages& messages,
+                                    SessionStep& step) {
+  const Bytes datagram = pathRecord(PathMessageType::Challenge, cookie, messages, step);
+  if (!datagram.empty()) step.sink.datagram(datagram);
+  return !datagram.empty();
+}
+
+void OpenAssociation::takePathMessage(ByteView content, Messages& messages, SessionStep& step) {
+  const auto message = agreed_.return_routability ? parsePathMessage(content) : std::nullopt;
+  if (!message) return step.drop(DropReason::UnexpectedMessage);
+  if (message->type == PathMessageType::Response) return step.sink.pathResponse(message->cookie);
+  // A path_drop answers a challenge on an old path, which we never send.
+  if (message->type != PathMessageType::Challenge) return;
+  // Section 5.5: one answer, at once, to where the challenge came from.
+  const Bytes answer = pathRecord(PathMessageType::Response, message->cookie, messages, step);
+  if (answer.empty()) return;
+  std::ranges::copy(answer, step.sink.reserveDatagram(answer.size()));
+  step.sink.commitReply(answer.size());
+}
+
 // ---- data --------------------------------------------------------------------------------------
 
 bool OpenAssociation::send(ByteView message, Messages& messages, SessionStep& step) {
@@ -236,7 +278,7 @@ Opened OpenAssociation::describe() const {
   return {.protocol = Protocol::Dtls13,
           .cipher = agreed_.suite->name,
           .standard_cipher = agreed_.suite->name,
-          .alpn = {},
+          .alpn = agreed_.alpn,
           .servername = agreed_.servername,
           .identity = agreed_.identity,
           .extended_master_secret = true};

@@ -8,7 +8,8 @@
 //
 // Ownership   a Dtls13Session owns it; its Messages are the session's.
 // Thread      the session's.
-// Spec        RFC 8446 sections 4.6 and 6.1, RFC 9147 sections 8 (key updates) and 9 (connection IDs)
+// Spec        RFC 8446 sections 4.6 and 6.1, RFC 9147 sections 8 (key updates) and 9 (connection IDs),
+//             RFC 9853 (return routability)
 #pragma once
 
 #include <vector>
@@ -20,8 +21,10 @@ namespace mcbn::dtls13 {
 
 class OpenAssociation {
  public:
-  OpenAssociation(Role role, Established established)
-      : role_(role), agreed_(std::move(established).take()) {}
+  // `renew_after`: age of our keys at which whatever happens next renews them; 0: any. There is no
+  // timer: a session that says nothing need not wake up. A peer is asked for the same after twice as long.
+  OpenAssociation(Role role, Established established, Milliseconds renew_after)
+      : role_(role), renew_after_(renew_after), agreed_(std::move(established).take()) {}
 
   // Starts the keys of epoch 3. False: OpenSSL refused.
   bool begin(Messages& messages, SessionStep& step);
@@ -42,6 +45,13 @@ class OpenAssociation {
   // The peer's next spare ID, for another path. False: there is none.
   bool useSpareId(Messages& messages);
 
+  // RFC 9853. False: not both sides do it, or OpenSSL refused.
+  bool challengePath(const PathCookie& cookie, Messages& messages, SessionStep& step);
+  void takePathMessage(ByteView content, Messages& messages, SessionStep& step);
+  size_t pathMessageSize(const Messages& messages) const {
+    return messages.records().sealedSize(write_epoch_, PathMessage::kBytes);
+  }
+
   bool send(ByteView message, Messages& messages, SessionStep& step);
   size_t sendInPlace(std::span<const MutableBytes> messages_to_send, Messages& messages,
                      SessionStep& step);
@@ -55,6 +65,11 @@ class OpenAssociation {
   const Agreement& agreed() const { return agreed_; }
   uint64_t writeEpoch() const { return write_epoch_; }
   uint64_t readEpoch() const { return read_epoch_; }
+  // Whether records whose epoch ends in these bits may be of this association's updated keys.
+  bool updatedTo(uint64_t epoch_bits) const {
+    const auto is = [&](uint64_t epoch) { return epoch > 3 && epoch % 4 == epoch_bits; };
+    return is(read_epoch_) || is(read_epoch_ - 1);
+  }
   Opened describe() const;
 
  private:
@@ -67,12 +82,20 @@ class OpenAssociation {
   std::optional<Failure> takeKeyUpdate(uint64_t epoch, ByteView body, Messages& messages,
                                        SessionStep& step);
   std::optional<Failure> takeNewIds(ByteView body, Messages& messages);
+  Bytes pathRecord(PathMessageType type, const PathCookie& cookie, Messages& messages,
+                   SessionStep& step);
   std::optional<Failure> checkWear(Messages& messages, SessionStep& step);
 
+  bool older(Milliseconds since, Milliseconds than, Milliseconds now) const {
+    return renew_after_ > 0 && now >= since + than;
+  }
+
   const Role role_;
+  const Milliseconds renew_after_;
   Agreement agreed_;
   uint64_t read_epoch_ = 3, write_epoch_ = 3;
-  bool updating_ = false;   // a KeyUpdate of ours waits for its ACK
+  Milliseconds read_since_ = 0, write_since_ = 0;  // when the keys in use were new
+  bool updating_ = false;                          // a KeyUpdate of ours waits for its ACK
   bool requested_ = false;  // a RequestConnectionId of ours waits for its answer
   std::vector<Waiting> queue_;
   std::vector<Bytes> spare_ids_;  // of the peer's

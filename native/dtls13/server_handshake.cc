@@ -100,11 +100,13 @@ Progress ServerHandshake::lookUp(Offered offered, size_t offer, Messages& messag
     }
     identity_ = textOf(tried.identity);
     PskEntry entry;
-    const auto found = policy.table ? policy.table->find(identity_, entry) : KeyTable::Found::Miss;
+    const auto found =
+        policy.table ? policy.table->find(identity_, entry, true) : KeyTable::Found::Miss;
     // A key of another hash is no key for this suite (RFC 8446 section 4.2.11).
     if (found == KeyTable::Found::Hit && entry.hash == hash) {
       return useKey(offered, offer, std::move(entry), false, messages, step);
     }
+    if (found == KeyTable::Found::Hit) misfit_ = identity_;
     if (found != KeyTable::Found::Miss || !policy.ask) continue;
     state_ = AwaitingKey{std::move(offered),
                          offer,
@@ -118,6 +120,7 @@ Progress ServerHandshake::lookUp(Offered offered, size_t offer, Messages& messag
   }
   identity_ = textOf(hello.offers[0].identity);
   if (policy.unknown == UnknownIdentity::Alert) {
+    if (auto failure = misfit(alert::kUnknownPskIdentity)) return *std::move(failure);
     return handshakeFailure(alert::kUnknownPskIdentity,
                             "no key is filed under the client's identity " + quoted(identity_),
                             "MCBN_PSK_IDENTITY_UNKNOWN");
@@ -143,10 +146,22 @@ Progress ServerHandshake::answer(PskAnswer answer, Messages& messages, SessionSt
   state_ = std::monostate();
   const PskHash hash = state.offered.choice.suite->hash;
   const bool revoked = settings_->psk.table && settings_->psk.table->revoked(identity_);
-  if (answer.entry && answer.entry->hash == hash && !answer.entry->key.empty() && !revoked) {
+  const bool usable = answer.entry && !answer.entry->key.empty() && !revoked;
+  if (usable && answer.entry->hash == hash) {
     return useKey(state.offered, state.offer, std::move(*answer.entry), false, messages, step);
   }
+  if (usable) misfit_ = identity_;
   return lookUp(std::move(state.offered), state.offer + 1, messages, step);
+}
+
+// To the client it looks like any other key.
+std::optional<Failure> ServerHandshake::misfit(uint8_t alert) const {
+  if (misfit_.empty()) return std::nullopt;
+  return handshakeFailure(alert,
+                          "the client offers identity " + quoted(misfit_) +
+                              " with another hash than the server's key has; give the key the "
+                              "same hash on both sides, and a cipher suite of it",
+                          "MCBN_PSK_MISMATCH");
 }
 
 Progress ServerHandshake::refuseKey(bool decoy) const {
@@ -156,6 +171,7 @@ Progress ServerHandshake::refuseKey(bool decoy) const {
                                 " differs from the server's; compare both",
                             "MCBN_PSK_MISMATCH");
   }
+  if (auto failure = misfit(alert::kDecryptError)) return *std::move(failure);
   std::string message = "no key is filed under the client's identity " + quoted(identity_);
   if (offers_ > 1) message += ", or under another of the " + std::to_string(offers_) + " offered";
   return handshakeFailure(alert::kDecryptError, std::move(message), "MCBN_PSK_IDENTITY_UNKNOWN");
@@ -167,18 +183,33 @@ Progress ServerHandshake::useKey(const Offered& offered, size_t offer, PskEntry 
   if (parseClientHello13(offered.body, hello)) return outOfMemory();  // it was read before
   const EarlySecret early(entry.hash, entry.key.view());
   entry.key.reset();
-  const Secret binder = early.binder(
-      PskOrigin::External, offered.transcript.hashUpTo(offered.body, hello.before_binders));
+  const Secret binder =
+      early.binder(entry.origin, offered.transcript.hashUpTo(offered.body, hello.before_binders));
   if (binder.empty()) return outOfMemory();
   // RFC 8446 section 4.2.11: before anything else of the hello is used.
   if (!equalSecrets(binder.view(), hello.offers[offer].binder)) return refuseKey(decoy);
   return sendFlight(offered, hello, offer, early, messages, step);
 }
 
+// RFC 7301 section 3.2: what we prefer of what the client offers. It has shown its key by now.
+std::optional<Failure> ServerHandshake::chooseAlpn(const ClientHello& hello) {
+  if (settings_->alpn.empty() || hello.alpn.empty()) return std::nullopt;
+  const auto found = std::ranges::find_if(
+      settings_->alpn, [&](const std::string& name) { return hello.offersAlpn(name); });
+  if (found == settings_->alpn.end()) {
+    return handshakeFailure(alert::kNoApplicationProtocol,
+                            "the client offers none of our application protocols; compare "
+                            "ALPNProtocols of client and server");
+  }
+  alpn_ = *found;
+  return std::nullopt;
+}
+
 Progress ServerHandshake::sendFlight(const Offered& offered, const ClientHello& hello, size_t offer,
                                      const EarlySecret& early, Messages& messages,
                                      SessionStep& step) {
   const Suite& suite = *offered.choice.suite;
+  if (auto failure = chooseAlpn(hello)) return *std::move(failure);
   std::array<uint8_t, kRandomBytes> random;
   if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) return outOfMemory();
   ServerHelloFields fields{.random = random,
@@ -195,8 +226,11 @@ Progress ServerHandshake::sendFlight(const Offered& offered, const ClientHello& 
     key = *std::move(made);
     fields.share = key.share;
   }
-  // RFC 9146 section 3: only where both sides say so.
-  if (hello.connection_id && own_id_) fields.connection_id = *own_id_;
+  // RFC 9146 section 3: only where both sides say so, and its ID leaves room for what it is put before.
+  if (hello.connection_id && own_id_ && messages.leavesRoom(*hello.connection_id)) {
+    fields.connection_id = *own_id_;
+    fields.return_routability = hello.return_routability;
+  }
   Bytes body;
   writeServerHello(fields, body);
   Transcript transcript = offered.transcript;
@@ -212,7 +246,8 @@ Progress ServerHandshake::sendFlight(const Offered& offered, const ClientHello& 
     messages.records().setPeerId({hello.connection_id->begin(), hello.connection_id->end()});
     if (!own_id_->empty()) messages.records().setOwnIds({*own_id_});
   }
-  Bytes extensions{0, 0};  // none
+  Bytes extensions;
+  writeEncryptedExtensions(alpn_, extensions);
   transcript.add(message_type::kEncryptedExtensions, extensions);
   messages.post(2, message_type::kEncryptedExtensions, std::move(extensions));
   const Secret finished = finishedOf(suite.hash, traffic.server, transcript.hash());
@@ -221,7 +256,7 @@ Progress ServerHandshake::sendFlight(const Offered& offered, const ClientHello& 
   const Bytes all = transcript.hash();
   const MasterSecret master = secret.master();
   AwaitingFinished state{&suite, finishedOf(suite.hash, traffic.client, all), master.traffic(all),
-                         master.exporter(all)};
+                         master.exporter(all), fields.return_routability};
   if (finished.empty() || state.expected.empty() || state.traffic.empty()) return outOfMemory();
   logSecret(keylog_, key_log::kClientHandshake, client_random_, traffic.client.view(), step);
   logSecret(keylog_, key_log::kServerHandshake, client_random_, traffic.server.view(), step);
@@ -252,7 +287,9 @@ Progress ServerHandshake::take(uint8_t type, uint64_t epoch, ByteView body, Mess
                       .write = std::move(state->traffic.server),
                       .exporter = std::move(state->exporter),
                       .identity = identity_,
-                      .servername = servername_});
+                      .servername = servername_,
+                      .alpn = alpn_,
+                      .return_routability = state->return_routability});
 }
 
 }  // namespace mcbn::dtls13

@@ -55,12 +55,15 @@ class ServerHandshake {
     Secret expected;  // verify_data of the client's Finished
     TrafficSecrets traffic;
     Exporter exporter;
+    bool return_routability;
   };
 
   Progress lookUp(Offered offered, size_t offer, Messages& messages, SessionStep& step);
   Progress useKey(const Offered& offered, size_t offer, PskEntry entry, bool decoy,
                   Messages& messages, SessionStep& step);
   Progress refuseKey(bool decoy) const;
+  std::optional<Failure> misfit(uint8_t alert) const;
+  std::optional<Failure> chooseAlpn(const ClientHello& hello);
   Progress sendFlight(const Offered& offered, const ClientHello& hello, size_t offer,
                       const EarlySecret& early, Messages& messages, SessionStep& step);
 
@@ -68,8 +71,9 @@ class ServerHandshake {
   bool keylog_;
   const std::optional<Bytes> own_id_;
   Identity identity_;
-  std::string servername_;
+  std::string servername_, alpn_;
   size_t offers_ = 0;
+  Identity misfit_;  // has a key, but of another hash than its binder; empty: there is none
   uint32_t questions_ = 0;
   std::array<uint8_t, kRandomBytes> client_random_{};
   std::variant<std::monostate, AwaitingKey, AwaitingFinished> state_;

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/time.h"
 #include "dtls13/handshake_messages.h"
 #include "dtls13/key_exchange.h"
 #include "dtls13/suite.h"
@@ -26,7 +27,10 @@ struct Settings {
   std::vector<Group> groups = {Group::X25519, Group::Secp256r1};
   // psk_ke has no forward secrecy, and both sides must want it (RFC 9257 section 6).
   uint8_t modes = kPskDheKe;
-  PskPolicy psk;  // servers
+  PskPolicy psk;                       // servers
+  std::vector<std::string> alpn = {};  // in order of preference (RFC 7301)
+  // Age of keys at which the next thing that happens renews them (RFC 9147 section 8); 0: any.
+  Milliseconds key_update_interval = 0;
 
   // Takes the names of TLS 1.3 from a list as OpenSSL has it, in its order; without one the suites stay
   // what they are. A Failure: it has a name that is unknown.

@@ -68,7 +68,8 @@ void ClientEndpoint::start(Milliseconds now) {
         association_.session.useConnectionId(std::move(id));
       }
     }
-    association_.session.connect(std::move(options_->key), now, *this);
+    association_.session.connect(std::move(options_->key), std::move(options_->other_keys), now,
+                                 *this);
   }
   options_.reset();
   leave();

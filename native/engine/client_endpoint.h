@@ -28,6 +28,7 @@ struct ClientOptions {
   Bytes row_prefix;                    // how the rows' names begin
   // Absent: JavaScript is asked once the server's hint is known.
   std::optional<std::pair<Identity, PskEntry>> key;
+  std::vector<dtls13::ClientKey> other_keys;  // offered as well, with DTLS 1.3
 };
 
 class ClientEndpoint final : public Endpoint {

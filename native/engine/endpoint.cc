@@ -46,6 +46,15 @@ void Endpoint::answer(uint32_t session, uint32_t number, PskAnswer answer,
   leave();
 }
 
+void Endpoint::updateKeys(uint32_t session, bool both, Milliseconds now) {
+  Association* association = find(session);
+  if (!association) return;
+  time_ = now;
+  enter(*association);
+  association->session.updateKeys(both, now, *this);
+  leave();
+}
+
 void Endpoint::closeSession(uint32_t session) {
   Association* association = find(session);
   if (!association) return;

@@ -168,6 +168,8 @@ class Endpoint : protected SessionSink {
   void send(uint32_t session, std::span<const MutableBytes> messages, Milliseconds now);
   void answer(uint32_t session, uint32_t number, PskAnswer answer, std::optional<Failure> failure,
               Milliseconds now);
+  // Has a session of DTLS 1.3 use new keys, and with `both` its peer too; other sessions stay as they are.
+  void updateKeys(uint32_t session, bool both, Milliseconds now);
   // close_notify, then gone; no events follow.
   void closeSession(uint32_t session);
 

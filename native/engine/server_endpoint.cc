@@ -157,7 +157,22 @@ void ServerEndpoint::route(const Address& from, MutableBytes datagram, Milliseco
     stats_.dropped_unknown_peer += 1;
     return;
   }
-  deliver(*chooseFor(*place, datagram), datagram, now);
+  Association& chosen = *chooseFor(*place, datagram);
+  const bool shared = &chosen != place->current && speaks13_ && dtls13::isEncrypted(datagram[0]) &&
+                      place->current->session.updatedTo(datagram[0] & dtls13::kEpochBits);
+  if (shared && takenBy(*place->current, datagram, now)) return;
+  deliver(chosen, datagram, now);
+}
+
+// Two bits tell one epoch in four (RFC 9147 section 4.2.2): an open session's sixth looks like a
+// newcomer's Finished. Whether the open session has had it; else the datagram is as it was.
+bool ServerEndpoint::takenBy(Association& current, MutableBytes datagram, Milliseconds now) {
+  Bytes copy(datagram.begin(), datagram.end());
+  const uint64_t refused = current.session.stats().dropped.of(DropReason::BadMac);
+  const uint32_t id = current.id;
+  deliver(current, copy, now);
+  const Association* const still = find(id);
+  return !still || still->session.stats().dropped.of(DropReason::BadMac) == refused;
 }
 
 void ServerEndpoint::routeTo(Association& association, const Address& from, MutableBytes datagram,
@@ -334,6 +349,7 @@ void ServerEndpoint::drop(Association& association) {
     admission_->handshakeEnded(host);
   }
   if (!association.opened) {
+    rememberRefusal(association);
     waitsNoMore(association);
   } else if (recency_.contains(association)) {
     recency_.erase(association);

@@ -25,6 +25,7 @@
 #include "engine/fleet_link.h"
 #include "engine/handshake_pace.h"
 #include "engine/peer_mobility.h"
+#include "engine/recent_refusals.h"
 #include "record/cookie.h"
 #include "record/dtls_client_hello.h"
 
@@ -158,8 +159,10 @@ class ServerEndpoint final : public Endpoint,
   void waitsNoMore(Association& association);
   void tellWaiting();
   uint32_t nextSession();
+  void rememberRefusal(const Association& association);
   Association& enlist(std::unique_ptr<Association> made, ByteView random, Milliseconds now);
   void deliver(Association& association, MutableBytes datagram, Milliseconds now);
+  bool takenBy(Association& current, MutableBytes datagram, Milliseconds now);
   Association* chooseFor(const PeerDirectory::Place& place, ByteView datagram) const;
   void endWith(Association& association, const Failure& failure);
   void leave() override;
@@ -194,6 +197,7 @@ class ServerEndpoint final : public Endpoint,
   HandshakePace pace_;
   bool balanced_ = false;
   PeerMobility mobility_;
+  RecentRefusals refusals_;
   std::unique_ptr<FleetLink> link_;  // null: there is no fleet
   bool link_watched_ = false;
   Arrivals arrivals_;

@@ -73,7 +73,7 @@ bool ServerEndpoint::greet(const Address& from, MutableBytes datagram, Milliseco
 // One that does not offer DTLS 1.3, maybe the last fragment of it.
 void ServerEndpoint::greetOlder(const Address& from, MutableBytes datagram, Milliseconds now) {
   if (!options_.speaks12) {
-    if (mayAnswer()) post(from, cookies13_->answerOlder());
+    if (mayAnswer()) post(from, cookies13_->refusal(alert::kProtocolVersion));
     stats_.dropped_refusals += 1;
     return;
   }
@@ -137,13 +137,24 @@ void ServerEndpoint::hello13(const Address& from, MutableBytes datagram, Millise
   constexpr size_t kRandomAt = 2;
   const ByteView random =
       cookies13_->hello().body.subspan(kRandomAt, std::tuple_size_v<decltype(Association::random)>);
-  if (repeats(from, datagram, random, now) || !mayBegin(from, now)) return;
+  if (repeats(from, datagram, random, now)) return;
+  if (const auto alert = refusals_.of(from.bytes(), random)) {
+    if (mayAnswer()) post(from, cookies13_->refusal(*alert));
+    stats_.dropped_refusals += 1;
+    return;
+  }
+  if (!mayBegin(from, now)) return;
   Association& association = enlist(std::make_unique<Association>(nextSession(), from, Role::Server,
                                                                   options_.dtls13, options_.dtls),
                                     random, now);
   enter(association);
   association.session.accept(cookies13_->hello(), now, *this);
   leave();
+}
+
+void ServerEndpoint::rememberRefusal(const Association& association) {
+  const auto alert = association.session.keyRefusal();
+  if (alert) refusals_.remember(association.peer.bytes(), association.random, *alert);
 }
 
 // A client that starts over half-way takes the place that it has.

@@ -4,7 +4,7 @@
 //          `--DTLS 1.3--> Dtls13Session   behind a pointer, so that one of 1.2 takes no more room for it
 //
 // A call goes to the session that is there, whole: a batch stays a batch. What DTLS 1.3 lacks (export,
-// rows of a session store, return routability) is answered as by a session that cannot go on
+// rows of a session store) is answered as by a session that cannot go on
 // elsewhere: see portable().
 //
 // Ownership   an Association owns it.
@@ -66,9 +66,12 @@ class Session {
     MCBN_ASSERT(!older());
     newer().accept(hello, now, sink);
   }
-  void connect(std::optional<std::pair<Identity, PskEntry>> key, Milliseconds now,
-               SessionSink& sink) {
-    with([&](auto& session) { session.connect(std::move(key), now, sink); });
+  // `others`: with DTLS 1.3 only.
+  void connect(std::optional<std::pair<Identity, PskEntry>> key,
+               std::vector<dtls13::ClientKey> others, Milliseconds now, SessionSink& sink) {
+    MCBN_ASSERT(others.empty() || !older());
+    if (older()) return older()->connect(std::move(key), now, sink);
+    newer().connect(std::move(key), now, sink, std::move(others));
   }
 
   void receive(std::span<const MutableBytes> datagrams, Milliseconds now, SessionSink& sink) {
@@ -86,6 +89,10 @@ class Session {
   size_t sendInPlace(std::span<const MutableBytes> messages, Milliseconds now, SessionSink& sink) {
     return with([&](auto& session) { return session.sendInPlace(messages, now, sink); });
   }
+  // See Dtls13Session; false of every session of DTLS 1.2.
+  bool updateKeys(bool both, Milliseconds now, SessionSink& sink) {
+    return !older() && newer().updateKeys(both, now, sink);
+  }
   void close(SessionSink& sink) {
     with([&](auto& session) { session.close(sink); });
   }
@@ -99,6 +106,23 @@ class Session {
 
   bool awaitsFinished() const {
     return with([](const auto& session) { return session.awaitsFinished(); });
+  }
+  bool returnRoutability() const {
+    return with([](const auto& session) { return session.returnRoutability(); });
+  }
+  bool challengePath(const PathCookie& cookie, SessionSink& sink) {
+    return with([&](auto& session) { return session.challengePath(cookie, sink); });
+  }
+  size_t pathMessageSize() const {
+    return with([](const auto& session) { return session.pathMessageSize(); });
+  }
+  // Whether the datagram's first record may belong to an epoch of DTLS 1.3 after a KeyUpdate.
+  bool updatedTo(uint64_t epoch_bits) const {
+    return !older() && newer().association() && newer().association()->updatedTo(epoch_bits);
+  }
+  // See Dtls13Session; DTLS 1.2 tells its client nothing that would have to be told again.
+  std::optional<uint8_t> keyRefusal() const {
+    return older() ? std::nullopt : newer().keyRefusal();
   }
   const Identity& identity() const {
     return with([](const auto& session) -> const Identity& { return session.identity(); });
@@ -152,11 +176,6 @@ class Session {
 
   // Of one that came from elsewhere.
   bool heardMessage() const { return older() && older()->heardMessage(); }
-  bool returnRoutability() const { return older() && older()->returnRoutability(); }
-  bool challengePath(const PathCookie& cookie, SessionSink& sink) {
-    return older() && older()->challengePath(cookie, sink);
-  }
-  size_t pathMessageSize() const { return older() ? older()->pathMessageSize() : 0; }
 
  private:
   std::variant<DtlsSession, Newer> session_;

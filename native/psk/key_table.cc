@@ -37,9 +37,10 @@ void KeyTable::revoke(const Identity& identity) {
   revoked_.insert(identity);
 }
 
-KeyTable::Found KeyTable::find(const Identity& identity, PskEntry& entry) const {
+KeyTable::Found KeyTable::find(const Identity& identity, PskEntry& entry, bool imports) const {
   const std::shared_lock lock(mutex_);
-  if (const auto found = entries_.find(identity); found != entries_.end()) {
+  const auto found = entries_.find(identity);
+  if (found != entries_.end() && (imports || found->second.origin == PskOrigin::External)) {
     entry = found->second.clone();
     return Found::Hit;
   }

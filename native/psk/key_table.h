@@ -29,7 +29,8 @@ class KeyTable {
   // well.
   void revoke(const Identity& identity);
 
-  Found find(const Identity& identity, PskEntry& entry) const;
+  // Without `imports` keys that were imported are not there: the asker could not say so (PskOrigin).
+  Found find(const Identity& identity, PskEntry& entry, bool imports = false) const;
   bool revoked(const Identity& identity) const;
   size_t size() const;
 

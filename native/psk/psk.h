@@ -31,11 +31,16 @@ constexpr size_t kMaxKeyLength = 512;
 
 using Identity = std::string;  // bytes, NUL included
 
+// Who made a PSK: the peers' operators, or RFC 9258 section 5.1 out of such a one. Its binder says which
+// (section 5.2): DTLS 1.3 alone can, since OpenSSL knows external ones only.
+enum class PskOrigin : uint8_t { External, Imported };
+
 struct PskEntry {
   Secret key;
   PskHash hash = PskHash::Sha256;
+  PskOrigin origin = PskOrigin::External;
 
-  PskEntry clone() const { return {key.clone(), hash}; }
+  PskEntry clone() const { return {key.clone(), hash, origin}; }
 };
 
 // What a held handshake wants to know. A server asks with the client's identity, a client with the

@@ -27,6 +27,8 @@ struct SessionStats {
   uint64_t messages_received = 0;
   uint64_t messages_sent = 0;
   uint64_t retransmits = 0;
+  uint64_t key_updates_sent = 0;  // of DTLS 1.3: new keys of ours, or the peer's, are in use
+  uint64_t key_updates_received = 0;
   DropCounts dropped;  // records, by the screen or a record layer
 };
 

@@ -48,6 +48,8 @@ export interface ClientSettings extends Omit<ResolvedDtlsOptions, 'context'> {
   readonly version: DtlsVersion
   readonly psk: PskClientSource
   readonly key: ClientKey | undefined
+  /** What is offered after it, with DTLS 1.3. */
+  readonly otherKeys: readonly ClientKey[]
   readonly context: NativeContext
   readonly signal: AbortSignal | undefined
   readonly resumed: NativeResumed | undefined
@@ -177,7 +179,8 @@ export class Client implements EndpointListener, SocketHome, RowsUser {
 
   #open(address: string, resumed: NativeResumed | undefined): void {
     if (this.#settings === undefined) return
-    const { target, key, session, recvBufferSize, sendBufferSize, context } = this.#settings
+    const { target, key, otherKeys, session, recvBufferSize, sendBufferSize, context } =
+      this.#settings
     const rowKey = this.#rows?.rows.rowKey() ?? NOTHING
     const options: NativeConnectOptions = {
       ...session,
@@ -192,6 +195,7 @@ export class Client implements EndpointListener, SocketHome, RowsUser {
       recvBufferSize,
       sendBufferSize,
       ...(key && { credential: key }),
+      otherCredentials: otherKeys,
       ...(resumed && { resumed }),
       rowKey,
       rowPrefix: this.#rows?.prefixFor(target, key) ?? NOTHING,
@@ -234,7 +238,8 @@ export class Client implements EndpointListener, SocketHome, RowsUser {
     if (this.#settings === undefined) return
     const { psk, version, lookupTimeout } = this.#settings
     if (!isClientLookup(psk)) return
-    this.#cancelLookup = askClientKey(psk, hint, lookupTimeout, (answer) => {
+    const imports = version === 'DTLSv1.3'
+    this.#cancelLookup = askClientKey(psk, hint, lookupTimeout, imports, (answer) => {
       this.#cancelLookup = undefined
       if ('error' in answer) return this.#answerFailed(number, answer.error)
       try {
@@ -329,12 +334,17 @@ export class Client implements EndpointListener, SocketHome, RowsUser {
   }
 
   #forgetSettings(): void {
-    this.#settings?.key?.key.fill(0)
+    if (this.#settings) wipeKeys(this.#settings)
     this.#settings?.resumed?.sealingKey.fill(0)
     this.#settings?.store?.sealingKey.fill(0)
     this.#settings = undefined
     this.#addresses = NO_ADDRESSES
   }
+}
+
+export function wipeKeys({ key, otherKeys }: Pick<ClientSettings, 'key' | 'otherKeys'>): void {
+  key?.key.fill(0)
+  for (const other of otherKeys) other.key.fill(0)
 }
 
 export function connectionFailed(why: string, cause: Error | undefined): McbnError {

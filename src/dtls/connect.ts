@@ -2,7 +2,7 @@ import { lookup as dnsLookup } from 'node:dns'
 import { isIP } from 'node:net'
 import { DTLS_CLIENT_SOCKET } from '../diagnostics.js'
 import { McbnError } from '../errors.js'
-import { clientKey, isClientLookup } from '../keys/client-key.js'
+import { type ClientKey, clientKey } from '../keys/client-key.js'
 import { clientContext } from '../native/context.js'
 import type { NativeResumed } from '../native/dtls.js'
 import { adviceFor, refuseUnknown } from '../option-names.js'
@@ -15,7 +15,8 @@ import {
   typeName,
 } from '../options.js'
 import { refuseUnsendable } from '../psk/identity.js'
-import { Client, connectionFailed, type Target } from './client.js'
+import type { DtlsVersion, PskClientSource } from '../psk/types.js'
+import { Client, type ClientSettings, connectionFailed, type Target, wipeKeys } from './client.js'
 import type { IoThread } from './io-thread.js'
 import { sharedClientThread } from './io-thread.js'
 import { portOption, presetOption, resolveDtlsOptions } from './options.js'
@@ -29,6 +30,9 @@ import {
   type DtlsConnectOptions,
   type DtlsSealedSession,
 } from './types.js'
+
+/** What a server looks at (native/dtls13/handshake_messages.h). */
+const MOST_KEYS = 8
 
 const CLIENT_ADVICE = adviceFor(
   Object.keys(DTLS_SERVER_OPTIONS),
@@ -51,10 +55,9 @@ export function connect(options: DtlsConnectOptions, onSecureConnect?: () => voi
   const { psk, signal } = options
   const resumed = options.session === undefined ? undefined : resumedOption(options.session)
   const store = storeOption(options, target)
-  const key = isClientLookup(psk) ? undefined : clientKey(psk)
+  const version = resolved.context.min13 ? 'DTLSv1.3' : 'DTLSv1.2'
+  const keys = keysOf(psk, version)
   try {
-    const version = resolved.context.min13 ? 'DTLSv1.3' : 'DTLSv1.2'
-    if (key) refuseUnsendable(key.identity, version)
     const context = clientContext(resolved.context)
     const socket = new DtlsSocket()
     if (onSecureConnect) socket.once('secureConnect', onSecureConnect)
@@ -63,21 +66,61 @@ export function connect(options: DtlsConnectOptions, onSecureConnect?: () => voi
       ...resolved,
       version,
       target,
-      psk,
-      key,
+      psk: psk as PskClientSource,
+      ...keys,
       context,
       signal,
       resumed,
       store,
     } as const
-    if (thread === undefined) key?.key.fill(0)
+    if (thread === undefined) wipeKeys(keys)
     else new Client(socket, thread, settings)
     if (DTLS_CLIENT_SOCKET.hasSubscribers) {
       DTLS_CLIENT_SOCKET.publish({ socket, host: target.host, port: target.port })
     }
     return socket
   } catch (error) {
-    key?.key.fill(0)
+    wipeKeys(keys)
+    throw error
+  }
+}
+
+/** Which keys the client offers; none where a function is asked. */
+function keysOf(
+  psk: DtlsConnectOptions['psk'],
+  version: DtlsVersion,
+): Pick<ClientSettings, 'key' | 'otherKeys'> {
+  if (typeof psk === 'function') return { key: undefined, otherKeys: [] }
+  const several = Array.isArray(psk)
+  const given: readonly unknown[] = several ? psk : [psk]
+  if (several && version === 'DTLSv1.2') {
+    throw new McbnError(
+      'MCBN_OPTION_CONFLICT',
+      "psk: expected one credential with DTLS 1.2; several need minVersion: 'DTLSv1.3'",
+    )
+  }
+  if (given.length < 1 || given.length > MOST_KEYS) {
+    throw new McbnError(
+      'MCBN_OPTION_RANGE',
+      `psk: expected 1 to ${MOST_KEYS} credentials, got ${given.length}`,
+    )
+  }
+  const keys: ClientKey[] = []
+  try {
+    for (const [index, each] of given.entries()) {
+      const name = several ? `psk[${index}]` : 'psk'
+      keys.push(clientKey(each, version === 'DTLSv1.3', name))
+      refuseUnsendable((keys.at(-1) as ClientKey).identity, version)
+    }
+    const [key, ...otherKeys] = keys
+    const odd = otherKeys.findIndex(({ hash }) => hash !== key?.hash)
+    if (odd === -1) return { key, otherKeys }
+    throw new McbnError(
+      'MCBN_OPTION_CONFLICT',
+      `psk[${odd + 1}].hash: expected '${key?.hash}' as of the first, since one handshake has one hash`,
+    )
+  } catch (error) {
+    for (const { key } of keys) key.fill(0)
     throw error
   }
 }

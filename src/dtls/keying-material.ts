@@ -3,6 +3,7 @@
 import { types } from 'node:util'
 import { McbnError } from '../errors.js'
 import { integerOption, stringOption, typeName } from '../options.js'
+import type { SocketHome } from './socket-home.js'
 
 const MAX_EXPORT_BYTES = 16_384
 
@@ -17,6 +18,25 @@ export function checkedLabel(length: unknown, label: unknown, context: unknown):
     )
   }
   return stringOption('label', label === undefined ? null : label, 249) ?? ''
+}
+
+/** @throws {McbnError} `MCBN_EXPORTER_UNAVAILABLE`. */
+export function keyingMaterialOf(
+  home: SocketHome | undefined,
+  session: number,
+  length: number,
+  label: string,
+  context: Uint8Array | undefined,
+): Buffer {
+  const made = home?.thread.native.exportKeyingMaterial(
+    home.endpoint,
+    session,
+    length,
+    label,
+    context,
+  )
+  if (made) return made
+  throw noKeyingMaterial('open')
 }
 
 export function noKeyingMaterial(state: 'opening' | 'open' | 'closed'): McbnError {

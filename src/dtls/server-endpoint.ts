@@ -243,18 +243,21 @@ export class ServerEndpoint<Peer> implements EndpointListener {
     // The rest of a batch in which a listener closed the server.
     if (this.#closed) return
     const { native } = this.thread
-    const lookup: Lookup<Peer> = { cancel: () => {}, peer: undefined, error: undefined }
+    // Of an identity that the client offered before this one (RFC 8446 section 4.2.11): should none be
+    // known, what failed is why.
+    const error = this.#lookups.get(session)?.error
+    const lookup: Lookup<Peer> = { cancel: () => {}, peer: undefined, error }
     this.#lookups.set(session, lookup)
     const { number, remoteAddress, remotePort } = question
     const settled = (): void => this.#admission.lookupSettled(question.lookup)
     const answered = (answer: LookupAnswer<Peer>): void => {
       if ('key' in answer) {
-        const { key, hash, peer } = answer
+        const { key, hash, imported, peer } = answer
         lookup.peer = peer
-        native.answer(this.number, session, number, { key, hash })
+        native.answer(this.number, session, number, { key, hash, imported })
         key.fill(0)
       } else if ('error' in answer) {
-        lookup.error = answer.error
+        lookup.error ??= answer.error
         native.answer(this.number, session, number, 'failed')
       } else {
         native.answer(this.number, session, number, unknownAnswer(answer))

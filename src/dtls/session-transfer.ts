@@ -5,6 +5,7 @@ import { McbnError } from '../errors.js'
 import { refuseUnknown } from '../option-names.js'
 import { bytesOption, objectOption, typeName } from '../options.js'
 import type { ServerEndpoint } from './server-endpoint.js'
+import type { SocketHome } from './socket-home.js'
 import type { SessionRows, StoredRows } from './store/session-rows.js'
 
 const SEALING_KEY_BYTES = 32
@@ -76,15 +77,20 @@ const REFUSALS: Readonly<Record<DtlsRefusal, string>> = {
   unknownIdentity: 'its identity has no key here',
 }
 
-export function notPortable(): McbnError {
-  return new McbnError(
+/** Takes an open session away from its socket. @throws {McbnError} `MCBN_SESSION_REFUSED`. */
+export function sealedSession(home: SocketHome, session: number, sealingKey: Uint8Array): Buffer {
+  if (home.stored) throw hasRow()
+  home.thread.flush()
+  const sealed = home.thread.native.exportSession(home.endpoint, session, sealingKey)
+  if (sealed) return sealed
+  throw new McbnError(
     'MCBN_SESSION_REFUSED',
     "expected a session of DTLS 1.2 whose records are mcbn's: this one is of DTLS 1.3, or OpenSSL has its " +
       "records (its suite has no AEAD, or records: 'openssl'), or it has just ended",
   )
 }
 
-export function hasRow(): McbnError {
+function hasRow(): McbnError {
   return new McbnError(
     'MCBN_SESSION_REFUSED',
     'expected a session without a sessionStore, which would go on with it after a crash: on a server use ' +

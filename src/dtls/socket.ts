@@ -7,11 +7,12 @@ import { checkedBytes, type Datagram } from './datagram.js'
 import { EarlyMessages } from './early-messages.js'
 import type { DtlsSocketEvents } from './events.js'
 import { isIdle } from './idle.js'
-import { checkedLabel, noKeyingMaterial } from './keying-material.js'
+import { type DtlsKeyUpdateOptions, updateKeysOf } from './key-update.js'
+import { checkedLabel, keyingMaterialOf, noKeyingMaterial } from './keying-material.js'
 import { Outgoing } from './outgoing.js'
 import type { SessionFacts } from './session-facts.js'
 import { cipherOf, connectionIdOf, familyOf, remoteInfo, sessionFacts } from './session-facts.js'
-import { type DtlsTransferOptions, hasRow, notPortable, sealingKeyOf } from './session-transfer.js'
+import { type DtlsTransferOptions, sealedSession, sealingKeyOf } from './session-transfer.js'
 import { closedEarly, notOpen } from './socket-closed.js'
 import type { SocketHome, SocketNews } from './socket-home.js'
 import { type DtlsSocketStats, offlineStats } from './stats.js'
@@ -102,7 +103,7 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     if (this.#opened === undefined) {
       this.#opened = new Deferred()
       if (this.#facts) this.#opened.resolve(this)
-      else if (this.#state === 'closed') this.#opened.reject(this.#neverOpened())
+      else if (this.#state === 'closed') this.#opened.reject(this.#failure ?? closedEarly())
     }
     return this.#opened.promise
   }
@@ -292,7 +293,7 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   }
 
   /**
-   * Keying material of this session for another use (RFC 5705): the same on both sides.
+   * Keying material of this session for another use (RFC 5705, RFC 8446 section 7.5): the same on both sides.
    *
    * @param length - bytes wanted, 1 to 16_384.
    * @param label - see the IANA registry of TLS exporter labels.
@@ -301,12 +302,19 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
    */
   exportKeyingMaterial(length: number, label: string, context?: Uint8Array): Buffer {
     const name = checkedLabel(length, label, context)
-    const home = this.#home
-    if (this.#state !== 'open' || !home) throw noKeyingMaterial(this.#state)
-    const { endpoint, thread } = home
-    const made = thread.native.exportKeyingMaterial(endpoint, this.#session, length, name, context)
-    if (made) return made
-    throw noKeyingMaterial('open')
+    if (this.#state !== 'open') throw noKeyingMaterial(this.#state)
+    return keyingMaterialOf(this.#home, this.#session, length, name, context)
+  }
+
+  /**
+   * Has this side send with new keys as soon as the peer has acknowledged them, and the peer as well (RFC 9147
+   * section 8); `stats.keyUpdatesSent` and `keyUpdatesReceived` tell. See `keyUpdateInterval` too.
+   *
+   * @throws {McbnError} `MCBN_OPTION_CONFLICT` with DTLS 1.2, which has none; `MCBN_SOCKET_CLOSED` unless open.
+   */
+  updateKeys(options: DtlsKeyUpdateOptions = {}): void {
+    this.#writable()
+    updateKeysOf(this.#home as SocketHome, this.#session, this.#facts as SessionFacts, options)
   }
 
   /**
@@ -319,12 +327,8 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   exportSession(options: DtlsTransferOptions): Buffer {
     const key = sealingKeyOf('exportSession', options)
     this.#writable()
-    const home = this.#home as SocketHome
-    if (home.stored) throw hasRow()
     void this.stats
-    home.thread.flush()
-    const sealed = home.thread.native.exportSession(home.endpoint, this.#session, key)
-    if (!sealed) throw notPortable()
+    const sealed = sealedSession(this.#home as SocketHome, this.#session, key)
     this.#onEnded(undefined, 'exported')
     return sealed
   }
@@ -420,13 +424,14 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
     this.#state = 'closed'
     this.#failure = error
     this.#outgoing?.stop()
-    if (before === 'opening') this.#opened?.reject(this.#neverOpened())
+    if (before === 'opening') this.#opened?.reject(this.#failure ?? closedEarly())
     const home = this.#home
     process.nextTick(() => {
       // What came last may not have met its listener yet.
       this.#deliverEarly()
       if (home && before === 'open') publishClose(home.channels, this, error)
-      else if (home) publishHandshakeError(home.channels, () => this.#neverOpened(), this, this)
+      else if (home)
+        publishHandshakeError(home.channels, () => this.#failure ?? closedEarly(), this, this)
       try {
         if (error) this.#emitError(error, home)
       } finally {
@@ -435,11 +440,6 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
         this.emit('close')
       }
     })
-  }
-
-  /** Why `opened` rejects. */
-  #neverOpened(): Error {
-    return this.#failure ?? closedEarly()
   }
 
   #emitError(error: Error, home: SocketHome | undefined): void {

@@ -50,6 +50,10 @@ export interface DtlsSocketStats {
   readonly undelivered: number
   /** Flights of the handshake that were sent again. */
   readonly retransmits: number
+  /** How often this side has begun to send with new keys (RFC 9147 section 8); 0 with DTLS 1.2. */
+  readonly keyUpdatesSent: number
+  /** How often the peer has. */
+  readonly keyUpdatesReceived: number
   /** Received records that went no further. */
   readonly recordsDropped: number
   /** The same by reason; every reason is there. */

@@ -2,10 +2,10 @@
 
 import type { LookupFunction } from 'node:net'
 import type { OptionTable } from '../option-names.js'
-import type { DtlsVersion, PskClientSource, PskSource } from '../psk/types.js'
+import type { DtlsVersion, PskClientSource, PskCredential, PskSource } from '../psk/types.js'
 import type { DtlsFleetOptions, DtlsNodeIdOptions } from './fleet.js'
 import type { DtlsSessionStoreOptions } from './store/types.js'
-import type { DtlsVersionOptions } from './versions.js'
+import { type DtlsVersionOptions, KEY_UPDATE_INTERVAL } from './versions.js'
 
 /** What server and client have in common. */
 export interface DtlsOptions extends DtlsVersionOptions {
@@ -243,8 +243,12 @@ export interface DtlsServerOptions<Peer = undefined> extends DtlsOptions {
 }
 
 export interface DtlsConnectOptions extends DtlsOptions {
-  /** One credential, or a function of the server's identity hint. */
-  readonly psk: PskClientSource
+  /**
+   * One credential, or a function of the server's identity hint. With DTLS 1.3 also a list of 1 to 8 credentials of one
+   * `hash`, in order of preference: all identities go out in the clear, and the server takes the first that it knows,
+   * which `pskIdentity` then tells.
+   */
+  readonly psk: PskClientSource | readonly PskCredential[]
   /** An address or a name. @defaultValue 'localhost' */
   readonly host?: string | undefined
   /** The server's UDP port, 1 to 65,535. Needed unless `preset` has one. */
@@ -309,6 +313,7 @@ const DTLS_OPTIONS = {
   maxVersion: undefined,
   pskModes: undefined,
   groups: undefined,
+  keyUpdateInterval: KEY_UPDATE_INTERVAL,
   ciphers: undefined,
   ALPNProtocols: undefined,
   handshakeTimeout: 10_000,

@@ -3,7 +3,7 @@
 import { McbnError } from '../errors.js'
 import type { ContextSettings } from '../native/context.js'
 import type { NativeDtls13Options } from '../native/contract.js'
-import { choiceOption, stringOption, typeName } from '../options.js'
+import { choiceOption, millisecondsOption, stringOption, typeName } from '../options.js'
 import type { DtlsVersion } from '../psk/types.js'
 
 /** In ascending order, also as text. */
@@ -32,8 +32,8 @@ export interface DtlsVersionOptions {
    * one: `minVersion: 'DTLSv1.3'` is enough, and `maxVersion` alone is refused.
    *
    * @defaultValue 'DTLSv1.2', or `minVersion` where that is newer
-   * @throws {McbnError} `MCBN_OPTION_CONFLICT` where DTLS 1.3 meets `ALPNProtocols`, `records: 'openssl'`,
-   * `session` or `sessionStore`, which it does not have.
+   * @throws {McbnError} `MCBN_OPTION_CONFLICT` where DTLS 1.3 meets `records: 'openssl'`, `session` or
+   * `sessionStore`, which it does not have.
    */
   readonly maxVersion?: DtlsVersion
   /**
@@ -50,20 +50,32 @@ export interface DtlsVersionOptions {
    * @defaultValue ['X25519', 'P-256']
    */
   readonly groups?: readonly DtlsGroup[]
+  /**
+   * Milliseconds after which an open session of DTLS 1.3 sends with new keys (RFC 9147 section 8), once something is
+   * sent or received: a silent session is not woken. A peer that has not renewed its own after twice as long is
+   * asked to. `0` never by time; by use, and by `socket.updateKeys()`, all the same.
+   *
+   * @defaultValue 3_600_000
+   * @throws {McbnError} `MCBN_OPTION_CONFLICT` without DTLS 1.3.
+   */
+  readonly keyUpdateInterval?: number
 }
+
+/** An hour. */
+export const KEY_UPDATE_INTERVAL = 3_600_000
 
 /** What else a version depends on. */
 interface GivenOptions extends DtlsVersionOptions {
   readonly ciphers?: string
-  readonly ALPNProtocols?: unknown
   readonly records?: unknown
   readonly session?: unknown
   readonly sessionStore?: unknown
 }
 
+const ONLY_OF_13 = ['pskModes', 'groups', 'keyUpdateInterval'] as const
+
 /** What DTLS 1.3 does not have, and why it might be asked for. */
 const NOT_OF_13 = {
-  ALPNProtocols: (value: unknown) => value !== undefined,
   records: (value: unknown) => value === 'openssl',
   session: (value: unknown) => value !== undefined,
   sessionStore: (value: unknown) => value !== undefined,
@@ -79,11 +91,16 @@ export function versionSettings(
   const maxVersion = choiceOption('maxVersion', options.maxVersion, VERSIONS, minVersion)
   const modes = listOption('pskModes', options.pskModes, MODES)
   const groups = listOption('groups', options.groups, Object.keys(GROUPS) as DtlsGroup[])
+  const interval = millisecondsOption(
+    'keyUpdateInterval',
+    options.keyUpdateInterval,
+    KEY_UPDATE_INTERVAL,
+  )
   if (minVersion > maxVersion) {
     throw conflict(`minVersion: expected at most maxVersion '${maxVersion}', got '${minVersion}'`)
   }
   if (maxVersion === 'DTLSv1.2') {
-    const stray = modes ? 'pskModes' : groups && 'groups'
+    const stray = ONLY_OF_13.find((name) => options[name] !== undefined)
     if (stray === undefined) return { min13: false, max12: true, ciphers }
     throw conflict(`${stray}: expected together with DTLS 1.3, which maxVersion rules out`)
   }
@@ -101,6 +118,7 @@ export function versionSettings(
     pskDheKe: modes?.includes('psk_dhe_ke') ?? true,
     pskKe: modes?.includes('psk_ke') ?? false,
     groups: groups?.map((group) => GROUPS[group]) ?? [],
+    keyUpdateInterval: interval,
   }
   return { min13, max12: false, ciphers, dtls13 }
 }

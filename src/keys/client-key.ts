@@ -11,13 +11,14 @@ import {
   type PskClientSource,
   type PskHash,
 } from '../psk/types.js'
-import { hashOf, isThenable } from './server-keys.js'
+import { hashOf, importedOf, isThenable } from './server-keys.js'
 
 /** A credential of ours: wipe `key` once the addon has it. */
 export interface ClientKey {
   readonly identity: Buffer
   readonly key: Buffer
   readonly hash: PskHash
+  readonly imported: boolean
 }
 
 export type ClientAnswer = ClientKey | { readonly error: McbnError }
@@ -27,16 +28,20 @@ export function isClientLookup(source: PskClientSource): source is PskClientLook
   return typeof source === 'function'
 }
 
-/** @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_IDENTITY_INVALID`, `MCBN_KEY_INVALID`. */
-export function clientKey(value: unknown, name = 'psk'): ClientKey {
-  if (value === null || typeof value !== 'object' || ArrayBuffer.isView(value)) {
+/**
+ * @param imports - whether the version spoken can use imported keys.
+ * @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_CONFLICT`, `MCBN_IDENTITY_INVALID`, `MCBN_KEY_INVALID`.
+ */
+export function clientKey(value: unknown, imports: boolean, name = 'psk'): ClientKey {
+  const odd = Array.isArray(value) || ArrayBuffer.isView(value)
+  if (value === null || typeof value !== 'object' || odd) {
     throw new McbnError(
       'MCBN_OPTION_TYPE',
       `${name}: expected { identity, key } or a function of the hint, got ${typeName(value)}`,
     )
   }
   refuseUnknown(name, value, PSK_CREDENTIAL_FIELDS)
-  const { identity, key, hash } = value as Record<string, unknown>
+  const { identity, key, hash, imported } = value as Record<string, unknown>
   const bytes = identityBytes(
     identity as string | Uint8Array,
     `${name}.identity`,
@@ -45,6 +50,7 @@ export function clientKey(value: unknown, name = 'psk'): ClientKey {
   return {
     identity: bytes,
     hash: hashOf(hash, name),
+    imported: importedOf(imported, imports, name),
     key: copyPskKey(key as Uint8Array, `${name}.key`),
   }
 }
@@ -52,11 +58,14 @@ export function clientKey(value: unknown, name = 'psk'): ClientKey {
 /**
  * Asks a client's function for the credential that suits the hint. `done` is called exactly once,
  * at once where the function answers at once, unless cancelled. Does not throw.
+ *
+ * @param imports - as of {@link clientKey}.
  */
 export function askClientKey(
   lookup: PskClientLookup,
   hint: string | undefined,
   lookupTimeout: number,
+  imports: boolean,
   done: (answer: ClientAnswer) => void,
 ): () => void {
   let open = true
@@ -76,7 +85,7 @@ export function askClientKey(
         const shown = hint === undefined ? 'no hint' : `hint ${JSON.stringify(hint)}`
         throw new McbnError('MCBN_LOOKUP_FAILED', `the psk function has no credential for ${shown}`)
       }
-      settle(clientKey(value, 'the psk function’s answer'))
+      settle(clientKey(value, imports, 'the psk function’s answer'))
     } catch (error) {
       fail(error)
     }

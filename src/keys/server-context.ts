@@ -37,6 +37,7 @@ export function serverContext<Peer>(
     options.psk,
     lookupTimeout,
     settings.datagram || settings.max12 ? IDENTITY_MAX_BYTES : IDENTITY_MAX_BYTES_TLS13,
+    settings.dtls13 !== undefined,
   )
   const context = createContext({
     ...settings,

@@ -5,7 +5,7 @@ import { lookupBegins, type PskLookupMessage } from '../diagnostics.js'
 import { McbnError } from '../errors.js'
 import type { NativeAnswer, NativeKeyTable, NativeQuestion } from '../native/contract.js'
 import { refuseUnknown } from '../option-names.js'
-import { typeName } from '../options.js'
+import { booleanOption, typeName } from '../options.js'
 import { identityBytes, identityText } from '../psk/identity.js'
 import { copyPskKey } from '../psk/key.js'
 import {
@@ -14,6 +14,7 @@ import {
   type PskHash,
   type PskKey,
   type PskLookup,
+  type PskProtocol,
   type PskSource,
 } from '../psk/types.js'
 
@@ -26,9 +27,15 @@ export interface UnknownAnswer {
   readonly standIn: Buffer
 }
 
+/** For what a key is. */
+interface KeyUse {
+  readonly hash: PskHash
+  readonly imported: boolean
+}
+
 /** What a lookup came to. `key` is a copy of ours: wipe it once the addon has it. */
 export type LookupAnswer<Peer> =
-  | { readonly key: Buffer; readonly hash: PskHash; readonly peer: Peer | undefined }
+  | ({ readonly key: Buffer; readonly peer: Peer | undefined } & KeyUse)
   | UnknownAnswer
   | { readonly error: McbnError }
 
@@ -52,22 +59,26 @@ export class ServerKeys<Peer> {
   readonly #lookup: PskLookup<Peer> | undefined
   readonly #lookupTimeout: number
   readonly #identityMaxBytes: number
+  readonly #imports: boolean
   /** Only of identities that have one; keyed by the identity's bytes as latin1. */
   readonly #peers = new Map<string, Peer>()
 
   /**
    * @param lookupTimeout - milliseconds an answer may take; 0: forever.
    * @param identityMaxBytes - what the protocols of this server can carry.
+   * @param imports - whether one of them can use imported keys.
    */
   constructor(
     table: NativeKeyTable,
     source: PskSource<Peer>,
     lookupTimeout: number,
     identityMaxBytes: number,
+    imports: boolean,
   ) {
     this.table = table
     this.#identityMaxBytes = identityMaxBytes
     this.#lookupTimeout = lookupTimeout
+    this.#imports = imports
     if (typeof source === 'function') {
       this.#lookup = source
       return
@@ -92,10 +103,11 @@ export class ServerKeys<Peer> {
     const bytes = this.#bytesOf(identity)
     const entry = entryOf<Peer>(
       value,
+      this.#imports,
       `psk[${JSON.stringify(identityText(bytes.subarray(0, 64)))}]`,
     )
     try {
-      this.table.set(bytes, entry.key, entry.hash)
+      this.table.set(bytes, entry.key, entry.hash, entry.imported)
     } finally {
       entry.key.fill(0)
     }
@@ -184,12 +196,12 @@ export class ServerKeys<Peer> {
       })
       if (!isThenable(answer)) {
         finished()
-        settle(answerOf<Peer>(identity, answer))
+        settle(answerOf<Peer>(question.protocol, identity, answer))
         return () => {}
       }
       answer.then((value) => {
         finished()
-        settle(answerOf<Peer>(identity, value))
+        settle(answerOf<Peer>(question.protocol, identity, value))
       }, fail)
     } catch (error) {
       fail(error)
@@ -226,12 +238,16 @@ export function unknownAnswer({ standIn }: UnknownAnswer): NativeAnswer {
   return { key: standIn, hash: 'sha256', unknown: true }
 }
 
-function answerOf<Peer>(identity: Buffer, value: unknown): LookupAnswer<Peer> {
+function answerOf<Peer>(
+  protocol: PskProtocol,
+  identity: Buffer,
+  value: unknown,
+): LookupAnswer<Peer> {
   try {
     if (value === null || value === undefined) {
-      return { unknown: true, standIn: entryOf(STAND_IN, 'no key').key }
+      return { unknown: true, standIn: entryOf(STAND_IN, false, 'no key').key }
     }
-    return entryOf<Peer>(value, 'the lookup’s key')
+    return entryOf<Peer>(value, protocol === 'DTLSv1.3', 'the lookup’s key')
   } catch (error) {
     return { error: lookupFailed(identity, error) }
   }
@@ -239,18 +255,21 @@ function answerOf<Peer>(identity: Buffer, value: unknown): LookupAnswer<Peer> {
 
 function entryOf<Peer>(
   value: unknown,
+  imports: boolean,
   name: string,
-): { key: Buffer; hash: PskHash; peer: Peer | undefined } {
+): { key: Buffer; peer: Peer | undefined } & KeyUse {
   if (value !== null && typeof value === 'object' && !ArrayBuffer.isView(value)) {
     refuseUnknown(name, value, PSK_ENTRY_FIELDS)
     const entry = value as PskEntry<Peer>
     return {
       key: copyPskKey(entry.key, `${name}.key`),
       hash: hashOf(entry.hash, name),
+      imported: importedOf(entry.imported, imports, name),
       peer: entry.peer,
     }
   }
-  return { key: copyPskKey(value as PskKey, name), hash: 'sha256', peer: undefined }
+  const key = copyPskKey(value as PskKey, name)
+  return { key, hash: 'sha256', imported: false, peer: undefined }
 }
 
 /** The hash of a TLS 1.3 PSK: 'sha256' unless told otherwise (RFC 8446 section 4.2.11). */
@@ -258,6 +277,17 @@ export function hashOf(hash: unknown, name: string): PskHash {
   if (hash === undefined || hash === 'sha256') return 'sha256'
   if (hash === 'sha384') return hash
   throw new McbnError('MCBN_OPTION_RANGE', `${name}.hash: expected 'sha256' or 'sha384'`)
+}
+
+/** Whether a key was made by RFC 9258, where that can be said: with DTLS 1.3. */
+export function importedOf(imported: unknown, imports: boolean, name: string): boolean {
+  if (!booleanOption(`${name}.imported`, imported, false)) return false
+  if (imports) return true
+  throw new McbnError(
+    'MCBN_OPTION_CONFLICT',
+    `${name}.imported: expected DTLS 1.3 (minVersion or maxVersion 'DTLSv1.3'), since OpenSSL cannot use imported keys; ` +
+      'leave it out if both sides take the key for an external one',
+  )
 }
 
 /** Whether it is a promise, of whatever library. */

@@ -30,6 +30,8 @@ export interface NativeCredential {
   readonly identity: Uint8Array
   readonly key: Uint8Array
   readonly hash: PskHash
+  /** By RFC 9258: DTLS 1.3 only. */
+  readonly imported?: boolean
 }
 
 /** What a lookup came to. A failed one is an unknown identity to the peer. */
@@ -37,6 +39,7 @@ export type NativeAnswer =
   | {
       readonly key: Uint8Array
       readonly hash: PskHash
+      readonly imported?: boolean
       /** Clients: the identity to use. */
       readonly identity?: Uint8Array
     }
@@ -60,7 +63,7 @@ export interface NativeOpened {
 /** identity -> key inside the addon: a hit never runs JavaScript. Bytes are copied in. */
 export interface NativeKeyTable {
   /** Also lifts a revocation. */
-  set(identity: Uint8Array, key: Uint8Array, hash: PskHash): void
+  set(identity: Uint8Array, key: Uint8Array, hash: PskHash, imported: boolean): void
   delete(identity: Uint8Array): boolean
   /** Refuses the identity, also when a lookup knows it, until it is set again. */
   revoke(identity: Uint8Array): void
@@ -73,6 +76,8 @@ export interface NativeDtls13Options {
   readonly pskKe: boolean
   /** In order of preference, by the IANA's names; empty: the defaults of native/dtls13/settings.h. */
   readonly groups: readonly string[]
+  /** Milliseconds; 0: never. */
+  readonly keyUpdateInterval: number
 }
 
 export interface NativeContextOptions {

@@ -249,6 +249,8 @@ export interface NativeConnectOptions extends NativeUdpOptions, NativeDtlsOption
   readonly rowPrefix: Uint8Array
   /** Without it the session asks once the server's hint is known. */
   readonly credential?: NativeCredential
+  /** What is offered after it, with DTLS 1.3. */
+  readonly otherCredentials: readonly NativeCredential[]
 }
 
 /**
@@ -293,6 +295,8 @@ export interface NativeIoThread {
   /** Asks for one progress event of `endpoint` when it has got as far as `submission`. */
   notifyAt(endpoint: number, submission: number): void
   answer(endpoint: number, session: number, question: number, answer: NativeAnswer): void
+  /** After what was submitted: new keys for a session of DTLS 1.3, and `both` asks its peer for the same. */
+  updateKeys(endpoint: number, session: number, both: boolean): void
   /** After what was submitted: close_notify. No event follows. */
   closeSession(endpoint: number, session: number): void
   /** Ends all its sessions, then the socket; done when it returns. */

@@ -117,6 +117,8 @@ export const NO_SESSION_FIGURES = {
   messagesReceived: 0,
   messagesSent: 0,
   retransmits: 0,
+  keyUpdatesSent: 0,
+  keyUpdatesReceived: 0,
   /** Messages that JavaScript did not take in time. */
   undelivered: 0,
   recordsDropped: 0,

@@ -41,12 +41,16 @@ const IMPORT_PSK_OPTIONS = {
   hash: 'sha256',
 } as const satisfies OptionTable<ImportPskOptions>
 
-/** An imported key and the identity to present it under; fits a client's `psk` option. */
+/** An imported key and the identity to present it under: a client's `psk` option as it is. */
 export interface ImportedPsk {
   /** `ipskx`: 32 bytes for SHA-256, 48 for SHA-384; the caller owns and wipes it. */
   readonly key: Buffer
   /** The serialized ImportedIdentity; mcbn's TLS 1.3 takes up to 64,000 bytes of it. */
   readonly identity: Buffer
+  /** That of `targetKdf`. */
+  readonly hash: PskHash
+  /** For DTLS 1.3, whose binders say so (RFC 9258 section 5.2). */
+  readonly imported?: true
 }
 
 // RFC 9258 section 9 (TLS KDF Identifiers); versions from RFC 8446 section 4.1.2, RFC 9147 section 5.3.
@@ -61,7 +65,8 @@ const TARGET_PROTOCOL = {
  * so that the same secret never serves two of them.
  *
  * OpenSSL does not know the "imp binder" label of RFC 9258 section 5.2: used with mcbn/tls the result
- * is an ordinary external PSK. Both ends must be told so; a peer that imports by itself refuses it.
+ * is an ordinary external PSK. Both ends must be told so; a peer that imports by itself refuses it. With DTLS 1.3
+ * it is what the RFC says, and meets peers that import by themselves.
  *
  * @throws {McbnError} `MCBN_KEY_INVALID`, `MCBN_IDENTITY_INVALID`, `MCBN_OPTION_TYPE`;
  * `MCBN_OPTION_RANGE` for an unknown protocol or hash, or an ImportedIdentity above 65,535 bytes.
@@ -98,7 +103,8 @@ export function importPsk(options: ImportPskOptions): ImportedPsk {
       createHash(hash).update(identity).digest(),
       HASH_BYTES[options.targetKdf],
     )
-    return { key, identity }
+    const imported = options.targetProtocol === 'DTLSv1.3' && ({ imported: true } as const)
+    return { key, identity, hash: options.targetKdf, ...imported }
   } finally {
     epskx.fill(0)
   }

@@ -30,6 +30,13 @@ export interface PskEntry<Peer = undefined> {
    * @defaultValue 'sha256'
    */
   readonly hash?: PskHash
+  /**
+   * The key was made by `importPsk` for DTLS 1.3, and the binder says so (RFC 9258 section 5.2): the peer must have
+   * imported it too. Refused with `MCBN_OPTION_CONFLICT` where DTLS 1.3 is not spoken; OpenSSL, which has the other
+   * versions, cannot say it.
+   * @defaultValue false
+   */
+  readonly imported?: boolean
 }
 
 /** @internal */
@@ -37,6 +44,7 @@ export const PSK_ENTRY_FIELDS = {
   key: undefined,
   peer: undefined,
   hash: 'sha256',
+  imported: false,
 } as const satisfies OptionTable<PskEntry>
 
 /** One handshake's question: which key belongs to this identity? */
@@ -98,6 +106,8 @@ export interface PskCredential {
    * @defaultValue 'sha256'
    */
   readonly hash?: PskHash
+  /** As in {@link PskEntry}. @defaultValue false */
+  readonly imported?: boolean
 }
 
 /** @internal */
@@ -105,6 +115,7 @@ export const PSK_CREDENTIAL_FIELDS = {
   identity: undefined,
   key: undefined,
   hash: 'sha256',
+  imported: false,
 } as const satisfies OptionTable<PskCredential>
 
 /**

@@ -92,7 +92,7 @@ export class ClientSide implements HandshakeSide<undefined> {
     if (typeof psk === 'function') {
       this.#lookup = psk
     } else {
-      this.#key = clientKey(psk)
+      this.#key = clientKey(psk, false)
       if (needsTls13(this.#key.identity)) {
         if (options.maxVersion === 'TLSv1.2') refuseUnsendable(this.#key.identity, 'TLSv1.2')
         settings = { ...options, minVersion: 'TLSv1.3' }
@@ -123,7 +123,7 @@ export class ClientSide implements HandshakeSide<undefined> {
       ready(session)
     }
     if (askForHint && this.#asksFirst) {
-      return askClientKey(lookup, undefined, this.#lookupTimeout, (answer) =>
+      return askClientKey(lookup, undefined, this.#lookupTimeout, false, (answer) =>
         'error' in answer ? ready(answer.error) : make(answer),
       )
     }
@@ -137,7 +137,8 @@ export class ClientSide implements HandshakeSide<undefined> {
     _asker: Asker,
     done: (answer: KeyAnswer<undefined>) => void,
   ): Cancel {
-    return askClientKey(this.#lookup as PskClientLookup, question.hint, this.#lookupTimeout, done)
+    const lookup = this.#lookup as PskClientLookup
+    return askClientKey(lookup, question.hint, this.#lookupTimeout, false, done)
   }
 
   peerOf(): undefined {

@@ -23,29 +23,34 @@ const CHALLENGE = 0
 const RESPONSE = 1
 
 describe('dtls/address change, checked (RFC 9853)', () => {
-  it('follows a client that gets another port, and the session lives on', async () => {
-    const key = freshKey()
-    const { server, port } = await echo({ psk: { [identity]: key }, connectionId: true })
-    const nat = await Nat.start(port)
-    const client = await dialOpen({ port: nat.port, psk: { identity, key }, connectionId: true })
-    await roundTrip(client)
-    const [socket] = [...server.sessions] as [DtlsSocket]
-    const before = nat.outside
-    expect(socket.remotePort).toBe(before)
-    for (let move = 1; move <= 3; move += 1) {
-      const previous = nat.outside
-      const now = await nat.move()
-      const changed = once(socket, 'addressChange')
-      await roundTrip(client, `after move ${move}`)
-      expect(await changed).toEqual([
-        { address: LOOPBACK, family: 'IPv4', port: now },
-        { address: LOOPBACK, family: 'IPv4', port: previous },
-      ])
-      expect(socket.remotePort).toBe(now)
-      expect(server.stats.addressChanges).toBe(move)
-    }
-    expect(server.stats).toMatchObject({ sessions: 1, addressChecksFailed: 0 })
-  })
+  it.each(['DTLSv1.2', 'DTLSv1.3'] as const)(
+    'follows a client that gets another port, and the session lives on (%s)',
+    async (version) => {
+      const key = freshKey()
+      const both = { minVersion: version, maxVersion: version, connectionId: true }
+      const { server, port } = await echo({ ...both, psk: { [identity]: key } })
+      const nat = await Nat.start(port)
+      const client = await dialOpen({ ...both, port: nat.port, psk: { identity, key } })
+      expect(client.connectionId?.returnRoutability).toBe(true)
+      await roundTrip(client)
+      const [socket] = [...server.sessions] as [DtlsSocket]
+      const before = nat.outside
+      expect(socket.remotePort).toBe(before)
+      for (let move = 1; move <= 3; move += 1) {
+        const previous = nat.outside
+        const now = await nat.move()
+        const changed = once(socket, 'addressChange')
+        await roundTrip(client, `after move ${move}`)
+        expect(await changed).toEqual([
+          { address: LOOPBACK, family: 'IPv4', port: now },
+          { address: LOOPBACK, family: 'IPv4', port: previous },
+        ])
+        expect(socket.remotePort).toBe(now)
+        expect(server.stats.addressChanges).toBe(move)
+      }
+      expect(server.stats).toMatchObject({ sessions: 1, addressChecksFailed: 0 })
+    },
+  )
 
   it('stays where it was when the new address does not answer', async () => {
     const { server, port, peer, socket, messages } = await open({}, { returnRoutability: true })

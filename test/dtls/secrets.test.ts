@@ -191,29 +191,38 @@ describe('dtls/exporter (RFC 5705)', () => {
   })
 })
 
-describe('dtls/ALPN (RFC 7301)', () => {
+describe.each(['DTLSv1.2', 'DTLSv1.3'] as const)('dtls/ALPN of %s (RFC 7301)', (version) => {
+  const both = { minVersion: version, maxVersion: version }
   const key = freshKey()
   const psk = { identity, key }
 
   it('the server’s preference among the client’s offers', async () => {
-    const { server, port } = await serve({ psk: { [identity]: key }, ALPNProtocols: ['coap', 'x'] })
+    const { server, port } = await serve({
+      ...both,
+      psk: { [identity]: key },
+      ALPNProtocols: ['coap', 'x'],
+    })
     const accepted = once(server, 'secureConnection')
-    const client = await dialOpen({ port, psk, ALPNProtocols: ['x', 'coap', 'y'] })
+    const client = await dialOpen({ ...both, port, psk, ALPNProtocols: ['x', 'coap', 'y'] })
     expect(client.alpnProtocol).toBe('coap')
     expect((await accepted)[0].alpnProtocol).toBe('coap')
   })
 
   it('undefined where one side has none', async () => {
-    const some = await echo({ psk: { [identity]: key }, ALPNProtocols: ['coap'] })
-    expect((await dialOpen({ port: some.port, psk })).alpnProtocol).toBeUndefined()
-    const none = await echo({ psk: { [identity]: key } })
-    const client = await dialOpen({ port: none.port, psk, ALPNProtocols: ['coap'] })
+    const some = await echo({ ...both, psk: { [identity]: key }, ALPNProtocols: ['coap'] })
+    expect((await dialOpen({ ...both, port: some.port, psk })).alpnProtocol).toBeUndefined()
+    const none = await echo({ ...both, psk: { [identity]: key } })
+    const client = await dialOpen({ ...both, port: none.port, psk, ALPNProtocols: ['coap'] })
     expect(client.alpnProtocol).toBeUndefined()
   })
 
   it('nothing in common: no_application_protocol', async () => {
-    const { port, failures } = await echo({ psk: { [identity]: key }, ALPNProtocols: ['coap'] })
-    const error = await failureOf(dial({ port, psk, ALPNProtocols: ['x'] }))
+    const { port, failures } = await echo({
+      ...both,
+      psk: { [identity]: key },
+      ALPNProtocols: ['coap'],
+    })
+    const error = await failureOf(dial({ ...both, port, psk, ALPNProtocols: ['x'] }))
     expect(error).toMatchObject({ code: 'MCBN_HANDSHAKE_FAILED', alert: 'no_application_protocol' })
     expect((await failureNumber(failures, 1)).alert).toBe('no_application_protocol')
   })

@@ -58,6 +58,7 @@ const CONNECT = {
   localAddress: '',
   localPort: 0,
   servername: '',
+  otherCredentials: [],
   rowKey: key,
   rowPrefix: key.subarray(0, 8),
 }
@@ -158,7 +159,7 @@ describe('native/contract', () => {
   })
 
   it.each(['sha1', '', undefined])('takes the hash %s for none', (hash) => {
-    expect(() => new addon.KeyTable().set(identity, key, hash as never)).toThrow(/sha384/)
+    expect(() => new addon.KeyTable().set(identity, key, hash as never, false)).toThrow(/sha384/)
     expect(() => withThread((thread) => thread.answer(1, 1, 1, { key, hash } as never))).toThrow()
   })
 

@@ -19,6 +19,7 @@ struct Hello {
   std::optional<uint16_t> group = {};
   uint16_t psk = 0;
   std::optional<ByteView> connection_id = {};
+  bool return_routability = false;
 };
 
 inline Bytes serverHello(const Hello& hello) {
@@ -28,7 +29,8 @@ inline Bytes serverHello(const Hello& hello) {
                                  .group = hello.group,
                                  .share = share,
                                  .psk = hello.psk,
-                                 .connection_id = hello.connection_id};
+                                 .connection_id = hello.connection_id,
+                                 .return_routability = hello.return_routability};
   Bytes body;
   writeServerHello(fields, body);
   return body;

@@ -70,14 +70,25 @@ TEST_CASE("dtls13: a lookup that fails is what the server tells, and the client 
 
 TEST_CASE("dtls13: a refused cookie is not told as a wrong key alone (RFC 9147 section 5.1)") {
   Pair13 pair({.dtls = dtlsOptions(1'200, 10'000, 250)});
+  // The client's address is another with every datagram.
+  pair.fate = [&](Side, Bytes&) {
+    pair.client_address.back() += 1;
+    return std::vector<Milliseconds>{0};
+  };
   pair.connect();
-  pair.run([&] { return pair.client->stats().datagrams_received == 1; });
-  pair.client_address = wire::text("192.0.2.1:4712");
   pair.run([&] { return pair.client->state() == Dtls13Session::State::Ended; });
+  CHECK(pair.at_client.sent.size() < 40);
   REQUIRE(pair.at_client.endings.size() == 1);
   REQUIRE(pair.at_client.endings[0]);
   CHECK(pair.at_client.endings[0]->message.find("refuses the cookie") != std::string::npos);
   CHECK(pair.accepted == 0);
+  // One that changes once gets a cookie for the new one.
+  Pair13 moved({.dtls = dtlsOptions(1'200, 10'000, 250)});
+  moved.connect();
+  moved.run([&] { return moved.client->stats().datagrams_received == 1; });
+  moved.client_address = wire::text("192.0.2.1:4712");
+  moved.run();
+  CHECK(moved.bothOpen());
 }
 
 TEST_CASE("dtls13: a client without a key asks for one before its hello names it") {
@@ -154,6 +165,80 @@ TEST_CASE(
     ServerHello answer;
     REQUIRE(!parseServerHello(Pair13::nextRecordOf(pair.at_server.sent.at(0)).subspan(12), answer));
     CHECK(answer.psk == 1);
+  }
+}
+
+TEST_CASE(
+    "dtls13: of several identities a server takes the first that it knows (RFC 8446 section "
+    "4.2.11)") {
+  const Pair13Options options{.identity = "Nobody",
+                              .other_identities = {"Else", "Client1", "Client2"},
+                              .dtls = dtlsOptions(1'200, 10'000, 250)};
+  for (const bool ask : {false, true}) {
+    CAPTURE(ask);
+    Pair13Options asking = options;
+    asking.ask = ask;
+    Pair13 pair(asking);
+    pair.connect();
+    for (uint32_t i = 0; ask && i < 3; ++i) {
+      pair.run([&] { return pair.at_server.questions.size() == i + 1; });
+      REQUIRE(pair.at_server.questions.size() == i + 1);
+      const std::array<std::string, 3> expected = {"Nobody", "Else", "Client1"};
+      CHECK(pair.at_server.questions[i].identity == expected[i]);
+      pair.server->answer(i + 1, i == 2 ? answerWith(0x42) : PskAnswer(), {}, pair.now,
+                          pair.at_server);
+    }
+    pair.run();
+    REQUIRE(pair.bothOpen());
+    CHECK(pair.server->identity() == "Client1");
+    CHECK(pair.client->identity() == "Client1");
+    CHECK(pair.at_client.opens[0].identity == "Client1");
+    exchangeMessages(pair);
+  }
+  // None of them is known: as one that is not.
+  Pair13Options unknown = options;
+  unknown.other_identities = {"Else", "Client2"};
+  Pair13 pair(unknown);
+  pair.connect();
+  pair.run([&] { return pair.client->state() == Dtls13Session::State::Ended; }, 20'000);
+  CHECK(Pair13::codeOf(pair.at_client) == "MCBN_PSK_MISMATCH");
+  CHECK(Pair13::codeOf(pair.at_server) == "MCBN_PSK_IDENTITY_UNKNOWN");
+}
+
+TEST_CASE("dtls13: a server that takes an identity beyond those offered is named") {
+  Pair13 pair({.identity = "Client1",
+               .other_identities = {"Client2"},
+               .dtls = dtlsOptions(1'200, 4'000, 250)});
+  pair.fate = [](Side, Bytes&) { return std::vector<Milliseconds>{}; };
+  pair.connect();
+  Bytes body;
+  const Bytes random(32, 0x5E);
+  writeServerHello({.random = random, .suite = 0x1301, .group = {}, .psk = 2}, body);
+  pair.deliver(Side::Server, wire::record(22, 0, 0, wire::message(2, 0, body)));
+  pair.run([&] { return pair.client->state() == Dtls13Session::State::Ended; }, 20'000);
+  CHECK(Pair13::codeOf(pair.at_client) == "MCBN_PROTOCOL_ERROR");
+}
+
+TEST_CASE(
+    "dtls13: imported keys bind with \"imp binder\", and meet no others (RFC 9258 section 5.2)") {
+  for (const PskOrigin client : {PskOrigin::External, PskOrigin::Imported}) {
+    for (const PskOrigin server : {PskOrigin::External, PskOrigin::Imported}) {
+      CAPTURE(static_cast<int>(client));
+      CAPTURE(static_cast<int>(server));
+      Pair13 pair({.client_origin = client,
+                   .server_origin = server,
+                   .dtls = dtlsOptions(1'200, 10'000, 250)});
+      pair.connect();
+      if (client == server) {
+        pair.run();
+        REQUIRE(pair.bothOpen());
+        exchangeMessages(pair);
+        continue;
+      }
+      pair.run([&] { return pair.client->state() == Dtls13Session::State::Ended; }, 20'000);
+      CHECK(Pair13::codeOf(pair.at_client) == "MCBN_PSK_MISMATCH");
+      CHECK(Pair13::codeOf(pair.at_server) == "MCBN_PSK_MISMATCH");
+    }
   }
 }
 

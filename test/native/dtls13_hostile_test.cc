@@ -151,6 +151,73 @@ TEST_CASE(
   }
 }
 
+TEST_CASE(
+    "dtls13 hostile: forged HelloRetryRequests cost a client a start, not its session (RFC 9147 "
+    "section 5.1)") {
+  const auto isFirstHello = [](const Bytes& bytes) {
+    return bytes[0] == 22 && bytes[13] == 1 && bytes[17] == 0 && bytes[18] == 0;
+  };
+  for (const uint16_t group : {uint16_t{0}, uint16_t{0x17}}) {
+    for (const bool silent : {false, true}) {
+      for (unsigned forgeries = 1; forgeries <= 3; ++forgeries) {
+        CAPTURE(group);
+        CAPTURE(silent);
+        CAPTURE(forgeries);
+        Pair13 pair({.dtls = brisk()});
+        unsigned forged = 0;
+        pair.fate = [&](Side from, Bytes& bytes) {
+          if (from == Side::Client && forged < forgeries && isFirstHello(bytes)) {
+            const Bytes cookie(20, static_cast<uint8_t>(++forged));
+            const Bytes body = retryRequest(0x1301, group, cookie);
+            pair.deliver(Side::Server, wire::record(22, 0, 70 + forged, wire::message(2, 0, body)));
+          }
+          // Servers may be silent about a cookie that is not theirs.
+          const bool lost = silent && from == Side::Server && bytes[0] == 21;
+          return lost ? std::vector<Milliseconds>{} : kAtOnce;
+        };
+        pair.connect();
+        pair.run();
+        REQUIRE(pair.bothOpen());
+        CHECK(pair.accepted == 1);
+        CHECK(pair.now <= 1'000 + 3'500);
+        exchangeMessages(pair);
+      }
+    }
+  }
+}
+
+TEST_CASE(
+    "dtls13 hostile: a server that is slow to answer a second hello is waited for, and asked once "
+    "(RFC 9147 section 5.8.2)") {
+  Pair13 pair({.ask = true, .dtls = brisk()});
+  pair.connect();
+  pair.run([&] { return !pair.at_server.questions.empty(); });
+  pair.run([] { return false; }, pair.now + 3'000);
+  CHECK(pair.accepted == 1);
+  CHECK(pair.at_server.questions.size() == 1);
+  pair.server->answer(1, answerWith(0x42), {}, pair.now, pair.at_server);
+  pair.run();
+  REQUIRE(pair.bothOpen());
+  exchangeMessages(pair);
+}
+
+TEST_CASE(
+    "dtls13 hostile: HelloRetryRequests that nobody asked for do not move a client (RFC 8446 "
+    "section 4.1.4)") {
+  Pair13 pair({.ask = true, .dtls = brisk()});
+  pair.connect();
+  pair.run([&] { return !pair.at_server.questions.empty(); });
+  const size_t before = pair.at_client.sent.size();
+  for (uint8_t i = 0; i < 100; ++i) {
+    const Bytes body = retryRequest(0x1301, 0, Bytes(20, i));
+    pair.deliver(Side::Server, wire::record(22, 0, 70 + i, wire::message(2, 0, body)));
+  }
+  CHECK(pair.at_client.sent.size() == before);
+  pair.server->answer(1, answerWith(0x42), {}, pair.now, pair.at_server);
+  pair.run();
+  CHECK(pair.bothOpen());
+}
+
 TEST_CASE("dtls13 hostile: an unknown identity and a wrong key look alike (RFC 8446 section E.6)") {
   const auto answers = [](const Pair13Options& options, std::string& at_server) {
     Pair13 pair(options);

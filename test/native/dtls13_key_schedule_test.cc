@@ -7,7 +7,6 @@
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 
-#include "dtls13/imported_psk.h"
 #include "dtls13/key_schedule.h"
 #include "wire.h"
 
@@ -222,52 +221,4 @@ TEST_CASE("dtls13 key schedule: a key log line is what Wireshark reads") {
   std::string random;
   for (int i = 0; i < 32; ++i) random += "ab";
   CHECK(bytesOf(line) == text("CLIENT_TRAFFIC_SECRET_0 " + random + " 00ff"));
-}
-
-TEST_CASE("dtls13 imported psk: refuses what RFC 9258 section 5.1 has no bytes for") {
-  const Bytes key(32, 1), name = text("psk1");
-  const ImportTarget target{PskHash::Sha256};
-  CHECK(!importPsk({{}, name, {}}, target));
-  CHECK(!importPsk({key, {}, {}}, target));
-  CHECK(!importPsk({key, Bytes(65'528), {}}, target));
-  CHECK(!importPsk({key, Bytes(65'520), Bytes(8)}, target));
-  CHECK(importPsk({key, Bytes(65'519), Bytes(8)}, target)->identity.size() == 65'535);
-}
-
-TEST_CASE("dtls13 imported psk: gives the key of Botan's published vector (RFC 9258)") {
-  const Bytes key = text("ABCDABCDABCDABCDABCDABCDABCDABCD");
-  const Bytes name = text("psk1"), context = text("context1");
-  const auto imported = importPsk({key, name, context}, {PskHash::Sha256, 0x0304, kTls});
-  REQUIRE(imported.has_value());
-  CHECK(bytesOf(imported->key) ==
-        fromHex("77cfa040c1e1ca63f0cd989dbefb28f5129625b08ce4f258bb825a9b0a4642a0"));
-}
-
-TEST_CASE("dtls13 imported psk: for DTLS 1.3 the bytes are those of src/psk") {
-  struct Vector {
-    PskHash kdf, own;
-    const char* key;
-  };
-  // test/psk/importer.test.ts has the same.
-  const Vector vectors[] = {
-      {PskHash::Sha256, PskHash::Sha256,
-       "1e4a15c8fecc0bdac69cd02f12ca50ef7f7f4872c16e05f403383cac4761e15a"},
-      {PskHash::Sha256, PskHash::Sha384,
-       "de278da3eab088579ec356594b6de20d69019a51b0985d28516318e53d0a58fb"},
-      {PskHash::Sha384, PskHash::Sha256,
-       "9289cc986cc806911b8e67f509e3edcddc0fea46ea2c626e172447e28bcd0c53"
-       "2fe1f83e6115348a71df76c75c693f59"},
-      {PskHash::Sha384, PskHash::Sha384,
-       "a4394301c129709ba7bcee24df8d855517f2e35b5f59c42180aac62014b63d2b"
-       "7e439c6e0d249d071d89d4d060f7db15"},
-  };
-  const Bytes key = text("ABCDABCDABCDABCDABCDABCDABCDABCD");
-  const Bytes name = text("psk1"), context = text("context1");
-  for (const Vector& vector : vectors) {
-    const auto imported = importPsk({key, name, context, vector.own}, {vector.kdf});
-    REQUIRE(imported.has_value());
-    const Bytes tail = {0xFE, 0xFC, 0, static_cast<uint8_t>(vector.kdf == PskHash::Sha384 ? 2 : 1)};
-    CHECK(imported->identity == wire::joined({{0, 4}, name, {0, 8}, context, tail}));
-    CHECK(bytesOf(imported->key) == fromHex(vector.key));
-  }
 }

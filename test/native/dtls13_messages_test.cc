@@ -107,7 +107,9 @@ TEST_CASE("dtls13 messages: noise and damaged hellos are read without harm (seed
     ServerHello answer;
     if (!parseClientHello13(damaged, hello)) CHECK(hello.before_binders <= damaged.size());
     (void)parseServerHello(damaged, answer);
-    (void)parseEncryptedExtensions(damaged, true);
+    std::string_view chosen;
+    const std::string name = "coap";
+    (void)parseEncryptedExtensions(damaged, true, {&name, 1}, chosen);
     bool flag = false;
     (void)parseNewConnectionId(damaged, flag, [](ByteView) {});
   }
@@ -159,6 +161,14 @@ TEST_CASE("dtls13 messages: extensions that RFC 8446 forbids") {
       {"no version in the list", wire::joined({extension(43, {0})}), alert::kDecodeError},
       {"half a version", wire::joined({extension(43, {1, 0xFE})}), alert::kDecodeError},
       {"no mode in the list", wire::joined({kVersions, extension(45, {0})}), alert::kDecodeError},
+      {"an empty application protocol (RFC 7301 section 3.1)",
+       wire::joined({kVersions, extension(16, {0, 1, 0})}), alert::kDecodeError},
+      {"no application protocol", wire::joined({kVersions, extension(16, {0, 0})}),
+       alert::kDecodeError},
+      {"an application protocol longer than it says",
+       wire::joined({kVersions, extension(16, {0, 3, 3, 'h', '2'})}), alert::kDecodeError},
+      {"a return routability check with something in it (RFC 9853 section 3)",
+       wire::joined({kVersions, extension(61, {1})}), alert::kDecodeError},
       {"a connection ID longer than it says", wire::joined({kVersions, extension(54, {3, 1})}),
        alert::kDecodeError},
   };
@@ -286,17 +296,39 @@ TEST_CASE(
 
 TEST_CASE(
     "dtls13 messages: EncryptedExtensions answer only what was asked (RFC 8446 section 4.2)") {
-  const auto read = [](const Bytes& extensions, bool named) {
-    Bytes out;
+  std::string_view chosen;
+  Bytes out;
+  const auto read = [&](const Bytes& extensions, bool named,
+                        const std::vector<std::string>& alpn = {}) {
+    out.clear();
+    chosen = {};
     Writer(out).u16(extensions.size()).bytes(extensions);
-    return parseEncryptedExtensions(out, named);
+    return parseEncryptedExtensions(out, named, alpn, chosen);
   };
   CHECK(!read({}, false));
   CHECK(!read(kGroupList, false));
   CHECK(!read(extension(0, {}), true));
   CHECK(read(extension(0, {}), false) == alert::kUnsupportedExtension);
   CHECK(read(extension(16, {0, 3, 2, 'h', '2'}), true) == alert::kUnsupportedExtension);
-  CHECK(parseEncryptedExtensions({}, false) == alert::kDecodeError);
+  CHECK(parseEncryptedExtensions({}, false, {}, chosen) == alert::kDecodeError);
+  // RFC 7301 section 3.1: one of those that were offered.
+  const Bytes h2 = extension(16, {0, 3, 2, 'h', '2'});
+  CHECK(!read(h2, false, {"coap", "h2"}));
+  CHECK(chosen == "h2");
+  CHECK(read(h2, false, {"coap"}) == alert::kIllegalParameter);
+  CHECK(read(extension(16, {0, 6, 2, 'h', '2', 2, 'h', '2'}), false, {"h2"}) ==
+        alert::kDecodeError);
+  CHECK(read(extension(16, {0, 0}), false, {"h2"}) == alert::kDecodeError);
+  CHECK(!read({}, false, {"h2"}));
+  CHECK(chosen.empty());
+  for (const std::string& name : {std::string(), std::string("coap")}) {
+    Bytes written;
+    writeEncryptedExtensions(name, written);
+    const std::vector<std::string> offered = {"x", "coap"};
+    CHECK(!parseEncryptedExtensions(written, false, offered, chosen));
+    CHECK(chosen == name);
+    chosen = {};
+  }
 }
 
 TEST_CASE(
@@ -362,6 +394,25 @@ TEST_CASE(
   // Beyond the window, and in the clear beyond the next.
   CHECK(inbox.add(piece(7, 0, 10), 2) == Added::Refused);
   CHECK(inbox.add(piece(4, 0, 10), 0) == Added::Refused);
+}
+
+TEST_CASE("dtls13 inbox: numbers of messages do not begin anew (RFC 9147 section 5.2)") {
+  MessageInbox inbox;
+  inbox.startAt(0xFFFF);
+  const Bytes body = wire::text("last");
+  HandshakeFragment fragment{.type = 24, .length = 4, .messageSequence = 0xFFFF, .body = body};
+  CHECK(inbox.add(fragment, 3) == MessageInbox::Added::Kept);
+  REQUIRE(inbox.ready());
+  inbox.pop();
+  for (const uint16_t sequence : {0, 1, 0xFFFF}) {
+    fragment.messageSequence = sequence;
+    CHECK(inbox.add(fragment, 3) == MessageInbox::Added::Old);
+  }
+  Flight flight(200);
+  flight.startAt(0xFFFF);
+  CHECK(flight.mayPost());
+  flight.post(3, 24, body);
+  CHECK(!flight.mayPost());
 }
 
 TEST_CASE("dtls13 inbox: forged fragments do not shut the peer's out (RFC 9147 section 5.5)") {

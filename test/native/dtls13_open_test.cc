@@ -143,6 +143,58 @@ TEST_CASE("dtls13 open: connection IDs of 0 to 20 bytes, from epoch 2 on (RFC 91
 }
 
 TEST_CASE(
+    "dtls13 open: a connection ID that leaves no room in a datagram is not taken (RFC 9146 section "
+    "3)") {
+  Pair13Options options = withIds(255, 4);
+  options.dtls.mtu = 256;
+  Pair13 pair(options);
+  open(pair);
+  CHECK(pair.server->peerConnectionId().empty());
+  CHECK(pair.client->peerConnectionId().empty());
+  CHECK(pair.at_server.largest > 200);
+  exchangeMessages(pair);
+  // A server that insists on one is named.
+  options = withIds(4, 255);
+  options.dtls.mtu = 256;
+  Pair13 other(options);
+  other.connect();
+  other.run([&] { return other.client->state() == Dtls13Session::State::Ended; });
+  CHECK(Pair13::codeOf(other.at_client) == "MCBN_HANDSHAKE_FAILED");
+  CHECK(other.at_client.endings[0]->message.find("raise mtu") != std::string::npos);
+}
+
+TEST_CASE(
+    "dtls13 open: keys that are old are renewed by what happens next, in each direction (RFC 9147 "
+    "section 8)") {
+  Pair13 pair({.key_update_interval = 10'000});
+  open(pair);
+  exchangeMessages(pair);
+  CHECK(writeEpoch(pair.client) == 3);
+  // A silent session is left alone.
+  pair.run([] { return false; }, pair.now + 100'000);
+  CHECK(pair.client->deadline() == kNever);
+  pair.now += 10'000;
+  exchangeMessages(pair);
+  CHECK(writeEpoch(pair.client) == 4);
+  CHECK(writeEpoch(pair.server) == 4);
+  pair.now += 9'000;
+  exchangeMessages(pair);
+  CHECK(writeEpoch(pair.client) == 4);
+  // What the peer has renewed by itself is not asked for.
+  pair.server->updateKeys(false, pair.now, pair.at_server);
+  pair.drain();
+  CHECK(writeEpoch(pair.server) == 5);
+  pair.now += 2'000;
+  REQUIRE(pair.client->send(wire::text("up"), pair.now, pair.at_client));
+  pair.drain();
+  CHECK(writeEpoch(pair.client) == 5);
+  CHECK(writeEpoch(pair.server) == 5);
+  CHECK(pair.client->stats().key_updates_sent == 2);
+  CHECK(pair.client->stats().key_updates_received == 2);
+  exchangeMessages(pair);
+}
+
+TEST_CASE(
     "dtls13 open: connection IDs that one side alone offers are not used (RFC 9146 section 3)") {
   for (const bool client : {true, false}) {
     Pair13Options options;

@@ -24,12 +24,15 @@ struct Pair13Options {
   PskHash hash = PskHash::Sha256;
   uint8_t client_key = 0x42;
   std::string identity = "Client1";
+  std::vector<std::string> other_identities = {};  // offered after it
+  PskOrigin client_origin = PskOrigin::External, server_origin = PskOrigin::External;
   bool ask = false;          // the server asks instead of having a table
   bool client_asks = false;  // the client has no key at first
   UnknownIdentity unknown = UnknownIdentity::Conceal;
   DtlsOptions dtls = dtlsOptions(1'200, 10'000, 0);
   std::optional<Bytes> client_id = {}, server_id = {};
   bool cookies = true;  // else the first hello begins a session
+  Milliseconds key_update_interval = 0;
 };
 
 // What becomes of a datagram: the delays under which it arrives, in milliseconds; none: it is lost.
@@ -48,9 +51,13 @@ class Pair13 {
   void connect() {
     std::optional<std::pair<Identity, PskEntry>> key;
     if (!options_.client_asks) {
-      key.emplace(options_.identity, PskEntry{testKey(options_.client_key), options_.hash});
+      key.emplace(options_.identity, clientKey());
     }
-    client->connect(std::move(key), now, at_client);
+    std::vector<ClientKey> others;
+    for (const std::string& identity : options_.other_identities) {
+      others.push_back({identity, clientKey()});
+    }
+    client->connect(std::move(key), now, at_client, std::move(others));
     collect();
   }
 
@@ -142,17 +149,22 @@ class Pair13 {
     Bytes bytes;
   };
 
+  PskEntry clientKey() const {
+    return {testKey(options_.client_key), options_.hash, options_.client_origin};
+  }
+
   std::shared_ptr<const Settings> settingsOf(Role role) const {
     auto settings = std::make_shared<Settings>();
     const bool serving = role == Role::Server;
     settings->suites = options_.suites;
     settings->groups = serving ? options_.server_groups : options_.client_groups;
     settings->modes = serving ? options_.server_modes : options_.client_modes;
+    settings->key_update_interval = options_.key_update_interval;
     settings->psk.ask = options_.ask;
     settings->psk.unknown = options_.unknown;
     if (!options_.ask) {
       auto table = std::make_shared<KeyTable>();
-      table->set("Client1", {testKey(), options_.hash});
+      table->set("Client1", {testKey(), options_.hash, options_.server_origin});
       settings->psk.table = table;
     }
     return settings;

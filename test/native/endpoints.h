@@ -87,7 +87,7 @@ class Endpoints {
     const auto number = static_cast<uint32_t>(clients_.size()) + 2;
     auto& client = *clients_.emplace_back(std::make_unique<Client>());
     REQUIRE_FALSE(client.front.open(loopback(), {}));
-    REQUIRE_FALSE(client.back.open(loopback(), {}));
+    REQUIRE_FALSE(client.back->open(loopback(), {}));
     ClientOptions given;
     given.remote = client.front.localAddress();
     given.dtls = options_.client;
@@ -106,8 +106,21 @@ class Endpoints {
   // From now on the client's datagrams come from another address.
   void move(uint32_t number) {
     Client& client = *clients_[number - 2];
-    client.back.close();
-    REQUIRE_FALSE(client.back.open(loopback(), {}));
+    client.back->close();
+    REQUIRE_FALSE(client.back->open(loopback(), {}));
+  }
+
+  // Each comes from where the other was.
+  void swapAddresses(uint32_t one, uint32_t other) {
+    std::swap(clients_[one - 2]->back, clients_[other - 2]->back);
+  }
+  // A datagram more from where the client is.
+  void inject(uint32_t client, ByteView datagram) {
+    const Address to = server->localAddress();
+    const OutgoingDatagram outgoing{datagram, &to};
+    REQUIRE(clients_[client - 2]->back->sendBatch({&outgoing, 1}).sent == 1);
+    to_server_ += 1;
+    carry();
   }
 
   // The session that the server opened last.
@@ -171,7 +184,8 @@ class Endpoints {
  private:
   struct Client {
     std::unique_ptr<ClientEndpoint> endpoint;
-    UdpSocket front, back;  // the relay's, to the client and to the server
+    UdpSocket front;                                                  // the relay's, to the client
+    std::unique_ptr<UdpSocket> back = std::make_unique<UdpSocket>();  // to the server
     uint64_t heard = 0, told = 0;
   };
 
@@ -215,11 +229,11 @@ class Endpoints {
       client.heard += 1;
       for (const Bytes& bytes : passing(Role::Client, copyOf(received))) {
         const OutgoingDatagram outgoing{bytes, &to_server};
-        REQUIRE(client.back.sendBatch({&outgoing, 1}).sent == 1);
+        REQUIRE(client.back->sendBatch({&outgoing, 1}).sent == 1);
         to_server_ += 1;
       }
     }
-    for (const ReceivedDatagram& received : client.back.receiveBatch().datagrams) {
+    for (const ReceivedDatagram& received : client.back->receiveBatch().datagrams) {
       from_server_ += 1;
       for (const Bytes& bytes : passing(Role::Server, copyOf(received))) {
         const OutgoingDatagram outgoing{bytes, &to_client};

@@ -38,10 +38,38 @@ describe('import/refusals', () => {
 })
 
 describe('import/RFC 9258 section 5.1', () => {
-  it("gives the key of Botan's published vector", () => {
-    expect(importPsk(base).key.toString('hex')).toBe(
-      '77cfa040c1e1ca63f0cd989dbefb28f5129625b08ce4f258bb825a9b0a4642a0',
-    )
+  const long = 'EFGH'.repeat(12)
+  it.each([
+    [{}, '77cfa040c1e1ca63f0cd989dbefb28f5129625b08ce4f258bb825a9b0a4642a0'],
+    [
+      { targetKdf: 'sha384' },
+      '3cb0eb3c10863c51a674df9f7b5900b47aa9353ba35c475b7ff6ad53f868ea97ee896b7b54460853340f699b91949d8d',
+    ],
+    [{ context: '' }, 'f38b065c368f79497cd9b2615d047e3415b62ce43b7eb6e1d0474cb5636fedb0'],
+    [
+      { key: Buffer.from('IJKL'.repeat(8)), identity: 'psk3', context: 'context3' },
+      '64d6ffd17c8eb3a64558008681b2f7e5a338963a25c7d1c75f4f72196159db02',
+    ],
+    [
+      { key: Buffer.from(long), identity: 'psk2', context: 'context2', hash: 'sha384' },
+      '02b3e806e32d41ebbd4ea0dc49c4a448c186df3e161e1f68bec1889e84fc4fcd',
+    ],
+    [
+      {
+        ...{ key: Buffer.from(long), identity: 'psk2', context: 'context2', hash: 'sha384' },
+        targetKdf: 'sha384',
+      },
+      'fbc3670da40a25dfbe8132b2840a412a7fb3a93846c3111ee45609fe68b70d5c9dfabdfdb3268a52a604de3c33b65f1d',
+    ],
+  ])("gives the keys of Botan's published vectors (%j)", (change, expected) => {
+    expect(run(change)().key.toString('hex')).toBe(expected)
+  })
+
+  it('says for what the key is', () => {
+    expect(importPsk(base)).toMatchObject({ hash: 'sha256' })
+    expect(importPsk(base)).not.toHaveProperty('imported')
+    const newer = { ...base, targetProtocol: 'DTLSv1.3', targetKdf: 'sha384' } as const
+    expect(importPsk(newer)).toMatchObject({ hash: 'sha384', imported: true })
   })
 
   it.each([

@@ -27,7 +27,7 @@ const SURFACE: Readonly<Record<string, readonly string[]>> = {
     '@asyncDispose alpnProtocol bufferedAmount close closeReason closed confirmAddress',
     'connectionId destroy encrypted exportKeyingMaterial exportSession getCipher',
     'getProtocol isSessionReused localAddress localPort maxDatagramSize opened peer pskIdentity readyState',
-    'remoteAddress remoteFamily remotePort send sendMany servername stats',
+    'remoteAddress remoteFamily remotePort send sendMany servername stats updateKeys',
   ],
   FolderTransport: ['get put'],
   InsufficientConsentError: ['name toJSON'],

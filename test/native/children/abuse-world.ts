@@ -62,6 +62,7 @@ const connect = (port: number) => ({
   rowKey: new Uint8Array(0),
   rowPrefix: new Uint8Array(0),
   credential: { identity: NAME(), key: KEY(), hash: 'sha256' },
+  otherCredentials: [{ identity: NAME(), key: KEY(), hash: 'sha256' }],
 })
 const limits = { maxSessions: 8, maxHandshakes: 8, maxSessionsPerHost: 0, evictAfter: 0 }
 const answer = () => ({ key: KEY(), hash: 'sha256', identity: NAME() })
@@ -97,7 +98,7 @@ export class World {
   constructor(addon: NativeAddon) {
     this.addon = addon
     this.keys = new addon.KeyTable()
-    this.keys.set(NAME(), KEY(), 'sha256')
+    this.keys.set(NAME(), KEY(), 'sha256', false)
     const keys = this.keys
     const create = (server: boolean, datagram: boolean) =>
       new addon.Context({ ...context(server, datagram), ...(server ? { keys } : {}) } as never)
@@ -203,7 +204,7 @@ export class World {
     if (action === 'throw') throw planted
     if (action === 'stop') for (const one of this.threads) one.stop()
     if (action === 'destroy') for (const one of this.streams) this.method(one, 'destroy')
-    if (action === 'call again') this.keys.set(NAME(), KEY(), 'sha256')
+    if (action === 'call again') this.keys.set(NAME(), KEY(), 'sha256', false)
     if (action !== 'detach') return
     // What the thread was given when it began, too.
     for (const { buffer } of [this.rows, this.inbox]) detach(buffer)
