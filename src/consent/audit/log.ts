@@ -77,7 +77,8 @@ export const CHECKED_LINES = 256
 const KEEP_IN_MEMORY = 10_000
 
 interface Segmenting {
-  readonly signer: CheckpointSigner
+  /** Until the audit is closed: OpenSSL wipes a key once nobody has its object. */
+  signer: CheckpointSigner | undefined
   readonly carry: (now: number) => Carried
   readonly least: number
   /** Lines behind the last checkpoint, and at how many the next is due. */
@@ -225,6 +226,7 @@ export class AuditLog {
     if (this.#closed) return
     this.#closed = true
     await this.#flushing
+    if (this.#opened.segmenting !== undefined) this.#opened.segmenting.signer = undefined
     await this.#opened.sink.close()
   }
 
@@ -276,7 +278,7 @@ export class AuditLog {
   /** Where one is due. An audit that cannot begin a segment, the disk being full, goes on in the one it has. */
   async #beginSegment(): Promise<void> {
     const { segmenting, sink, clock } = this.#opened
-    if (segmenting === undefined || segmenting.since < segmenting.due) return
+    if (segmenting?.signer === undefined || segmenting.since < segmenting.due) return
     const { signer, carry, least } = segmenting
     const now = clock.wall()
     let carried: Carried

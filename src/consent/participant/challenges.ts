@@ -13,7 +13,7 @@ import { fromBase64url } from '../base/base64url.js'
 import { canonicalBytes } from '../base/canonical.js'
 import type { Clock } from '../base/clock.js'
 import { Stopwatch } from '../base/stopwatch.js'
-import { toUnixSeconds, type UnixMilliseconds, type UnixSeconds } from '../base/time.js'
+import { toUnixSeconds, type UnixSeconds } from '../base/time.js'
 import type { ReleaseRequest } from '../release/messages.js'
 
 export interface ChallengesOptions {
@@ -91,9 +91,9 @@ export class Challenges {
     this.#taken.set(c, this.#clock.monotonic() + this.#lifetime)
   }
 
-  /** From when on no challenge that is good now is good any more. */
-  get until(): UnixMilliseconds {
-    return Math.ceil(this.#clock.wall() + this.#lifetime + 2 * this.#skew)
+  /** Milliseconds after which no challenge that is good now is good any more, wherever it is answered. */
+  get longest(): number {
+    return this.#lifetime + 2 * this.#skew
   }
 
   /** @param released - whether a share left. */

@@ -210,7 +210,7 @@ export class Participant extends EventEmitter<ParticipantEvents> {
     this.#challenges.spend(c)
     let released = false
     try {
-      const answered = { challenge, until: this.#challenges.until }
+      const answered = { challenge, longest: this.#challenges.longest }
       const answer = await this.#gate.run(renewing, () => this.#releaser.answer(answered, shown))
       released = !('code' in answer)
       return answer

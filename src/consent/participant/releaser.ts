@@ -5,7 +5,6 @@ import { McbnError } from '../../errors.js'
 import type { AttestedFacts, Evidence } from '../attestation/types.js'
 import type { AuditEntry } from '../audit/events.js'
 import type { ParticipantKeys } from '../base/keys.js'
-import type { UnixMilliseconds } from '../base/time.js'
 import type {
   Refused,
   Release,
@@ -41,8 +40,8 @@ export interface ReleaserOptions {
 export interface Answered {
   /** 32 bytes. */
   readonly challenge: Buffer
-  /** When it is worth nothing any more. */
-  readonly until: UnixMilliseconds
+  /** Milliseconds after which it is worth nothing any more. */
+  readonly longest: number
 }
 
 export class Releaser {
@@ -100,14 +99,14 @@ export class Releaser {
   async #write(
     line: AuditEntry,
     c: string,
-    { until }: Answered,
+    { longest }: Answered,
     { role }: ReleaseRequest,
     facts: AttestedFacts,
   ): Promise<void> {
     const { replicas, journal, judge, standing } = this.#options
     if (replicas === undefined) return await journal.write(line)
     const objection = () => standing() ?? judge.approval(role, facts) ?? judge.crowded(role, facts)
-    const kept = await journal.kept(() => replicas.release(line, { c, until, objection }))
+    const kept = await journal.kept(() => replicas.release(line, { c, longest, objection }))
     if (kept === 'spent') throw new AnsweredElsewhere()
     if (kept !== undefined) throw new TakenBack(kept)
   }

@@ -5,7 +5,6 @@
 import type { AuditEntry } from '../audit/events.js'
 import type { AuditHead, AuditLine } from '../audit/log.js'
 import type { ParticipantKeys, ParticipantPublicKeys } from '../base/keys.js'
-import type { UnixMilliseconds } from '../base/time.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import type { Policy } from '../policy/types.js'
 import type { Lease } from './lease.js'
@@ -65,8 +64,8 @@ export interface ReplicaEars {
 export interface ReleaseClaim<Objection> {
   /** The challenge that was answered, base64url. */
   readonly c: string
-  /** When it is worth nothing any more. */
-  readonly until: UnixMilliseconds
+  /** Milliseconds after which it is worth nothing any more. No time of day: clocks of replicas differ. */
+  readonly longest: number
   /** Asked once everything that others did has been heard, and nothing can come in between. */
   readonly objection: () => Objection | undefined
 }

@@ -73,7 +73,8 @@ export class Store implements ParticipantStore {
   /** Shares that were out when the store was opened: what `createParticipant` takes as `leases`. */
   readonly leases: readonly Lease[]
   readonly #document: ParticipantDocument
-  readonly #keys: ParticipantKeys
+  /** Until it is closed: OpenSSL wipes a key once nobody has its object. */
+  #keys: ParticipantKeys | undefined
   readonly #unlock: () => void
   #stored: StoredShare | undefined
   #descriptor: VerifiedDescriptor | undefined
@@ -101,7 +102,9 @@ export class Store implements ParticipantStore {
     this.#unlock = unlock
   }
 
+  /** @throws {McbnError} `MCBN_SOCKET_CLOSED` once it is closed. */
   get keys(): ParticipantKeys {
+    if (this.#keys === undefined) throw closed()
     return this.#keys
   }
 
@@ -206,7 +209,7 @@ export class Store implements ParticipantStore {
         }
         await writeStoreFile(paths.nextDescriptor, jsonText(next.signed))
         // From the moment that the secrets are written, the new epoch is the store's; opening finishes it.
-        await writeSecrets(this.dir, { keys: this.#keys, stored }, lock, this.#document)
+        await writeSecrets(this.dir, { keys: this.keys, stored }, lock, this.#document)
       } catch (error) {
         stored.share.fill(0)
         throw error
@@ -224,7 +227,7 @@ export class Store implements ParticipantStore {
   async changeLock(from: StoreLock, to: StoreLock): Promise<void> {
     await this.#change(async () => {
       await checkLock(this.dir, from, this.#document)
-      await writeSecrets(this.dir, { keys: this.#keys, stored: this.#stored }, to, this.#document)
+      await writeSecrets(this.dir, { keys: this.keys, stored: this.#stored }, to, this.#document)
     })
   }
 
@@ -235,12 +238,13 @@ export class Store implements ParticipantStore {
     await this.#changing
     this.#stored?.share.fill(0)
     this.#stored = undefined
+    this.#keys = undefined
     await this.audit.close()
     this.#unlock()
   }
 
   async #change<Result>(task: () => Promise<Result>): Promise<Result> {
-    if (this.#closed) throw new McbnError('MCBN_SOCKET_CLOSED', 'the store is closed')
+    if (this.#closed) throw closed()
     const changed = this.#changing.then(task)
     this.#changing = changed.catch(() => undefined)
     return await changed
@@ -273,4 +277,8 @@ export class Store implements ParticipantStore {
 export function policyBytes(source: unknown, policy: Policy): Buffer {
   const typed = typeof source === 'string' || source instanceof Uint8Array
   return Buffer.from(typed ? (source as string) : jsonText(policy))
+}
+
+function closed(): McbnError {
+  return new McbnError('MCBN_SOCKET_CLOSED', 'the store is closed')
 }

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { inspect } from 'node:util'
 import pg from 'pg'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { verifyAudit } from '../../../src/consent/audit/log.js'
 import { verifySignedDescriptor } from '../../../src/consent/descriptor/signed.js'
 import { examplePolicy } from '../../../src/consent/policy/example.js'
@@ -110,6 +110,22 @@ describe.skipIf(withoutPostgres)('store/postgres', () => {
       eventsOf(other.store).filter((event) => event === 'released').length,
     ).toBeLessThanOrEqual(1)
     await expect(one.participant.evidence(message)).rejects.toThrow('expected an open challenge')
+  })
+
+  it('no challenge is good twice, though the machine of a replica has its clock an hour ahead', async () => {
+    const { one, other, replica } = await replicas({ instances: 3 })
+    const asking = await ask('client')
+    const { c } = challenged(one.participant.request(asking.request))
+    const token = await tokenFor(one.participant, asking.request, c, NOON, workloadOf('client'))
+    const message = { c, request: asking.request, evidence: { kind: 'local', token } }
+    released(await one.participant.evidence(message))
+    vi.useFakeTimers({ toFake: ['Date'], now: NOON + 3_600_000 })
+    onTestFinished(() => void vi.useRealTimers())
+    // With a release, challenges that are over are forgotten.
+    released((await round(other, 'client', another('8'))).answer)
+    // A replica that has just begun remembers nothing by itself.
+    const third = await replica()
+    await expect(third.participant.evidence(message)).rejects.toThrow('expected an open challenge')
   })
 
   it('never has more instances than the policy allows, whichever replica they ask', async () => {

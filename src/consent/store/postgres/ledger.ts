@@ -18,6 +18,7 @@ import {
 } from '../../audit/chain.js'
 import {
   CHECKPOINT_LINES,
+  type CheckpointKey,
   type CheckpointSigner,
   checkpointAfter,
   checkpointLines,
@@ -86,7 +87,9 @@ export class Ledger implements StoreAudit {
   #state: StateDocument
   readonly #recent: AuditLine[]
   readonly #history: History
-  readonly #signer: CheckpointSigner
+  /** Until it is closed. */
+  #signer: CheckpointSigner | undefined
+  readonly #signedBy: CheckpointKey
   /** Lines behind a checkpoint at which the next is due. */
   #due = CHECKPOINT_LINES
   #ears: ReplicaEars | undefined
@@ -105,6 +108,7 @@ export class Ledger implements StoreAudit {
     this.#recent = [...recent]
     this.#history = history
     this.#signer = signer
+    this.#signedBy = { label: signer.label, ed25519: publicKeyText(signer.privateKey) }
   }
 
   /** As it was stored when it was heard of last. */
@@ -125,9 +129,7 @@ export class Ledger implements StoreAudit {
   }
 
   async verify(): Promise<AuditHead> {
-    const { label, privateKey } = this.#signer
-    const signedBy = { label, ed25519: publicKeyText(privateKey) }
-    return await verifyAudit(this.lines(), { noted: this.head, signedBy })
+    return await verifyAudit(this.lines(), { noted: this.head, signedBy: this.#signedBy })
   }
 
   async headAt(lines: number): Promise<AuditHead | undefined> {
@@ -206,6 +208,7 @@ export class Ledger implements StoreAudit {
   async close(): Promise<void> {
     this.#closed = true
     await this.#working
+    this.#signer = undefined
   }
 
   async #work(): Promise<void> {
@@ -305,7 +308,7 @@ export class Ledger implements StoreAudit {
   /** The lines of a checkpoint where one is due: before all others, of what was so until now. */
   #checkpoint(now: number): readonly ChainedLine[] {
     const { lines, checkpoint } = this.#row
-    if (lines - checkpoint < this.#due) return []
+    if (this.#signer === undefined || lines - checkpoint < this.#due) return []
     const carried = this.#history.carry(now)
     this.#due = checkpointAfter(carried.lines.length)
     if (lines - checkpoint < this.#due) return []

@@ -74,6 +74,11 @@ const CREATE_OPTIONS = {
 
 /** Milliseconds between two looks for challenges to be forgotten. */
 const SWEEP_MS = 60_000
+/**
+ * Milliseconds since 1970 by the database's clock, which is one for all. By its own, a replica whose clock is
+ * ahead would forget challenges that others still take, and one whose clock lags would keep none at all.
+ */
+const DATABASE_TIME = '(extract(epoch FROM clock_timestamp()) * 1000)::bigint'
 
 /** What a row holds, as text; the documents of a folder. */
 export interface Documents {
@@ -199,7 +204,8 @@ export class PostgresStore implements ParticipantStore {
   readonly descriptor: VerifiedDescriptor | undefined
   readonly #pool: Database
   readonly #document: ParticipantDocument
-  readonly #keys: ParticipantKeys
+  /** Until it is closed: OpenSSL wipes a key once nobody has its object. */
+  #keys: ParticipantKeys | undefined
   readonly #ledger: Ledger
   #stored: StoredShare | undefined
   #policy: KnownPolicy | undefined
@@ -223,7 +229,9 @@ export class PostgresStore implements ParticipantStore {
     this.#ledger = ledger
   }
 
+  /** @throws {McbnError} `MCBN_SOCKET_CLOSED` once it is closed. */
   get keys(): ParticipantKeys {
+    if (this.#keys === undefined) throw new McbnError('MCBN_SOCKET_CLOSED', 'the store is closed')
     return this.#keys
   }
 
@@ -241,7 +249,7 @@ export class PostgresStore implements ParticipantStore {
 
   get replicas(): Replicas {
     return {
-      challengeKey: challengeKey(this.#keys, this.descriptor),
+      challengeKey: challengeKey(this.keys, this.descriptor),
       listen: (ears) => this.#ledger.listen(ears),
       refresh: () => this.#ledger.refresh(),
       recent: () => this.#ledger.recent(),
@@ -322,7 +330,7 @@ export class PostgresStore implements ParticipantStore {
     if (again) return
     const stored = { descriptorHash: next.hash, share: secretCopy(share) }
     try {
-      const secrets = await sealed({ keys: this.#keys, stored }, lock, this.#document)
+      const secrets = await sealed({ keys: this.keys, stored }, lock, this.#document)
       await this.#ledger.change(async ({ client, line, save }) => {
         const before = await client.query<{ secrets: string }>(
           'SELECT secrets FROM mcbn_participant WHERE label = $1',
@@ -352,20 +360,21 @@ export class PostgresStore implements ParticipantStore {
     this.#stored?.share.fill(0)
     this.#stored = undefined
     await this.#ledger.close()
+    this.#keys = undefined
     await this.#pool.end()
   }
 
   async #release<Objection>(
     entry: Parameters<Replicas['release']>[0],
-    { c, until, objection }: ReleaseClaim<Objection>,
+    { c, longest, objection }: ReleaseClaim<Objection>,
   ): Promise<Objection | 'spent' | undefined> {
     return await this.#ledger.change(async ({ client, prepare }) => {
       const objected = objection()
       if (objected !== undefined) return objected
       const add = prepare(entry)
       const { rowCount } = await client.query(
-        'INSERT INTO mcbn_spent (label, challenge, until) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING',
-        [this.label, c, until],
+        `INSERT INTO mcbn_spent (label, challenge, until) VALUES ($1, $2, ${DATABASE_TIME} + $3) ON CONFLICT DO NOTHING`,
+        [this.label, c, longest],
       )
       if (rowCount !== 1) return 'spent'
       await this.#sweep(client)
@@ -376,10 +385,10 @@ export class PostgresStore implements ParticipantStore {
 
   /** Forgets challenges that are worth nothing any more. */
   async #sweep(client: Connection): Promise<void> {
-    const now = Date.now()
+    const now = performance.now()
     if (now < this.#sweepAt) return
     this.#sweepAt = now + SWEEP_MS
-    await client.query('DELETE FROM mcbn_spent WHERE until < $1', [now])
+    await client.query(`DELETE FROM mcbn_spent WHERE until < ${DATABASE_TIME}`)
   }
 
   #stateText(before: { readonly descriptorHash?: string }, state: ParticipantState): string {
