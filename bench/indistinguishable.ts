@@ -2,7 +2,7 @@
 // one whose identity nobody has, one with a known identity and a wrong key, and one with the right key whose last
 // flight is damaged on the way. What a relay between them sees of the server's answer is compared.
 //
-//   npx tsx bench/indistinguishable.ts [handshakes of each, 2000] [TLSv1.3 | TLSv1.2 | DTLSv1.2 ...]
+//   npx tsx bench/indistinguishable.ts [handshakes of each, 2000] [TLSv1.3 | TLSv1.2 | DTLSv1.3 | DTLSv1.2 ...]
 //
 // Mann-Whitney's rank sum test for each pair; a control has a lookup that takes 50 us longer for known identities
 // and must be seen. docs/RELIABILITY.md has a run. All traffic stays in 127.0.0.0/8.
@@ -84,7 +84,7 @@ async function compare(protocol: Protocol, plantedUs: number): Promise<Record<st
 }
 
 const rows = []
-const PROTOCOLS = ['TLSv1.3', 'TLSv1.2', 'DTLSv1.2'] as const
+const PROTOCOLS = ['TLSv1.3', 'TLSv1.2', 'DTLSv1.3', 'DTLSv1.2'] as const
 const asked = process.argv.slice(3)
 for (const protocol of PROTOCOLS.filter((each) => asked.length === 0 || asked.includes(each)))
   for (const planted of [0, PLANTED_US]) rows.push(await compare(protocol, planted))

@@ -10,7 +10,10 @@ import * as tls from '../../src/tls/index.js'
 import { HOST, IDENTITY } from '../lib/credentials.js'
 import { FULL_KEY } from './key.js'
 
-export type Protocol = 'TLSv1.3' | 'TLSv1.2' | 'DTLSv1.2'
+export type Protocol = 'TLSv1.3' | 'TLSv1.2' | 'DTLSv1.3' | 'DTLSv1.2'
+
+export const isDatagrams = (protocol: string): protocol is 'DTLSv1.3' | 'DTLSv1.2' =>
+  protocol.startsWith('DTLS')
 export const STRANGERS = ['unknown', 'wrong key', 'damaged'] as const
 export type Stranger = (typeof STRANGERS)[number]
 
@@ -33,8 +36,9 @@ export class Prober {
   }
 
   static async start(protocol: Protocol, server: number): Promise<Prober> {
-    const relay =
-      protocol === 'DTLSv1.2' ? new DatagramRelay(server) : new StreamRelay(server, protocol)
+    const relay = isDatagrams(protocol)
+      ? new DatagramRelay(server, protocol)
+      : new StreamRelay(server, protocol)
     await relay.listen()
     return new Prober(protocol, relay)
   }
@@ -46,10 +50,10 @@ export class Prober {
       key: who === 'damaged' ? FULL_KEY : randomBytes(FULL_KEY.length),
     }
     const to = { host: HOST, port: this.#relay.port, psk }
-    const socket =
-      this.#protocol === 'DTLSv1.2'
-        ? dtls.connect(to)
-        : tls.connect({ ...to, minVersion: this.#protocol, maxVersion: this.#protocol })
+    const protocol = this.#protocol
+    const socket = isDatagrams(protocol)
+      ? dtls.connect({ ...to, minVersion: protocol, maxVersion: protocol })
+      : tls.connect({ ...to, minVersion: protocol, maxVersion: protocol })
     socket.on('error', () => {})
     socket.opened.then(
       () => {
@@ -156,20 +160,26 @@ class StreamRelay extends Relay {
   }
 }
 
+/** ClientKeyExchange, ChangeCipherSpec and Finished in one datagram. */
+const isKeyExchange = (datagram: Buffer): boolean => datagram[0] === 22 && datagram[13] === 16
+
+/** A ClientHello with the cookie: message_seq 1 (RFC 9147 section 5.2). It ends with the binder. */
+const isSecondHello = (datagram: Buffer): boolean =>
+  datagram[0] === 22 && datagram[13] === 1 && datagram.readUInt16BE(17) === 1
+
 class DatagramRelay extends Relay {
   readonly #server: number
   readonly #front = createSocket('udp4')
   #back: Socket | undefined
   #client = 0
 
-  constructor(server: number) {
+  constructor(server: number, protocol: 'DTLSv1.3' | 'DTLSv1.2') {
     super()
     this.#server = server
+    const isLast = protocol === 'DTLSv1.3' ? isSecondHello : isKeyExchange
     this.#front.on('message', (datagram, { port }) => {
       if (port !== this.#client) this.#follow(port)
-      // Its last flight: ClientKeyExchange, ChangeCipherSpec and Finished in one datagram.
-      const last = datagram[0] === 22 && datagram[13] === 16
-      this.#back?.send(last ? this.last(datagram) : datagram, this.#server, HOST)
+      this.#back?.send(isLast(datagram) ? this.last(datagram) : datagram, this.#server, HOST)
     })
   }
 

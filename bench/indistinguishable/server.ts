@@ -20,8 +20,8 @@ function psk({ identityText }: { identityText: string | undefined }) {
   return FULL_KEY
 }
 
-if (protocol === 'DTLSv1.2') {
-  const server = dtls.createServer({ psk })
+if (protocol === 'DTLSv1.3' || protocol === 'DTLSv1.2') {
+  const server = dtls.createServer({ psk, minVersion: protocol, maxVersion: protocol })
   server.on('clientError', () => {})
   server.listen(0, HOST)
   await once(server, 'listening')
