@@ -1,22 +1,12 @@
 #include "binding/fleet_wrap.h"
 
-#include <chrono>
-
+#include "base/clock.h"
 #include "binding/convert.h"
 #include "binding/fields.h"
 #include "record/forwarding.h"
 
 namespace mcbn {
 namespace {
-
-template <typename Clock>
-uint64_t milliseconds() {
-  return static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now().time_since_epoch())
-          .count());
-}
-
-uint64_t wallClock() { return milliseconds<std::chrono::system_clock>(); }
 
 Napi::Object placeObject(Napi::Env env, const Address& at) {
   Napi::Object object = Napi::Object::New(env);
@@ -47,7 +37,7 @@ FleetWrap::FleetWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
         .ThrowAsJavaScriptException();
     return;
   }
-  directory_ = std::make_shared<FleetDirectory>(node, key, wallClock());
+  directory_ = std::make_shared<FleetDirectory>(node, key, wallMilliseconds(), monotonicMilliseconds());
 }
 
 // (NativeRemote[]): how many of them are addresses.
@@ -69,12 +59,12 @@ Napi::Value FleetWrap::setMembers(const Napi::CallbackInfo& info) {
 
 Napi::Value FleetWrap::takeOver(const Napi::CallbackInfo& info) {
   const uint32_t node = numberOf(info[0]);
-  return Napi::Boolean::New(info.Env(), directory_->takeOver(node, wallClock()));
+  return Napi::Boolean::New(info.Env(), directory_->takeOver(node, wallMilliseconds()));
 }
 
 // [node, { address, port } or undefined: this process, node, ...]
 Napi::Value FleetWrap::nodes(const Napi::CallbackInfo& info) {
-  const auto known = directory_->known(milliseconds<std::chrono::steady_clock>());
+  const auto known = directory_->known(monotonicMilliseconds());
   Napi::Array array = Napi::Array::New(info.Env(), 2 * known.size());
   for (uint32_t i = 0; i < known.size(); ++i) {
     array[2 * i] = Napi::Number::New(info.Env(), known[i].node);

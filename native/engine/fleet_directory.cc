@@ -5,8 +5,8 @@
 
 namespace mcbn {
 
-FleetDirectory::FleetDirectory(uint32_t node, ByteView key, uint64_t since)
-    : node_(node), key_(key), own_{{node, since}} {}
+FleetDirectory::FleetDirectory(uint32_t node, ByteView key, uint64_t since, Milliseconds began)
+    : node_(node), began_(began), key_(key), own_{{node, since}} {}
 
 void FleetDirectory::setMembers(std::vector<Address> members) {
   {
@@ -88,7 +88,13 @@ std::vector<Address> FleetDirectory::audience(Milliseconds now) const {
   return all;
 }
 
-bool FleetDirectory::heard(const Address& from, std::span<const NodeClaim> claims,
+// Whether this process has begun since the claim was made.
+bool FleetDirectory::beganAfter(const NodeClaim& claim, uint64_t told, Milliseconds now) const {
+  constexpr Milliseconds kRounded = 1'000;
+  return told > claim.since && told - claim.since > now - began_ + kRounded;
+}
+
+bool FleetDirectory::heard(const Address& from, std::span<const NodeClaim> claims, uint64_t told,
                            Milliseconds now) {
   const std::lock_guard lock(mutex_);
   const bool fresh =
@@ -96,12 +102,17 @@ bool FleetDirectory::heard(const Address& from, std::span<const NodeClaim> claim
   for (const NodeClaim& claim : claims) {
     if (const auto own = own_.find(claim.node); own != own_.end()) {
       if (claim.since <= own->second) continue;
+      if (claim.node == node_ && beganAfter(claim, told, now)) {
+        own->second = claim.since + 1;
+        continue;
+      }
       own_.erase(own);  // it was taken over
     }
     const auto found = elsewhere_.find(claim.node);
     if (found == elsewhere_.end()) {
       if (elsewhere_.size() < kMostNodes) elsewhere_[claim.node] = {from, claim.since, now};
-    } else if (claim.since >= found->second.since || found->second.heard + kForgottenAfter < now) {
+    } else if (claim.since >= found->second.since || found->second.at == from ||
+               found->second.heard + kForgottenAfter < now) {
       found->second = {from, claim.since, now};
     }
   }

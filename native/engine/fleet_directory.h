@@ -7,6 +7,9 @@
 // over claims its ID, and from its next announcement on everybody sends there. What was not heard of
 // for kForgottenAfter is forgotten.
 //
+// Clocks differ. A process whose clock lags would begin with a claim that is older than one made before
+// it, and never have its own ID. So it compares what no clock changes: how long ago each was made.
+//
 // Ownership   shared by the endpoints of a server, and by JavaScript.
 // Thread      any; a mutex guards it. Endpoints ask only for datagrams that are not theirs.
 #pragma once
@@ -37,8 +40,8 @@ class FleetDirectory {
   static constexpr size_t kMostMembers = 1'024;
   static constexpr Milliseconds kForgottenAfter = 30'000;
 
-  // `since`: now, in milliseconds since 1970.
-  FleetDirectory(uint32_t node, ByteView key, uint64_t since);
+  // `since`, `began`: now, in milliseconds since 1970 and by the monotonic clock.
+  FleetDirectory(uint32_t node, ByteView key, uint64_t since, Milliseconds began);
 
   uint32_t node() const { return node_; }
   ByteView key() const { return key_.view(); }
@@ -61,8 +64,10 @@ class FleetDirectory {
   std::optional<Address> find(uint32_t node, Milliseconds now) const;
   // Everybody to whom an announcement goes.
   std::vector<Address> audience(Milliseconds now) const;
-  // `from` has told what it has. True: nobody was known there.
-  bool heard(const Address& from, std::span<const NodeClaim> claims, Milliseconds now);
+  // `from` has told what it has, at `told` by its own clock: milliseconds since 1970, rounded to seconds.
+  // True: nobody was known there.
+  bool heard(const Address& from, std::span<const NodeClaim> claims, uint64_t told,
+             Milliseconds now);
 
   struct Known {
     uint32_t node;
@@ -78,8 +83,10 @@ class FleetDirectory {
   };
 
   void changed();
+  bool beganAfter(const NodeClaim& claim, uint64_t told, Milliseconds now) const;
 
   const uint32_t node_;
+  const Milliseconds began_;
   const Secret key_;
   mutable std::mutex mutex_;
   std::map<uint32_t, uint64_t> own_;  // since when

@@ -224,7 +224,7 @@ void FleetLink::hear(const ReceivedDatagram& received, const ForwardOpener::Open
     if (!in.u32(claim.node) || !in.u48(claim.since) || claim.node == UINT32_MAX) break;
     claims.push_back(claim);
   }
-  const bool fresh = directory_->heard(received.from, claims, now);
+  const bool fresh = directory_->heard(received.from, claims, uint64_t{opened.time} * 1'000, now);
   if (fresh || opened.header.kind == ForwardKind::Question) {
     announceTo(received.from, ForwardKind::Announcement);
   }

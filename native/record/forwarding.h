@@ -83,6 +83,7 @@ class ForwardOpener {
     Fault fault = Fault::Forged;
     ForwardHeader header = {};
     ByteView sender = {};
+    uint32_t time = 0;  // when it was sealed, by the sender's clock: seconds since 1970
     ByteView address = {};
     MutableBytes content = {};
   };

@@ -22,7 +22,8 @@ class Machine {
   readonly #child: Child
   port = 0
 
-  private constructor(options: object) {
+  private constructor(options: object, hours: number) {
+    this.#clock.set(hours)
     this.#child = startTypescript(
       'test/hostile/children/clock-peer.ts',
       [this.key.toString('hex'), JSON.stringify(options)],
@@ -30,8 +31,9 @@ class Machine {
     )
   }
 
-  static async start(options: object = {}): Promise<Machine> {
-    const machine = new Machine(options)
+  /** @param hours - by which its clock is ahead from the begin on. */
+  static async start(options: object = {}, hours = 0): Promise<Machine> {
+    const machine = new Machine(options, hours)
     const [, port] = await machine.#child.output(/^\{"port":(\d+)\}$/m)
     machine.port = Number(port)
     return machine
@@ -187,5 +189,28 @@ describe.skipIf(!canStepClocks())('hostile/clocks', () => {
     tells(2)
     await waitFor('the other node', () => knows(2))
     await roundTrip(session)
+  })
+
+  it('a fleet’s node that begins again with a clock that lags has its ID, though another had taken it over', async () => {
+    const key = randomBytes(32)
+    const peer = await FleetPeer.start(key, 9)
+    const members = [{ host: '127.0.0.1', port: peer.port }]
+    const fleet = { key: key.toString('hex'), idKey: randomBytes(16).toString('hex'), members }
+    // In the time that clocks may be apart (docs/FLEET.md). The other has its ID, 0, for five seconds.
+    const taken = Date.now() - 5_000
+    const machine = await Machine.start({ fleet }, -20 / 3_600)
+    const { port } = (await machine.fleet()).address
+    peer.send(port, peer.seal(KIND.announcement, peer.claims([0, 9], taken)))
+    await waitFor('the other node', async () =>
+      (await machine.fleet()).nodes.some(({ nodeId }) => nodeId === 9),
+    )
+    const claimed = () =>
+      peer.received
+        .filter(({ kind }) => kind === KIND.announcement || kind === KIND.question)
+        .map(({ content }) => (content.length > 0 ? content.readUIntBE(4, 6) : undefined))
+    await waitFor('its own newer claim', () =>
+      claimed().some((since) => since !== undefined && since > taken),
+    )
+    expect(claimed()).not.toContain(undefined)
   })
 })

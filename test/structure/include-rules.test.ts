@@ -31,7 +31,7 @@ const NATIVE_LAYERS: Readonly<Record<string, readonly string[]>> = {
   session: ['base', 'record', 'psk'],
   dtls13: ['base', 'record', 'psk', 'session'],
   engine: ['base', 'datagram', 'record', 'psk', 'session', 'dtls13'],
-  binding: ['record', 'trust', 'psk', 'session', 'dtls13', 'engine'],
+  binding: ['base', 'record', 'trust', 'psk', 'session', 'dtls13', 'engine'],
 }
 
 interface ImportRule {

@@ -40,7 +40,8 @@ export class SteppedClock {
 
   /** So many hours ahead of this process's clock, or behind it. Seen at the next look. */
   set(hours: number): void {
-    writeFileSync(this.#file, `${hours < 0 ? '-' : '+'}${Math.abs(hours)}h\n`)
+    const seconds = Math.round(Math.abs(hours) * 3_600)
+    writeFileSync(this.#file, `${hours < 0 ? '-' : '+'}${seconds}\n`)
   }
 }
 
