@@ -212,7 +212,8 @@ std::optional<Failure> Context::setCiphers() {
       append(name == kSuite384 ? suites_.sha384 : suites_.sha256, name);
     }
   }
-  // As in OpenSSL and Node, naming only TLS 1.2 suites leaves TLS 1.3 at its defaults; naming only
+  // As Node 20 to 26 do (lib/internal/tls/secure-context.js; older ones left TLS 1.3 out then):
+  // naming only TLS 1.2 suites leaves TLS 1.3 at its defaults, since OpenSSL keeps two lists; naming only
   // TLS 1.3 suites leaves nothing for 1.2, so 1.2 is not offered.
   const bool named13 = !suites_.sha256.empty() || !suites_.sha384.empty();
   if (!named13) suites_ = {kDefaultSuites256, kDefaultSuites384};
