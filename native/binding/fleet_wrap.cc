@@ -37,7 +37,8 @@ FleetWrap::FleetWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
         .ThrowAsJavaScriptException();
     return;
   }
-  directory_ = std::make_shared<FleetDirectory>(node, key, wallMilliseconds(), monotonicMilliseconds());
+  directory_ =
+      std::make_shared<FleetDirectory>(node, key, wallMilliseconds(), monotonicMilliseconds());
 }
 
 // (NativeRemote[]): how many of them are addresses.

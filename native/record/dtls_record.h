@@ -58,6 +58,12 @@ inline uint64_t numberOf(const DtlsRecord& record) {
   return uint64_t{record.epoch} << 48 | record.sequence;
 }
 
+// By its first message.
+inline bool isVerifyRequest(const DtlsRecord& record) {
+  return record.epoch == 0 && record.type == content_type::kHandshake && !record.fragment.empty() &&
+         record.fragment[0] == handshake_type::kHelloVerifyRequest;
+}
+
 // Takes the next record off the front of `datagram`. nullopt at the end, and also when the bytes
 // are no record (short header, length beyond the datagram, length over
 // kMaxRecordFragmentBytes, major version not 254): then the rest is dropped, `datagram` becomes

@@ -140,7 +140,8 @@ ForwardOpener::Opened ForwardOpener::open(MutableBytes datagram, uint64_t wall_s
   if (!decrypt(sender.cipher.get(), number, header, text, tag)) return opened;
   Reader plain(text);
   uint8_t address = 0;
-  if (!plain.u32(opened.time) || !plain.u8(address) || !plain.take(address, opened.address)) return opened;
+  if (!plain.u32(opened.time) || !plain.u8(address) || !plain.take(address, opened.address))
+    return opened;
   // Seconds wrap in 2106.
   const auto age = static_cast<int32_t>(static_cast<uint32_t>(wall_seconds) - opened.time);
   if (age > static_cast<int32_t>(kMostAge) || -age > static_cast<int32_t>(kMostAge)) {

@@ -30,7 +30,9 @@ Verdict HandshakeScreen::drop(DropReason reason) {
 
 Verdict HandshakeScreen::inspectPlaintext(const DtlsRecord& record) {
   // The network may double a datagram. Their numbers mean no more to us: OpenSSL is given others.
-  if (plaintextRecords_.seen(record.sequence)) return drop(DropReason::Replayed);
+  // A HelloVerifyRequest has the number of a hello, and not of its sender's records; GnuTLS has always 0.
+  const bool counts = !isVerifyRequest(record);
+  if (counts && plaintextRecords_.seen(record.sequence)) return drop(DropReason::Replayed);
 
   Verdict verdict = Verdict::Drop;
   switch (record.type) {
@@ -51,7 +53,7 @@ Verdict HandshakeScreen::inspectPlaintext(const DtlsRecord& record) {
     default:
       return drop(DropReason::UnexpectedMessage);
   }
-  if (verdict != Verdict::Drop) plaintextRecords_.mark(record.sequence);
+  if (counts && verdict != Verdict::Drop) plaintextRecords_.mark(record.sequence);
   return verdict;
 }
 

@@ -164,6 +164,13 @@ class ClientScreen final : public HandshakeScreen {
   explicit ClientScreen(bool holdHelloDone) : HandshakeScreen(holdHelloDone) {}
 
   bool followedCookie() const { return seen_.verifyRequests > 0; }
+  bool followedSeveral() const { return seen_.verifyRequests > 1; }
+  // message_seq that the ServerHello must have.
+  uint16_t helloSequence() const { return seen_.helloSequence; }
+  // Anything of the server's flight has come.
+  bool flightBegun() const {
+    return seen_.serverHello || seen_.keyExchange.started() || seen_.doneSequence.has_value();
+  }
   // A HelloVerifyRequest has been followed, and nothing of the server's flight has come yet.
   bool awaitsServerHello() const { return seen_.verifyRequests > 0 && !flightBegun(); }
   // The record just dropped was another HelloVerifyRequest, with another cookie than the one that was
@@ -196,10 +203,6 @@ class ClientScreen final : public HandshakeScreen {
   DropReason takeServerHello(const HandshakeFragment& fragment);
   DropReason takeServerKeyExchange(const HandshakeFragment& fragment);
   DropReason takeServerHelloDone(const HandshakeFragment& fragment);
-  bool flightBegun() const {
-    return seen_.serverHello || seen_.keyExchange.started() || seen_.doneSequence.has_value();
-  }
-
   Seen seen_;
   bool otherCookie_ = false;
 };

@@ -14,11 +14,6 @@ constexpr size_t kMaxEarlyBytes = 16'384;
 // After it the peer may send as many unproven records again.
 constexpr Milliseconds kRefillInterval = 250;
 
-std::string secondsText(Milliseconds milliseconds) {
-  return std::to_string(milliseconds / 1000) + "." + std::to_string(milliseconds % 1000 / 100) +
-         " s";
-}
-
 }  // namespace
 
 // Sets what one call into the handshake needs, and cleans up behind it on every path.
@@ -62,6 +57,10 @@ DtlsHandshake::DtlsHandshake(std::shared_ptr<const Context> context, const DtlsO
   SSL_set_max_send_fragment(ssl(), static_cast<long>(std::clamp<size_t>(
                                        options_.mtu, kSmallestSendFragment, kMaxMessage)));
   DTLS_set_timer_cb(ssl(), onTimer);
+}
+
+Milliseconds DtlsHandshake::deadline() const {
+  return std::min(timers_.deadline(), guarded_ ? guarded_->deadline() : kNever);
 }
 
 bool DtlsHandshake::awaitsFinished() const {
@@ -160,6 +159,7 @@ size_t DtlsHandshake::shortestRecord() {
 }
 
 void DtlsHandshake::inspect(const DtlsRecord& record) {
+  if (foreign(record)) return step_->drop(DropReason::UnexpectedMessage);
   if (!ids_.isDue(record)) return step_->drop(DropReason::ConnectionId);
   const Verdict verdict =
       std::visit([&](auto& screen) { return screen.inspect(record); }, *screen_);
@@ -418,20 +418,6 @@ void DtlsHandshake::expire(SessionStep& step) {
     case HandshakeTimers::Due::Retransmission:
       return retransmit();
   }
-}
-
-std::string DtlsHandshake::explainTimeout() const {
-  const std::string time = secondsText(options_.handshake_timeout);
-  if (!heard_) return "nobody answered within " + time + "; check host, port and firewall";
-  if (timers_.finishedSendings() < 2) return "the handshake was not finished within " + time;
-  return explainSilence() + "datagrams are lost, or its key for identity " +
-         quoted(handshake().psk().identity()) + " differs from the client's";
-}
-
-std::string DtlsHandshake::explainSilence() const {
-  return "the server fell silent after our Finished (" +
-         std::to_string(timers_.finishedSendings()) + " sent in " +
-         secondsText(timers_.sinceFinished(step_->now)) + "): ";
 }
 
 // ---- ending ------------------------------------------------------------------------------------

@@ -66,11 +66,25 @@ class DtlsHandshake {
   // A client has followed a HelloVerifyRequest that was not its server's, and all it has said leads
   // nowhere: begin() again with what freshStart() gives, in the time that is left.
   bool startsAnew() const { return starts_anew_; }
-  std::unique_ptr<DtlsHandshake> freshStart(SessionStep& step) const;
+  std::unique_ptr<DtlsHandshake> freshStart(SessionStep& step);
+
+  // A client that was given two cookies, one of them by a stranger, begins a second handshake beside the
+  // first: the guarded one, under record numbers that only those can know who see its hello. An answer has
+  // the hello's (RFC 6347 section 4.2.1), so the right cookie is told from all others. The first that the
+  // server goes on with is the one: by a ServerHello, or by such a HelloVerifyRequest. Where the first one
+  // has followed several cookies, its last may be the server's, too (Mbed TLS counts its
+  // HelloVerifyRequests on): then only a ServerHello decides, whose message_seq tells for which it is.
+  //
+  // After every step: begins the guarded one when it is needed, and frees it when it is not.
+  void settleGuarded(SessionStep& step);
+  void expireGuarded(SessionStep& step);
+  // What goes on instead of this one, and takes the datagram; null: this one does.
+  std::unique_ptr<DtlsHandshake> takeGuarded(ByteView& datagram, SessionStep& step);
+
   // Once, when it is done.
   HandshakeResult takeResult();
 
-  Milliseconds deadline() const { return timers_.deadline(); }
+  Milliseconds deadline() const;
   bool awaitsFinished() const;
   const Identity& identity() const { return handshake().psk().identity(); }
   void setKeylog(bool on) { handshake().setKeylog(on); }
@@ -93,6 +107,11 @@ class DtlsHandshake {
   void inspect(const DtlsRecord& record);
   void noteFinished(const DtlsRecord& record);
   void noteCookie();
+  bool answersHello(const DtlsRecord& record) const;
+  bool takesServerHello(const DtlsRecord& record) const;
+  bool foreign(const DtlsRecord& record) const;
+  std::unique_ptr<DtlsHandshake> another(std::shared_ptr<uint64_t> numbers, bool guarded,
+                                         SessionStep& step) const;
   void noteAlert(const DtlsRecord& record);
   void settleKey();
   void releaseHeld();
@@ -142,6 +161,9 @@ class DtlsHandshake {
   bool finished_with_exchange_ = false;  // it brought a Finished as well
   unsigned cookie_repeats_ = 0;          // unanswered sendings of the hello with a cookie
   bool starts_anew_ = false;
+  bool contested_ = false;  // two cookies have come
+  bool guards_ = false;     // this is a guarded one
+  std::unique_ptr<DtlsHandshake> guarded_;
   uint64_t last_fed_ = 0;  // number of the last epoch-1 record that OpenSSL was given
 };
 

@@ -97,7 +97,11 @@ void DtlsSession::settle(ByteView rest, SessionStep& step) {
     if (step.ended) state_ = State::Ended;
     return;
   }
-  if (!shakingHands()->done()) return;
+  if (!shakingHands()->done()) {
+    shakingHands()->settleGuarded(step);
+    if (step.ended) state_ = State::Ended;
+    return;
+  }
   HandshakeResult result = shakingHands()->takeResult();
   if (auto* const open = std::get_if<OpenState>(&result.goes_on)) {
     phase_.emplace<OpenSession>(std::move(*open), ciphers_);
@@ -120,7 +124,10 @@ void DtlsSession::receive(std::span<const MutableBytes> datagrams, Milliseconds 
     ByteView rest = datagrams[0];
     stats_.datagrams_received += 1;
     stats_.bytes_received += rest.size();
-    shakingHands()->receive(rest, step);
+    if (auto guarded = shakingHands()->takeGuarded(rest, step)) {
+      phase_ = std::move(guarded);
+    }
+    if (!step.ended) shakingHands()->receive(rest, step);
     settle(rest, step);
   }
   if (state_ == State::Ended || datagrams.empty()) return;
@@ -199,6 +206,7 @@ void DtlsSession::expire(Milliseconds now, SessionSink& sink) {
   if (!handshake) return;
   SessionStep step(sink, stats_, now);
   handshake->expire(step);
+  if (!step.ended) handshake->expireGuarded(step);
   settle({}, step);
 }
 

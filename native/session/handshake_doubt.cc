@@ -1,4 +1,7 @@
 // What a DtlsHandshake does about messages that anybody can have sent, and because time passes.
+#include <openssl/rand.h>
+
+#include <algorithm>
 #include <utility>
 
 #include "session/dtls_handshake.h"
@@ -10,6 +13,21 @@ namespace {
 constexpr unsigned kCookieRepeats = 2;
 // A timer that is later than this was not late: the clock was set.
 constexpr Milliseconds kClockLag = 100;
+// Of a record number's 48 bits a guarded handshake begins with so many at random: nobody guesses one of 2^31
+// in the time of a handshake. wolfSSL 5.5 answers no hello whose number has more than 32.
+constexpr unsigned kGuardBits = 31;
+
+std::optional<uint64_t> unguessableNumber() {
+  uint64_t number = 0;
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(&number), sizeof number) != 1)
+    return std::nullopt;
+  return number >> (64 - kGuardBits);
+}
+
+std::string secondsText(Milliseconds milliseconds) {
+  return std::to_string(milliseconds / 1000) + "." + std::to_string(milliseconds % 1000 / 100) +
+         " s";
+}
 
 }  // namespace
 
@@ -27,19 +45,74 @@ void DtlsHandshake::noteCookie() {
   const auto& client = std::get<ClientScreen>(*screen_);
   if (client.followedCookie()) outbox_.keepFirstFlight();
   if (!client.awaitsServerHello()) cookie_repeats_ = 0;
-  if (cookie_repeats_ >= kCookieRepeats && client.otherCookie()) starts_anew_ = true;
+  if (!client.otherCookie()) return;
+  contested_ = true;
+  if (cookie_repeats_ >= kCookieRepeats) starts_anew_ = true;
 }
 
-std::unique_ptr<DtlsHandshake> DtlsHandshake::freshStart(SessionStep& step) const {
+std::unique_ptr<DtlsHandshake> DtlsHandshake::freshStart(SessionStep& step) {
+  auto fresh = another(outbox_.sharedNumbers(), false, step);
+  fresh->guarded_ = std::move(guarded_);
+  return fresh;
+}
+
+// The same attempt once more. `numbers`: of its records in the clear; null: its own.
+std::unique_ptr<DtlsHandshake> DtlsHandshake::another(std::shared_ptr<uint64_t> numbers,
+                                                      bool guarded, SessionStep& step) const {
   auto fresh = std::make_unique<DtlsHandshake>(handshake().sharedContext(), options_);
   if (ids_.wanted()) fresh->useConnectionId(*ids_.wanted());
   const Negotiation& psk = handshake().psk();
   std::optional<std::pair<Identity, PskEntry>> key;
   if (psk.state() == Negotiation::State::Known) key.emplace(psk.identity(), psk.entry().clone());
   fresh->heard_ = true;
+  fresh->guards_ = guarded;
+  fresh->outbox_.shareNumbers(std::move(numbers));
   fresh->connect(std::move(key), step);
   fresh->timers_.begin(timers_.started());
   return fresh;
+}
+
+void DtlsHandshake::settleGuarded(SessionStep& step) {
+  if (role_ != Role::Client || guards_) return;
+  if (std::get<ClientScreen>(*screen_).flightBegun()) return guarded_.reset();
+  if (!contested_ || guarded_) return;
+  const auto number = unguessableNumber();
+  if (!number) return;
+  outbox_.shareNumbers(std::make_shared<uint64_t>(*number));
+  guarded_ = another(outbox_.sharedNumbers(), true, step);
+}
+
+void DtlsHandshake::expireGuarded(SessionStep& step) {
+  if (guarded_) guarded_->expire(step);
+}
+
+std::unique_ptr<DtlsHandshake> DtlsHandshake::takeGuarded(ByteView& datagram, SessionStep& step) {
+  ByteView rest = datagram;
+  const auto record = guarded_ ? nextRecord(rest) : std::nullopt;
+  if (!record) return nullptr;
+  if (guarded_->takesServerHello(*record)) return std::move(guarded_);
+  if (!guarded_->answersHello(*record)) return nullptr;
+  if (!std::get<ClientScreen>(*screen_).followedSeveral()) return std::move(guarded_);
+  guarded_->receive(datagram, step);
+  return nullptr;
+}
+
+bool DtlsHandshake::takesServerHello(const DtlsRecord& record) const {
+  const auto& client = std::get<ClientScreen>(*screen_);
+  if (record.epoch > 0 || record.type != content_type::kHandshake) return false;
+  Reader reader(record.fragment);
+  const auto message = nextFragment(reader);
+  return message && message->type == handshake_type::kServerHello && client.awaitsServerHello() &&
+         message->messageSequence == client.helloSequence();
+}
+
+bool DtlsHandshake::answersHello(const DtlsRecord& record) const {
+  return isVerifyRequest(record) && outbox_.sentInClear(record.sequence);
+}
+
+// A HelloVerifyRequest for a guarded handshake by somebody who has not seen its hello.
+bool DtlsHandshake::foreign(const DtlsRecord& record) const {
+  return guards_ && isVerifyRequest(record) && !outbox_.sentInClear(record.sequence);
 }
 
 // Anybody can send an alert in the clear. It ends the handshake only if nothing else happens.
@@ -114,6 +187,22 @@ void DtlsHandshake::noteKey(KeyProof::Verdict verdict) {
   if (verdict == KeyProof::Verdict::Right) return timers_.trustKey();
   if (!screen().changeCipherSpecSeen()) return;
   timers_.suspectKey(step_->now, verdict == KeyProof::Verdict::Wrong && finished_with_exchange_);
+}
+
+// ---- what is told when time is up ----------------------------------------------------------------
+
+std::string DtlsHandshake::explainTimeout() const {
+  const std::string time = secondsText(options_.handshake_timeout);
+  if (!heard_) return "nobody answered within " + time + "; check host, port and firewall";
+  if (timers_.finishedSendings() < 2) return "the handshake was not finished within " + time;
+  return explainSilence() + "datagrams are lost, or its key for identity " +
+         quoted(handshake().psk().identity()) + " differs from the client's";
+}
+
+std::string DtlsHandshake::explainSilence() const {
+  return "the server fell silent after our Finished (" +
+         std::to_string(timers_.finishedSendings()) + " sent in " +
+         secondsText(timers_.sinceFinished(step_->now)) + "): ";
 }
 
 }  // namespace mcbn

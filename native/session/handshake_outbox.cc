@@ -14,7 +14,7 @@ void HandshakeOutbox::datagram(ByteView bytes) {
     if (first && first->sequence < *first_plaintext_) ahead_ = *first_plaintext_ - first->sequence;
     first_plaintext_.reset();
   }
-  if (ahead_ == 0) return post(bytes);
+  if (ahead_ == 0 && !shared_) return post(bytes);
   post(renumbered(bytes));
 }
 
@@ -28,10 +28,17 @@ void HandshakeOutbox::post(ByteView bytes) {
   ids_.outgoing(bytes, mtu_, [this](ByteView replaced) { emit(replaced); });
 }
 
-Bytes HandshakeOutbox::renumbered(ByteView datagram) const {
+uint64_t HandshakeOutbox::wireNumber(const DtlsRecord& record) {
+  if (record.epoch > 0) return record.sequence;
+  if (!shared_) return record.sequence + ahead_;
+  drawn_.push_back(*shared_);
+  return (*shared_)++;
+}
+
+Bytes HandshakeOutbox::renumbered(ByteView datagram) {
   Bytes moved;
   while (const auto record = nextRecord(datagram)) {
-    const Bytes own = withSequence(*record, record->sequence + (record->epoch == 0 ? ahead_ : 0));
+    const Bytes own = withSequence(*record, wireNumber(*record));
     moved.insert(moved.end(), own.begin(), own.end());
   }
   return moved;

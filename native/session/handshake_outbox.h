@@ -8,6 +8,8 @@
 // Spec        RFC 6347 sections 4.1 (numbers) and 4.2.4 (the last flight), RFC 9146 section 3
 #pragma once
 
+#include <algorithm>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -21,10 +23,18 @@ class HandshakeOutbox final : public DatagramSink {
   // `mtu`: bytes of UDP payload.
   HandshakeOutbox(Role role, size_t mtu, HandshakeIds& ids) : role_(role), mtu_(mtu), ids_(ids) {}
 
-  // A server's flight begins with the record number of the ClientHello. OpenSSL 3.0 does so;
-  // 3.2 to 4.0 begin with 1, the number of a HelloVerifyRequest the client may have seen
+  // The number of the first record in the clear. A server's is that of the ClientHello: OpenSSL 3.0 does
+  // so; 3.2 to 4.0 begin with 1, the number of a HelloVerifyRequest the client may have seen
   // (RFC 6347 section 4.2.1).
   void beginAt(uint64_t sequence) { first_plaintext_ = sequence; }
+  // From now on records in the clear have the next of these numbers, which another handshake with the same
+  // peer takes from, too: a peer takes what is numbered below what it has seen for a replay.
+  void shareNumbers(std::shared_ptr<uint64_t> next) { shared_ = std::move(next); }
+  const std::shared_ptr<uint64_t>& sharedNumbers() const { return shared_; }
+  // Whether this handshake has sent a record in the clear under this one of the shared numbers.
+  bool sentInClear(uint64_t sequence) const {
+    return std::find(drawn_.begin(), drawn_.end(), sequence) != drawn_.end();
+  }
   // Around every call into OpenSSL; null: nothing is sent.
   void use(SessionStep* step) { step_ = step; }
 
@@ -50,7 +60,8 @@ class HandshakeOutbox final : public DatagramSink {
 
  private:
   // The records of epoch 0 under their numbers on the wire.
-  Bytes renumbered(ByteView datagram) const;
+  Bytes renumbered(ByteView datagram);
+  uint64_t wireNumber(const DtlsRecord& record);
   // Under the numbers of the wire: counts, writes connection IDs, sends.
   void post(ByteView bytes);
   void emit(ByteView bytes);
@@ -64,6 +75,8 @@ class HandshakeOutbox final : public DatagramSink {
   bool flight_ends_ = false;  // with the next datagram
   std::vector<Bytes> first_flight_;
   std::optional<uint64_t> first_plaintext_;  // until the first record is sent
+  std::shared_ptr<uint64_t> shared_;
+  std::vector<uint64_t> drawn_;      // of the shared ones
   uint64_t ahead_ = 0;               // of OpenSSL's numbers of epoch 0 are those on the wire
   uint64_t plaintext_sequence_ = 0;  // next free record number of epoch 0
   uint64_t encrypted_sequence_ = 0;  // the same of epoch 1

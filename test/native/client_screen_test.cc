@@ -138,6 +138,17 @@ TEST_CASE("client screen: holds the ServerHelloDone; no key exchange means no hi
   CHECK(server.screen.hint());
 }
 
+TEST_CASE(
+    "client screen: a whole key exchange outweighs parts of another, which anybody can send") {
+  Server server;
+  const Bytes forged = wire::pskBody(wire::text("another and longer hint"));
+  server.hello(0);
+  CHECK(server.handshake(wire::fragment(12, 1, forged, 0, 5)) == Verdict::Pass);
+  CHECK(server.keyExchange(1) == Verdict::Pass);
+  CHECK(server.helloDone(2) == Verdict::Hold);
+  CHECK(server.hint() == "hint:a hint");
+}
+
 TEST_CASE("client screen: waits for the key exchange that the ServerHelloDone overtook") {
   Server server;
   const Bytes body = wire::pskBody(kHint);

@@ -45,6 +45,7 @@ struct PairOptions {
   // Connection IDs that each side wants; nullopt: it does not want to agree on any.
   std::optional<Bytes> client_id = {}, server_id = {};
   CipherContexts* contexts = nullptr;  // of all directions; null: each keeps its own
+  std::string identity = "Client1";
 };
 
 class DtlsPair {
@@ -53,7 +54,7 @@ class DtlsPair {
     ContextOptions serving = contextOptions(Role::Server, options.ciphers);
     serving.identity_hint = options.hint;
     auto table = std::make_shared<KeyTable>();
-    if (!options.ask) table->set("Client1", {testKey()});
+    if (!options.ask) table->set(options.identity, {testKey()});
     serving.psk = {.table = table, .ask = options.ask};
     server_context = contextOf(std::move(serving));
     client = std::make_unique<DtlsSession>(contextOf(contextOptions(Role::Client, options.ciphers)),
@@ -63,7 +64,8 @@ class DtlsPair {
 
   void connect(Milliseconds now) {
     std::optional<std::pair<Identity, PskEntry>> key;
-    if (!options_.client_asks) key.emplace("Client1", PskEntry{testKey(options_.client_key)});
+    if (!options_.client_asks)
+      key.emplace(options_.identity, PskEntry{testKey(options_.client_key)});
     client->connect(std::move(key), now, at_client);
   }
 

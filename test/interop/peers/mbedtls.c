@@ -3,6 +3,7 @@
 #include <mbedtls/ctr_drbg.h>
 #include <mbedtls/entropy.h>
 #include <mbedtls/ssl.h>
+#include <mbedtls/ssl_cookie.h>
 #include <mbedtls/timing.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,7 @@ static mbedtls_ssl_config config;
 static mbedtls_ctr_drbg_context random_bytes;
 static mbedtls_entropy_context entropy;
 static mbedtls_timing_delay_context timer;
+static mbedtls_ssl_cookie_ctx cookies;
 static unsigned char master[48], randoms[64];
 static mbedtls_tls_prf_types prf;
 
@@ -80,6 +82,19 @@ static int on_keys(void* none, const unsigned char* secret, const unsigned char*
   return 0;
 }
 
+static int ask_for_cookies(void) {
+  mbedtls_ssl_cookie_init(&cookies);
+  mbedtls_ssl_conf_dtls_cookies(&config, mbedtls_ssl_cookie_write, mbedtls_ssl_cookie_check,
+                                &cookies);
+  return mbedtls_ssl_cookie_setup(&cookies, mbedtls_ctr_drbg_random, &random_bytes);
+}
+
+// Cookies are made of it. There is one client.
+static int name_client(void) {
+  static const unsigned char name[] = "client";
+  return mbedtls_ssl_set_client_transport_id(&ssl, name, sizeof name);
+}
+
 int peer_open(const struct settings* told, int socket) {
   static int descriptor, suites[2];
   descriptor = socket;
@@ -97,14 +112,22 @@ int peer_open(const struct settings* told, int socket) {
   mbedtls_ssl_conf_psk(&config, told->key, told->key_length, (const unsigned char*)told->identity,
                        strlen(told->identity));
   mbedtls_ssl_conf_export_keys_ext_cb(&config, on_keys, NULL);
-  if (told->server) mbedtls_ssl_conf_dtls_cookies(&config, NULL, NULL, NULL);
-  const int wrong = mbedtls_ssl_setup(&ssl, &config);
+  int wrong = told->server ? ask_for_cookies() : 0;
+  if (wrong == 0) wrong = mbedtls_ssl_setup(&ssl, &config);
+  if (wrong == 0 && told->server) wrong = name_client();
   if (wrong != 0) return explain("setup", wrong);
   mbedtls_ssl_set_bio(&ssl, &descriptor, on_send, on_receive, NULL);
   mbedtls_ssl_set_timer_cb(&ssl, &timer, mbedtls_timing_set_delay, mbedtls_timing_get_delay);
   for (;;) {
     const int result = mbedtls_ssl_handshake(&ssl);
     if (result == 0) return 0;
+    if (result == MBEDTLS_ERR_SSL_HELLO_VERIFY_REQUIRED) {
+      // The client's next hello begins anew.
+      if ((wrong = mbedtls_ssl_session_reset(&ssl)) != 0 || (wrong = name_client()) != 0) {
+        return explain("reset", wrong);
+      }
+      continue;
+    }
     if (result != MBEDTLS_ERR_SSL_WANT_READ && result != MBEDTLS_ERR_SSL_WANT_WRITE) {
       return explain("handshake", result);
     }
