@@ -276,6 +276,11 @@ Napi::Value IoThreadWrap::connect(const Napi::CallbackInfo& info) {
   }
   if (!options) return openedSocket(info.Env(), {.code = EINVAL, .call = "connect"}, {});
   options->dtls13 = dtls13Of(info[1]);
+  if (!options->dtls13 && !options->other_keys.empty()) {
+    Napi::TypeError::New(info.Env(), "mcbn addon: expected one credential, or DTLS 1.3")
+        .ThrowAsJavaScriptException();
+    return {};
+  }
   options->udp.slab = io().services().client_slab;
   const Microseconds busy_poll = options->busy_poll;
   auto endpoint = std::make_unique<ClientEndpoint>(numberOf(info[0]), io().services(), context,

@@ -62,7 +62,7 @@ const connect = (port: number) => ({
   rowKey: new Uint8Array(0),
   rowPrefix: new Uint8Array(0),
   credential: { identity: NAME(), key: KEY(), hash: 'sha256' },
-  otherCredentials: [{ identity: NAME(), key: KEY(), hash: 'sha256' }],
+  otherCredentials: [],
 })
 const limits = { maxSessions: 8, maxHandshakes: 8, maxSessionsPerHost: 0, evictAfter: 0 }
 const answer = () => ({ key: KEY(), hash: 'sha256', identity: NAME() })
