@@ -13,14 +13,12 @@ import type { Socket } from 'node:dgram'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   alert,
-  DTLS10,
-  DTLS12,
   MESSAGE,
   message,
   RECORD_HEADER,
   record,
   TYPE,
-  u16,
+  verifyRequest,
 } from '../../test/support/dtls-wire.js'
 import { say } from './counting.js'
 import { HOST } from './credentials.js'
@@ -99,18 +97,6 @@ function forged(path: Path, index: number): void {
   const kinds = toServer ? TO_SERVER : TO_CLIENT
   const forgery = (kinds[(index >> 1) % kinds.length] as Forgery)()
   toServer ? path.toServer(forgery) : path.toClient(forgery)
-}
-
-/** A HelloVerifyRequest for the hello with this number. */
-function verifyRequest(number: number): Buffer {
-  const body = Buffer.concat([u16(DTLS12), Buffer.of(16), randomBytes(16)])
-  return record(
-    TYPE.handshake,
-    0,
-    number,
-    message(MESSAGE.helloVerifyRequest, number, body),
-    DTLS10,
-  )
 }
 
 /** A record as this session has them, with a number near the latest. */

@@ -7,19 +7,19 @@ import { slowdown } from '../support/pace.js'
 import { seeded, seededBytes } from '../support/random.js'
 import { waitFor } from '../support/wait.js'
 import {
+  BOTH,
   dial,
   dialOpen,
   echo,
   flood,
   freshKey,
   identity,
+  NEWER,
   rawSocket,
   residentBytes,
   roundTrip,
 } from './support.js'
 
-const NEWER = { minVersion: 'DTLSv1.3' } as const
-const BOTH = { maxVersion: 'DTLSv1.3' } as const
 const key = freshKey()
 const psk = { identity, key }
 const TYPE = { alert: 21, handshake: 22, ack: 26 } as const

@@ -9,6 +9,7 @@ import type { PskQuery } from '../../src/psk/types.js'
 import * as tls from '../../src/tls/index.js'
 import { LossyProxy } from '../support/lossy-proxy.js'
 import {
+  BOTH,
   dial,
   dialOpen,
   echo,
@@ -16,12 +17,11 @@ import {
   failureOf,
   freshKey,
   identity,
+  NEWER,
   roundTrip,
   serve,
 } from './support.js'
 
-const NEWER = { minVersion: 'DTLSv1.3' } as const
-const BOTH = { maxVersion: 'DTLSv1.3' } as const
 const key = freshKey()
 const psk = { identity, key }
 const keys = { [identity]: key }

@@ -9,6 +9,7 @@ import { slowdown } from '../support/pace.js'
 import { startTypescript } from '../support/process.js'
 import { waitFor } from '../support/wait.js'
 import {
+  BOTH,
   collect,
   dial,
   dialOpen,
@@ -18,6 +19,7 @@ import {
   flood,
   freshKey,
   identity,
+  NEWER,
   nextMessage,
   openPair,
   rawSocket,
@@ -25,8 +27,6 @@ import {
   serve,
 } from './support.js'
 
-const NEWER = { minVersion: 'DTLSv1.3' } as const
-const BOTH = { maxVersion: 'DTLSv1.3' } as const
 const key = freshKey()
 const psk = { identity, key }
 const keys = { [identity]: key }

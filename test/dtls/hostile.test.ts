@@ -14,6 +14,7 @@ import {
   TYPE,
   u16,
 } from '../support/dtls-wire.js'
+import { slowdown } from '../support/pace.js'
 import { seeded, seededBytes } from '../support/random.js'
 import { waitFor } from '../support/wait.js'
 import {
@@ -29,8 +30,6 @@ import {
   roundTrip,
   type Served,
 } from './support.js'
-
-const slowdown = Number(process.env['MCBN_TEST_SLOWDOWN'] ?? 1)
 
 async function target(): Promise<
   Served<undefined> & {

@@ -3,13 +3,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { connect, createServer } from '../../src/dtls/index.js'
+import { slowdown } from '../support/pace.js'
 import { run, start, startTypescript, typescript } from '../support/process.js'
 import { waitFor } from '../support/wait.js'
 import { dial, dialOpen, echo, freshKey, identity, LOOPBACK, listen, roundTrip } from './support.js'
 
 const children = 'test/dtls/children'
 /** Sanitizers make everything slower, and memory no measure. */
-const slowdown = Number(process.env['MCBN_TEST_SLOWDOWN'] ?? 1)
 
 describe('dtls/process', () => {
   it.each([

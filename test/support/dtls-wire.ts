@@ -145,6 +145,18 @@ export function clientHello(
   )
 }
 
+/** A datagram with a HelloVerifyRequest, in answer to the hello with this record number; its cookie is the sender's. */
+export function verifyRequest(recordSequence: number, sequence = recordSequence): Buffer {
+  const body = Buffer.concat([u16(DTLS12), Buffer.of(16), randomBytes(16)])
+  return record(
+    TYPE.handshake,
+    0,
+    recordSequence,
+    message(MESSAGE.helloVerifyRequest, sequence, body),
+    DTLS10,
+  )
+}
+
 export function alert(level: number, description: number, sequence = 0): Buffer {
   return record(TYPE.alert, 0, sequence, Buffer.from([level, description]))
 }

@@ -12,7 +12,7 @@ export const identity = 'Client1'
 export const VERSIONS = ['TLSv1.3', 'TLSv1.2'] as const
 export const LOOPBACK = '127.0.0.1'
 /** Sanitizers take time, and memory for what was freed; see vitest.config.ts. */
-export const slowdown = Number(process.env['MCBN_TEST_SLOWDOWN'] ?? 1)
+export { slowdown } from '../support/pace.js'
 
 /** A key that no other test has. */
 export function freshKey(): Buffer {

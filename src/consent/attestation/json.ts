@@ -1,6 +1,7 @@
 // JSON of a token. Read by own properties only, so that a key `__proto__` is a key like any other. Of a
-// name given twice the last one counts (RFC 7519 section 4 allows this or refusing), here and in jose.
+// name given twice the last one counts (RFC 7519 section 4 allows this or refusing).
 
+import { UTF_8 } from '../base/utf8.js'
 import { refused } from './refuse.js'
 
 /** An object as JSON.parse made it: to be asked by {@link own} only. */
@@ -14,8 +15,6 @@ export function own(object: JsonObject, name: string): unknown {
 export function isObject(value: unknown): value is JsonObject {
   return value !== null && typeof value === 'object' && !Array.isArray(value)
 }
-
-const UTF_8 = new TextDecoder('utf-8', { fatal: true })
 
 /**
  * Reads one base64url part of a token as a JSON object.

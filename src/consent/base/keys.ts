@@ -203,12 +203,7 @@ export function x25519PublicKey(bytes: Uint8Array): KeyObject {
 // as JWK: Node 20 holds the key's mutex while it makes the strings of one, and what generateKeyPair() leaves behind
 // waits for the same mutex when it is collected as garbage. Both at once, and the process stands still for ever.
 
-/** The 32 bytes of an X25519 or Ed25519 public key. */
-export function rawPublicKey(key: KeyObject): Buffer {
-  return key.export(DER).subarray(-KEY_BYTES)
-}
-
-/** The 32 bytes of the public half of an X25519 key; a fifth of the time of {@link rawPublicKey}. */
+/** The 32 bytes of the public half of an X25519 key; a fifth of the time that a SubjectPublicKeyInfo takes. */
 export function x25519PublicHalf(privateKey: KeyObject): Buffer {
   return diffieHellman({ privateKey, publicKey: BASE_POINT })
 }
@@ -276,7 +271,7 @@ function keyOfSeed(seed: Uint8Array, algorithm: Algorithm): KeyObject {
 
 function publicBytes(key: KeyObject, algorithm: Algorithm): Buffer {
   demand(key, algorithm)
-  return rawPublicKey(createPublicKey(key))
+  return createPublicKey(key).export(DER).subarray(-KEY_BYTES)
 }
 
 function demand(key: KeyObject, algorithm: Algorithm): void {

@@ -5,6 +5,7 @@
 import type { McbnErrorCode } from '../../errors.js'
 import { McbnError } from '../../errors.js'
 import { isBase64url } from './base64url.js'
+import { UTF_8 } from './utf8.js'
 
 /** One value of an untrusted document, and where it stands. */
 export class Untrusted {
@@ -138,8 +139,6 @@ export class Untrusted {
     return new Untrusted(value, `${this.#where}${path}`, this.#code)
   }
 }
-
-const UTF_8 = new TextDecoder('utf-8', { fatal: true })
 
 /**
  * Reads JSON text, its size bounded before it is looked at.

@@ -2,6 +2,7 @@
 // that would be a rule which its author sees and nobody follows.
 
 import { McbnError } from '../../errors.js'
+import { UTF_8 } from '../base/utf8.js'
 
 /**
  * Reads JSON text, refusing an object that has one name twice.
@@ -19,7 +20,7 @@ export function parseStrictJson(source: string | Uint8Array, mostBytes: number):
 
 function decode(bytes: Uint8Array): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    return UTF_8.decode(bytes)
   } catch {
     throw invalid('expected UTF-8, got other bytes')
   }

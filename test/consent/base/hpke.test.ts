@@ -4,7 +4,7 @@ import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto'
 import { AEAD_AES_256_GCM, CipherSuite, KDF_HKDF_SHA256, KEM_DHKEM_X25519_HKDF_SHA256 } from 'hpke'
 import { describe, expect, it } from 'vitest'
 import { HpkeOpenError, hpkeOpen, hpkeSeal } from '../../../src/consent/base/hpke.js'
-import { rawPublicKey } from '../../../src/consent/base/keys.js'
+import { x25519PublicHalf } from '../../../src/consent/base/keys.js'
 
 const hex = (text: string) => Buffer.from(text, 'hex')
 const secretKey = (seed: string) =>
@@ -36,8 +36,8 @@ const aead = { name: 'aes-128-gcm', id: 1, keyBytes: 16 } as const
 const library = new CipherSuite(KEM_DHKEM_X25519_HKDF_SHA256, KDF_HKDF_SHA256, AEAD_AES_256_GCM)
 
 function receiver() {
-  const { privateKey, publicKey } = generateKeyPairSync('x25519')
-  return { privateKey, publicKey: rawPublicKey(publicKey) }
+  const { privateKey } = generateKeyPairSync('x25519')
+  return { privateKey, publicKey: x25519PublicHalf(privateKey) }
 }
 
 describe('consent/hpke', () => {
