@@ -14,6 +14,7 @@ import {
 } from './exit.js'
 import { fitHelp, helpColumns } from './help.js'
 import { logLine, wantsJson } from './log.js'
+import { addParts, type Parts } from './parts.js'
 
 let finishing = false
 
@@ -32,14 +33,14 @@ process.on('uncaughtException', (error) => {
   finish(EXIT.failure)
 })
 
-/** Each is loaded when it is typed: what the others need costs half a second. */
-const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+const COMMANDS: Parts = {
   listen: async () => (await import('./listen.js')).listenCommand(finish),
   connect: async () => (await import('./connect.js')).connectCommand(finish),
   derive: async () => (await import('./derive.js')).deriveCommand(),
   ceremony: async () => (await import('./consent/ceremony.js')).ceremonyCommand(finish),
   descriptor: async () => (await import('./consent/descriptor.js')).descriptorCommand(),
-  participant: async () => (await import('./consent/participant.js')).participantCommand(finish),
+  participant: async () =>
+    await (await import('./consent/participant.js')).participantCommand(finish, process.argv[3]),
   workload: async () => (await import('./consent/workload.js')).workloadCommand(finish),
   attester: async () => (await import('./attester.js')).attesterCommand(finish),
   image: async () => (await import('./image.js')).imageCommand(finish),
@@ -65,10 +66,7 @@ try {
         `clone the repository that package.json names, run npm ci there, then npx mcbn ${typed}`,
     )
   }
-  for (const [name, load] of Object.entries(COMMANDS)) {
-    // Anything but a command is help, or a slip whose remedy is one of them: that needs all.
-    if (name === typed || !Object.hasOwn(COMMANDS, typed)) program.addCommand(await load())
-  }
+  await addParts(program, COMMANDS, typed)
   for (const command of withParts(program)) {
     // Errors are ours to print, as one line; help and version go to stdout as they are.
     const columns = helpColumns(process.stdout)
@@ -97,10 +95,7 @@ try {
 }
 
 /** A command that the package leaves out ("files" in package.json): there is its folder, or no such command. */
-function ofCheckout(
-  name: 'bench' | 'demo',
-  load: () => Promise<Command>,
-): Readonly<Record<string, () => Promise<Command>>> {
+function ofCheckout(name: 'bench' | 'demo', load: () => Promise<Command>): Parts {
   return existsSync(new URL(`./${name}/`, import.meta.url)) ? { [name]: load } : {}
 }
 

@@ -1,12 +1,11 @@
-// What a person does with their participant: look, approve, refuse, withdraw.
+// What a person does with their participant: look, approve, refuse, withdraw. Most of it is a word to the process that
+// serves, so what opens a folder or a database is loaded only where one has to be.
 
 import { Command } from 'commander'
 import { fromUnixSeconds } from '../../consent/base/time.js'
 import { type AdminStatus, callAdmin } from '../../consent/participant/admin.js'
-import { decideStored, withdrawStored } from '../../consent/participant/stored.js'
 import type { Withdrawal } from '../../consent/release/messages.js'
 import type { Lease } from '../../consent/store/lease.js'
-import { readStore } from '../../consent/store/open.js'
 import { isPostgres } from '../../consent/store/postgres/connection.js'
 import type { Decision } from '../../consent/store/state.js'
 import { McbnError } from '../../errors.js'
@@ -33,7 +32,7 @@ export function statusCommand(): Command {
         report(json, { running: true, ...running }, runningLines(running, dir))
         return
       }
-      const { label, descriptor, policy, state } = await readStore(dir)
+      const { label, descriptor, policy, state } = await readFolder(dir)
       const { network, epoch } = descriptor?.descriptor ?? {}
       const descriptorHash = descriptor?.hashHex
       const object = { running: false, label, network, epoch, descriptorHash, ...state }
@@ -77,6 +76,7 @@ async function decideInDatabase(
   decision: Decision['decision'],
   limit: { readonly seconds?: number },
 ): Promise<Decision> {
+  const { decideStored } = await import('../../consent/participant/stored.js')
   const store = await openKept(flags.dir, await lockOf(flags))
   try {
     return await decideStored(store, id, decision, limit)
@@ -145,6 +145,7 @@ export function withdrawCommand(): Command {
 }
 
 async function withdrawAtRest(flags: WithdrawFlags): Promise<Withdrawal> {
+  const { withdrawStored } = await import('../../consent/participant/stored.js')
   const store = await openKept(flags.dir, await lockOf(flags))
   try {
     return await withdrawStored(store)
@@ -153,10 +154,15 @@ async function withdrawAtRest(flags: WithdrawFlags): Promise<Withdrawal> {
   }
 }
 
+async function readFolder(dir: string) {
+  const { readStore } = await import('../../consent/store/open.js')
+  return await readStore(dir)
+}
+
 async function demandRunning<Answer>(dir: string, answer: Answer | undefined): Promise<Answer> {
   if (answer !== undefined) return answer
   // Says first if this is not a participant's folder at all.
-  const { label } = await readStore(dir)
+  const { label } = await readFolder(dir)
   throw new McbnError(
     'MCBN_CONNECTION_FAILED',
     `${label}: expected it to run, since only then is known who waits; start mcbn participant serve --dir ${shellWord(dir)}`,

@@ -1,9 +1,7 @@
 // What all commands of mcbn participant have in common.
 
 import type { Command } from 'commander'
-import { openStore } from '../../consent/store/open.js'
 import { isPostgres, nameOf } from '../../consent/store/postgres/connection.js'
-import { openPostgresStore } from '../../consent/store/postgres/postgres.js'
 import type { ParticipantStore } from '../../consent/store/replicas.js'
 import type { StoreLock } from '../../consent/store/seal.js'
 import { UsageError } from '../exit.js'
@@ -42,9 +40,14 @@ export function placeWords(dir: string): string {
   return isPostgres(dir) ? `--store ${shellWord(nameOf(dir))}` : `--dir ${shellWord(dir)}`
 }
 
-/** Opens a participant wherever it is kept. */
+/** Opens a participant wherever it is kept. What that needs is loaded now: who asks a running participant needs none of it. */
 export async function openKept(dir: string, lock: StoreLock): Promise<ParticipantStore> {
-  return isPostgres(dir) ? await openPostgresStore(dir, lock) : await openStore(dir, lock)
+  if (isPostgres(dir)) {
+    const { openPostgresStore } = await import('../../consent/store/postgres/postgres.js')
+    return await openPostgresStore(dir, lock)
+  }
+  const { openStore } = await import('../../consent/store/open.js')
+  return await openStore(dir, lock)
 }
 
 /** Reads what opens the folder: an option, else a file that the environment names, else it is asked for. */

@@ -2,37 +2,42 @@
 
 import { Command } from 'commander'
 import type { Finish } from '../exit.js'
-import {
-  approveCommand,
-  refuseCommand,
-  statusCommand,
-  withdrawCommand,
-} from './participant-admin.js'
-import { auditCommand, exportAuditCommand } from './participant-audit.js'
-import { initCommand, installCommand } from './participant-init.js'
-import { moveCommand, policyCommand } from './participant-move.js'
-import { serveCommand } from './participant-serve.js'
+import { addParts, type Parts } from '../parts.js'
 
-export function participantCommand(finish: Finish): Command {
-  return new Command('participant')
+/** @param typed - the word behind `participant`. */
+export async function participantCommand(
+  finish: Finish,
+  typed: string | undefined,
+): Promise<Command> {
+  const command = new Command('participant')
     .summary('hold a share, and give it to whom your policy allows')
     .description(
       'Hold a share, and give it to workloads that prove to be what your policy allows.\n' +
         'Everything is in one folder, which only you can enter, or in PostgreSQL (--store), for several processes;\n' +
         'share and keys are sealed.',
     )
-    .addCommand(initCommand())
-    .addCommand(installCommand())
-    .addCommand(serveCommand(finish))
-    .addCommand(statusCommand())
-    .addCommand(approveCommand())
-    .addCommand(refuseCommand())
-    .addCommand(withdrawCommand())
-    .addCommand(auditCommand())
-    .addCommand(exportAuditCommand())
-    .addCommand(policyCommand())
-    .addCommand(moveCommand())
     .addHelpText('after', HELP)
+  return await addParts(command, parts(finish), typed)
+}
+
+function parts(finish: Finish): Parts {
+  const administration = () => import('./participant-admin.js')
+  const audit = () => import('./participant-audit.js')
+  const beginning = () => import('./participant-init.js')
+  const moving = () => import('./participant-move.js')
+  return {
+    init: async () => (await beginning()).initCommand(),
+    install: async () => (await beginning()).installCommand(),
+    serve: async () => (await import('./participant-serve.js')).serveCommand(finish),
+    status: async () => (await administration()).statusCommand(),
+    approve: async () => (await administration()).approveCommand(),
+    refuse: async () => (await administration()).refuseCommand(),
+    withdraw: async () => (await administration()).withdrawCommand(),
+    audit: async () => (await audit()).auditCommand(),
+    'export-audit': async () => (await audit()).exportAuditCommand(),
+    policy: async () => (await moving()).policyCommand(),
+    move: async () => (await moving()).moveCommand(),
+  }
 }
 
 const HELP = `
