@@ -34,34 +34,38 @@ const ID_BYTES = 8
 class Path {
   readonly #front: Socket
   #client = 0
-  #back: Socket | undefined
+  #back: Promise<Socket> | undefined
   /** The connection IDs seen in records to each side. */
   idOfServer: Buffer | undefined
   idOfClient: Buffer | undefined
 
   constructor(front: Socket) {
     this.#front = front
-    front.on('message', async (datagram, from) => {
-      if (from.port !== this.#client) await this.#moved(from.port)
+    front.on('message', (datagram, from) => {
+      if (from.port !== this.#client) this.#moved(from.port)
       this.idOfServer = idOf(datagram) ?? this.idOfServer
-      this.#back?.send(datagram, Number(port), HOST)
+      this.toServer(datagram)
     })
   }
 
-  async #moved(client: number): Promise<void> {
+  #moved(client: number): void {
     this.#client = client
-    this.#back?.close()
-    this.#back = undefined
+    this.#back?.then((old) => old.close())
+    this.#back = this.#way(client)
+  }
+
+  async #way(client: number): Promise<Socket> {
     const fresh = await bound('127.0.0.7')
     fresh.on('message', (answer) => {
       this.idOfClient = idOf(answer) ?? this.idOfClient
       this.#front.send(answer, client, CLIENT)
     })
-    this.#back = fresh
+    return fresh
   }
 
-  toServer(forgery: Buffer): void {
-    this.#back?.send(forgery, Number(port), HOST)
+  /** In this order; what comes while the socket is made waits for it. */
+  toServer(datagram: Buffer): void {
+    this.#back?.then((back) => back.send(datagram, Number(port), HOST))
   }
 
   toClient(forgery: Buffer): void {

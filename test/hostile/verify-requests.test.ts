@@ -34,15 +34,17 @@ async function pathTo(server: number) {
   const stranger = front
   const path = await bound(port)
   let client = 0
-  let back: Socket | undefined
-  path.on('message', async (datagram, from) => {
-    if (from.port !== client) {
-      client = from.port
-      const fresh = await bound(0)
-      fresh.on('message', (answer) => path.send(answer, from.port, LOOPBACK))
-      back = fresh
-    }
-    back?.send(datagram, server, LOOPBACK)
+  let back: Promise<Socket> | undefined
+  const wayOf = async (port: number) => {
+    const fresh = await bound(0)
+    fresh.on('message', (answer) => path.send(answer, port, LOOPBACK))
+    return fresh
+  }
+  path.on('message', (datagram, from) => {
+    if (from.port !== client) back = wayOf(from.port)
+    client = from.port
+    // In this order; what comes while the socket is made waits for it.
+    back?.then((socket) => socket.send(datagram, server, LOOPBACK))
   })
   return { port, stranger, client: () => client }
 }
