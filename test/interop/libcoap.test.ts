@@ -1,17 +1,15 @@
-// libcoap's example programs: CoAP over DTLS (RFC 7252 section 9), with OpenSSL and with GnuTLS. Their -k
-// takes the key as text.
+// libcoap's example programs: CoAP over DTLS (RFC 7252 section 9), with OpenSSL and with GnuTLS.
 
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import * as dtls from '../../src/dtls/index.js'
-import { freeUdpPort } from '../support/ports.js'
 import { start } from '../support/process.js'
+import { COAP_ANSWER, COAP_GET, COAP_KEY, libcoapServer } from './commands.js'
 import { describeWithOptionalPeers } from './optional-peers.js'
 import { connectTo, HINT, IDENTITY, LOOPBACK, refusedBy } from './support.js'
 
-const TEXT_KEY = 'sixteen or more!'
-const key = Buffer.from(TEXT_KEY)
+const key = Buffer.from(COAP_KEY)
 
 /** Answers every confirmable request with 2.05 and a text (RFC 7252 section 3). */
 function coapAnswer(request: Buffer, text: string): Buffer {
@@ -44,7 +42,7 @@ describe.each(['openssl', 'gnutls'])('interop/libcoap on %s', (library) => {
       const { port, facts } = await coapServer()
       const peer = start(
         client,
-        ['-k', TEXT_KEY, '-u', IDENTITY, `coaps://${LOOPBACK}:${port}/anything`],
+        ['-k', COAP_KEY, '-u', IDENTITY, `coaps://${LOOPBACK}:${port}/anything`],
         { foreign: true },
       )
       await peer.output('an answer of mcbn')
@@ -54,23 +52,11 @@ describe.each(['openssl', 'gnutls'])('interop/libcoap on %s', (library) => {
   })
 
   describeWithOptionalPeers([server], server, () => {
-    async function serve(): Promise<number> {
-      const port = await freeUdpPort()
-      // coaps:// is on the port after the one that is told.
-      const flags = ['-v', '7', '-A', LOOPBACK, '-p', String(port - 1), '-k', TEXT_KEY, '-h', HINT]
-      // Line-buffered: what it prints to a pipe would stay with it until it ends.
-      const peer = start('stdbuf', ['-oL', server, ...flags], { foreign: true })
-      await peer.output(`created DTLS endpoint ${LOOPBACK}:${port}`)
-      return port
-    }
-
-    const GET_ROOT = Buffer.of(0x40, 0x01, 0x12, 0x34)
-
     it.each([
       ['the default list', ''],
       ['PSK-AES128-CCM8 alone (RFC 7252 section 9.1.3.1)', 'PSK-AES128-CCM8'],
     ])('DTLS 1.2: answers an mcbn client with %s', async (_what, ciphers) => {
-      const port = await serve()
+      const port = await libcoapServer(server)
       const connection = await connectTo('dtls', port, {
         ciphers,
         psk: (hint) => {
@@ -78,14 +64,14 @@ describe.each(['openssl', 'gnutls'])('interop/libcoap on %s', (library) => {
           return { identity: IDENTITY, key }
         },
       })
-      connection.send(GET_ROOT)
-      await connection.receives('This is a test server made with libcoap')
+      connection.send(COAP_GET)
+      await connection.receives(COAP_ANSWER)
       expect(connection.facts).toMatchObject({ protocol: 'DTLSv1.2', identity: IDENTITY })
       if (ciphers !== '') expect(connection.facts.cipher).toBe(ciphers)
     })
 
     it('DTLS 1.2: is refused by an mcbn client whose key differs, by name', async () => {
-      const port = await serve()
+      const port = await libcoapServer(server)
       const psk = { identity: IDENTITY, key: Buffer.from('another text key') }
       expect((await refusedBy('dtls', port, { psk })).code).toBe('MCBN_PSK_MISMATCH')
     })

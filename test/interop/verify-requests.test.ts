@@ -12,7 +12,7 @@ import { temporaryFolder } from '../support/paths.js'
 import { findProgram } from '../support/peers.js'
 import { freeUdpPort } from '../support/ports.js'
 import { start } from '../support/process.js'
-import { sServer } from './commands.js'
+import { COAP_ANSWER, COAP_GET, COAP_KEY, libcoapServer, sServer } from './commands.js'
 import { canCompile, compilePeer, peerLibrary, startServer } from './peers.js'
 import { connectTo, IDENTITY, KEY, refusedBy, serveEcho } from './support.js'
 
@@ -24,8 +24,13 @@ interface Server {
   readonly lacks?: string | undefined
   /** The alert with which it ends a handshake over a cookie that is not its own. */
   readonly refuses?: string
-  /** Starts it for one client: its port, and what it says when `text` has come to it. */
-  serve(): Promise<{ port: number; heard?: (text: string) => Promise<unknown> }>
+  /**
+   * Starts it for one client: its port, and what it says when `text` has come to it. `says`: CoAP alone, and
+   * this to COAP_GET.
+   */
+  serve(): Promise<{ port: number; heard?: (text: string) => Promise<unknown>; says?: string }>
+  /** Another key than KEY. */
+  readonly key?: Uint8Array
   readonly suite?: string
   readonly mtu?: number
 }
@@ -42,6 +47,16 @@ function compiled(name: string, suite = SUITE): Server {
 }
 
 const lacking = (program: string) => (findProgram(program) ? undefined : program)
+
+function libcoap(library: 'openssl' | 'gnutls'): Server {
+  const name = `coap-server-${library}`
+  return {
+    name,
+    lacks: lacking(name),
+    key: Buffer.from(COAP_KEY),
+    serve: async () => ({ port: await libcoapServer(name), says: COAP_ANSWER }),
+  }
+}
 
 const SERVERS: readonly Server[] = [
   { name: 'mcbn', serve: () => serveEcho('dtls') },
@@ -71,6 +86,8 @@ const SERVERS: readonly Server[] = [
       return { port }
     },
   },
+  libcoap('openssl'),
+  libcoap('gnutls'),
   compiled('mbedtls'),
   compiled('wolfssl', 'ECDHE-PSK-CHACHA20-POLY1305'),
   {
@@ -99,7 +116,7 @@ describe.each(SERVERS)('interop/verify requests: $name', (server) => {
     'connects with a stranger’s HelloVerifyRequest %s its own',
     { timeout: 60_000 },
     async (when) => {
-      const { port, heard } = await server.serve()
+      const { port, heard, says } = await server.serve()
       const proxy = await LossyProxy.start(port)
       let forged = 0
       proxy.pass = (datagram, direction) => {
@@ -110,15 +127,16 @@ describe.each(SERVERS)('interop/verify requests: $name', (server) => {
         }
         return true
       }
-      const { suite = SUITE, mtu, refuses } = server
-      const options = { ciphers: suite, ...(mtu && { mtu }) }
+      const { suite = SUITE, mtu, refuses, key } = server
+      const psk = key && { psk: { identity: IDENTITY, key } }
+      const options = { ciphers: suite, ...(mtu && { mtu }), ...psk }
       if (refuses && when === 'before') {
         const error = await refusedBy('dtls', proxy.port, options)
         return expect(error.alert).toBe(refuses)
       }
       const client = await connectTo('dtls', proxy.port, options)
-      const text = `after it ${randomUUID()}`
-      client.send(text)
+      const text = says ?? `after it ${randomUUID()}`
+      client.send(says ? COAP_GET : text)
       await (heard ? heard(text) : client.receives(text))
       expect(forged).toBe(1)
     },

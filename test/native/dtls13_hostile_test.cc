@@ -152,6 +152,25 @@ TEST_CASE(
 }
 
 TEST_CASE(
+    "dtls13 hostile: a forged ServerHello that makes sense costs the handshake, and opens nothing "
+    "(RFC 9147 section 5.5)") {
+  Pair13 pair(plain());
+  unsigned count = 0;
+  pair.fate = [&](Side from, Bytes&) {
+    // Behind the HelloRetryRequest, and before the ServerHello.
+    if (from == Side::Server && ++count == 2) {
+      pair.deliver(from, wire::record(22, 0, 50, wire::message(2, 1, serverHello({}))));
+    }
+    return kAtOnce;
+  };
+  pair.connect();
+  pair.run(60'000);
+  CHECK(count > 2);
+  CHECK(Pair13::codeOf(pair.at_client) == "MCBN_HANDSHAKE_TIMEOUT");
+  CHECK_FALSE(pair.server->open());
+}
+
+TEST_CASE(
     "dtls13 hostile: forged HelloRetryRequests cost a client a start, not its session (RFC 9147 "
     "section 5.1)") {
   const auto isFirstHello = [](const Bytes& bytes) {
