@@ -68,7 +68,7 @@ DropReason ClientScreen::takeHelloVerifyRequest(const HandshakeFragment& fragmen
     return DropReason::UnexpectedMessage;
   }
   // Each makes the client send another hello.
-  if (seen_.verifyRequests >= kMaxHelloVerifyRequests) return DropReason::Flood;
+  if (seen_.verifyRequests >= mostVerifyRequests_) return DropReason::Flood;
   otherCookie_ = false;
   seen_.cookie.assign(cookie.begin(), cookie.end());
   seen_.verifyRequests++;

@@ -45,7 +45,8 @@ constexpr unsigned kMaxUnprovenRecords = 16;
 // What a caller has to keep between Hold and release().
 constexpr unsigned kMaxHeldRecords = 16;
 constexpr size_t kMaxHeldBytes = 8192;
-// HelloVerifyRequests a client follows: one, and some for a rotated secret.
+// HelloVerifyRequests that a client follows of which it knows that they answer its hellos: one, and some
+// for a rotated secret.
 constexpr unsigned kMaxHelloVerifyRequests = 4;
 
 // What both sides' screens share: epochs, versions, repeats, and the bounds on what is kept.
@@ -163,16 +164,14 @@ class ClientScreen final : public HandshakeScreen {
   // `holdHelloDone`: hold the ServerHelloDone until release().
   explicit ClientScreen(bool holdHelloDone) : HandshakeScreen(holdHelloDone) {}
 
+  // The caller passes HelloVerifyRequests only that answer its hellos for certain. Otherwise one is followed:
+  // it may be the server's, and a second would lead away from it.
+  void followSeveral() { mostVerifyRequests_ = kMaxHelloVerifyRequests; }
+
   bool followedCookie() const { return seen_.verifyRequests > 0; }
-  bool followedSeveral() const { return seen_.verifyRequests > 1; }
-  // message_seq that the ServerHello must have.
-  uint16_t helloSequence() const { return seen_.helloSequence; }
-  // Anything of the server's flight has come.
-  bool flightBegun() const {
-    return seen_.serverHello || seen_.keyExchange.started() || seen_.doneSequence.has_value();
-  }
-  // A HelloVerifyRequest has been followed, and nothing of the server's flight has come yet.
-  bool awaitsServerHello() const { return seen_.verifyRequests > 0 && !flightBegun(); }
+  bool serverHelloSeen() const { return seen_.serverHello; }
+  // A HelloVerifyRequest has been followed, and the ServerHello has not come yet.
+  bool awaitsServerHello() const { return followedCookie() && !seen_.serverHello; }
   // The record just dropped was another HelloVerifyRequest, with another cookie than the one that was
   // followed: one of the two is not the server's, or has expired.
   bool otherCookie() const { return otherCookie_; }
@@ -196,6 +195,10 @@ class ClientScreen final : public HandshakeScreen {
   Verdict inspectHandshake(const DtlsRecord& record) override;
   bool expectsChangeCipherSpec() const override { return seen_.doneSequence && !holding(); }
   bool holdsWhatFollows() const override { return false; }
+  // Anything of the server's flight has come, or of what looks like it.
+  bool flightBegun() const {
+    return seen_.serverHello || seen_.keyExchange.started() || seen_.doneSequence.has_value();
+  }
 
   DropReason takeAll(const DtlsRecord& record);
   DropReason take(const HandshakeFragment& fragment, uint16_t version);
@@ -204,6 +207,7 @@ class ClientScreen final : public HandshakeScreen {
   DropReason takeServerKeyExchange(const HandshakeFragment& fragment);
   DropReason takeServerHelloDone(const HandshakeFragment& fragment);
   Seen seen_;
+  unsigned mostVerifyRequests_ = 1;
   bool otherCookie_ = false;
 };
 

@@ -117,6 +117,7 @@ void DtlsHandshake::connect(std::optional<std::pair<Identity, PskEntry>> key, Se
   timers_.begin(step.now);
   if (!usable_) return fail({.message = "OpenSSL has no memory for a session"});
   screen_.emplace(std::in_place_type<ClientScreen>, !key.has_value());
+  if (guards_) std::get<ClientScreen>(*screen_).followSeveral();
   if (key) handshake().useKey(std::move(key->first), std::move(key->second));
   if (!options_.servername.empty() && !handshake().setServername(options_.servername)) {
     return fail({.code = "MCBN_OPTION_RANGE", .message = "servername: OpenSSL refused it"});

@@ -71,15 +71,14 @@ class DtlsHandshake {
   // A client that was given two cookies, one of them by a stranger, begins a second handshake beside the
   // first: the guarded one, under record numbers that only those can know who see its hello. An answer has
   // the hello's (RFC 6347 section 4.2.1), so the right cookie is told from all others. The first that the
-  // server goes on with is the one: by a ServerHello, or by such a HelloVerifyRequest. Where the first one
-  // has followed several cookies, its last may be the server's, too (Mbed TLS counts its
-  // HelloVerifyRequests on): then only a ServerHello decides, whose message_seq tells for which it is.
+  // server goes on with is the one: by a ServerHello, or by such a HelloVerifyRequest. The first one follows
+  // one cookie: had it the server's, a second would have it drop the ServerHello that is under way.
   //
   // After every step: begins the guarded one when it is needed, and frees it when it is not.
   void settleGuarded(SessionStep& step);
   void expireGuarded(SessionStep& step);
   // What goes on instead of this one, and takes the datagram; null: this one does.
-  std::unique_ptr<DtlsHandshake> takeGuarded(ByteView& datagram, SessionStep& step);
+  std::unique_ptr<DtlsHandshake> takeGuarded(ByteView datagram);
 
   // Once, when it is done.
   HandshakeResult takeResult();
@@ -107,8 +106,6 @@ class DtlsHandshake {
   void inspect(const DtlsRecord& record);
   void noteFinished(const DtlsRecord& record);
   void noteCookie();
-  bool answersHello(const DtlsRecord& record) const;
-  bool takesServerHello(const DtlsRecord& record) const;
   bool foreign(const DtlsRecord& record) const;
   std::unique_ptr<DtlsHandshake> another(std::shared_ptr<uint64_t> numbers, bool guarded,
                                          SessionStep& step) const;

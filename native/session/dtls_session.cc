@@ -124,10 +124,8 @@ void DtlsSession::receive(std::span<const MutableBytes> datagrams, Milliseconds 
     ByteView rest = datagrams[0];
     stats_.datagrams_received += 1;
     stats_.bytes_received += rest.size();
-    if (auto guarded = shakingHands()->takeGuarded(rest, step)) {
-      phase_ = std::move(guarded);
-    }
-    if (!step.ended) shakingHands()->receive(rest, step);
+    if (auto guarded = shakingHands()->takeGuarded(rest)) phase_ = std::move(guarded);
+    shakingHands()->receive(rest, step);
     settle(rest, step);
   }
   if (state_ == State::Ended || datagrams.empty()) return;

@@ -74,7 +74,7 @@ std::unique_ptr<DtlsHandshake> DtlsHandshake::another(std::shared_ptr<uint64_t> 
 
 void DtlsHandshake::settleGuarded(SessionStep& step) {
   if (role_ != Role::Client || guards_) return;
-  if (std::get<ClientScreen>(*screen_).flightBegun()) return guarded_.reset();
+  if (std::get<ClientScreen>(*screen_).serverHelloSeen()) return guarded_.reset();
   if (!contested_ || guarded_) return;
   const auto number = unguessableNumber();
   if (!number) return;
@@ -86,28 +86,10 @@ void DtlsHandshake::expireGuarded(SessionStep& step) {
   if (guarded_) guarded_->expire(step);
 }
 
-std::unique_ptr<DtlsHandshake> DtlsHandshake::takeGuarded(ByteView& datagram, SessionStep& step) {
-  ByteView rest = datagram;
-  const auto record = guarded_ ? nextRecord(rest) : std::nullopt;
-  if (!record) return nullptr;
-  if (guarded_->takesServerHello(*record)) return std::move(guarded_);
-  if (!guarded_->answersHello(*record)) return nullptr;
-  if (!std::get<ClientScreen>(*screen_).followedSeveral()) return std::move(guarded_);
-  guarded_->receive(datagram, step);
-  return nullptr;
-}
-
-bool DtlsHandshake::takesServerHello(const DtlsRecord& record) const {
-  const auto& client = std::get<ClientScreen>(*screen_);
-  if (record.epoch > 0 || record.type != content_type::kHandshake) return false;
-  Reader reader(record.fragment);
-  const auto message = nextFragment(reader);
-  return message && message->type == handshake_type::kServerHello && client.awaitsServerHello() &&
-         message->messageSequence == client.helloSequence();
-}
-
-bool DtlsHandshake::answersHello(const DtlsRecord& record) const {
-  return isVerifyRequest(record) && outbox_.sentInClear(record.sequence);
+std::unique_ptr<DtlsHandshake> DtlsHandshake::takeGuarded(ByteView datagram) {
+  const auto record = guarded_ ? nextRecord(datagram) : std::nullopt;
+  const bool answers = record && isVerifyRequest(*record) && !guarded_->foreign(*record);
+  return answers ? std::move(guarded_) : nullptr;
 }
 
 // A HelloVerifyRequest for a guarded handshake by somebody who has not seen its hello.

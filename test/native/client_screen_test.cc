@@ -99,6 +99,7 @@ TEST_CASE("client screen: follows a few HelloVerifyRequests, well formed and in 
   CHECK(server.handshake(wire::message(3, 0, Bytes{0xFE, 0xFF, 1, 7, 7})) == Verdict::Drop);
   CHECK(server.handshake(wire::fragment(3, 0, Bytes{0xFE, 0xFF, 2, 7, 7}, 0, 4)) == Verdict::Drop);
   CHECK(server.verifyRequest(1) == Verdict::Drop);
+  server.screen.followSeveral();
   for (uint16_t i = 0; i < kMaxHelloVerifyRequests; i++) {
     CHECK(server.verifyRequest(i) == Verdict::Pass);
     CHECK(server.verifyRequest(i) == Verdict::Drop);
@@ -106,6 +107,28 @@ TEST_CASE("client screen: follows a few HelloVerifyRequests, well formed and in 
   CHECK(server.verifyRequest(kMaxHelloVerifyRequests) == Verdict::Drop);
   CHECK(server.screen.dropReason() == DropReason::Flood);
   CHECK(server.hello(kMaxHelloVerifyRequests) == Verdict::Pass);
+}
+
+TEST_CASE("client screen: follows one HelloVerifyRequest of which it does not know whose it is") {
+  Server server;
+  const auto withCookie = [&](uint16_t messageSequence, uint8_t cookie) {
+    return server.handshake(wire::message(3, messageSequence, Bytes{0xFE, 0xFF, 1, cookie}),
+                            kDtls10);
+  };
+  CHECK(withCookie(0, 7) == Verdict::Pass);
+  CHECK(withCookie(1, 7) == Verdict::Drop);
+  CHECK_FALSE(server.screen.otherCookie());
+  for (const uint16_t messageSequence : {1, 0, 2}) {
+    CHECK(withCookie(messageSequence, 8) == Verdict::Drop);
+    CHECK(server.screen.otherCookie());
+  }
+  // Also behind a ServerHelloDone that is not its server's.
+  CHECK(server.helloDone(2) == Verdict::Hold);
+  CHECK(withCookie(1, 8) == Verdict::Drop);
+  CHECK(server.screen.otherCookie());
+  CHECK(server.hello(1) == Verdict::Pass);
+  CHECK(withCookie(1, 8) == Verdict::Drop);
+  CHECK_FALSE(server.screen.otherCookie());
 }
 
 TEST_CASE("client screen: a HelloVerifyRequest behind part of the flight changes nothing") {

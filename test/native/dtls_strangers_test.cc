@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "dtls_pair.h"
+#include "foreign_cookie.h"
 #include "record/handshake_fragment.h"
 #include "record/handshake_screen.h"
 #include "wire.h"
@@ -74,6 +75,48 @@ TEST_CASE(
     REQUIRE(pair.bothOpen());
     exchangeMessages(pair);
   }
+}
+
+TEST_CASE("dtls session: a stranger's cookie behind the server's own leads no client away") {
+  DtlsPair pair;
+  const Milliseconds now = steadyNow();
+  pair.connect(now);
+  // Until the client has followed the server's HelloVerifyRequest.
+  const size_t hello = pair.at_client.sent.size();
+  while (pair.at_client.sent.size() == hello) {
+    REQUIRE(pair.carryOne(now, [](Bytes&) { return true; }));
+  }
+  for (const uint16_t sequence : {1, 2, 0, 1}) {
+    pair.toClient(foreignVerifyRequest(sequence), now);
+    for (const Bytes& sent : pair.at_client.sent) {
+      const auto hello = parseClientHello(sent);
+      CHECK_FALSE((hello && std::ranges::equal(hello->cookie, kForeignCookie)));
+    }
+  }
+  // No time passes: nothing has to be repeated.
+  while (pair.carryOne(now, [](Bytes&) { return true; })) continue;
+  REQUIRE(pair.bothOpen());
+  exchangeMessages(pair);
+}
+
+TEST_CASE("dtls session: a stranger's ServerHelloDone takes no guarded handshake away") {
+  DtlsPair pair;
+  const Milliseconds now = steadyNow();
+  pair.connect(now);
+  pair.toClient(foreignVerifyRequest(0), now);
+  // The second cookie: from now on there is a guarded handshake.
+  pair.toClient(foreignVerifyRequest(1), now);
+  pair.toClient(wire::record(content_type::kHandshake, 0, 9,
+                             wire::message(handshake_type::kServerHelloDone, 2, {})),
+                now);
+  while (pair.carryOne(now, [&](Bytes& datagram) {
+    // The server's endpoint begins nothing for a cookie that is not its own.
+    const auto hello = parseClientHello(datagram);
+    return !hello || !std::ranges::equal(hello->cookie, kForeignCookie);
+  })) {
+  }
+  REQUIRE(pair.bothOpen());
+  exchangeMessages(pair);
 }
 
 TEST_CASE("dtls session: one forged record of epoch 1 before a late Finished calls no key wrong") {
