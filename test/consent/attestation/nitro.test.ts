@@ -1,5 +1,5 @@
-// AWS Nitro: the document of a real enclave with AWS's certificates, each byte of it flipped once; and, under
-// certificates made here, documents of enclaves and of NitroTPM up to the policy.
+// AWS Nitro: the documents of a real enclave and of a real instance with AWS's certificates, each byte of them
+// flipped once; and, under certificates made here, documents of enclaves and of NitroTPM up to the policy.
 
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -78,6 +78,54 @@ describe("attestation/nitro: a real enclave's document", () => {
     const token = sample.toString('base64url')
     await expectRefused(createNitroVerifier(), token, /user_data/, { now: THEN })
     await expectRefused(createNitroTpmVerifier(), token, /a NitroTPM's/, { now: THEN })
+  })
+})
+
+describe("attestation/nitro: a real instance's document, by NitroTPM", () => {
+  const machine = readFileSync(join(import.meta.dirname, 'samples/aws/nitro-tpm.bin'))
+  /** Its timestamp: 3 February 2026. */
+  const when = 1_770_113_522_437
+  const refusal = (bytes: Buffer, now = when, source: 'tpm' | 'enclave' = 'tpm') =>
+    refusalBy(() => verifyNitro(bytes, source, AWS, now))
+
+  it("verifies it under AWS's root and reads it, a map without a length and 24 registers", () => {
+    const { facts } = verifyNitro(machine, 'tpm', AWS, when)
+    expect(facts).toMatchObject({
+      kind: 'aws-nitro-tpm',
+      issuer: 'AWS',
+      attestedAt: when,
+      hardware: 'AWS_NITRO_TPM',
+      debug: 'disabled-since-boot',
+      imageDigest: expect.stringMatching(/^sha256:[0-9a-f]{64}$/),
+      instance: 'i-01cfb383223e42522-tpm0000000000000000',
+    })
+    expect(Object.keys(facts.platform.claims)).toHaveLength(25)
+    expect(facts.platform).toMatchObject({
+      name: 'aws-nitro-tpm',
+      claims: {
+        pcr4: expect.stringMatching(/^1a1f166e/),
+        pcr7: expect.stringMatching(/^98441c7f/),
+      },
+    })
+  })
+
+  it('refuses it with any one byte flipped', () => {
+    const accepted: number[] = []
+    for (let at = 0; at < machine.length; at++) {
+      const bytes = Buffer.from(machine)
+      bytes[at] = (bytes[at] ?? 0) ^ 0x01
+      if (refusal(bytes) === undefined) accepted.push(at)
+    }
+    expect({ flipped: machine.length, accepted }).toEqual({ flipped: 4964, accepted: [] })
+  })
+
+  it("refuses it as an enclave's, later, and about a challenge that it does not name", async () => {
+    expect(refusal(machine, when, 'enclave')).toMatch(/an enclave's/)
+    expect(refusal(machine, when + 360_000)).toMatch(/timestamp/)
+    // AWS's certificate for it is good for three hours.
+    expect(refusal(machine, when + 4 * 3_600_000)).toMatch(/has expired/)
+    const token = machine.toString('base64url')
+    await expectRefused(createNitroTpmVerifier(), token, /user_data/, { now: when })
   })
 })
 

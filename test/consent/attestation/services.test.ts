@@ -1,5 +1,5 @@
-// Azure Attestation and Intel Trust Authority: tokens of their form, signed here; no public token about a bare
-// SEV-SNP guest or TDX domain was found whose keys are public as well. Each character is changed once.
+// Azure Attestation and Intel Trust Authority: tokens of their form, signed here; a real one of Intel's is in
+// ita-sample.test.ts. Each character is changed once.
 
 import { execFileSync } from 'node:child_process'
 import { constants, createPrivateKey, type KeyObject, sign } from 'node:crypto'

@@ -9,7 +9,12 @@ import { INTEL_TRUST_AUTHORITY, noContainer, platformSection } from '../platform
 import { refused } from '../refuse.js'
 import type { AttestedFacts, Verifier } from '../types.js'
 import { objectIn, simpleClaims } from './claims.js'
-import { SERVICE_OPTIONS, type ServiceOptions, serviceVerifier } from './service-verifier.js'
+import {
+  SERVICE_OPTIONS,
+  type Service,
+  type ServiceOptions,
+  serviceVerifier,
+} from './service-verifier.js'
 import { tdxFacts, tdxReportData } from './tdx-claims.js'
 
 export interface ItaVerifierOptions extends ServiceOptions {
@@ -19,6 +24,15 @@ export interface ItaVerifierOptions extends ServiceOptions {
 
 const OPTIONS = SERVICE_OPTIONS satisfies OptionTable<ItaVerifierOptions>
 
+/** @internal */
+export const ITA_SERVICE: Service = {
+  kind: INTEL_TRUST_AUTHORITY,
+  algorithm: 'PS384',
+  reportDataName: 'tdx_report_data',
+  reportData: (payload) => tdxReportData(domainOf(payload)),
+  facts: factsOf,
+}
+
 /**
  * A verifier of `intel-ita`. Makes no request before the first token arrives.
  *
@@ -26,16 +40,7 @@ const OPTIONS = SERVICE_OPTIONS satisfies OptionTable<ItaVerifierOptions>
  */
 export function createItaVerifier(options: ItaVerifierOptions): Verifier {
   refuseUnknown('createItaVerifier', options, OPTIONS)
-  return serviceVerifier(
-    {
-      kind: INTEL_TRUST_AUTHORITY,
-      algorithm: 'PS384',
-      reportDataName: 'tdx_report_data',
-      reportData: (payload) => tdxReportData(domainOf(payload)),
-      facts: factsOf,
-    },
-    options,
-  )
+  return serviceVerifier(ITA_SERVICE, options)
 }
 
 function domainOf(payload: JsonObject): JsonObject {
