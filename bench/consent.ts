@@ -2,19 +2,24 @@
 // while somebody floods it.
 
 import { cpSync, readFileSync, rmSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { createLocalVerifier } from '../src/consent/attestation/local/verifier.js'
 import { audience, releaseNonce } from '../src/consent/release/nonce.js'
 import { moveToPostgres } from '../src/consent/store/postgres/move.js'
 import { postgresBinaries, startPostgres } from '../test/support/postgres.js'
-import { type Child, familyCpuSeconds, script } from './lib/child.js'
+import { type Child, familyCpuSeconds, script, scriptOf } from './lib/child.js'
+import { type Answer, Load, written } from './lib/consent-load.js'
 import { AT_ONCE, Poster, type PreparedEvidence, Stage, timed } from './lib/consent-rounds.js'
 import type { Measurement, Sample } from './lib/measurement.js'
 
 /** Fewer than a participant's table holds; prepared anew until the time is over. */
 const BATCH = 800
+/** More than are worked on at once, so that a participant never waits for a message. */
+const CONNECTIONS = 32
 /** Not counted: what is compiled at first use. */
-const WARM = 100
+const WARM = 800
 const FLOOD = 10_000
+const ELSEWHERE = 'the other checkout'
 /** Of a process that none ends. */
 const LIFETIME_MS = 240_000
 
@@ -33,31 +38,40 @@ async function participant(audit: 'disk' | 'none'): Promise<Child> {
   return script('consent-peer.ts', folder, keyFile, audit)
 }
 
-async function prepared(poster: Poster, count: number): Promise<PreparedEvidence[]> {
+/** Requests with their challenges and signed tokens, as a participant is to be told them. */
+async function prepared(load: Load, count: number): Promise<PreparedEvidence[]> {
   const platform = await stage()
-  const batch: PreparedEvidence[] = []
-  await timed(Array.from({ length: count }), async () => {
-    const request = await platform.request()
-    const { c } = await poster.post('/v1/request', request)
-    const token = await platform.token(request, String(c))
-    batch.push({ c: String(c), request, evidence: { kind: 'local', token } })
-  })
-  return batch
+  const requests = await Promise.all(Array.from({ length: count }, () => platform.request()))
+  const asked = await load.post(requests.map((request) => written('/v1/request', request)))
+  return await Promise.all(
+    requests.map(async (request, at) => {
+      const { status, body } = asked[at] as Answer
+      if (status !== 200) throw new Error(`no challenge: ${body}`)
+      const { c } = JSON.parse(body.toString()) as { readonly c: string }
+      const token = await platform.token(request, c)
+      return { c, request, evidence: { kind: 'local', token } }
+    }),
+  )
 }
 
 /** Evidence over HTTP, each answered by a sealed and signed share. */
 async function releases(audit: 'disk' | 'none', seconds: number): Promise<Sample> {
   await using serving = await participant(audit)
-  const { count, spent, cpu } = await releasesOf(serving, seconds)
-  return { value: count / spent, costs: { participant: (cpu / count) * 1e6 } }
+  return sampleOf(await releasesOf(serving, seconds))
+}
+
+/** The same of another checkout's participant, out of the same folder. */
+async function releasesElsewhere(checkout: string, seconds: number): Promise<Sample> {
+  const { folder, keyFile } = await stage()
+  await using serving = scriptOf(checkout, 'consent-peer.ts', folder, keyFile, 'disk')
+  return sampleOf(await releasesOf(serving, seconds))
 }
 
 /** The same messages to a server that does the cryptography and writes a line, and nothing else. */
 async function floor(seconds: number): Promise<Sample> {
   const { folder, issuer } = await stage()
   await using serving = script('consent-floor.ts', folder, JSON.stringify(issuer.jwks()))
-  const { count, spent, cpu } = await releasesOf(serving, seconds)
-  return { value: count / spent, costs: { participant: (cpu / count) * 1e6 } }
+  return sampleOf(await releasesOf(serving, seconds))
 }
 
 /** The same out of a database on this machine, one process of a participant that could have several. */
@@ -73,36 +87,84 @@ async function releasesOfPostgres(seconds: number): Promise<Sample> {
     const about = [postgres.url, 'alice', keyFile, 0, LIFETIME_MS]
     await using serving = script('consent-replica.ts', ...about)
     const database = () => familyCpuSeconds(postgres.pid)
-    const { count, spent, cpu, beside } = await releasesOf(serving, seconds, database)
-    const costs = { participant: (cpu / count) * 1e6, database: (beside / count) * 1e6 }
-    return { value: count / spent, costs }
+    const measured = await releasesOf(serving, seconds, database)
+    const { costs, ...sample } = sampleOf(measured)
+    const { count, beside } = measured
+    return { ...sample, costs: { ...costs, database: (beside / count) * 1e6 } }
   } finally {
     await postgres.stop()
     rmSync(copy, { recursive: true, force: true })
   }
 }
 
+interface Measured {
+  readonly count: number
+  /** Seconds. */
+  readonly spent: number
+  /** Seconds of processor time: the participant's, its main thread's, the generator's, that of others. */
+  readonly cpu: number
+  readonly ran: number
+  readonly generator: number
+  readonly beside: number
+  /** Seconds that the participant's main thread was ready while others had the processor. */
+  readonly waited: number
+}
+
+/** Of a participant whose main thread stands still for more of the time, something else was measured. */
+const SATURATED = 0.95
+
+function sampleOf({ count, spent, cpu, ran, waited, generator }: Measured): Sample {
+  const each = (seconds: number) => (seconds / count) * 1e6
+  const busy = (ran + waited) / spent
+  const name = busy < SATURATED ? 'NOT SATURATED: main thread busy, %' : 'main thread busy, %'
+  const facts = {
+    [name]: Math.round(busy * 100),
+    'kept waiting, %': Math.round((waited / spent) * 100),
+  }
+  const costs = { participant: each(cpu), 'its main thread': each(ran), generator: each(generator) }
+  return { value: count / spent, costs, facts }
+}
+
 /** @param others - processor time of what works for the participant besides, in seconds so far. */
-async function releasesOf(serving: Child, seconds: number, others = () => 0) {
-  using poster = new Poster(await serving.value('port'))
-  const show = async (evidence: PreparedEvidence): Promise<void> => {
-    const answer = await poster.post('/v1/evidence', evidence)
-    if (answer['ciphertext'] === undefined) throw new Error(`no release: ${answer['code']}`)
+async function releasesOf(serving: Child, seconds: number, others = () => 0): Promise<Measured> {
+  using load = await Load.open(await serving.value('port'), CONNECTIONS)
+  const words = await wordsOf(load)
+  const show = async (batch: readonly Buffer[]): Promise<void> => {
+    const failed = (await load.post(batch)).find(({ status }) => status !== 200)
+    if (failed !== undefined) throw new Error(`no release: ${failed.body}`)
   }
-  await timed(await prepared(poster, WARM), show)
-  let spent = 0
-  let cpu = 0
-  let beside = 0
-  let count = 0
-  while (spent < seconds) {
-    const batch = await prepared(poster, BATCH)
-    const before = [serving.cpuSeconds, others()] as const
-    spent += await timed(batch, show)
-    cpu += serving.cpuSeconds - before[0]
-    beside += others() - before[1]
-    count += batch.length
+  await show((await prepared(load, WARM)).map(words))
+  const total = { count: 0, spent: 0, cpu: 0, ran: 0, waited: 0, generator: 0, beside: 0 }
+  while (total.spent < seconds) {
+    const batch = (await prepared(load, BATCH)).map(words)
+    const [cpu, thread, beside, own] = [
+      serving.cpuSeconds,
+      serving.mainThread,
+      others(),
+      process.cpuUsage(),
+    ]
+    const began = performance.now()
+    await show(batch)
+    total.spent += (performance.now() - began) / 1000
+    const now = serving.mainThread
+    const { user, system } = process.cpuUsage(own)
+    total.count += batch.length
+    total.cpu += serving.cpuSeconds - cpu
+    total.ran += now.ran - thread.ran
+    total.waited += now.waited - thread.waited
+    total.generator += (user + system) / 1e6
+    total.beside += others() - beside
   }
-  return { count, spent, cpu, beside }
+  return total
+}
+
+/** Evidence as a participant reads it: before challenges took no memory, it had no request with it. */
+async function wordsOf(load: Load): Promise<(evidence: PreparedEvidence) => Buffer> {
+  const words = (evidence: PreparedEvidence) => written('/v1/evidence', evidence)
+  const [first] = await prepared(load, 1)
+  const [answer] = first === undefined ? [] : await load.post([words(first)])
+  if (answer?.status !== 400) return words
+  return ({ c, evidence }) => written('/v1/evidence', { c, evidence })
 }
 
 /** The verifier alone, in this process, no HTTP: what RSA, the parsing and the checks of a token take. */
@@ -166,18 +228,28 @@ async function flood(): Promise<Sample> {
   return { value: (serving.residentBytes - before) / 1024 }
 }
 
-export function consentMeasurements(): Measurement[] {
+/** @param against - the folder of another checkout whose participant is measured beside. */
+export function consentMeasurements(against?: string): Measurement[] {
   const common = { bars: [], skipped: [] }
   return [
     {
       ...common,
       name: 'consent-release',
-      title: `shares released over HTTP, RSA-2048 evidence, ${AT_ONCE} at a time`,
+      title: `shares released over HTTP, RSA-2048 evidence, ${CONNECTIONS} at a time`,
       unit: '/s',
       better: 'higher',
       skipped: postgresBinaries() === undefined ? ['mcbn, PostgreSQL: there is none here'] : [],
+      bars: against === undefined ? [] : [{ against: ELSEWHERE, ratio: 3 }],
       subjects: [
         { name: 'mcbn', run: (seconds) => releases('disk', seconds) },
+        ...(against === undefined
+          ? []
+          : [
+              {
+                name: ELSEWHERE,
+                run: (seconds: number) => releasesElsewhere(resolve(against), seconds),
+              },
+            ]),
         { name: 'mcbn, no audit', run: (seconds) => releases('none', seconds) },
         ...(postgresBinaries() === undefined
           ? []

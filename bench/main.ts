@@ -1,8 +1,9 @@
 // Measures mcbn beside what else there is, in turns, and says how far it is from DESIGN's bars.
 //
-//   npm run bench -- [names] [--seconds 2] [--rounds 5] [--json FILE] [--svg FILE] [--list]
+//   npm run bench -- [names] [--seconds 2] [--rounds 5] [--json FILE] [--svg FILE] [--against FOLDER] [--list]
 //
-// A name selects every measurement that begins with it; none selects all. docs/BENCHMARKS.md tells how
+// A name selects every measurement that begins with it; none selects all. --against: another checkout, with its
+// node_modules, whose participant consent-release measures beside ours. docs/BENCHMARKS.md tells how
 // each is made. All traffic stays on 127.0.0.1; every process is bounded in time and ended by its pid.
 
 import { writeFileSync } from 'node:fs'
@@ -31,6 +32,7 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string', default: '5' },
     json: { type: 'string' },
     svg: { type: 'string' },
+    against: { type: 'string' },
     list: { type: 'boolean', default: false },
   },
 })
@@ -65,7 +67,7 @@ const measurements = [
   ...idleMeasurements(anchors),
   ...sessionMeasurements(anchors),
   ...blockedMeasurements(),
-  ...consentMeasurements(),
+  ...consentMeasurements(values.against),
   ...strangerMeasurements(),
 ].filter(({ name }) => selected(name))
 

@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 /** No process of a benchmark lives longer unless it says so; each also ends itself after as much. */
@@ -86,6 +87,13 @@ export class Child implements AsyncDisposable {
     return (user + system) / 100
   }
 
+  /** Of the thread that runs JavaScript, so far, in seconds: at work, and ready while others have the processor. Linux. */
+  get mainThread(): { readonly ran: number; readonly waited: number } {
+    const stat = readFileSync(`/proc/${this.pid}/task/${this.pid}/schedstat`, 'utf8')
+    const [ran = 0, waited = 0] = stat.split(' ').map((nanoseconds) => Number(nanoseconds) / 1e9)
+    return { ran, waited }
+  }
+
   /** Bytes of resident memory. Linux. */
   get residentBytes(): number {
     const status = readFileSync(`/proc/${this.#process.pid}/status`, 'utf8')
@@ -127,6 +135,16 @@ const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
 /** A TypeScript file beside this one, run by the node that runs the benchmark. */
 export function script(file: string, ...args: readonly (string | number)[]): Child {
   return lastingScript(undefined, file, ...args)
+}
+
+/** The same file of another checkout. @param checkout - its folder. */
+export function scriptOf(
+  checkout: string,
+  file: string,
+  ...args: readonly (string | number)[]
+): Child {
+  const path = join(checkout, 'bench/lib', file)
+  return new Child(process.execPath, ['--import', tsx, path, ...args])
 }
 
 /** One that may live longer. @param lifetimeMs - milliseconds. */
