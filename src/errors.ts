@@ -58,6 +58,8 @@ const CODES = {
   MCBN_IMAGE_INVALID: 'usage',
   /** The platform gave no evidence: check that this runs where the attester expects; see `cause`. */
   MCBN_ATTESTER_FAILED: 'environment',
+  /** A stranger wrote to the participant's database: release nothing, and find out who could write to it. */
+  MCBN_STORE_ALTERED: 'environment',
   /** A line of the audit was altered, removed or added: keep the file, and find out who could write it. */
   MCBN_AUDIT_BROKEN: 'environment',
   /** What an image is made of could not be got: see the message for the source and what to do. */

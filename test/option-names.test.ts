@@ -196,6 +196,12 @@ const CONSENT_CALLS: readonly (readonly [string, Call, string, string])[] = [
     'lable',
     'label',
   ],
+  [
+    'sealPostgresRow',
+    (o) => consent.sealPostgresRow('postgres://', none, o as never),
+    'policyhash',
+    'policyHash',
+  ],
   ['splitSecret', (o) => consent.splitSecret(none, o as never), 'threshhold', 'threshold'],
   ['driveStep', (o) => consent.driveStep(none, o as never), 'transprot', 'transport'],
   [

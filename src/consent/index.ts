@@ -252,6 +252,8 @@ export type {
   PostgresStoreOptions,
 } from './store/postgres/postgres.js'
 export { createPostgresStore, openPostgresStore } from './store/postgres/postgres.js'
+export type { SealedRow, SealRowOptions } from './store/postgres/seal-row.js'
+export { sealPostgresRow } from './store/postgres/seal-row.js'
 export type {
   ParticipantStore,
   ReleaseClaim,

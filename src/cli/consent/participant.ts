@@ -37,6 +37,7 @@ function parts(finish: Finish): Parts {
     'export-audit': async () => (await audit()).exportAuditCommand(),
     policy: async () => (await moving()).policyCommand(),
     move: async () => (await moving()).moveCommand(),
+    seal: async () => (await import('./participant-seal.js')).sealCommand(),
   }
 }
 

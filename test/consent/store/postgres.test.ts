@@ -203,22 +203,21 @@ describe.skipIf(withoutPostgres)('store/postgres', () => {
     await verifyAudit(third.store.audit.lines())
   })
 
-  it('is fenced off by a later epoch, and by a database that went back in time', async () => {
+  it('is fenced off by a database that went back in time', async () => {
     const { url, one, other } = await replicas()
-    released((await round(one, 'client')).answer)
-    await other.store.replicas.refresh()
     const client = new pg.Client({ connectionString: url })
     await client.connect()
-    await client.query('BEGIN')
-    await client.query('DELETE FROM mcbn_audit WHERE seq > 2')
-    await client.query(`UPDATE mcbn_participant SET lines = 2, head = '${'0'.repeat(64)}'`)
-    await client.query('COMMIT')
+    await client.query('CREATE TABLE before AS SELECT * FROM mcbn_participant')
+    released((await round(one, 'client')).answer)
+    await other.store.replicas.refresh()
+    await client.query('DELETE FROM mcbn_audit WHERE seq > (SELECT lines FROM before)')
+    await client.query(
+      'UPDATE mcbn_participant SET (lines, head, state, state_version, digests, seal) = (SELECT lines, head, state, state_version, digests, seal FROM before)',
+    )
+    await client.end()
     const late = refused((await round(other, 'client')).answer)
     expect(late.code).toBe('busy')
     await expect(other.store.replicas.refresh()).rejects.toThrow('went back in time')
-    await client.query('UPDATE mcbn_participant SET generation = generation + 1')
-    await client.end()
-    await expect(one.store.replicas.refresh()).rejects.toThrow('start it anew')
   })
 
   it('starts from its last signed checkpoint, without the lines before it, and from no forged one', async () => {
@@ -245,7 +244,7 @@ describe.skipIf(withoutPostgres)('store/postgres', () => {
     const late = await round(third, 'client', another('another'))
     expect(refused(late.answer).code).toBe('policy')
     await client.query('UPDATE mcbn_participant SET checkpoint = checkpoint + 5')
-    await expect(openPostgresStore(url, lock)).rejects.toThrow('a checkpoint that is signed')
+    await expect(openPostgresStore(url, lock)).rejects.toMatchObject({ code: 'MCBN_STORE_ALTERED' })
     await client.query('UPDATE mcbn_participant SET checkpoint = $1', [checkpoint])
     await client.query("UPDATE mcbn_audit SET line = replace(line, 'i-', 'j-') WHERE seq = $1", [
       checkpoint,

@@ -35,7 +35,8 @@ import type { History } from '../history.js'
 import type { ReplicaEars, StoreAudit } from '../replicas.js'
 import { type Connection, type Database, failed, transaction } from './connection.js'
 import { verifiedRows } from './lines.js'
-import { lockRow, type Row, readRow, readState } from './row.js'
+import { lockRow, type Row, readDocuments, readRow } from './row.js'
+import { type Digests, type Documents, digestsOf, digestsText, type RowSealer } from './row-seal.js'
 
 /** Lines read at once while catching up. */
 const PAGE = 500
@@ -53,6 +54,10 @@ export interface Step {
   prepare(entry: AuditEntry): () => void
   /** Replaces the state. */
   save(text: string): void
+  /** Replaces other documents. */
+  replace(documents: Partial<Pick<Documents, 'secrets' | 'descriptor' | 'policy'>>): void
+  /** Begins another generation: processes of this one, this included, are refused from then on. */
+  begin(): void
 }
 
 interface Waiting {
@@ -76,6 +81,8 @@ export interface LedgerOptions {
   readonly history: History
   /** Signs checkpoints. */
   readonly signer: CheckpointSigner
+  /** The ledger's from now on: closed with it. */
+  readonly sealer: RowSealer
 }
 
 export class Ledger implements StoreAudit {
@@ -90,6 +97,7 @@ export class Ledger implements StoreAudit {
   /** Until it is closed. */
   #signer: CheckpointSigner | undefined
   readonly #signedBy: CheckpointKey
+  readonly #sealer: RowSealer
   /** Lines behind a checkpoint at which the next is due. */
   #due = CHECKPOINT_LINES
   #ears: ReplicaEars | undefined
@@ -98,7 +106,7 @@ export class Ledger implements StoreAudit {
   #closed = false
 
   constructor(options: LedgerOptions) {
-    const { pool, name, label, clock, row, state, recent, history, signer } = options
+    const { pool, name, label, clock, row, state, recent, history, signer, sealer } = options
     this.#pool = pool
     this.#name = name
     this.#label = label
@@ -108,6 +116,7 @@ export class Ledger implements StoreAudit {
     this.#recent = [...recent]
     this.#history = history
     this.#signer = signer
+    this.#sealer = sealer
     this.#signedBy = { label: signer.label, ed25519: publicKeyText(signer.privateKey) }
   }
 
@@ -205,10 +214,25 @@ export class Ledger implements StoreAudit {
     }
   }
 
+  /**
+   * A document as it is stored now.
+   *
+   * @throws {McbnError} `MCBN_STORE_ALTERED` where a stranger wrote it, `MCBN_STORE_INVALID` where this process is
+   * fenced off.
+   */
+  async document<Name extends keyof Documents>(name: Name): Promise<Documents[Name]> {
+    const found = await readDocuments(this.#pool, this.#label, [name])
+    const row = this.#sealer.checked(found.row)
+    this.#demandStanding(row)
+    this.#sealer.demand(row, found.documents)
+    return found.documents[name]
+  }
+
   async close(): Promise<void> {
     this.#closed = true
     await this.#working
     this.#signer = undefined
+    this.#sealer.close()
   }
 
   async #work(): Promise<void> {
@@ -231,20 +255,22 @@ export class Ledger implements StoreAudit {
   }
 
   async #run(client: Connection, batch: readonly Waiting[], settle: (() => void)[]): Promise<void> {
-    await this.#catchUp(client, await lockRow(client, this.#label))
+    await this.#catchUp(client, this.#sealer.checked(await lockRow(client, this.#label)))
     const now = this.#clock.wall()
     const added: ChainedLine[] = [...this.#checkpoint(now)]
     const checkpoint = added[0]?.line.seq ?? this.#row.checkpoint
     let head: AuditHead = added.at(-1)?.head ?? this.head
     let state = this.#state
-    let stateText: string | undefined
+    let documents: Partial<Documents> = {}
+    let { generation } = this.#row
     for (const { change, savepoint, resolve, reject } of batch) {
       if (change === undefined) {
         settle.push(() => resolve(undefined))
         continue
       }
       const lines: PreparedEntry[] = []
-      let saved: string | undefined
+      let saved: Partial<Documents> = {}
+      let begun = 0
       const prepare = (entry: AuditEntry) => {
         const prepared = prepareEntry(entry, now)
         return () => void lines.push(prepared)
@@ -255,13 +281,20 @@ export class Ledger implements StoreAudit {
         prepare,
         line: (entry) => prepare(entry)(),
         save: (text) => {
-          saved = text
+          saved = { ...saved, state: text }
+        },
+        replace: (others) => {
+          saved = { ...saved, ...others }
+        },
+        begin: () => {
+          begun += 1
         },
       }
       if (savepoint) await client.query('SAVEPOINT change')
       try {
         const result = await change(step)
-        const next = saved === undefined ? state : parseState(Buffer.from(saved))
+        const { state: text } = saved
+        const next = text === undefined ? state : parseState(Buffer.from(text))
         const mine: ChainedLine[] = []
         for (const entry of lines) {
           mine.push(chained(lineAfter(mine.at(-1)?.head ?? head, entry)))
@@ -269,40 +302,57 @@ export class Ledger implements StoreAudit {
         head = mine.at(-1)?.head ?? head
         added.push(...mine)
         state = next
-        stateText = saved ?? stateText
+        documents = { ...documents, ...saved }
+        generation += begun
         settle.push(() => resolve(result))
       } catch (error) {
         if (savepoint) await client.query('ROLLBACK TO SAVEPOINT change')
         settle.push(() => reject(error))
       }
     }
-    if (added.length === 0 && stateText === undefined) return
+    if (added.length === 0 && Object.keys(documents).length === 0) return
     const row: Row = {
-      ...this.#row,
+      generation,
       lines: head.lines,
       head: head.head,
-      stateVersion: this.#row.stateVersion + (stateText === undefined ? 0 : 1),
+      stateVersion: this.#row.stateVersion + (documents.state === undefined ? 0 : 1),
       checkpoint,
+      digests: { ...this.#row.digests, ...digestsOf(documents) } as Digests,
     }
+    await this.#write(client, row, documents, added, now)
+    // In force only with the commit: before it, everything here may still be taken back.
+    settle.unshift(() => {
+      this.#row = { ...row, generation: this.#row.generation }
+      this.#state = state
+      for (const { line } of added) this.#remember(line)
+    })
+  }
+
+  async #write(
+    client: Connection,
+    row: Row,
+    documents: Partial<Documents>,
+    added: readonly ChainedLine[],
+    now: number,
+  ): Promise<void> {
+    const { state = null, policy = null, descriptor = null, secrets = null } = documents
     await client.query(
       `WITH added AS (
          INSERT INTO mcbn_audit (label, seq, at, line)
          SELECT $1::text, seq, $7, line FROM unnest($8::bigint[], $9::text[]) AS given (seq, line)
        )
        UPDATE mcbn_participant
-       SET lines = $2, head = $3, state = coalesce($4, state), state_version = $5, checkpoint = $6
+       SET lines = $2, head = $3, state = coalesce($4, state), state_version = $5, checkpoint = $6,
+         policy = coalesce($10, policy), descriptor = coalesce($11, descriptor),
+         secrets = coalesce($12, secrets), generation = $13, digests = $14, seal = $15
        WHERE label = $1::text`,
       [
-        ...[this.#label, row.lines, row.head, stateText ?? null, row.stateVersion, row.checkpoint],
+        ...[this.#label, row.lines, row.head, state, row.stateVersion, row.checkpoint],
         ...[now, added.map(({ line }) => line.seq), added.map(({ bytes }) => jsonOf(bytes))],
+        ...[policy, descriptor, secrets, row.generation],
+        ...[digestsText(row.digests), this.#sealer.seal(row)],
       ],
     )
-    // In force only with the commit: before it, everything here may still be taken back.
-    settle.unshift(() => {
-      this.#row = row
-      this.#state = state
-      for (const { line } of added) this.#remember(line)
-    })
   }
 
   /** The lines of a checkpoint where one is due: before all others, of what was so until now. */
@@ -317,7 +367,7 @@ export class Ledger implements StoreAudit {
 
   /** Whether nobody else has written anything: one question, and no lock that others would wait for. */
   async #isCurrent(): Promise<boolean> {
-    const found = await readRow(this.#pool, this.#label)
+    const found = this.#sealer.checked(await readRow(this.#pool, this.#label))
     this.#demandStanding(found)
     const { lines, head, stateVersion } = this.#row
     return found.lines === lines && found.head === head && found.stateVersion === stateVersion
@@ -343,9 +393,11 @@ export class Ledger implements StoreAudit {
     if (found.head !== this.#row.head) {
       throw invalid(`${this.#name}: expected the audit that this process knows, got another one`)
     }
-    this.#row = { ...this.#row, checkpoint: found.checkpoint }
+    this.#row = { ...this.#row, checkpoint: found.checkpoint, digests: found.digests }
     if (found.stateVersion === this.#row.stateVersion) return
-    this.#state = await readState(client, this.#label)
+    const { documents } = await readDocuments(client, this.#label, ['state'])
+    this.#sealer.demand(found, documents)
+    this.#state = parseState(Buffer.from(documents.state))
     this.#row = { ...this.#row, stateVersion: found.stateVersion }
     this.#ears?.state(this.#state)
   }

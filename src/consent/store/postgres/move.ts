@@ -9,7 +9,9 @@ import { storePaths } from '../reading.js'
 import type { StoreLock } from '../seal.js'
 import type { Store } from '../store.js'
 import { connect, type Database, nameOf, transaction } from './connection.js'
+import { RowSealer } from './row-seal.js'
 import { migrated } from './schema.js'
+import { insertParticipant } from './seal-row.js'
 
 /** Lines of the audit in one statement. */
 const LINES_AT_ONCE = 500
@@ -48,22 +50,23 @@ export async function moveToPostgres(dir: string, url: string, lock: StoreLock):
 
 async function copy(dir: string, lock: StoreLock, pool: Database, name: string): Promise<void> {
   const store = await openToMove(dir, lock)
+  const sealer = new RowSealer(store.label, name, store.keys)
   try {
     // Opening it read the last segment only; what is taken along is verified from its first line.
     await store.audit.verify()
     await writeStoreFile(storePaths(dir).moved, `${name}\n`)
     await transaction(pool, name, async (client) => {
-      const { lines, head } = store.audit.head
-      const read = async (path: string) => await readFile(path, 'utf8').catch(() => null)
       const paths = storePaths(dir)
-      const { rowCount } = await client.query(
-        'INSERT INTO mcbn_participant (label, generation, lines, head, participant, secrets, descriptor, policy, state, state_version) VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, 1) ON CONFLICT DO NOTHING',
-        [
-          ...[store.label, lines, head, await read(paths.participant), await read(paths.secrets)],
-          ...[await read(paths.descriptor), await read(paths.policy), await read(paths.state)],
-        ],
-      )
-      if (rowCount !== 1) throw invalid(`${name}: expected no participant ${store.label}, got one`)
+      const optional = async (path: string) => await readFile(path, 'utf8').catch(() => null)
+      const documents = {
+        participant: await readFile(paths.participant, 'utf8'),
+        secrets: await readFile(paths.secrets, 'utf8'),
+        descriptor: await optional(paths.descriptor),
+        policy: await optional(paths.policy),
+        state: await readFile(paths.state, 'utf8'),
+      }
+      const { label } = store
+      await insertParticipant(client, { label, name, sealer, head: store.audit.head, documents })
       for await (const page of pagesOf(store)) {
         const parsed = page.map((line) => JSON.parse(line) as { seq: number; time: string })
         await client.query(
@@ -78,6 +81,7 @@ async function copy(dir: string, lock: StoreLock, pool: Database, name: string):
       }
     })
   } finally {
+    sealer.close()
     await store.close()
   }
 }

@@ -46,8 +46,10 @@ import {
 import { challengeKey, opened, sealed } from './keys.js'
 import { Ledger } from './ledger.js'
 import { linesToHear } from './lines.js'
-import { lockRow } from './row.js'
+import { lastLine, lockRow, onlyLabel, readDocuments } from './row.js'
+import { RowSealer } from './row-seal.js'
 import { migrated } from './schema.js'
+import { insertParticipant } from './seal-row.js'
 
 export interface PostgresStoreOptions {
   /** Which participant of the database; absent: the only one. */
@@ -72,6 +74,8 @@ const CREATE_OPTIONS = {
   keys: undefined,
 } as const satisfies OptionTable<CreatePostgresStoreOptions>
 
+const DOCUMENTS = ['participant', 'secrets', 'descriptor', 'policy', 'state'] as const
+
 /** Milliseconds between two looks for challenges to be forgotten. */
 const SWEEP_MS = 60_000
 /**
@@ -79,15 +83,6 @@ const SWEEP_MS = 60_000
  * ahead would forget challenges that others still take, and one whose clock lags would keep none at all.
  */
 const DATABASE_TIME = '(extract(epoch FROM clock_timestamp()) * 1000)::bigint'
-
-/** What a row holds, as text; the documents of a folder. */
-export interface Documents {
-  readonly participant: string
-  readonly secrets: string
-  readonly descriptor: string | null
-  readonly policy: string | null
-  readonly state: string
-}
 
 /**
  * Makes a participant in a database, and the tables if there are none.
@@ -110,14 +105,11 @@ export async function createPostgresStore(
   const name = nameOf(url)
   try {
     await migrated(pool, name)
+    const documents = { participant, secrets, descriptor: null, policy: null, state }
+    const sealer = new RowSealer(label, name, keys)
     await transaction(pool, name, async (client) => {
-      const { rowCount } = await client.query(
-        'INSERT INTO mcbn_participant (label, generation, lines, head, participant, secrets, state, state_version) VALUES ($1, 1, 0, $2, $3, $4, $5, 1) ON CONFLICT DO NOTHING',
-        [label, EMPTY_CHAIN.head, participant, secrets, state],
-      )
-      if (rowCount === 1) return
-      throw invalid(`${name}: expected no participant ${label}, got one`)
-    })
+      await insertParticipant(client, { label, name, sealer, head: EMPTY_CHAIN, documents })
+    }).finally(() => sealer.close())
   } finally {
     await pool.end()
   }
@@ -140,20 +132,21 @@ export async function openPostgresStore(
   const name = nameOf(url)
   const pool = await connect(url)
   let secrets: StoredSecrets | undefined
+  let sealer: RowSealer | undefined
   try {
     await migrated(pool, name)
     const label = options.label ?? (await onlyLabel(pool, name))
-    const found = await transaction(pool, name, async (client) => {
-      const row = await lockRow(client, label)
-      const documents = await client.query<Documents>(
-        'SELECT participant, secrets, descriptor, policy, state FROM mcbn_participant WHERE label = $1',
-        [label],
-      )
-      return { row, documents: documents.rows[0] as Documents }
+    const { found, documents, last } = await transaction(pool, name, async (client) => {
+      await lockRow(client, label)
+      const { row, documents } = await readDocuments(client, label, DOCUMENTS)
+      return { found: row, documents, last: await lastLine(client, label) }
     })
-    const { row, documents } = found
     const document = parseParticipant(Buffer.from(documents.participant))
     secrets = await opened(documents.secrets, lock, document)
+    sealer = new RowSealer(label, name, secrets.keys)
+    const row = sealer.checked(found)
+    sealer.demand(row, documents)
+    sealer.demandEnd(row, last)
     const descriptor =
       documents.descriptor === null ? undefined : verifySignedDescriptor(documents.descriptor)
     checkDescriptor(descriptor, secrets.stored)
@@ -166,7 +159,8 @@ export async function openPostgresStore(
     for (const line of heard) history.hear(line)
     const recent = [...before, ...heard].slice(-CHECKED_LINES)
     const signer = { label, privateKey }
-    const ledger = new Ledger({ pool, name, label, clock, row, state, recent, history, signer })
+    const known = { row, state, recent, history, signer, sealer }
+    const ledger = new Ledger({ pool, name, label, clock, ...known })
     const leases = history.leases(clock.wall())
     const policy = documents.policy === null ? undefined : policyOf(documents.policy)
     // It is new, or the process that made it was killed just then.
@@ -174,6 +168,7 @@ export async function openPostgresStore(
     return new PostgresStore({ pool, name, document, secrets, descriptor, policy, ledger, leases })
   } catch (error) {
     secrets?.stored?.share.fill(0)
+    sealer?.close()
     await pool.end()
     throw failed(name, error)
   }
@@ -285,11 +280,7 @@ export class PostgresStore implements ParticipantStore {
 
   /** Reads the policy again, which another process may have replaced. @returns whether it is another one. */
   async reloadPolicy(check: (policy: Policy) => void = () => undefined): Promise<boolean> {
-    const { rows } = await this.#pool.query<{ policy: string | null }>(
-      'SELECT policy FROM mcbn_participant WHERE label = $1',
-      [this.label],
-    )
-    const text = rows[0]?.policy
+    const text = await this.#ledger.document('policy')
     if (typeof text !== 'string') throw invalid(`${this.name}: expected a policy, got none`)
     const read = policyOf(text)
     if (read.policyHash === this.policyHash) return false
@@ -305,11 +296,8 @@ export class PostgresStore implements ParticipantStore {
     if (this.descriptor !== undefined) checkPolicyAgainst(policy, this.descriptor)
     const text = policyBytes(source, policy).toString('utf8')
     const known = policyOf(text)
-    await this.#ledger.change(async ({ client, line }) => {
-      await client.query('UPDATE mcbn_participant SET policy = $2 WHERE label = $1', [
-        this.label,
-        text,
-      ])
+    await this.#ledger.change(async ({ replace, line }) => {
+      replace({ policy: text })
       line({ type: 'policy-replaced', policyHash: known.policyHash })
     })
     this.#policy = known
@@ -331,19 +319,17 @@ export class PostgresStore implements ParticipantStore {
     const stored = { descriptorHash: next.hash, share: secretCopy(share) }
     try {
       const secrets = await sealed({ keys: this.keys, stored }, lock, this.#document)
-      await this.#ledger.change(async ({ client, line, save }) => {
-        const before = await client.query<{ secrets: string }>(
-          'SELECT secrets FROM mcbn_participant WHERE label = $1',
-          [this.label],
-        )
+      await this.#ledger.change(async ({ client, line, save, replace, begin }) => {
+        const { documents } = await readDocuments(client, this.label, ['secrets'])
         // That the lock is the store's, before anything is sealed with it for good.
-        const known = await opened(`${before.rows[0]?.secrets}`, lock, this.#document)
+        const known = await opened(documents.secrets, lock, this.#document)
         known.stored?.share.fill(0)
         const text = parsed === undefined ? null : policyBytes(policy, parsed).toString('utf8')
-        await client.query(
-          'UPDATE mcbn_participant SET generation = generation + 1, secrets = $2, descriptor = $3, policy = coalesce($4, policy) WHERE label = $1',
-          [this.label, secrets, jsonText(next.signed), text],
-        )
+        replace({
+          ...{ secrets, descriptor: jsonText(next.signed) },
+          ...(text !== null && { policy: text }),
+        })
+        begin()
         save(stateText({ descriptorHash: next.hashHex, decisions: [] }))
         const { network, epoch } = next.descriptor
         const policyHash = text === null ? undefined : policyOf(text).policyHash
@@ -402,16 +388,6 @@ export class PostgresStore implements ParticipantStore {
     checkState(parseState(Buffer.from(text)), this.label, this.descriptor)
     return text
   }
-}
-
-async function onlyLabel(pool: Database, name: string): Promise<string> {
-  const { rows } = await pool.query<{ label: string }>('SELECT label FROM mcbn_participant LIMIT 2')
-  const [first, second] = rows
-  if (first !== undefined && second === undefined) return first.label
-  throw new McbnError(
-    'MCBN_STORE_INVALID',
-    `${name}: expected one participant, got ${first === undefined ? 'none' : 'several: name its label'}`,
-  )
 }
 
 function policyOf(text: string): KnownPolicy {
