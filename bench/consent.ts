@@ -1,7 +1,7 @@
 // What one participant can do: shares released with real RSA verification, challenges given, memory held
 // while somebody floods it.
 
-import { cpSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { createLocalVerifier } from '../src/consent/attestation/local/verifier.js'
 import { audience, releaseNonce } from '../src/consent/release/nonce.js'
@@ -33,9 +33,19 @@ function stage(): Promise<Stage> {
   return made
 }
 
+let copies = 0
+/** Alice's folder as it was made: each turn has a fresh one, since builds write their audits differently. */
+async function freshFolder(): Promise<string> {
+  const { folder } = await stage()
+  copies += 1
+  const copy = `${folder}-${copies}`
+  cpSync(folder, copy, { recursive: true })
+  return copy
+}
+
 async function participant(audit: 'disk' | 'none'): Promise<Child> {
-  const { folder, keyFile } = await stage()
-  return script('consent-peer.ts', folder, keyFile, audit)
+  const { keyFile } = await stage()
+  return script('consent-peer.ts', await freshFolder(), keyFile, audit)
 }
 
 /** Requests with their challenges and signed tokens, as a participant is to be told them. */
@@ -62,15 +72,19 @@ async function releases(audit: 'disk' | 'none', seconds: number): Promise<Sample
 
 /** The same of another checkout's participant, out of the same folder. */
 async function releasesElsewhere(checkout: string, seconds: number): Promise<Sample> {
-  const { folder, keyFile } = await stage()
-  await using serving = scriptOf(checkout, 'consent-peer.ts', folder, keyFile, 'disk')
+  const { keyFile } = await stage()
+  await using serving = scriptOf(checkout, 'consent-peer.ts', await freshFolder(), keyFile, 'disk')
   return sampleOf(await releasesOf(serving, seconds))
 }
 
 /** The same messages to a server that does the cryptography and writes a line, and nothing else. */
 async function floor(seconds: number): Promise<Sample> {
-  const { folder, issuer } = await stage()
-  await using serving = script('consent-floor.ts', folder, JSON.stringify(issuer.jwks()))
+  const { issuer } = await stage()
+  await using serving = script(
+    'consent-floor.ts',
+    await freshFolder(),
+    JSON.stringify(issuer.jwks()),
+  )
   return sampleOf(await releasesOf(serving, seconds))
 }
 
@@ -78,11 +92,10 @@ async function floor(seconds: number): Promise<Sample> {
 async function releasesOfPostgres(seconds: number): Promise<Sample> {
   const bin = postgresBinaries()
   if (bin === undefined) throw new Error('expected PostgreSQL, see docs/DEPENDENCIES.md')
-  const { folder, keyFile } = await stage()
-  const copy = `${folder}-moved`
+  const { keyFile } = await stage()
+  const copy = await freshFolder()
   const postgres = await startPostgres(bin)
   try {
-    cpSync(folder, copy, { recursive: true })
     await moveToPostgres(copy, postgres.url, { keyFile: readFileSync(keyFile) })
     const about = [postgres.url, 'alice', keyFile, 0, LIFETIME_MS]
     await using serving = script('consent-replica.ts', ...about)
@@ -93,7 +106,6 @@ async function releasesOfPostgres(seconds: number): Promise<Sample> {
     return { ...sample, costs: { ...costs, database: (beside / count) * 1e6 } }
   } finally {
     await postgres.stop()
-    rmSync(copy, { recursive: true, force: true })
   }
 }
 
