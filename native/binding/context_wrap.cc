@@ -41,6 +41,7 @@ ContextWrap::ContextWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
     }
     dtls13_ = std::get<0>(std::move(made));
     if (!dtls13_) return;
+    options.newer = true;
     // Its names say nothing about DTLS 1.2, which is not spoken.
     if (options.min_version > TLS1_2_VERSION) options.ciphers.clear();
   }

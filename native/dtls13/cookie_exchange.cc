@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "dtls13/hkdf.h"
+#include "record/downgrade.h"
 #include "record/dtls_record.h"
 
 namespace mcbn::dtls13 {
@@ -12,8 +13,6 @@ namespace {
 
 // What the cookie covers in place of a version: no ClientHello of DTLS 1.2 reaches the same bytes.
 constexpr uint16_t kCookieDomain = kVersion13 & 0xFF;
-
-constexpr uint16_t kFallbackScsv = 0x5600;  // RFC 7507 section 2
 
 }  // namespace
 

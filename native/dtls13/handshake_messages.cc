@@ -2,13 +2,12 @@
 
 #include <algorithm>
 
+#include "record/downgrade.h"
 #include "record/dtls_record.h"
 
 namespace mcbn::dtls13 {
 namespace {
 
-// The last bytes of a random of a server that spoke an older version (the same section).
-constexpr std::array<uint8_t, 7> kDowngrade = {'D', 'O', 'W', 'N', 'G', 'R', 'D'};
 constexpr size_t kMostExtensions = 64;
 
 bool holds16(ByteView list, uint16_t value) {
@@ -216,8 +215,7 @@ Fault parseServerHello(ByteView body, ServerHello& hello) {
     return alert::kDecodeError;
   }
   hello.retry = std::equal(kRetryRandom.begin(), kRetryRandom.end(), hello.random.begin());
-  hello.downgraded = std::equal(kDowngrade.begin(), kDowngrade.end(), hello.random.end() - 8) &&
-                     hello.random.back() <= 1;
+  hello.downgraded = marksDowngrade(hello.random);
   // As an older version answers; its extensions are none of ours.
   if (reader.empty()) return std::nullopt;
   const Fault fault = eachExtension(reader, [&](uint16_t type, ByteView data, bool) -> Fault {

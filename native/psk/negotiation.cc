@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "record/alert.h"
+#include "record/downgrade.h"
 #include "record/psk_messages.h"
 
 namespace mcbn {
@@ -17,7 +18,7 @@ namespace {
 constexpr size_t kMaxOffers = 16;
 constexpr size_t kDecoyLength = 32;
 constexpr size_t kSha384Length = 48;
-constexpr uint16_t kTls13 = 0x0304;
+constexpr uint16_t kTls13 = 0x0304, kDtls13 = 0xfefc;
 constexpr unsigned char kAes128GcmSha256[] = {0x13, 0x01};
 constexpr unsigned char kAes256GcmSha384[] = {0x13, 0x02};
 
@@ -37,6 +38,19 @@ std::optional<ByteView> extension(SSL* ssl, unsigned type) {
   return ByteView{data, length};
 }
 
+// Whether the hello offers DTLS 1.3, or was made because that did not work. An endpoint refuses most of them
+// before OpenSSL sees them. Somebody on the path may choose records, fragments and message_seq so that it
+// cannot tell, and none of these is under the Finished; what OpenSSL has put together is.
+bool concernsNewer(SSL* ssl) {
+  const unsigned char* suites = nullptr;
+  const size_t size = SSL_client_hello_get0_ciphers(ssl, &suites);
+  for (size_t at = 0; at + 1 < size; at += 2) {
+    if ((suites[at] << 8 | suites[at + 1]) == kFallbackScsv) return true;
+  }
+  const auto versions = extension(ssl, TLSEXT_TYPE_supported_versions);
+  return versions && offersVersion(*versions, kDtls13);
+}
+
 PskHash hashOf(const SSL_SESSION* session) {
   const SSL_CIPHER* cipher = SSL_SESSION_get0_cipher(session);
   return cipher && SSL_CIPHER_get_protocol_id(cipher) == 0x1302 ? PskHash::Sha384 : PskHash::Sha256;
@@ -50,10 +64,11 @@ Negotiation* Negotiation::of(const SSL* ssl) {
 
 bool Negotiation::attach(SSL* ssl) { return SSL_set_ex_data(ssl, exDataIndex(), this) == 1; }
 
-bool Negotiation::install(SSL_CTX* context, Role role, Transport transport) {
+bool Negotiation::install(SSL_CTX* context, Role role, Transport transport, bool newer) {
   if (exDataIndex() < 0) return false;
   if (role == Role::Server) {
-    SSL_CTX_set_client_hello_cb(context, onClientHello, nullptr);
+    // Its argument says no more than whether there is one.
+    SSL_CTX_set_client_hello_cb(context, onClientHello, newer ? context : nullptr);
     SSL_CTX_set_psk_server_callback(context, onServerKey);
     if (transport == Transport::Tls) SSL_CTX_set_psk_find_session_callback(context, onFindSession);
   } else {
@@ -177,9 +192,13 @@ void Negotiation::drawDecoy() {
 
 // ---- TLS 1.3 server ----------------------------------------------------------------------------
 
-int Negotiation::onClientHello(SSL* ssl, int* alert, void*) {
+int Negotiation::onClientHello(SSL* ssl, int* alert, void* newer) {
   Negotiation* self = of(ssl);
   if (!self) return SSL_CLIENT_HELLO_ERROR;
+  if (newer && concernsNewer(ssl)) {
+    *alert = alert::kInappropriateFallback;
+    return SSL_CLIENT_HELLO_ERROR;
+  }
   self->readHello(ssl);
   self->found_ = 0;
   if (self->offers_.empty()) return SSL_CLIENT_HELLO_SUCCESS;

@@ -42,8 +42,9 @@ class Negotiation {
       : role_(role), policy_(policy), suites_(suites) {}
 
   static Negotiation* of(const SSL* ssl);
-  // Installs the callbacks that find this object again; once for each SSL_CTX.
-  static bool install(SSL_CTX* context, Role role, Transport transport);
+  // Installs the callbacks that find this object again; once for each SSL_CTX. `newer`: a server's, beside
+  // which DTLS 1.3 is spoken: a hello that offers it, or falls back from it, is refused.
+  static bool install(SSL_CTX* context, Role role, Transport transport, bool newer);
   bool attach(SSL* ssl);
 
   // Server: whether resolve() will ask for the identity's key.
@@ -79,7 +80,7 @@ class Negotiation {
     PskHash hash;
   };
 
-  static int onClientHello(SSL* ssl, int* alert, void*);
+  static int onClientHello(SSL* ssl, int* alert, void* newer);
   static int onFindSession(SSL* ssl, const unsigned char* identity, size_t length,
                            SSL_SESSION** session);
   static int onUseSession(SSL* ssl, const EVP_MD* md, const unsigned char** identity,

@@ -170,7 +170,7 @@ std::optional<Failure> Context::configure() {
   openssl_policy = SSL_CTX_get_security_callback(ctx_);
   SSL_CTX_set_security_callback(ctx_, securityPolicy);
 
-  if (!Negotiation::install(ctx_, options_.role, options_.transport)) {
+  if (!Negotiation::install(ctx_, options_.role, options_.transport, options_.newer)) {
     return Failure{.message = "OpenSSL has no room for the PSK callbacks"};
   }
   Handshake::install(ctx_, options_.keylog);

@@ -30,6 +30,7 @@ struct ContextOptions {
   std::string identity_hint;      // server; empty = none (RFC 4279 section 5.2)
   std::vector<std::string> alpn;  // in order of preference
   PskPolicy psk;
+  bool newer = false;  // a DTLS server's: DTLS 1.3 is spoken beside it (RFC 7507 section 3)
   // OpenSSL then writes every secret out as text, 3 us a handshake, whether or not anybody reads
   // it.
   bool keylog = false;

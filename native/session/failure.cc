@@ -11,6 +11,7 @@ namespace mcbn {
 std::string alertName(int alert) {
   if (alert == alert::kNoApplicationProtocol) return "no_application_protocol";
   if (alert == alert::kMissingExtension) return "missing_extension";
+  if (alert == alert::kInappropriateFallback) return "inappropriate_fallback";
   std::string name = SSL_alert_desc_string_long(alert);
   if (name.empty() || name == "unknown") return "alert " + std::to_string(alert);
   std::replace(name.begin(), name.end(), ' ', '_');

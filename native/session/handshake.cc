@@ -169,6 +169,10 @@ Failure Handshake::explainServer(const OpensslError& error) const {
       break;
   }
   if (alert_received_ != kNoAlert) return explainPeerAlert(alert_received_);
+  if (alert_sent_ == alert::kInappropriateFallback) {
+    return {.code = "MCBN_HANDSHAKE_FAILED",
+            .message = "the client fell back to DTLS 1.2, and the server speaks DTLS 1.3"};
+  }
   if (error.reason == SSL_R_NO_SHARED_CIPHER ||
       error.reason == SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM ||
       error.reason == SSL_R_NO_CIPHERS_AVAILABLE) {
