@@ -20,7 +20,8 @@ const char* const kSuites[] = {"PSK-AES128-GCM-SHA256",       "PSK-AES128-CCM8",
 
 Secret keyOf(bool right) { return Secret(Bytes(32, right ? 0x42 : 0x43)); }
 
-std::shared_ptr<const Context> contextOf(Role role, const char* suites, bool ask, bool hint) {
+std::shared_ptr<const Context> contextOf(Role role, const char* suites, bool ask, bool hint,
+                                         bool newer) {
   ContextOptions options;
   options.role = role;
   options.transport = Transport::Dtls;
@@ -30,6 +31,7 @@ std::shared_ptr<const Context> contextOf(Role role, const char* suites, bool ask
     auto table = std::make_shared<KeyTable>();
     if (!ask) table->set("Client1", {keyOf(true)});
     options.psk = {.table = table, .ask = ask};
+    options.newer = newer;
   }
   auto created = Context::create(std::move(options));
   auto* const context = std::get_if<std::shared_ptr<const Context>>(&created);
@@ -38,10 +40,11 @@ std::shared_ptr<const Context> contextOf(Role role, const char* suites, bool ask
 }
 
 // Making one takes longer than all that follows.
-std::shared_ptr<const Context> cachedContext(Role role, size_t suite, bool ask, bool hint) {
-  static std::shared_ptr<const Context> cache[2][std::size(kSuites)][2][2];
-  auto& place = cache[role == Role::Server][suite][ask][hint];
-  if (!place) place = contextOf(role, kSuites[suite], ask, hint);
+std::shared_ptr<const Context> cachedContext(Role role, size_t suite, bool ask, bool hint,
+                                             bool newer) {
+  static std::shared_ptr<const Context> cache[2][std::size(kSuites)][2][2][2];
+  auto& place = cache[role == Role::Server][suite][ask][hint][newer];
+  if (!place) place = contextOf(role, kSuites[suite], ask, hint, newer);
   return place;
 }
 
@@ -63,6 +66,7 @@ World::World(Powers powers, ByteView input) : powers_(powers), input_(input) {
   const uint8_t more = input_.byte();
   const size_t suite = (more & 0x7f) % std::size(kSuites);
   newer_ = more & 0x80;
+  falls_back_ = more & 0x40;
   asks_ = choices & 1;
   const bool hint = choices & 2;
   // A multiple, and the suite's number: clients find it there.
@@ -84,7 +88,7 @@ World::World(Powers powers, ByteView input) : powers_(powers), input_(input) {
     options.idle_timeout = 60'000;
     options.cookie_secret = Bytes(32, 7);
     options.admission = admission_;
-    auto context = cachedContext(Role::Server, suite, asks_, hint);
+    auto context = cachedContext(Role::Server, suite, asks_, hint, newer_);
     if (newer_) options.dtls13 = settingsOf(context->options().psk);
     server_ = std::make_unique<ServerEndpoint>(kServer, services_, std::move(context),
                                                std::move(options));
@@ -110,11 +114,12 @@ void World::addClient(bool has_key) {
   options.dtls = dtls_;
   options.idle_timeout = 60'000;
   if (newer_ && number % 2 == 0) options.dtls13 = settingsOf({});
+  options.falls_back = options.dtls13 && falls_back_;
   // Every third is asked for its key by the server's hint.
   if (number % 3 != 2) options.key.emplace("Client1", PskEntry{keyOf(has_key)});
   auto endpoint = std::make_unique<ClientEndpoint>(
-      kFirstClient + number, services_, cachedContext(Role::Client, suiteOf(dtls_), false, false),
-      std::move(options));
+      kFirstClient + number, services_,
+      cachedContext(Role::Client, suiteOf(dtls_), false, false, false), std::move(options));
   REQUIRE_THAT(!endpoint->open());
   Client& client = clients_.emplace_back();
   client.endpoint = std::move(endpoint);

@@ -92,7 +92,8 @@ class World {
   std::unique_ptr<ServerEndpoint> server_;
   DtlsOptions dtls_;
   bool asks_ = false;
-  bool newer_ = false;  // the server speaks DTLS 1.3 too, and every other client that alone
+  bool newer_ = false;       // the server speaks DTLS 1.3 too, and every other client that alone
+  bool falls_back_ = false;  // clients of DTLS 1.3, to 1.2
   std::vector<Client> clients_;
   std::vector<Asked> asked_;
   std::vector<memory::Packet> history_;

@@ -39,6 +39,8 @@ void World::takeRow(const EventBatch& batch, const EventRow& row) {
       } else {
         // In DTLS 1.3 the client knows first.
         REQUIRE_THAT(!client->opened && !client->ended && client->has_key);
+        // Nobody has a client of both versions speak the older one with a server of both.
+        REQUIRE_THAT(newer || !newer_ || (row.endpoint - kFirstClient) % 2 == 1);
         REQUIRE_THAT(powers_.server && (newer || opened_by_server_ > 0));
         client->opened = true;
       }

@@ -276,8 +276,9 @@ Napi::Value IoThreadWrap::connect(const Napi::CallbackInfo& info) {
   }
   if (!options) return openedSocket(info.Env(), {.code = EINVAL, .call = "connect"}, {});
   options->dtls13 = dtls13Of(info[1]);
-  if (!options->dtls13 && !options->other_keys.empty()) {
-    Napi::TypeError::New(info.Env(), "mcbn addon: expected one credential, or DTLS 1.3")
+  options->falls_back = options->dtls13 && context->speaks12();
+  if ((!options->dtls13 || options->falls_back) && !options->other_keys.empty()) {
+    Napi::TypeError::New(info.Env(), "mcbn addon: expected one credential, or DTLS 1.3 alone")
         .ThrowAsJavaScriptException();
     return {};
   }
@@ -406,18 +407,8 @@ void IoThreadWrap::confirmAddress(const Napi::CallbackInfo& info) {
 }
 
 void IoThreadWrap::setKeylog(const Napi::CallbackInfo& info) {
-  Fields given(info[1], "keylog options");
-  const bool server = given.flag("server");
-  const bool on = given.flag("on");
-  if (!given.complete()) return;
-  io().post([id = numberOf(info[0]), server, on](IoThread& self) {
-    if (server) {
-      if (ServerEndpoint* const endpoint = self.server(id)) endpoint->setKeylog(on);
-      return;
-    }
-    Endpoint* const endpoint = self.endpoint(id);
-    Association* const association = endpoint ? endpoint->find(ClientEndpoint::kSession) : nullptr;
-    if (association) association->session.setKeylog(on);
+  io().post([id = numberOf(info[0]), on = info[1].ToBoolean().Value()](IoThread& self) {
+    if (Endpoint* const endpoint = self.endpoint(id)) endpoint->setKeylog(on);
   });
 }
 

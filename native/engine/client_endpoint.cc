@@ -17,23 +17,28 @@ ClientEndpoint::ClientEndpoint(uint32_t id, IoServices& services,
     : Endpoint(id, services),
       idle_timeout_(options.idle_timeout),
       options_(std::make_unique<ClientOptions>(std::move(options))),
-      association_(begun(std::move(context), *options_, services.ciphers)) {
-  speaks13_ = association_.session.speaks13();
+      association_(begun(context, *options_, services.ciphers)) {
+  speaks13_ = association_->session.speaks13();
+  if (options_->falls_back && !options_->session) chooseVersions(std::move(context), *options_);
   if (options_->row_key.empty()) return;
   keepRows(std::make_unique<SessionSeal>(options_->row_key), options_->dtls.mtu,
            std::move(options_->row_prefix));
   OPENSSL_cleanse(options_->row_key.data(), options_->row_key.size());
 }
 
-Association ClientEndpoint::begun(std::shared_ptr<const Context> context, ClientOptions& options,
-                                  CipherContexts& ciphers) {
+std::unique_ptr<Association> ClientEndpoint::begun(std::shared_ptr<const Context> context,
+                                                   ClientOptions& options,
+                                                   CipherContexts& ciphers) {
   if (options.session) {
-    return {kSession, options.remote, std::move(options.session->state), ciphers};
+    return std::make_unique<Association>(kSession, options.remote,
+                                         std::move(options.session->state), ciphers);
   }
   if (options.dtls13) {
-    return {kSession, options.remote, Role::Client, options.dtls13, options.dtls};
+    return std::make_unique<Association>(kSession, options.remote, Role::Client, options.dtls13,
+                                         options.dtls);
   }
-  return {kSession, options.remote, std::move(context), options.dtls, ciphers};
+  return std::make_unique<Association>(kSession, options.remote, std::move(context), options.dtls,
+                                       ciphers);
 }
 
 SystemError ClientEndpoint::open() {
@@ -46,30 +51,32 @@ SystemError ClientEndpoint::open() {
 
 void ClientEndpoint::start(Milliseconds now) {
   time_ = now;
-  enter(association_);
-  association_.active = now;
+  enter(*association_);
+  association_->active = now;
   stats_.sessions = 1;
   if (!options_->session) stats_.handshakes_started += 1;
   if (const SystemError error = watch()) {
     unreachable(error);
   } else if (options_->session) {
-    association_.opened = true;
+    association_->opened = true;
     if (options_->row) {
-      association_.row = std::move(options_->row);
-      association_.unannounced = true;
-      association_.session.reserve(true, options_->dtls.mtu, now);
+      association_->row = std::move(options_->row);
+      association_->unannounced = true;
+      association_->session.reserve(true, options_->dtls.mtu, now);
     } else {
-      report(EventKind::Opened, openedEvent(association_, options_->dtls.mtu));
+      report(EventKind::Opened, openedEvent(*association_, options_->dtls.mtu));
     }
   } else {
     if (const auto length = options_->dtls.connection_id) {
       Bytes id(*length);
       if (RAND_bytes(id.data(), static_cast<int>(id.size())) == 1) {
-        association_.session.useConnectionId(std::move(id));
+        if (versions_) versions_->connection_id = id;
+        association_->session.useConnectionId(std::move(id));
       }
     }
-    association_.session.connect(std::move(options_->key), std::move(options_->other_keys), now,
-                                 *this);
+    if (versions_) versions_->begun = now;
+    association_->session.connect(std::move(options_->key), std::move(options_->other_keys), now,
+                                  *this);
   }
   options_.reset();
   leave();
@@ -82,13 +89,13 @@ void ClientEndpoint::receive(Milliseconds now) {
     taken += result.datagrams.size();
     if (result.status == IoStatus::Again) return;
     if (result.status == IoStatus::Error) return unreachable(result.error);
-    enter(association_);
-    const size_t id_length = association_.session.ownConnectionId().size();
+    enter(*association_);
+    const size_t id_length = association_->session.ownConnectionId().size();
     for (auto rest = result.datagrams; !rest.empty();) {
       const size_t train =
-          association_.opened && !association_.ended ? trainLength(rest, id_length) : 0;
+          association_->opened && !association_->ended ? trainLength(rest, id_length) : 0;
       if (train > 1) {
-        receiveTrain(association_, rest.first(train), now);
+        receiveTrain(*association_, rest.first(train), now);
         rest = rest.subspan(train);
         continue;
       }
@@ -96,12 +103,17 @@ void ClientEndpoint::receive(Milliseconds now) {
       rest = rest.subspan(1);
       stats_.datagrams_received += 1;
       stats_.bytes_received += received.datagram.size();
-      if (association_.ended) continue;
+      if (association_->ended) continue;
       if (received.datagram.empty() || received.truncated) {
         dropped(DropReason::Malformed);
         continue;
       }
-      receiveInto(association_, received.datagram, now);
+      if (versions_) {
+        receiveByVersion(received.datagram, now);
+        enter(*association_);
+      } else {
+        receiveInto(*association_, received.datagram, now);
+      }
     }
     leave();
     if (!result.more) return;
@@ -109,13 +121,14 @@ void ClientEndpoint::receive(Milliseconds now) {
 }
 
 void ClientEndpoint::expire(Milliseconds now) {
-  if (association_.ended) return;
+  if (association_->ended) return;
   time_ = now;
-  enter(association_);
-  if (association_.session.deadline() <= now) association_.session.expire(now, *this);
+  enter(*association_);
+  if (association_->session.deadline() <= now) association_->session.expire(now, *this);
+  if (versions_) return expireOlder(now);
   checkServer(now);
-  if (!association_.ended && idleDeadline() <= now) {
-    association_.session.close(*this);
+  if (!association_->ended && idleDeadline() <= now) {
+    association_->session.close(*this);
     ended(Failure{.code = "MCBN_IDLE_TIMEOUT",
                   .message = "nothing was sent or received for " + std::to_string(idle_timeout_) +
                              " ms (idleTimeout)"});
@@ -124,29 +137,49 @@ void ClientEndpoint::expire(Milliseconds now) {
 }
 
 Milliseconds ClientEndpoint::idleDeadline() const {
-  const bool counts = idle_timeout_ > 0 && association_.opened;
-  return counts ? association_.active + idle_timeout_ : kNever;
+  const bool counts = idle_timeout_ > 0 && association_->opened;
+  return counts ? association_->active + idle_timeout_ : kNever;
 }
 
 Milliseconds ClientEndpoint::deadline() const {
-  if (association_.ended) return kNever;
+  if (association_->ended) return kNever;
   const Milliseconds check = check_ ? check_->deadline() : kNever;
-  return std::min(
-      {association_.session.deadline(), association_.session.rowDeadline(), check, idleDeadline()});
+  const Milliseconds older =
+      versions_ && versions_->older ? versions_->older->session.deadline() : kNever;
+  return std::min({association_->session.deadline(), association_->session.rowDeadline(), check,
+                   idleDeadline(), older});
 }
 
 Association* ClientEndpoint::find(uint32_t session) {
-  return session == kSession && !association_.ended ? &association_ : nullptr;
+  // DTLS 1.3's handshake asks for its key before there is another one.
+  if (versions_ && versions_->older && session == kSession) return versions_->older.get();
+  return session == kSession && !association_->ended ? association_.get() : nullptr;
 }
 
 void ClientEndpoint::closeAll(Goodbye goodbye) {
-  if (goodbye == Goodbye::Yes) closeSession(kSession);
-  association_.ended = true;
+  if (goodbye == Goodbye::Yes) {
+    const auto versions = std::move(versions_);
+    if (versions && versions->older) {
+      enter(*versions->older);
+      versions->older->session.close(*this);
+      current_ = nullptr;
+    }
+    closeSession(kSession);
+  }
+  association_->ended = true;
+}
+
+void ClientEndpoint::setKeylog(bool on) {
+  association_->session.setKeylog(on);
+  if (!versions_) return;
+  versions_->options.keylog = on;
+  if (versions_->older) versions_->older->session.setKeylog(on);
 }
 
 void ClientEndpoint::leave() {
-  if (keepsRows() && !association_.ended) keepRow(association_);
-  if (association_.ended) stats_.sessions = 0;
+  if (versions_) settleVersions();
+  if (keepsRows() && !association_->ended) keepRow(*association_);
+  if (association_->ended) stats_.sessions = 0;
   current_ = nullptr;
 }
 
@@ -160,21 +193,21 @@ void ClientEndpoint::restored(Association& association) {
 }
 
 void ClientEndpoint::checkServer(Milliseconds now) {
-  if (!check_ || association_.ended || !check_->due(now)) return;
+  if (!check_ || association_->ended || !check_->due(now)) return;
   if (check_->failed(now)) {
-    association_.session.close(*this);
+    association_->session.close(*this);
     return ended(Failure{.code = "MCBN_CONNECTION_LOST",
                          .message = "the server does not know the session any more, or did not "
                                     "answer in time"});
   }
   const auto cookie = check_->nextChallenge(now);
-  if (cookie) association_.session.challengePath(*cookie, *this);
+  if (cookie) association_->session.challengePath(*cookie, *this);
 }
 
 void ClientEndpoint::answered() {
   if (!check_) return;
   check_.reset();
-  Endpoint::restored(association_);
+  Endpoint::restored(*association_);
 }
 
 void ClientEndpoint::pathResponse(const PathCookie& cookie) {
@@ -191,7 +224,7 @@ void ClientEndpoint::commitMessage(size_t length) {
 // a server are such records until their numbers have passed the row's.
 void ClientEndpoint::dropped(DropReason reason) {
   Endpoint::dropped(reason);
-  if (reason == DropReason::Replayed && !association_.ended) answered();
+  if (reason == DropReason::Replayed && !association_->ended) answered();
 }
 
 void ClientEndpoint::onSendError(const SystemError& error) { unreachable(error); }
@@ -199,13 +232,14 @@ void ClientEndpoint::onSendError(const SystemError& error) { unreachable(error);
 // The network says that nobody is there. Believed until somebody has answered: later an ICMP
 // message is just one more lost datagram.
 void ClientEndpoint::unreachable(const SystemError& error) {
-  const bool open = association_.opened && !association_.unannounced;
-  if (association_.ended || open || stats_.datagrams_received > 0) return;
+  const bool open = association_->opened && !association_->unannounced;
+  if (association_->ended || open || stats_.datagrams_received > 0) return;
   Association* const outer = current_;
-  enter(association_);
-  association_.session.close(*this);
+  versions_.reset();
+  enter(*association_);
+  association_->session.close(*this);
   ended(Failure{.code = "MCBN_CONNECTION_FAILED",
-                .message = "no answer from " + association_.peer.text() + " (" + error.name() +
+                .message = "no answer from " + association_->peer.text() + " (" + error.name() +
                            "); is the server running?",
                 .reason = error.text()});
   current_ = outer;

@@ -162,6 +162,8 @@ class Endpoint : protected SessionSink {
   // Ends every session, with a goodbye unless they go on elsewhere; no events follow.
   enum class Goodbye : bool { No, Yes };
   virtual void closeAll(Goodbye goodbye = Goodbye::Yes) = 0;
+  // Of all its sessions, and of those to come.
+  virtual void setKeylog(bool on) = 0;
 
   // Messages of one session. They have room around them as frame.h says, and are needed until
   // flush().

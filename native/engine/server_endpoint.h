@@ -120,7 +120,7 @@ class ServerEndpoint final : public Endpoint,
                               Milliseconds now, const RowName* row = nullptr);
   // Ends the sessions of an identity with `failure`; how many there were.
   size_t endSessionsOf(const Identity& identity, const Failure& failure);
-  void setKeylog(bool on);
+  void setKeylog(bool on) override;
   // Ends the most silent sessions, as many as Admission has given away.
   void evict(Milliseconds now);
   // The application knows that the peer is there. Without effect if it has moved on since.

@@ -17,6 +17,7 @@ constexpr uint8_t kIllegalParameter = 47;
 constexpr uint8_t kDecodeError = 50;
 constexpr uint8_t kDecryptError = 51;
 constexpr uint8_t kProtocolVersion = 70;
+constexpr uint8_t kInsufficientSecurity = 71;
 constexpr uint8_t kInternalError = 80;
 constexpr uint8_t kInappropriateFallback = 86;  // RFC 7507
 constexpr uint8_t kUserCanceled = 90;

@@ -14,6 +14,10 @@ constexpr size_t kMaxEarlyBytes = 16'384;
 // After it the peer may send as many unproven records again.
 constexpr Milliseconds kRefillInterval = 250;
 
+// Of a fallback's first record: the attempt at DTLS 1.3 goes on beside it under lower numbers, and a peer
+// takes a number that it has seen for a replay.
+constexpr uint64_t kFallbackNumber = 1 << 16;
+
 }  // namespace
 
 // Sets what one call into the handshake needs, and cleans up behind it on every path.
@@ -57,6 +61,9 @@ DtlsHandshake::DtlsHandshake(std::shared_ptr<const Context> context, const DtlsO
   SSL_set_max_send_fragment(ssl(), static_cast<long>(std::clamp<size_t>(
                                        options_.mtu, kSmallestSendFragment, kMaxMessage)));
   DTLS_set_timer_cb(ssl(), onTimer);
+  if (!options_.falls_back) return;
+  SSL_set_mode(ssl(), SSL_MODE_SEND_FALLBACK_SCSV);
+  outbox_.beginAt(kFallbackNumber);
 }
 
 Milliseconds DtlsHandshake::deadline() const {
@@ -298,6 +305,7 @@ void DtlsHandshake::advance() {
   const int result = SSL_do_handshake(ssl());
   ssl_->wire.incoming = {};
   flushKeylog();
+  if (options_.falls_back && refusesDowngrade()) return;
   if (result == 1) return finish();
   const int error = SSL_get_error(ssl(), result);
   if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {

@@ -110,6 +110,7 @@ class DtlsHandshake {
   std::unique_ptr<DtlsHandshake> another(std::shared_ptr<uint64_t> numbers, bool guarded,
                                          SessionStep& step) const;
   void noteAlert(const DtlsRecord& record);
+  bool refusesDowngrade();
   void settleKey();
   void releaseHeld();
   void takeAll(const std::vector<Bytes>& kept);

@@ -27,6 +27,9 @@ struct DtlsOptions {
   std::optional<size_t> connection_id;
   bool openssl_records = false;  // keep every session on OpenSSL's record layer
   std::string servername;
+  // A client whose server does not seem to speak DTLS 1.3: says so (RFC 7507 section 4), and refuses a server
+  // that does (RFC 8446 section 4.1.3).
+  bool falls_back = false;
 };
 
 }  // namespace mcbn

@@ -2,8 +2,10 @@
 #include <openssl/rand.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
+#include "record/downgrade.h"
 #include "session/dtls_handshake.h"
 
 namespace mcbn {
@@ -107,6 +109,23 @@ void DtlsHandshake::noteAlert(const DtlsRecord& record) {
   alert_hint_ = description;
   // A goodbye is in no hurry: it only shortens handshakeTimeout.
   timers_.noteAlert(step_->now, !fatal || handshake().psk().asking());
+}
+
+// RFC 8446 section 4.1.3. Before a ServerHello the server's random is zeros.
+bool DtlsHandshake::refusesDowngrade() {
+  std::array<uint8_t, SSL3_RANDOM_SIZE> random;
+  if (SSL_get_server_random(ssl(), random.data(), random.size()) != random.size() ||
+      !marksDowngrade(random)) {
+    return false;
+  }
+  outbox_.sendAlert(alert::kFatal, alert::kIllegalParameter);
+  fail({.code = "MCBN_PROTOCOL_ERROR",
+        .message = "the server knows DTLS 1.3 and answered with DTLS 1.2: somebody on the path "
+                   "keeps DTLS 1.3 "
+                   "away from it",
+        .reason = {},
+        .alert = alert::kIllegalParameter});
+  return true;
 }
 
 // The peer is there, whatever an alert says, and has sent a flight again: something was lost, or the

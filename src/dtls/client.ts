@@ -44,8 +44,6 @@ export interface Target {
 /** The options of `connect`, checked. */
 export interface ClientSettings extends Omit<ResolvedDtlsOptions, 'context'> {
   readonly target: Target
-  /** The one that is spoken. */
-  readonly version: DtlsVersion
   readonly psk: PskClientSource
   readonly key: ClientKey | undefined
   /** What is offered after it, with DTLS 1.3. */
@@ -234,16 +232,15 @@ export class Client implements EndpointListener, SocketHome, RowsUser {
     tellSocket.batchEnd(this.#socket)
   }
 
-  onQuestion(_session: number, { number, hint }: NativeSessionQuestion): void {
+  onQuestion(_session: number, { number, hint, protocol }: NativeSessionQuestion): void {
     if (this.#settings === undefined) return
-    const { psk, version, lookupTimeout } = this.#settings
+    const { psk, lookupTimeout } = this.#settings
     if (!isClientLookup(psk)) return
-    const imports = version === 'DTLSv1.3'
-    this.#cancelLookup = askClientKey(psk, hint, lookupTimeout, imports, (answer) => {
+    this.#cancelLookup = askClientKey(psk, hint, lookupTimeout, protocol, (answer) => {
       this.#cancelLookup = undefined
       if ('error' in answer) return this.#answerFailed(number, answer.error)
       try {
-        refuseUnsendable(answer.identity, version)
+        refuseUnsendable(answer.identity, protocol as DtlsVersion)
         this.thread.native.answer(this.endpoint, SESSION, number, answer)
       } catch (error) {
         this.#answerFailed(number, error as McbnError)
@@ -319,7 +316,7 @@ export class Client implements EndpointListener, SocketHome, RowsUser {
 
   keylogWanted(wanted: boolean): void {
     if (this.#released) return
-    this.thread.native.setKeylog(this.endpoint, { server: false, on: wanted })
+    this.thread.native.setKeylog(this.endpoint, wanted)
   }
 
   #takeAddress(): string | undefined {

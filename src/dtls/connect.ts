@@ -3,7 +3,7 @@ import { isIP } from 'node:net'
 import { DTLS_CLIENT_SOCKET } from '../diagnostics.js'
 import { McbnError } from '../errors.js'
 import { type ClientKey, clientKey } from '../keys/client-key.js'
-import { clientContext } from '../native/context.js'
+import { type ContextSettings, clientContext } from '../native/context.js'
 import type { NativeResumed } from '../native/dtls.js'
 import { adviceFor, refuseUnknown } from '../option-names.js'
 import {
@@ -15,7 +15,7 @@ import {
   typeName,
 } from '../options.js'
 import { refuseUnsendable } from '../psk/identity.js'
-import type { DtlsVersion, PskClientSource } from '../psk/types.js'
+import type { PskClientSource } from '../psk/types.js'
 import { Client, type ClientSettings, connectionFailed, type Target, wipeKeys } from './client.js'
 import type { IoThread } from './io-thread.js'
 import { sharedClientThread } from './io-thread.js'
@@ -55,8 +55,7 @@ export function connect(options: DtlsConnectOptions, onSecureConnect?: () => voi
   const { psk, signal } = options
   const resumed = options.session === undefined ? undefined : resumedOption(options.session)
   const store = storeOption(options, target)
-  const version = resolved.context.min13 ? 'DTLSv1.3' : 'DTLSv1.2'
-  const keys = keysOf(psk, version)
+  const keys = keysOf(psk, resolved.context)
   try {
     const context = clientContext(resolved.context)
     const socket = new DtlsSocket()
@@ -64,7 +63,6 @@ export function connect(options: DtlsConnectOptions, onSecureConnect?: () => voi
     const thread = threadFor(socket)
     const settings = {
       ...resolved,
-      version,
       target,
       psk: psk as PskClientSource,
       ...keys,
@@ -85,15 +83,15 @@ export function connect(options: DtlsConnectOptions, onSecureConnect?: () => voi
   }
 }
 
-/** Which keys the client offers; none where a function is asked. */
+/** Which keys the client offers; none where a function is asked. They are for all versions that it speaks. */
 function keysOf(
   psk: DtlsConnectOptions['psk'],
-  version: DtlsVersion,
+  { min13 }: Pick<ContextSettings, 'min13'>,
 ): Pick<ClientSettings, 'key' | 'otherKeys'> {
   if (typeof psk === 'function') return { key: undefined, otherKeys: [] }
   const several = Array.isArray(psk)
   const given: readonly unknown[] = several ? psk : [psk]
-  if (several && version === 'DTLSv1.2') {
+  if (several && !min13) {
     throw new McbnError(
       'MCBN_OPTION_CONFLICT',
       "psk: expected one credential with DTLS 1.2; several need minVersion: 'DTLSv1.3'",
@@ -109,8 +107,8 @@ function keysOf(
   try {
     for (const [index, each] of given.entries()) {
       const name = several ? `psk[${index}]` : 'psk'
-      keys.push(clientKey(each, version === 'DTLSv1.3', name))
-      refuseUnsendable((keys.at(-1) as ClientKey).identity, version)
+      keys.push(clientKey(each, min13, name))
+      refuseUnsendable((keys.at(-1) as ClientKey).identity, min13 ? 'DTLSv1.3' : 'DTLSv1.2')
     }
     const [key, ...otherKeys] = keys
     const odd = otherKeys.findIndex(({ hash }) => hash !== key?.hash)

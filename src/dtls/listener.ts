@@ -86,7 +86,7 @@ export class Listener<Peer> {
 
   keylog(on: boolean): void {
     for (const { thread, number } of this.#endpoints) {
-      thread.native.setKeylog(number, { server: true, on })
+      thread.native.setKeylog(number, on)
     }
   }
 

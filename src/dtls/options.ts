@@ -60,7 +60,7 @@ export function resolveDtlsOptions(
   return {
     context: {
       datagram: true,
-      ...versionSettings(options, role),
+      ...versionSettings(options),
       alpn: alpnOption(options.ALPNProtocols),
     },
     session: {

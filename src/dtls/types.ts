@@ -244,7 +244,7 @@ export interface DtlsServerOptions<Peer = undefined> extends DtlsOptions {
 
 export interface DtlsConnectOptions extends DtlsOptions {
   /**
-   * One credential, or a function of the server's identity hint. With DTLS 1.3 also a list of 1 to 8 credentials of one
+   * One credential, or a function of the server's identity hint and the version. With DTLS 1.3 alone also a list of 1 to 8 credentials of one
    * `hash`, in order of preference: all identities go out in the clear, and the server takes the first that it knows,
    * which `pskIdentity` then tells.
    */

@@ -28,8 +28,10 @@ export interface DtlsVersionOptions {
   readonly minVersion?: DtlsVersion
   /**
    * Newest version to speak. DTLS 1.3 is a handshake of mcbn's and has to be asked for (docs/DTLS13.md says what it
-   * lacks). A server that speaks both answers each client in the newest version that it offers. A client speaks
-   * one: `minVersion: 'DTLSv1.3'` is enough, and `maxVersion` alone is refused.
+   * lacks). A server that speaks both answers each client in the newest version that it offers. A client that
+   * speaks both begins with DTLS 1.3. If the server answers as one of DTLS 1.2 does, or twice not at all, it tries
+   * DTLS 1.2 as well, with TLS_FALLBACK_SCSV (RFC 7507), and takes the first that proves the key. A server that
+   * speaks DTLS 1.3 and knows that value, as mcbn's does, refuses DTLS 1.2 then.
    *
    * @defaultValue 'DTLSv1.2', or `minVersion` where that is newer
    * @throws {McbnError} `MCBN_OPTION_CONFLICT` where DTLS 1.3 meets `records: 'openssl'`, `session` or
@@ -84,7 +86,6 @@ const NOT_OF_13 = {
 /** @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`, `MCBN_OPTION_CONFLICT`. */
 export function versionSettings(
   options: GivenOptions,
-  role: 'server' | 'client',
 ): Pick<ContextSettings, 'min13' | 'max12' | 'ciphers' | 'dtls13'> {
   const ciphers = stringOption('ciphers', options.ciphers) ?? ''
   const minVersion = choiceOption('minVersion', options.minVersion, VERSIONS, 'DTLSv1.2')
@@ -109,11 +110,6 @@ export function versionSettings(
     throw conflict(`${name}: DTLS 1.3 does not have it; leave it out, or maxVersion at 'DTLSv1.2'`)
   }
   const min13 = minVersion === 'DTLSv1.3' || namesOnly13(ciphers)
-  if (role === 'client' && !min13) {
-    throw conflict(
-      "minVersion: expected 'DTLSv1.3' too, since a client speaks one version; or leave maxVersion at 'DTLSv1.2'",
-    )
-  }
   const dtls13: NativeDtls13Options = {
     pskDheKe: modes?.includes('psk_dhe_ke') ?? true,
     pskKe: modes?.includes('psk_ke') ?? false,

@@ -10,6 +10,7 @@ import {
   type PskClientLookup,
   type PskClientSource,
   type PskHash,
+  type PskProtocol,
 } from '../psk/types.js'
 import { hashOf, importedOf, isThenable } from './server-keys.js'
 
@@ -59,13 +60,13 @@ export function clientKey(value: unknown, imports: boolean, name = 'psk'): Clien
  * Asks a client's function for the credential that suits the hint. `done` is called exactly once,
  * at once where the function answers at once, unless cancelled. Does not throw.
  *
- * @param imports - as of {@link clientKey}.
+ * @param protocol - the version that the key is for, which the function is told.
  */
 export function askClientKey(
   lookup: PskClientLookup,
   hint: string | undefined,
   lookupTimeout: number,
-  imports: boolean,
+  protocol: PskProtocol,
   done: (answer: ClientAnswer) => void,
 ): () => void {
   let open = true
@@ -85,7 +86,7 @@ export function askClientKey(
         const shown = hint === undefined ? 'no hint' : `hint ${JSON.stringify(hint)}`
         throw new McbnError('MCBN_LOOKUP_FAILED', `the psk function has no credential for ${shown}`)
       }
-      settle(clientKey(value, imports, 'the psk function’s answer'))
+      settle(clientKey(value, protocol === 'DTLSv1.3', 'the psk function’s answer'))
     } catch (error) {
       fail(error)
     }
@@ -99,7 +100,7 @@ export function askClientKey(
     })
   }
   try {
-    const value = lookup(hint)
+    const value = lookup(hint, { protocol })
     if (isThenable(value)) {
       value.then(accept, fail)
       if (lookupTimeout > 0) {

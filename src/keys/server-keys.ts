@@ -285,7 +285,7 @@ export function importedOf(imported: unknown, imports: boolean, name: string): b
   if (imports) return true
   throw new McbnError(
     'MCBN_OPTION_CONFLICT',
-    `${name}.imported: expected DTLS 1.3 (minVersion or maxVersion 'DTLSv1.3'), since OpenSSL cannot use imported keys; ` +
+    `${name}.imported: expected DTLS 1.3 (minVersion 'DTLSv1.3', or maxVersion of a server), since OpenSSL cannot use imported keys; ` +
       'leave it out if both sides take the key for an external one',
   )
 }

@@ -304,7 +304,7 @@ export interface NativeIoThread {
   endSessionsOf(endpoint: number, identity: Uint8Array): number
   /** A server's: the peer is known to be there; without effect when it has moved on since. */
   confirmAddress(endpoint: number, session: number, address: string, port: number): void
-  setKeylog(endpoint: number, options: { readonly server: boolean; readonly on: boolean }): void
+  setKeylog(endpoint: number, on: boolean): void
   exportKeyingMaterial(
     endpoint: number,
     session: number,

@@ -118,12 +118,22 @@ export const PSK_CREDENTIAL_FIELDS = {
   imported: false,
 } as const satisfies OptionTable<PskCredential>
 
+/** What a client's lookup is told besides the hint. */
+export interface PskClientContext {
+  /**
+   * The version that the key is for. A TLS client of both versions asks once, for 'TLSv1.3'. A DTLS client of
+   * both asks for each that it tries; keys for one are not for the other (RFC 9258 section 5.1).
+   */
+  readonly protocol: PskProtocol
+}
+
 /**
  * Chooses a credential by the server's identity hint (RFC 4279 section 5.2), at once or later.
  * `hint` is `undefined` when the server sent none; TLS 1.3 and DTLS 1.3 have no hints.
  */
 export type PskClientLookup = (
   hint: string | undefined,
+  context: PskClientContext,
 ) => PskCredential | null | Promise<PskCredential | null>
 
 /** What a client's `psk` option takes. */

@@ -123,7 +123,7 @@ export class ClientSide implements HandshakeSide<undefined> {
       ready(session)
     }
     if (askForHint && this.#asksFirst) {
-      return askClientKey(lookup, undefined, this.#lookupTimeout, false, (answer) =>
+      return askClientKey(lookup, undefined, this.#lookupTimeout, 'TLSv1.3', (answer) =>
         'error' in answer ? ready(answer.error) : make(answer),
       )
     }
@@ -138,7 +138,7 @@ export class ClientSide implements HandshakeSide<undefined> {
     done: (answer: KeyAnswer<undefined>) => void,
   ): Cancel {
     const lookup = this.#lookup as PskClientLookup
-    return askClientKey(lookup, question.hint, this.#lookupTimeout, false, done)
+    return askClientKey(lookup, question.hint, this.#lookupTimeout, question.protocol, done)
   }
 
   peerOf(): undefined {

@@ -60,10 +60,12 @@ describe('dtls:// on the command line', () => {
     const { server, url } = await listening(
       ...['dtls://127.0.0.1:0', '--echo', '--verbose', '--max-version', 'DTLSv1.3'],
     )
-    for (const version of ['DTLSv1.3', 'DTLSv1.2']) {
-      const child = await mcbn(['connect', url, ...PSK, '--min-version', version, '--verbose'], {
-        input: 'x\n',
-      })
+    for (const [version, ...flags] of [
+      ['DTLSv1.3', '--min-version', 'DTLSv1.3'],
+      ['DTLSv1.2'],
+      ['DTLSv1.3', '--min-version', 'DTLSv1.2', '--max-version', 'DTLSv1.3'],
+    ] as const) {
+      const child = await mcbn(['connect', url, ...PSK, ...flags, '--verbose'], { input: 'x\n' })
       expect(child.exit.code, child.report()).toBe(0)
       expect(child.stderr).toContain(`(${version},`)
       await server.output(new RegExp(`connected.*${version.replace('.', '\\.')}`))

@@ -40,11 +40,6 @@ describe('cli/usage', () => {
         /expected TLSv1.2 or TLSv1.3 with tls:\/\/, got DTLSv1.3/,
       ],
       [
-        'a client of two versions of DTLS',
-        ['connect', 'dtls://127.0.0.1:1', ...PSK, '--max-version', 'DTLSv1.3'],
-        /a client speaks one version/,
-      ],
-      [
         'an empty range of versions',
         ['connect', TLS, ...PSK, '--min-version', 'TLSv1.3', '--max-version', 'TLSv1.2'],
         /leave nothing to speak/,

@@ -103,11 +103,6 @@ const CALLS: readonly (readonly [string, object, (given: never) => void])[] = [
     { key, hash: 'sha384' },
     (given) => withThread((thread) => thread.answer(1, 1, 1, given)),
   ],
-  [
-    'setKeylog',
-    { server: true, on: true },
-    (given) => withThread((thread) => thread.setKeylog(1, given)),
-  ],
 ]
 
 describe('native/contract', () => {

@@ -44,6 +44,8 @@ struct EndpointsOptions {
 
 struct Dialled {
   bool dtls13 = true;
+  bool both = false;  // DTLS 1.2, too
+  bool asks = false;  // for its key
   uint8_t key = 0x42;
   std::string identity = "Client1";
 };
@@ -65,6 +67,7 @@ class Endpoints {
     policy.table = table;
     ContextOptions serving = contextOptions(Role::Server);
     serving.psk = policy;
+    serving.newer = options_.speaks13;
     ServerOptions given;
     given.local = loopback();
     given.dtls = options_.server;
@@ -92,7 +95,8 @@ class Endpoints {
     given.remote = client.front.localAddress();
     given.dtls = options_.client;
     if (how.dtls13) given.dtls13 = std::make_shared<const dtls13::Settings>(options_.client13);
-    given.key.emplace(how.identity, PskEntry{testKey(how.key), options_.hash});
+    given.falls_back = how.both;
+    if (!how.asks) given.key.emplace(how.identity, PskEntry{testKey(how.key), options_.hash});
     client.endpoint = std::make_unique<ClientEndpoint>(
         number, services_, DtlsPair::contextOf(contextOptions(Role::Client)), std::move(given));
     REQUIRE_FALSE(client.endpoint->open());

@@ -121,8 +121,9 @@ int peer_open(const struct settings* told, int socket) {
   for (;;) {
     const int result = mbedtls_ssl_handshake(&ssl);
     if (result == 0) return 0;
-    if (result == MBEDTLS_ERR_SSL_HELLO_VERIFY_REQUIRED) {
-      // The client's next hello begins anew.
+    // The client's next hello begins anew: that with the cookie, or of the version that it falls back to.
+    if (result == MBEDTLS_ERR_SSL_HELLO_VERIFY_REQUIRED ||
+        result == MBEDTLS_ERR_SSL_NO_CIPHER_CHOSEN) {
       if ((wrong = mbedtls_ssl_session_reset(&ssl)) != 0 || (wrong = name_client()) != 0) {
         return explain("reset", wrong);
       }

@@ -363,7 +363,7 @@ export const CALLS: Readonly<Record<string, (world: World, on: number) => Made>>
   closeEndpoint: onThread('closeEndpoint', (_, on) => [either(on), 'goodbye']),
   endSessionsOf: onThread('endSessionsOf', (_, on) => [either(on), NAME()]),
   confirmAddress: onThread('confirmAddress', (_, on) => [either(on), 1, '127.0.0.1', 9]),
-  setKeylog: onThread('setKeylog', (_, on) => [either(on), { server: true, on: true }]),
+  setKeylog: onThread('setKeylog', (_, on) => [either(on), true]),
   exportKeyingMaterial: onThread('exportKeyingMaterial', (_, on) => [
     either(on),
     1,
