@@ -50,16 +50,20 @@ std::optional<Address> localOf(std::string host, uint16_t port, const Address& r
   return Address::parse(host, port);
 }
 
-// Opens a client's sealed session for `identity` (empty: any), and uses it up. `row`: see unseal().
-SealFault takeSealed(ByteView sealed, ByteView key, ByteView row, const Identity& identity,
-                     const Context& context, std::optional<PortableSession>& session) {
-  auto opened = SessionSeal(key).unseal(sealed, context, row);
+// Opens a client's sealed session for one of its identities (none: for any), and uses it up. `row`: see unseal().
+SealFault takeSealed(ByteView sealed, ByteView key, ByteView row, const Context& context,
+                     ClientOptions& options) {
+  SessionSeal seal(key);
+  auto opened = Session::unseal(seal, sealed, context, !options.dtls13 || options.falls_back,
+                                options.dtls13.get(), row);
   if (opened.fault != SealFault::None) return opened.fault;
-  if (!identity.empty() && opened.session->state.identity != identity) {
-    return SealFault::OtherIdentity;
-  }
+  const auto is = [&](const Identity& identity) { return identity == opened.session->identity(); };
+  const auto other = [&](const dtls13::ClientKey& key) { return is(key.identity); };
+  const bool ours =
+      !options.key || is(options.key->first) || std::ranges::any_of(options.other_keys, other);
+  if (!ours) return SealFault::OtherIdentity;
   if (!ImportedSessions::ofProcess().take(sealed)) return SealFault::UsedBefore;
-  session = std::move(opened.session);
+  options.session = std::move(opened.session);
   return SealFault::None;
 }
 
@@ -79,8 +83,7 @@ SealFault resume(const Napi::Value& value, const Context& context, ClientOptions
     std::ranges::copy(row, name.begin());
     options.row = std::make_unique<const RowName>(name);
   }
-  const Identity identity = options.key ? options.key->first : Identity();
-  return takeSealed(sealed, key, row, identity, context, options.session);
+  return takeSealed(sealed, key, row, context, options);
 }
 
 // { node, nodeBytes, rotation, key }; nullopt: a JavaScript exception is pending.
@@ -144,9 +147,12 @@ std::optional<ServerOptions> serverOptions(const Napi::Value& value) {
 }
 
 std::optional<ClientOptions> clientOptions(const Napi::Value& value, const Context& context,
+                                           std::shared_ptr<const dtls13::Settings> newer,
                                            SealFault& fault) {
   Fields given(value, "connect options");
   ClientOptions options;
+  options.dtls13 = std::move(newer);
+  options.falls_back = options.dtls13 && context.speaks12();
   const std::string host = given.text("address");
   const auto port = static_cast<uint16_t>(given.integer("port", 0, UINT16_MAX));
   const std::string local_host = given.text("localAddress");
@@ -178,8 +184,6 @@ std::optional<ClientOptions> clientOptions(const Napi::Value& value, const Conte
   if (!resumed.IsUndefined()) {
     fault = resume(resumed, context, options);
     if (!options.session) return std::nullopt;
-    options.session->state.replay_window = options.dtls.replay_window;
-    options.session->state.forgery_limit = options.dtls.forgery_limit;
   }
   const auto remote = host.empty() && options.session
                           ? Address::fromBytes(options.session->peer.view())

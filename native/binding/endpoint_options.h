@@ -17,6 +17,7 @@ std::optional<ServerOptions> serverOptions(const Napi::Value& given);
 // `resumed`, a sealed session to go on with instead of a handshake, is opened and used up; `fault`
 // says why it was refused. Its address counts where none is given.
 std::optional<ClientOptions> clientOptions(const Napi::Value& given, const Context& context,
+                                           std::shared_ptr<const dtls13::Settings> newer,
                                            SealFault& fault);
 
 }  // namespace mcbn

@@ -267,7 +267,7 @@ Napi::Value IoThreadWrap::connect(const Napi::CallbackInfo& info) {
   const auto context = contextOf(info[1], Transport::Dtls, Role::Client);
   if (!context) return {};
   SealFault fault = SealFault::None;
-  auto options = clientOptions(info[2], *context, fault);
+  auto options = clientOptions(info[2], *context, dtls13Of(info[1]), fault);
   if (info.Env().IsExceptionPending()) return {};
   if (fault != SealFault::None) {
     Napi::Object refused = Napi::Object::New(info.Env());
@@ -275,8 +275,6 @@ Napi::Value IoThreadWrap::connect(const Napi::CallbackInfo& info) {
     return refused;
   }
   if (!options) return openedSocket(info.Env(), {.code = EINVAL, .call = "connect"}, {});
-  options->dtls13 = dtls13Of(info[1]);
-  options->falls_back = options->dtls13 && context->speaks12();
   if ((!options->dtls13 || options->falls_back) && !options->other_keys.empty()) {
     Napi::TypeError::New(info.Env(), "mcbn addon: expected one credential, or DTLS 1.3 alone")
         .ThrowAsJavaScriptException();

@@ -326,6 +326,7 @@ Progress ClientHandshake::takeFinished(AwaitingFinished& state, ByteView body, M
   return Established({.suite = state.suite,
                       .read = std::move(traffic.server),
                       .write = std::move(traffic.client),
+                      .older = {},
                       .exporter = std::move(exporter),
                       .identity = identity(),
                       .servername = servername_,

@@ -125,7 +125,11 @@ void Dtls13Session::takeRecords(RecordTrain& train, SessionStep& step) {
     const auto record = messages_.records().next(train);
     if (!record) break;
     heard_newer_ = heard_newer_ || (record->newest && record->number.epoch > 0);
-    take(*record, step);
+    if (record->reserved) {
+      take(*record, step);
+    } else if (!hold(*record)) {
+      step.drop(DropReason::Unreserved);
+    }
   }
   reportDrops(step);
 }
@@ -167,6 +171,7 @@ void Dtls13Session::take(const OpenedRecord& record, SessionStep& step) {
     case content_type::kApplicationData:
       // RFC 9147 section 5.8.1: not before the peer's Finished, and never in the clear.
       if (!open() || record.number.epoch < 3) return step.drop(DropReason::UnexpectedMessage);
+      heard_message_ = true;
       return step.message(record.content);
     case content_type::kReturnRoutabilityCheck:
       if (open() && record.number.epoch >= 3) {
@@ -294,7 +299,7 @@ bool Dtls13Session::send(ByteView message, Milliseconds now, SessionSink& sink) 
 size_t Dtls13Session::sendInPlace(std::span<const MutableBytes> messages, Milliseconds now,
                                   SessionSink& sink) {
   if (!open()) return 0;
-  if (records().before(opened()->writeEpoch()) > kRoomBefore) {  // a long connection ID
+  if (records().before(messages_.epoch()) > kRoomBefore) {  // a long connection ID
     size_t sent = 0;
     while (sent < messages.size() && send(messages[sent], now, sink)) sent += 1;
     return sent;

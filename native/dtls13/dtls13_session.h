@@ -18,6 +18,8 @@
 #include "dtls13/client_handshake.h"
 #include "dtls13/open_association.h"
 #include "dtls13/server_handshake.h"
+#include "session/reservation.h"
+#include "session/seal_fault.h"
 
 namespace mcbn::dtls13 {
 
@@ -31,6 +33,11 @@ class Dtls13Session {
   enum class State : uint8_t { Handshaking, Open, Ended };
 
   Dtls13Session(Role role, std::shared_ptr<const Settings> settings, const DtlsOptions& options);
+  // Open from the beginning; faultOf() has found no fault.
+  Dtls13Session(const OpenState13& state, std::shared_ptr<const Settings> settings,
+                const DtlsOptions& options, Milliseconds now);
+  // Whether it can go on here: its suite is one of the settings, and all of it fits together.
+  static SealFault faultOf(const OpenState13& state, const Settings& settings);
   Dtls13Session(const Dtls13Session&) = delete;
   Dtls13Session& operator=(const Dtls13Session&) = delete;
 
@@ -55,6 +62,25 @@ class Dtls13Session {
   // those with a long connection ID are made elsewhere. How many were sent, from the first on.
   size_t sendInPlace(std::span<const MutableBytes> messages, Milliseconds now, SessionSink& sink);
   void close(SessionSink& sink);
+
+  // Whether takeState() gives anything: it is open, the peer has acknowledged a client's Finished, and no message of
+  // the peer's is there in part.
+  bool portable() const;
+  // All that it is, to go on elsewhere; it has ended then, and sends nothing more. No ended() follows.
+  std::optional<OpenState13> takeState(Milliseconds now);
+  // Its row in a session store, as DtlsSession has it (session/reservation.h). Only where portable().
+  void reserve(bool from_row, size_t mtu, Milliseconds now);
+  bool rowDue(Milliseconds now);
+  bool rowAwaited() const;
+  Milliseconds rowDeadline() const { return reservation_ ? reservation_->settleAt() : kNever; }
+  OpenState13 row(Milliseconds now);
+  void rowOutdated() {
+    if (reservation_) reservation_->want();
+  }
+  void rowWritten(Milliseconds now, SessionSink& sink);
+  // Only where open().
+  Opened describe() const { return association()->describe(); }
+  size_t maxMessage(size_t mtu) const { return association()->maxMessage(mtu, messages_); }
 
   // See OpenAssociation. False: the session is not open.
   bool updateKeys(bool both, Milliseconds now, SessionSink& sink);
@@ -87,6 +113,8 @@ class Dtls13Session {
   }
   ByteView peerConnectionId() const { return messages_.records().peerId(); }
   bool heardNewer() const { return heard_newer_; }
+  // Ever, in this process.
+  bool heardMessage() const { return heard_message_; }
   Milliseconds roundTrip() const { return messages_.roundTrip(); }
   const OpenAssociation* association() const { return std::get_if<OpenAssociation>(&phase_); }
   const Records& records() const { return messages_.records(); }
@@ -102,6 +130,7 @@ class Dtls13Session {
   void begin(std::vector<ClientKey> keys, SessionStep& step);
   void receiveEarly(MutableBytes datagram, SessionStep& step);
   void takeRecords(RecordTrain& train, SessionStep& step);
+  bool hold(const OpenedRecord& record);
   void take(const OpenedRecord& record, SessionStep& step);
   void takeMessages(SessionStep& step);
   void takeAlert(const OpenedRecord& record, SessionStep& step);
@@ -131,9 +160,12 @@ class Dtls13Session {
   bool doubt_is_ours_ = false;    // then the peer is told
   std::optional<uint8_t> key_refusal_;
   std::optional<Failure> lookup_failure_;
+  std::unique_ptr<Reservation> reservation_;  // null: there is no session store
+  uint64_t in_row_ = 0;  // of Messages::changes(), in the row that was made last
   DropCounts reported_;
   SessionStats stats_;
   bool heard_newer_ = false;
+  bool heard_message_ = false;
 };
 
 }  // namespace mcbn::dtls13

@@ -19,7 +19,9 @@ namespace mcbn::dtls13 {
 // What was agreed on.
 struct Agreement {
   const Suite* suite;
-  Secret read, write;  // traffic secrets of epoch 3
+  Secret read, write;  // traffic secrets of the epochs in use, at first of epoch 3
+  Secret
+      older;  // of the epoch to read before; at first a server's, for a Finished that comes again
   Exporter exporter;
   Identity identity;
   std::string servername, alpn;     // empty: none

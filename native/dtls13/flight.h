@@ -26,7 +26,9 @@ class Flight {
   // `mtu`: bytes of UDP payload, 128 or more.
   explicit Flight(size_t mtu) : mtu_(mtu) {}
 
-  void startAt(uint16_t sequence) { next_ = sequence; }
+  void startAt(uint32_t sequence) { next_ = sequence; }
+  // The number of the next message; 65,536: there is no other.
+  uint32_t next() const { return next_; }
   // RFC 9147 section 5.2: numbers of messages do not begin anew.
   bool mayPost() const { return next_ <= UINT16_MAX; }
   // The peer has answered: nothing of it is needed any more.
@@ -45,6 +47,8 @@ class Flight {
   // Whether a message of this type waits for its ACK.
   bool waits(uint8_t type) const;
   bool empty() const { return messages_.empty(); }
+  // The first that does; not of an empty flight.
+  WaitingMessage first() const { return {messages_[0].type, messages_[0].body}; }
 
  private:
   static constexpr size_t kSendingsKept = 8;

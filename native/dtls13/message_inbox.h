@@ -32,7 +32,9 @@ class MessageInbox {
     Changed,  // an authentic record contradicts another (RFC 9147 section 5.5)
   };
 
-  void startAt(uint16_t next) { next_ = next; }
+  void startAt(uint32_t next) { next_ = next; }
+  // Nothing is there in part.
+  bool idle() const { return !slots_; }
   // 65,536: there is no other (RFC 9147 section 5.2: numbers do not begin anew).
   uint32_t next() const { return next_; }
 

@@ -54,20 +54,26 @@ void Messages::startOver(uint16_t sequence) {
 }
 
 void Messages::send(SessionStep& step) {
+  unsent_ = !mayTell();
+  if (unsent_) return;
   timers_->flightSent(step.now, !repeated_);
   wait_ = timers_->firstWait();
   sent_at_ = step.now;
   repeats_ = 0;
-  flight_.send(records_, step);
+  unsent_ = !flight_.send(records_, step);
   timers_->setWaiting(step.now, true);
 }
 
 // RFC 9147 section 5.8.1: what is not acknowledged goes out again, and the timer starts anew.
 void Messages::repeat(SessionStep& step) {
-  sent_at_ = step.now;
   repeat_at_ = kNever;
+  if (unsent_) return send(step);
+  sent_at_ = step.now;
   repeated_ = true;
-  if (!flight_.send(records_, step)) return waitNoMore(step);
+  if (!mayTell() || !flight_.send(records_, step)) {
+    unsent_ = waiting();
+    return waitNoMore(step);
+  }
   repeats_ += 1;
   timers_->repeated(step.now);
   step.countRepeatedFlight();
@@ -168,8 +174,9 @@ void Messages::settle(SessionStep& step) {
 }
 
 void Messages::sendAck(SessionStep& step) {
-  ack_now_ = false;
+  ack_now_ = !mayTell();
   ack_at_ = kNever;
+  if (ack_now_) return;
   const size_t around = records_.sealedSize(epoch_, 0);
   sendRecord(kAckType, writeAck(acks_, mtu_ > around ? mtu_ - around : 0), step);
   if (open_) acks_.clear();
@@ -181,6 +188,38 @@ void Messages::opened(Milliseconds now) {
   if (!waiting()) timers_.emplace(role_, 0, first_retransmission_);
   timers_->begin(now);  // a client's Finished has as long again to be acknowledged
   if (!acks_.empty()) ack_now_ = true;
+}
+
+void Messages::tell(SessionStep& step) {
+  if (unsent_) send(step);
+  settle(step);
+}
+
+void Messages::save(OpenState13& state) const {
+  state.next_message = flight_.next();
+  state.next_of_peer = inbox_.next();
+  state.round_trip = roundTrip();
+  state.own_ids = records_.ownIds();
+  state.peer_id = records_.peerId();
+  state.under_way = waiting();
+  if (state.under_way) state.messages.push_back(flight_.first());
+}
+
+void Messages::resume(const OpenState13& state, Milliseconds now) {
+  open_ = true;
+  epoch_ = state.write.epoch;
+  round_trip_ = state.round_trip;
+  timers_.emplace(role_, 0, first_retransmission_);
+  records_.setOwnIds(state.own_ids);
+  records_.setPeerId(state.peer_id);
+  inbox_.startAt(state.next_of_peer);
+  flight_.startAt(state.next_message - (state.under_way ? 1 : 0));
+  if (!state.under_way) return;
+  const WaitingMessage& message = state.messages[0];
+  flight_.post(epoch_, message.type, message.body);
+  // Whether it has arrived nobody knows here: once more, with the same number.
+  unsent_ = true;
+  repeat_at_ = now;
 }
 
 Milliseconds Messages::deadline() const {

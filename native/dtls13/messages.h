@@ -70,6 +70,21 @@ class Messages {
   // The peer's last flight came, and ours need no more than ACKs.
   void opened(Milliseconds now);
 
+  // ---- to go on elsewhere, or after a crash
+
+  // Nothing of the peer's messages is there in part.
+  bool whole() const { return inbox_.idle(); }
+  void save(OpenState13& state) const;
+  // Of an association that is open; its records are there already.
+  void resume(const OpenState13& state, Milliseconds now);
+  // Messages taken and made. With a session store a flight or an ACK waits until the store has what it tells: after a
+  // crash the peer would else know of messages that we have forgotten.
+  uint64_t changes() const { return uint64_t{inbox_.next()} + flight_.next(); }
+  void setStored(uint64_t changes) { stored_ = changes; }
+  bool mayTell() const { return changes() <= stored_; }
+  // What waited for that.
+  void tell(SessionStep& step);
+
   Milliseconds deadline() const;
   // Sends what is due; gives what is not about sending.
   HandshakeTimers::Due expire(SessionStep& step);
@@ -98,6 +113,8 @@ class Messages {
   Milliseconds round_trip_ = 0;
   Milliseconds repeat_at_ = kNever;  // because the peer, or somebody in its name, asks for it
   unsigned repeats_ = 0;
+  uint64_t stored_ = UINT64_MAX;  // of changes()
+  bool unsent_ = false;           // the flight waits for tell()
   bool ack_now_ = false;
   bool repeated_ = false;  // anything, ever: round trips do not count then (RFC 6298 section 3)
   bool open_ = false;

@@ -9,8 +9,8 @@ namespace {
 
 // Twice the MSL of RFC 793 (RFC 9147 section 5.8.1).
 constexpr Milliseconds kTwiceMsl = 240'000;
-// RFC 9147 section 8: epochs do not go beyond.
-constexpr uint64_t kLastEpoch = (uint64_t{1} << 48) - 1;
+// RFC 9147 section 8: epochs do not go beyond 2^48 - 1. Message numbers end here already (section 5.2).
+constexpr uint64_t kLastEpoch = UINT16_MAX;
 constexpr size_t kSpareIds = 4;
 constexpr size_t kMostOwnIds = 16;
 
@@ -46,6 +46,7 @@ void OpenAssociation::expire(Milliseconds now, Messages& messages) {
   forget_at_ = kNever;
   messages.records().stopReading(2);
   messages.records().stopWriting(2);
+  if (read_epoch_ == 3) agreed_.older.reset();
   messages.records().release();
 }
 
@@ -84,7 +85,7 @@ std::optional<Failure> OpenAssociation::takeKeyUpdate(uint64_t epoch, ByteView b
   }
   // Records under way, and a KeyUpdate whose ACK is lost, still come in the epoch before.
   if (read_epoch_ > 3) messages.records().stopReading(read_epoch_ - 1);
-  agreed_.read = std::move(next);
+  agreed_.older = std::exchange(agreed_.read, std::move(next));
   read_epoch_ += 1;
   read_since_ = step.now;
   step.stats.key_updates_received += 1;
@@ -120,7 +121,7 @@ std::optional<Failure> OpenAssociation::takeNewIds(ByteView body, Messages& mess
 // ---- messages of ours --------------------------------------------------------------------------
 
 void OpenAssociation::enqueue(uint8_t type, Bytes body, Messages& messages, SessionStep& step) {
-  const auto queued = std::ranges::find(queue_, type, &Waiting::type);
+  const auto queued = std::ranges::find(queue_, type, &WaitingMessage::type);
   if (queued == queue_.end()) {
     queue_.push_back({type, std::move(body)});
   } else if (type == message_type::kKeyUpdate) {
@@ -142,16 +143,20 @@ std::optional<Failure> OpenAssociation::proceed(Messages& messages, SessionStep&
     if (next.empty() || !messages.records().startWriting(write_epoch_ + 1, *agreed_.suite, next)) {
       return outOfMemory();
     }
-    messages.records().stopWriting(write_epoch_);
     agreed_.write = std::move(next);
     write_epoch_ += 1;
     write_since_ = step.now;
     step.stats.key_updates_sent += 1;
+  }
+  if (messages.epoch() != write_epoch_) {
+    // With a session store the keys before serve until it knows of the new ones.
+    if (!messages.records().mayWrite(write_epoch_)) return checkWear(messages, step);
+    messages.records().stopWriting(messages.epoch());
     messages.speakIn(write_epoch_);
   }
   if (!queue_.empty() && !messages.mayPost()) return exhausted();
   if (!queue_.empty()) {
-    Waiting next = std::move(queue_.front());
+    WaitingMessage next = std::move(queue_.front());
     queue_.erase(queue_.begin());
     updating_ = next.type == message_type::kKeyUpdate;
     messages.post(write_epoch_, next.type, std::move(next.body));
@@ -161,13 +166,14 @@ std::optional<Failure> OpenAssociation::proceed(Messages& messages, SessionStep&
 }
 
 std::optional<Failure> OpenAssociation::checkWear(Messages& messages, SessionStep& step) {
-  const KeyWear written = messages.records().writeWear(write_epoch_);
+  const KeyWear written = messages.records().writeWear(messages.epoch());
   const KeyWear read = messages.records().readWear(read_epoch_);
   if (written == KeyWear::Spent || read == KeyWear::Spent) return exhausted();
   const bool both = read == KeyWear::Renew || older(read_since_, 2 * renew_after_, step.now);
   const bool ours = written == KeyWear::Renew || older(write_since_, renew_after_, step.now);
-  if (updating_ || (!both && !ours)) return std::nullopt;
-  if (std::ranges::find(queue_, message_type::kKeyUpdate, &Waiting::type) == queue_.end()) {
+  const bool updating = updating_ || messages.epoch() != write_epoch_;
+  if (updating || (!both && !ours)) return std::nullopt;
+  if (std::ranges::find(queue_, message_type::kKeyUpdate, &WaitingMessage::type) == queue_.end()) {
     updateKeys(both, messages, step);
   }
   return std::nullopt;
@@ -181,8 +187,8 @@ void OpenAssociation::updateKeys(bool both, Messages& messages, SessionStep& ste
 bool OpenAssociation::giveConnectionIds(std::vector<Bytes> ids, bool immediate, Messages& messages,
                                         SessionStep& step) {
   std::vector<Bytes> all = messages.records().ownIds();
-  const bool queued =
-      std::ranges::find(queue_, message_type::kNewConnectionId, &Waiting::type) != queue_.end();
+  const bool queued = std::ranges::find(queue_, message_type::kNewConnectionId,
+                                        &WaitingMessage::type) != queue_.end();
   if (all.empty() || queued || all.size() + ids.size() > kMostOwnIds) return false;
   Bytes body;
   writeNewConnectionId(ids, immediate, body);
@@ -216,7 +222,7 @@ Bytes OpenAssociation::pathRecord(PathMessageType type, const PathCookie& cookie
   Bytes datagram;
   if (!agreed_.return_routability) return datagram;
   const PathMessage message{type, cookie};
-  messages.records().seal(write_epoch_, content_type::kReturnRoutabilityCheck, message.bytes(),
+  messages.records().seal(messages.epoch(), content_type::kReturnRoutabilityCheck, message.bytes(),
                           datagram);
   if (!datagram.empty()) step.countDatagram(datagram.size());
   return datagram;
@@ -256,12 +262,13 @@ bool OpenAssociation::send(ByteView message, Messages& messages, SessionStep& st
 size_t OpenAssociation::sendInPlace(std::span<const MutableBytes> to_send, Messages& messages,
                                     SessionStep& step) {
   Records& records = messages.records();
+  const uint64_t epoch = messages.epoch();
   const auto fits = [](MutableBytes message) { return message.size() <= kMaxMessage; };
   to_send = {to_send.begin(), std::ranges::find_if_not(to_send, fits)};
-  const size_t sent = records.seal(write_epoch_, content_type::kApplicationData, to_send);
+  const size_t sent = records.seal(epoch, content_type::kApplicationData, to_send);
   for (const MutableBytes message : to_send.first(sent)) {
-    const size_t size = records.sealedAlone(write_epoch_, message.size());
-    step.sink.lendDatagram({message.data() - records.before(write_epoch_), size});
+    const size_t size = records.sealedAlone(epoch, message.size());
+    step.sink.lendDatagram({message.data() - records.before(epoch), size});
     step.countDatagram(size);
   }
   step.stats.messages_sent += sent;
@@ -270,8 +277,74 @@ size_t OpenAssociation::sendInPlace(std::span<const MutableBytes> to_send, Messa
 
 size_t OpenAssociation::maxMessage(size_t mtu, const Messages& messages) const {
   constexpr size_t kSome = 64;  // long enough that nothing is padded
-  const size_t around = messages.records().sealedAlone(write_epoch_, kSome) - kSome;
+  const size_t around = messages.records().sealedAlone(messages.epoch(), kSome) - kSome;
   return mtu > around ? std::min(mtu - around, kMaxMessage) : 0;
+}
+
+// ---- to go on elsewhere ------------------------------------------------------------------------
+
+OpenAssociation::OpenAssociation(const OpenState13& state, Messages& messages,
+                                 Milliseconds renew_after, Milliseconds now)
+    : role_(state.role),
+      renew_after_(renew_after),
+      agreed_{.suite = suiteOf(state.suite),
+              .read = state.read.secret.clone(),
+              .write = state.write.secret.clone(),
+              .older = state.older ? state.older->secret.clone() : Secret(),
+              .exporter = Exporter(suiteOf(state.suite)->hash, state.exporter.clone()),
+              .identity = state.identity,
+              .servername = state.names.servername,
+              .alpn = state.names.alpn,
+              .return_routability = state.return_routability},
+      read_epoch_(state.read.epoch),
+      write_epoch_(state.write.epoch),
+      read_since_(now - std::min(now, state.read.age)),
+      write_since_(now - std::min(now, state.write.age)),
+      requested_(state.ids_requested),
+      queue_(state.messages),
+      spare_ids_(state.spare_ids) {
+  Records& records = messages.records();
+  if (state.older) records.resumeReading(*state.older, *agreed_.suite);
+  records.resumeReading(state.read, *agreed_.suite);
+  records.resumeWriting(state.write, *agreed_.suite);
+  if (records.reads(2)) forget_at_ = now + kTwiceMsl;
+  if (!state.under_way) return;
+  updating_ = queue_.front().type == message_type::kKeyUpdate;
+  queue_.erase(queue_.begin());
+}
+
+OpenState13 OpenAssociation::save(const Messages& messages, Milliseconds now) const {
+  const Records& records = messages.records();
+  OpenState13 state;
+  state.suite = agreed_.suite->id;
+  state.role = role_;
+  state.write = records.writeState(write_epoch_);
+  state.read = records.readState(read_epoch_);
+  state.write.secret = agreed_.write.clone();
+  state.write.age = now - std::min(now, write_since_);
+  state.read.secret = agreed_.read.clone();
+  state.read.age = now - std::min(now, read_since_);
+  if (records.reads(read_epoch_ - 1) && !agreed_.older.empty()) {
+    state.older = records.readState(read_epoch_ - 1);
+    state.older->secret = agreed_.older.clone();
+  }
+  state.exporter = Secret(agreed_.exporter.bytes());
+  messages.save(state);
+  state.messages.insert(state.messages.end(), queue_.begin(), queue_.end());
+  state.spare_ids = spare_ids_;
+  state.ids_requested = requested_;
+  state.return_routability = agreed_.return_routability;
+  state.identity = agreed_.identity;
+  state.names = {agreed_.alpn, agreed_.servername};
+  return state;
+}
+
+RecordPosition OpenAssociation::position(const Messages& messages) const {
+  const EpochState write = messages.records().writeState(write_epoch_);
+  const EpochState read = messages.records().readState(read_epoch_);
+  return {.next_write = numberOf({write_epoch_, write.next}),
+          .newest_read = numberOf({read_epoch_, read.next}) - 1,
+          .blocks = write.used};
 }
 
 Opened OpenAssociation::describe() const {

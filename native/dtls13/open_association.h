@@ -26,6 +26,13 @@ class OpenAssociation {
   OpenAssociation(Role role, Established established, Milliseconds renew_after)
       : role_(role), renew_after_(renew_after), agreed_(std::move(established).take()) {}
 
+  // Goes on where another was; faultOf() has found no fault. The session resumes `messages` first.
+  OpenAssociation(const OpenState13& state, Messages& messages, Milliseconds renew_after,
+                  Milliseconds now);
+  OpenState13 save(const Messages& messages, Milliseconds now) const;
+  // Its newest epochs, with numbers as numberOf() counts them.
+  RecordPosition position(const Messages& messages) const;
+
   // Starts the keys of epoch 3. False: OpenSSL refused.
   bool begin(Messages& messages, SessionStep& step);
   // An authentic handshake message.
@@ -49,7 +56,7 @@ class OpenAssociation {
   bool challengePath(const PathCookie& cookie, Messages& messages, SessionStep& step);
   void takePathMessage(ByteView content, Messages& messages, SessionStep& step);
   size_t pathMessageSize(const Messages& messages) const {
-    return messages.records().sealedSize(write_epoch_, PathMessage::kBytes);
+    return messages.records().sealedSize(messages.epoch(), PathMessage::kBytes);
   }
 
   bool send(ByteView message, Messages& messages, SessionStep& step);
@@ -63,6 +70,7 @@ class OpenAssociation {
   void expire(Milliseconds now, Messages& messages);
 
   const Agreement& agreed() const { return agreed_; }
+  // What is sent has the one before (Messages::epoch()) until a session store knows of a new one.
   uint64_t writeEpoch() const { return write_epoch_; }
   uint64_t readEpoch() const { return read_epoch_; }
   // Whether records whose epoch ends in these bits may be of this association's updated keys.
@@ -73,11 +81,6 @@ class OpenAssociation {
   Opened describe() const;
 
  private:
-  struct Waiting {
-    uint8_t type;
-    Bytes body;
-  };
-
   void enqueue(uint8_t type, Bytes body, Messages& messages, SessionStep& step);
   std::optional<Failure> takeKeyUpdate(uint64_t epoch, ByteView body, Messages& messages,
                                        SessionStep& step);
@@ -97,7 +100,7 @@ class OpenAssociation {
   Milliseconds read_since_ = 0, write_since_ = 0;  // when the keys in use were new
   bool updating_ = false;                          // a KeyUpdate of ours waits for its ACK
   bool requested_ = false;  // a RequestConnectionId of ours waits for its answer
-  std::vector<Waiting> queue_;
+  std::vector<WaitingMessage> queue_;
   std::vector<Bytes> spare_ids_;  // of the peer's
   Milliseconds forget_at_ = kNever;
 };

@@ -4,14 +4,13 @@
 #include <utility>
 
 #include "base/few.h"
+#include "dtls13/record_epochs.h"
 #include "record/dtls_record.h"
 
 namespace mcbn::dtls13 {
 namespace {
 
 constexpr uint64_t kFirstEncrypted = 1;  // epoch
-// Numbers have 64 bits; 48 of them are more than any key may protect, and what ReplayWindow takes.
-constexpr uint64_t kSequences = uint64_t{1} << 48;
 // Records that go to the cipher at once.
 constexpr size_t kTogether = 64;
 constexpr HeaderForm kWithLength{};
@@ -60,50 +59,7 @@ bool mayBeInside(uint8_t type) {
   }
 }
 
-KeyWear wearOf(uint64_t used, uint64_t limit) {
-  if (used >= limit) return KeyWear::Spent;
-  return used >= limit / 2 ? KeyWear::Renew : KeyWear::Fine;
-}
-
 }  // namespace
-
-struct Records::ReadEpoch {
-  ReadEpoch(uint64_t number, const Suite& suite, TrafficKeys keys, size_t replay_window)
-      : epoch(number),
-        cipher(suite, RecordCipher::Direction::Open, std::move(keys)),
-        window(replay_window) {}
-
-  KeyWear wear() const { return wearOf(forgeries, cipher.suite().forgeries); }
-  uint64_t expected() const { return std::max(found, any ? window.newest() + 1 : 0); }
-
-  const uint64_t epoch;
-  RecordCipher cipher;
-  ReplayWindow window;
-  uint64_t forgeries = 0;
-  uint64_t in_vain = 0;  // records since the last authentic one
-  uint64_t farther = 0;  // how many spans of numbers further on was looked last
-  uint64_t found = 0;    // a number that is authentic there
-  bool any = false;
-};
-
-struct Records::WriteEpoch {
-  WriteEpoch(uint64_t number, const Suite& suite, TrafficKeys keys)
-      : epoch(number), cipher(suite, RecordCipher::Direction::Seal, std::move(keys)) {}
-
-  KeyWear wear() const {
-    return std::max(wearOf(blocks, cipher.suite().blocks), wearOf(next, kSequences));
-  }
-  // The number of a record with so much content, used up whatever becomes of it.
-  uint64_t take(size_t content) {
-    blocks += content / 16 + 3;
-    return next++;
-  }
-
-  const uint64_t epoch;
-  RecordCipher cipher;
-  uint64_t next = 0;
-  uint64_t blocks = 0;
-};
 
 Records::Records(size_t replay_window) : replay_window_(replay_window) {}
 Records::~Records() = default;
@@ -271,9 +227,11 @@ std::optional<OpenedRecord> Records::admit(uint64_t number, const CipherPiece& p
   }
   // RFC 9147 section 4.5.1: after deprotection, so that its time tells nothing about the number.
   if (epoch->window.seen(piece.sequence)) return drop(DropReason::Replayed);
-  epoch->window.mark(piece.sequence);
-  epoch->any = true;
   epoch->in_vain = 0;
+  const RecordNumber whole{epoch->epoch, piece.sequence};
+  const bool reserved = numberOf(whole) < limits_.read;
+  const bool newest = whole > newest_ || newest_ == RecordNumber{};
+  if (reserved) mark(*epoch, piece.sequence);
 
   // Behind the content its type, behind that zeros (RFC 8446 section 5.4).
   MutableBytes inner = piece.encrypted.first(piece.encrypted.size() - epoch->cipher.suite().tag);
@@ -281,12 +239,31 @@ std::optional<OpenedRecord> Records::admit(uint64_t number, const CipherPiece& p
   if (inner.empty() || inner.size() > kMaxContentBytes + 1 || !mayBeInside(inner.back())) {
     return drop(DropReason::Malformed);
   }
-  const RecordNumber whole{epoch->epoch, piece.sequence};
-  const bool newest = whole > newest_ || newest_ == RecordNumber{};
-  if (newest) newest_ = whole;
+  // What may come twice without harm is heard: messages of the handshake have numbers, and an ACK of what is not under
+  // way any more says nothing.
+  const bool once = inner.back() == content_type::kApplicationData ||
+                    inner.back() == content_type::kReturnRoutabilityCheck;
+  if (epoch->closed && once) return drop(DropReason::Replayed);
   const auto id = static_cast<size_t>(numberIn(piece.header).data() - piece.header.data()) - 1;
-  return OpenedRecord{whole, inner.back(), inner.first(inner.size() - 1),
-                      piece.header.subspan(1, id), newest};
+  return OpenedRecord{
+      whole,  inner.back(), inner.first(inner.size() - 1), piece.header.subspan(1, id),
+      newest, reserved};
+}
+
+void Records::mark(ReadEpoch& epoch, uint64_t sequence) {
+  epoch.window.mark(sequence);
+  epoch.any = true;
+  newest_ = std::max(newest_, {epoch.epoch, sequence});
+}
+
+bool Records::admitHeld(RecordNumber number) {
+  ReadEpoch* const epoch = reading(number.epoch);
+  if (!epoch || epoch->window.seen(number.sequence)) {
+    drop(epoch ? DropReason::Replayed : DropReason::WrongEpoch);
+    return false;
+  }
+  mark(*epoch, number.sequence);
+  return true;
 }
 
 // ---- to the peer ---------------------------------------------------------------------------------
@@ -318,6 +295,12 @@ KeyWear Records::writeWear(uint64_t epoch) const {
   return found ? found->wear() : KeyWear::Spent;
 }
 
+bool Records::mayWrite(uint64_t epoch) const {
+  const WriteEpoch* const found = writing(epoch);
+  return writeWear(epoch) != KeyWear::Spent &&
+         (!found || numberOf({epoch, found->next}) < limits_.write);
+}
+
 size_t Records::sealedSize(uint64_t epoch, size_t content) const {
   if (epoch == 0) return kPlaintextHeaderBytes + content;
   const WriteEpoch* const found = writing(epoch);
@@ -327,7 +310,7 @@ size_t Records::sealedSize(uint64_t epoch, size_t content) const {
 
 std::optional<RecordNumber> Records::seal(uint64_t epoch, uint8_t type, ByteView content,
                                           Bytes& datagram) {
-  if (writeWear(epoch) == KeyWear::Spent || content.size() > kMaxContentBytes) return std::nullopt;
+  if (!mayWrite(epoch) || content.size() > kMaxContentBytes) return std::nullopt;
   if (epoch == 0) {
     appendPlaintextRecord(type, next_plaintext_, content, datagram);
     return RecordNumber{0, next_plaintext_++};
@@ -371,8 +354,7 @@ size_t Records::sealAt(WriteEpoch& epoch, uint8_t type, std::span<const MutableB
   while (sealed < messages.size()) {
     Few<CipherPiece, kTogether> pieces;
     for (const MutableBytes message : messages.subspan(sealed)) {
-      if (pieces.full() || epoch.wear() == KeyWear::Spent || message.size() > kMaxContentBytes)
-        break;
+      if (pieces.full() || !mayWrite(epoch.epoch) || message.size() > kMaxContentBytes) break;
       const uint64_t number = epoch.take(message.size());
       const size_t encrypted = encryptedBytes(suite, message.size());
       uint8_t* const record = message.data() - header;
@@ -395,6 +377,40 @@ size_t Records::finish(WriteEpoch& epoch, std::span<CipherPiece> pieces) {
   const auto failed = std::ranges::find(pieces, false, &CipherPiece::done);
   const auto done = static_cast<size_t>(failed - pieces.begin());
   return epoch.cipher.maskNumbers(pieces.first(done)) ? done : 0;
+}
+
+// ---- to go on elsewhere --------------------------------------------------------------------------
+
+EpochState Records::readState(uint64_t epoch) const {
+  const ReadEpoch& from = *reading(epoch);
+  return {.epoch = epoch,
+          .secret = {},
+          .next = from.any ? from.window.newest() + 1 : 0,
+          .seen = from.window.newestSeen(),
+          .used = from.forgeries,
+          .closed = from.closed};
+}
+
+EpochState Records::writeState(uint64_t epoch) const {
+  const WriteEpoch& from = *writing(epoch);
+  return {.epoch = epoch, .secret = {}, .next = from.next, .used = from.blocks};
+}
+
+bool Records::resumeReading(const EpochState& state, const Suite& suite) {
+  if (!startReading(state.epoch, suite, state.secret)) return false;
+  ReadEpoch& to = *reading(state.epoch);
+  to.forgeries = state.used;
+  to.closed = state.closed;
+  to.any = state.next > 0;
+  if (to.any) to.window.resume(state.next - 1, state.seen);
+  return true;
+}
+
+bool Records::resumeWriting(const EpochState& state, const Suite& suite) {
+  if (!startWriting(state.epoch, suite, state.secret)) return false;
+  writing(state.epoch)->next = state.next;
+  writing(state.epoch)->blocks = state.used;
+  return true;
 }
 
 void Records::release() {

@@ -31,7 +31,8 @@
 #include "dtls13/record_frame.h"
 #include "dtls13/suite.h"
 #include "record/drop_reason.h"
-#include "record/replay_window.h"
+#include "record/record_layer.h"
+#include "session/open_state13.h"
 
 namespace mcbn::dtls13 {
 
@@ -42,7 +43,14 @@ struct OpenedRecord {
   MutableBytes content;    // without padding; may be empty
   ByteView connection_id;  // that was in its header; empty: none
   bool newest = false;     // its number is higher than all that were opened before it
+  bool reserved = true;    // else it must wait, and be given to admitHeld() when its turn has come
 };
+
+// A number that counts all epochs, of 16 bits each (session/reservation.h).
+constexpr uint64_t numberOf(RecordNumber number) { return number.epoch << 48 | number.sequence; }
+constexpr RecordNumber recordOf(uint64_t number) {
+  return {number >> 48, number & ((uint64_t{1} << 48) - 1)};
+}
 
 // Datagrams from one peer, in order, and how far next() has come with their records.
 class RecordTrain {
@@ -126,6 +134,21 @@ class Records {
   size_t seal(uint64_t epoch, uint8_t type, std::span<const MutableBytes> messages);
 
   KeyWear writeWear(uint64_t epoch) const;
+  // Whether another record can be made: the keys are there and not spent, and its number is reserved.
+  bool mayWrite(uint64_t epoch) const;
+
+  // ---- to go on elsewhere
+
+  // From these numbers on, as numberOf() counts, records are not made, and authentic ones not counted as seen.
+  void limitNumbers(const NumberLimits& limits) { limits_ = limits; }
+  // A record that was not reserved. False: it came before, or too late.
+  bool admitHeld(RecordNumber number);
+  // Of an epoch that lives, without its secret.
+  EpochState readState(uint64_t epoch) const;
+  EpochState writeState(uint64_t epoch) const;
+  // With its secret: lives from now on. False: OpenSSL refused.
+  bool resumeReading(const EpochState& state, const Suite& suite);
+  bool resumeWriting(const EpochState& state, const Suite& suite);
 
   // Gives cipher contexts back until they are needed again: an idle session has keys only.
   void release();
@@ -143,6 +166,7 @@ class Records {
   void decrypt(RecordTrain& train);
   void lookFarther(ReadEpoch& epoch, const CipherPiece& piece);
   std::optional<OpenedRecord> admit(uint64_t epoch, const CipherPiece& piece);
+  void mark(ReadEpoch& epoch, uint64_t sequence);
   std::optional<OpenedRecord> drop(DropReason reason);
   size_t sealAt(WriteEpoch& epoch, uint8_t type, std::span<const MutableBytes> messages,
                 HeaderForm form);
@@ -155,6 +179,7 @@ class Records {
   std::vector<Bytes> own_ids_;
   Bytes peer_id_;
   RecordNumber newest_;
+  NumberLimits limits_{UINT64_MAX, UINT64_MAX};
   DropCounts dropped_;
 };
 

@@ -255,8 +255,12 @@ Progress ServerHandshake::sendFlight(const Offered& offered, const ClientHello& 
   messages.post(2, message_type::kFinished, {finished.data(), finished.data() + finished.size()});
   const Bytes all = transcript.hash();
   const MasterSecret master = secret.master();
-  AwaitingFinished state{&suite, finishedOf(suite.hash, traffic.client, all), master.traffic(all),
-                         master.exporter(all), fields.return_routability};
+  AwaitingFinished state{&suite,
+                         finishedOf(suite.hash, traffic.client, all),
+                         traffic.client.clone(),
+                         master.traffic(all),
+                         master.exporter(all),
+                         fields.return_routability};
   if (finished.empty() || state.expected.empty() || state.traffic.empty()) return outOfMemory();
   logSecret(keylog_, key_log::kClientHandshake, client_random_, traffic.client.view(), step);
   logSecret(keylog_, key_log::kServerHandshake, client_random_, traffic.server.view(), step);
@@ -285,6 +289,7 @@ Progress ServerHandshake::take(uint8_t type, uint64_t epoch, ByteView body, Mess
   return Established({.suite = state->suite,
                       .read = std::move(state->traffic.client),
                       .write = std::move(state->traffic.server),
+                      .older = std::move(state->handshake),
                       .exporter = std::move(state->exporter),
                       .identity = identity_,
                       .servername = servername_,

@@ -52,7 +52,8 @@ class ServerHandshake {
   };
   struct AwaitingFinished {
     const Suite* suite;
-    Secret expected;  // verify_data of the client's Finished
+    Secret expected;   // verify_data of the client's Finished
+    Secret handshake;  // the client's traffic secret of epoch 2
     TrafficSecrets traffic;
     Exporter exporter;
     bool return_routability;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
+
 namespace mcbn {
 namespace {
 
@@ -30,8 +32,9 @@ std::unique_ptr<Association> ClientEndpoint::begun(std::shared_ptr<const Context
                                                    ClientOptions& options,
                                                    CipherContexts& ciphers) {
   if (options.session) {
-    return std::make_unique<Association>(kSession, options.remote,
-                                         std::move(options.session->state), ciphers);
+    return std::make_unique<Association>(
+        kSession, options.remote, std::move(*options.session),
+        Session::Home{options.dtls, options.dtls13, &ciphers, monotonicMilliseconds()});
   }
   if (options.dtls13) {
     return std::make_unique<Association>(kSession, options.remote, Role::Client, options.dtls13,

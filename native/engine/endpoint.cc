@@ -76,7 +76,7 @@ bool Endpoint::takeAway(Association& association, SessionSeal& seal, const RowNa
   const Milliseconds silence = now - std::min(now, association.active);
   // An address that is not confirmed may be a stranger's: the peer is heard again at its own.
   const AddressBytes peer = association.confirmedAddress().unmapped().bytes();
-  const bool sealed = seal.seal({*association.session.takeState(), peer, silence}, out,
+  const bool sealed = seal.seal({association.session.takeState(now), peer, silence}, out,
                                 row ? ByteView(*row) : ByteView());
   if (sealed) {
     association.ended = true;

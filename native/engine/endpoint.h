@@ -100,8 +100,8 @@ struct Association {
       : id(number), peer(remote), session(role, std::move(settings), options) {}
 
   // Of a session that came from elsewhere, open.
-  Association(uint32_t number, const Address& remote, OpenState state, CipherContexts& ciphers)
-      : id(number), peer(remote), session(std::move(state), &ciphers) {}
+  Association(uint32_t number, const Address& remote, PortableSession from, Session::Home home)
+      : id(number), peer(remote), session(std::move(from), std::move(home)) {}
 
   bool hasConnectionId() const { return !connection_id.empty(); }
   // Where the peer was before it was heard from elsewhere.

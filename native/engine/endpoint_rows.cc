@@ -17,7 +17,7 @@ void Endpoint::keepRows(std::unique_ptr<SessionSeal> seal, size_t mtu, Bytes pre
 
 void Endpoint::keepRow(Association& association) {
   Session& session = association.session;
-  if (!association.opened || !session.portable()) return;
+  if (!association.opened || !session.portable()) return;  // not yet, or never
   const bool first = !association.row;
   if (first) {
     auto name = std::make_unique<RowName>();
@@ -51,7 +51,7 @@ void Endpoint::rowsWritten(std::span<const uint32_t> sessions, Milliseconds now)
   time_ = now;
   for (const uint32_t number : sessions) {
     Association* const association = find(number);
-    if (!association || association->ended || !association->session.portable()) continue;
+    if (!association || association->ended || !association->row) continue;
     enter(*association);
     if (association->unannounced) restored(*association);
     const uint64_t messages = association->session.stats().messages_received;

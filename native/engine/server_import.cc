@@ -21,36 +21,37 @@ ImportVerdict ServerEndpoint::importSession(SessionSeal& seal, ByteView sealed,
                                             KeyValidity validity, Milliseconds now,
                                             const RowName* row) {
   time_ = now;
-  auto [fault, session] = seal.unseal(sealed, *context_, row ? ByteView(*row) : ByteView());
+  auto [fault, session] = Session::unseal(seal, sealed, *context_, options_.speaks12,
+                                          options_.dtls13.get(), row ? ByteView(*row) : ByteView());
   if (!session) return {.fault = ImportFault::Sealed, .seal = fault};
-  OpenState& state = session->state;
+  const Identity& identity = session->identity();
   const auto address = Address::fromBytes(session->peer.view());
   const auto peer = address ? address->forFamily(options_.local.family()) : std::nullopt;
   // Of another length the ID would not be found in a record; without one several sockets share the
   // port, and only the system knows which of them the peer's datagrams go to.
-  const bool reachable = peer && peer->port() != 0 &&
-                         (state.ids.own.empty() ? options_.threads == 1
-                                                : state.ids.own.size() == directory_.idLength());
+  const bool reachable =
+      peer && peer->port() != 0 &&
+      (session->ownId().empty() ? options_.threads == 1
+                                : session->ownId().size() == directory_.idLength());
   if (!reachable) return {.fault = ImportFault::Elsewhere};
 
   const PskPolicy& policy = context_->options().psk;
   PskEntry entry;
-  const auto found =
-      policy.table ? policy.table->find(state.identity, entry) : KeyTable::Found::Miss;
+  const auto found = policy.table ? policy.table->find(identity, entry) : KeyTable::Found::Miss;
   if (found == KeyTable::Found::Revoked) return {.fault = ImportFault::UnknownIdentity};
   if (found == KeyTable::Found::Miss && validity == KeyValidity::ByTable) {
     if (!policy.ask) return {.fault = ImportFault::UnknownIdentity};
     return {.fault = ImportFault::Ask,
-            .question = {.protocol = Protocol::Dtls12,
-                         .identity = state.identity,
+            .question = {.protocol = session->of13() ? Protocol::Dtls13 : Protocol::Dtls12,
+                         .identity = identity,
                          .hint = {},
-                         .servername = state.names.servername},
+                         .servername = session->names().servername},
             .peer = *peer};
   }
-  state.replay_window = options_.dtls.replay_window;
-  state.forgery_limit = options_.dtls.forgery_limit;
-  auto made =
-      std::make_unique<Association>(nextSession(), *peer, std::move(state), services_.ciphers);
+  const Milliseconds silence = session->silence;
+  auto made = std::make_unique<Association>(
+      nextSession(), *peer, *std::move(session),
+      Session::Home{options_.dtls, options_.dtls13, &services_.ciphers, now});
   Association& association = *made;
   if (!admission_->arrived(hostKey(*peer))) return {.fault = ImportFault::Limit};
   if (!directory_.adopt(association)) {
@@ -66,7 +67,7 @@ ImportVerdict ServerEndpoint::importSession(SessionSeal& seal, ByteView sealed,
   ImportVerdict verdict{.session = number};
   association.opened = true;
   association.unheard = link_ != nullptr;
-  association.active = now - std::min(now, session->silence);
+  association.active = now - std::min(now, silence);
   associations_.emplace(association.id, std::move(made));
   stats_.sessions = associations_.size();
   enter(association);

@@ -3,9 +3,7 @@
 //   Session --DTLS 1.2--> DtlsSession     in place, found by one comparison
 //          `--DTLS 1.3--> Dtls13Session   behind a pointer, so that one of 1.2 takes no more room for it
 //
-// A call goes to the session that is there, whole: a batch stays a batch. What DTLS 1.3 lacks (export,
-// rows of a session store) is answered as by a session that cannot go on
-// elsewhere: see portable().
+// A call goes to the session that is there, whole: a batch stays a batch.
 //
 // Ownership   an Association owns it.
 // Thread      the I/O thread of its endpoint.
@@ -18,6 +16,7 @@
 
 #include "dtls13/dtls13_session.h"
 #include "session/dtls_session.h"
+#include "session/sealed_session.h"
 
 namespace mcbn {
 
@@ -45,12 +44,23 @@ class Session {
   Session(std::shared_ptr<const Context> context, const DtlsOptions& options,
           CipherContexts* ciphers)
       : session_(std::in_place_type<DtlsSession>, std::move(context), options, ciphers) {}
-  // The same, open from the beginning.
-  Session(OpenState state, CipherContexts* ciphers)
-      : session_(std::in_place_type<DtlsSession>, std::move(state), ciphers) {}
   // Of DTLS 1.3.
   Session(Role role, std::shared_ptr<const dtls13::Settings> settings, const DtlsOptions& options)
       : session_(std::make_unique<dtls13::Dtls13Session>(role, std::move(settings), options)) {}
+
+  // What an open session needs that came from elsewhere.
+  struct Home {
+    const DtlsOptions& options;
+    std::shared_ptr<const dtls13::Settings> dtls13;  // null: no DTLS 1.3
+    CipherContexts* ciphers;
+    Milliseconds now;
+  };
+  // Of either version, open from the beginning; judge() has found no fault.
+  Session(PortableSession from, Home home) : session_(revived(std::move(from), std::move(home))) {}
+  // Opens a sealed session for an endpoint that speaks these versions; see SessionSeal::unseal().
+  static SessionSeal::Opened unseal(SessionSeal& seal, ByteView sealed, const Context& context,
+                                    bool speaks12, const dtls13::Settings* speaks13,
+                                    ByteView bound_to = {});
 
   bool speaks13() const { return !older(); }
 
@@ -151,33 +161,53 @@ class Session {
         [&](const auto& session) { return session.exportKeyingMaterial(label, context, out); });
   }
 
-  // ---- of DTLS 1.2 alone
+  // ---- to go on elsewhere
 
-  // False of every session of DTLS 1.3.
-  bool portable() const { return older() && older()->portable(); }
-  // Only where portable().
-  Opened describe() const { return older()->describe(); }
-  size_t maxMessage(size_t mtu) const { return older()->maxMessage(mtu); }
-  void reserve(bool from_row, size_t mtu, Milliseconds now) {
-    older()->reserve(from_row, mtu, now);
+  bool portable() const {
+    return with([](const auto& session) { return session.portable(); });
   }
-  OpenState row(Milliseconds now) { return older()->row(now); }
+  // Only where portable().
+  Opened describe() const {
+    return with([](const auto& session) { return session.describe(); });
+  }
+  size_t maxMessage(size_t mtu) const {
+    return with([&](const auto& session) { return session.maxMessage(mtu); });
+  }
+  void reserve(bool from_row, size_t mtu, Milliseconds now) {
+    with([&](auto& session) { session.reserve(from_row, mtu, now); });
+  }
+  std::variant<OpenState, OpenState13> row(Milliseconds now) {
+    if (older()) return older()->row(now);
+    return newer().row(now);
+  }
+  std::variant<OpenState, OpenState13> takeState(Milliseconds now) {
+    if (older()) return *older()->takeState();
+    return *newer().takeState(now);
+  }
 
-  std::optional<OpenState> takeState() { return older() ? older()->takeState() : std::nullopt; }
-  bool rowDue(Milliseconds now) { return older() && older()->rowDue(now); }
-  bool rowAwaited() const { return older() && older()->rowAwaited(); }
-  Milliseconds rowDeadline() const { return older() ? older()->rowDeadline() : kNever; }
+  bool rowDue(Milliseconds now) {
+    return with([&](auto& session) { return session.rowDue(now); });
+  }
+  bool rowAwaited() const {
+    return with([](const auto& session) { return session.rowAwaited(); });
+  }
+  Milliseconds rowDeadline() const {
+    return with([](const auto& session) { return session.rowDeadline(); });
+  }
   void rowOutdated() {
-    if (older()) older()->rowOutdated();
+    with([](auto& session) { session.rowOutdated(); });
   }
   void rowWritten(Milliseconds now, SessionSink& sink) {
-    if (older()) older()->rowWritten(now, sink);
+    with([&](auto& session) { session.rowWritten(now, sink); });
+  }
+  // Ever, in this process.
+  bool heardMessage() const {
+    return with([](const auto& session) { return session.heardMessage(); });
   }
 
-  // Of one that came from elsewhere.
-  bool heardMessage() const { return older() && older()->heardMessage(); }
-
  private:
+  static std::variant<DtlsSession, Newer> revived(PortableSession from, Home home);
+
   std::variant<DtlsSession, Newer> session_;
 };
 

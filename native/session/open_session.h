@@ -17,18 +17,12 @@
 #include <vector>
 
 #include "record/record_layer.h"
+#include "session/open_state13.h"
 #include "session/reservation.h"
 #include "session/session_secrets.h"
 #include "session/session_sink.h"
 
 namespace mcbn {
-
-// What was agreed on besides the keys; few sessions have any of it.
-struct AgreedNames {
-  std::string alpn, servername;
-
-  bool empty() const { return alpn.empty() && servername.empty(); }
-};
 
 // All that an open session is. A handshake that proved the key makes one, and so does a sealed
 // session that was opened (sealed_session.h).

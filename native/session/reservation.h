@@ -11,6 +11,9 @@
 // back what it has not used: it has *settled*, and a crash costs it nothing. A record beyond `read`
 // is authentic, and waits until the limit has been raised.
 //
+// Of DTLS 1.3 a number counts all epochs: the epoch, and behind it the 48 bits of the record's own. So a row
+// that knows an epoch only up to its KeyUpdate covers nothing of the next.
+//
 // Numbers alone: no clock, no memory but the records that wait.
 //
 // Ownership   an OpenSession owns it; there is none without a store.
@@ -52,12 +55,25 @@ class Reservation {
   // Of all sessions of the process.
   static constexpr size_t kMostHeldByAll = 64 << 20;
 
+  // How many numbers at a time: to send, to send for the first time after a crash, to receive at most; and where
+  // they end.
+  struct Blocks {
+    uint64_t write, restored, read, end;
+  };
+  static constexpr Blocks kOf12{kWriteBlock, kWriteBlock, kLongest, uint64_t{1} << 48};
+  // Records of DTLS 1.3 tell 16 bits of their number (RFC 9147 section 4.2.2): a peer that is 32,768 behind reads
+  // another one. So a crash skips half of that at most, and a few without a message in between a little each.
+  static constexpr Blocks kOf13{1 << 14, 1 << 11, 1 << 14, UINT64_MAX};
+
   // `blocks_a_record`: cipher blocks that a record of ours has at most.
   // Of a session without a row: what the first one will say holds at once, since without it nobody
   // can go on with the session. Of one that came from a row nothing is free before the next row.
   Reservation(const RecordPosition& position, bool from_row, uint64_t blocks_a_record,
-              Milliseconds now)
-      : granted_{from_row ? position.next_write : position.next_write + kWriteBlock,
+              Milliseconds now, const Blocks& blocks = kOf12)
+      : blocks_(blocks),
+        write_block_(blocks.write),
+        restored_at_(from_row ? position.next_write : UINT64_MAX),
+        granted_{from_row ? position.next_write : position.next_write + blocks.write,
                  position.newest_read + 1 + (from_row ? 0 : kShortest)},
         noted_(position.newest_read),
         heard_at_(now),
@@ -73,6 +89,10 @@ class Reservation {
   bool pending() const { return pending_; }
   // Records wait for the next row.
   bool holds() const { return !held_.empty(); }
+  // More than half of the numbers to send are used up, and nothing more is left for the time of a slow write.
+  bool presses(uint64_t next_write) const {
+    return granted_.write - std::min(granted_.write, next_write) < write_block_ / 2;
+  }
 
   // Whether a row has to be written, and propose() is to be called.
   bool due(uint64_t next_write, uint64_t newest_read, Milliseconds now) {
@@ -81,8 +101,7 @@ class Reservation {
       heard_at_ = now;
     }
     if (pending_) return false;
-    return wanted_ || !held_.empty() ||
-           granted_.write - std::min(granted_.write, next_write) < kWriteBlock / 2 ||
+    return wanted_ || !held_.empty() || presses(next_write) ||
            (!settled_ && noted_ + 1 + slack() > granted_.read) || settleAt() <= now;
   }
   // When due() wants to be asked; kNever if not at all.
@@ -143,10 +162,10 @@ class Reservation {
   uint64_t slack() const { return std::max(kShortest / 2, block_ / 4); }
 
   void chooseLimits(const RecordPosition& position, Milliseconds now) {
-    constexpr uint64_t kEnd = uint64_t{1} << 48;
     proposed_ = granted_;
-    if (granted_.write - std::min(granted_.write, position.next_write) < kWriteBlock / 2) {
-      proposed_.write = std::min(kEnd, position.next_write + kWriteBlock);
+    if (presses(position.next_write)) {
+      write_block_ = position.next_write == restored_at_ ? blocks_.restored : blocks_.write;
+      proposed_.write = std::min(blocks_.end, position.next_write + write_block_);
     }
     if (settleAt() <= now) {
       settled_ = true;
@@ -156,23 +175,26 @@ class Reservation {
     }
     uint64_t highest = position.newest_read;
     for (const HeldRecord& record : held_) highest = std::max(highest, record.sequence);
-    // A settled session that nobody has written to stays as it is.
-    if (settled_ && held_.empty()) return;
+    // A settled session that nobody has written to stays as it is, unless it has gone on to another epoch.
+    if (settled_ && held_.empty() && position.newest_read < granted_.read) return;
     if (highest + 1 + slack() <= granted_.read) return;
     if (now - asked_at_ < kFast) {
-      block_ = std::min(kLongest, block_ * 2);
+      block_ = std::min(blocks_.read, block_ * 2);
     } else if (now - asked_at_ > kSettle) {
       block_ = std::max(kShortest, block_ / 2);
     }
-    block_ = std::clamp<uint64_t>(2 * held_.size(), block_, kLongest);
+    block_ = std::clamp<uint64_t>(2 * held_.size(), block_, blocks_.read);
     asked_at_ = now;
     settled_ = false;
     heard_at_ = now;
-    proposed_.read = std::min(kEnd, std::max(granted_.read, highest + 1 + block_));
+    proposed_.read = std::min(blocks_.end, std::max(granted_.read, highest + 1 + block_));
   }
 
   inline static std::atomic<size_t> all_held_ = 0;
 
+  const Blocks blocks_;
+  uint64_t write_block_;
+  const uint64_t restored_at_;  // the number to send of a session that came from a row
   NumberLimits granted_;
   NumberLimits proposed_ = granted_;
   uint64_t block_ = kShortest;

@@ -1,8 +1,10 @@
 // sealed_session.h: an open session as bytes that only the holder of a key can read or make.
 //
-//   OpenState --seal()--> version | nonce | AES-256-GCM(state) | tag --unseal()--> OpenState
+//   OpenState or OpenState13 --seal()--> format | nonce | AES-256-GCM(state) | tag --unseal()--> the same
 //
-// docs/SESSIONS.md has the format to the byte. A sealed session is a copy of what must exist once:
+// docs/SESSIONS.md has the formats to the byte: one for each version of DTLS, and neither is ever read as the other,
+// since the first byte is authenticated. state_bytes.h writes and reads the states.
+// A sealed session is a copy of what must exist once:
 // two owners would use the same record numbers, and with them the same nonces. The caller takes the
 // session away from its owner before it seals it; ImportedSessions refuses the same bytes twice.
 //
@@ -17,41 +19,49 @@
 #include <memory>
 #include <mutex>
 #include <unordered_set>
+#include <variant>
 
 #include "base/address_bytes.h"
 #include "session/context.h"
 #include "session/open_session.h"
+#include "session/seal_fault.h"
 
 namespace mcbn {
 
 // A session and what its endpoint knows of it.
 struct PortableSession {
-  OpenState state;
+  std::variant<OpenState, OpenState13> state;
   AddressBytes peer;         // where records are sent to
   Milliseconds silence = 0;  // since a message was last received or sent; whole seconds are kept
   // A client's own address, where the server finds the session by nothing else; empty: any will do.
   AddressBytes local = {};
-};
 
-// Why a sealed session is not taken.
-enum class SealFault : uint8_t {
-  None,
-  Forged,         // altered, cut, or sealed with another key
-  Version,        // of another format
-  WrongRole,      // a client's for a server, or the other way round
-  Suite,          // not in our list of ciphers
-  Malformed,      // authentic, and yet not what it should be
-  OtherIdentity,  // a client's for another identity than it was told
-  UsedBefore,     // these very bytes were taken already
-};
+  // Null: it is one of DTLS 1.3, or of 1.2.
+  OpenState* of12() { return std::get_if<OpenState>(&state); }
+  const OpenState* of12() const { return std::get_if<OpenState>(&state); }
+  OpenState13* of13() { return std::get_if<OpenState13>(&state); }
+  const OpenState13* of13() const { return std::get_if<OpenState13>(&state); }
 
-// One word, such as "forged"; empty for None.
-const char* nameOf(SealFault fault);
+  const Identity& identity() const {
+    return std::visit([](const auto& each) -> const Identity& { return each.identity; }, state);
+  }
+  const AgreedNames& names() const {
+    return std::visit([](const auto& each) -> const AgreedNames& { return each.names; }, state);
+  }
+  // What records to us have, from the session's beginning on; empty: nothing.
+  ByteView ownId() const {
+    if (const OpenState13* const newer = of13()) {
+      return newer->own_ids.empty() ? ByteView() : ByteView(newer->own_ids.front());
+    }
+    return of12()->ids.own;
+  }
+};
 
 class SessionSeal {
  public:
   static constexpr size_t kKeyBytes = 32;
-  static constexpr uint8_t kVersion = 1;
+  // The first byte: the state is one of DTLS 1.2, or of 1.3.
+  static constexpr uint8_t kFormat12 = 1, kFormat13 = 2;
   static constexpr size_t kNonceBytes = 12;
   static constexpr size_t kTagBytes = 16;
 
@@ -69,7 +79,8 @@ class SessionSeal {
     SealFault fault = SealFault::None;
     std::optional<PortableSession> session;  // there is one unless there is a fault
   };
-  // For sessions that `context` could have agreed on. Keys are made; the bytes are not used up.
+  // For sessions that `context` could have agreed on; of DTLS 1.3, those of its role (Session::judge() asks
+  // the rest). Keys are made; the bytes are not used up.
   Opened unseal(ByteView sealed, const Context& context, ByteView bound_to = {});
 
  private:

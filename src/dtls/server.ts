@@ -213,7 +213,7 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
    * Takes the open sessions away, each as sealed bytes (docs/SESSIONS.md), for another server, in this
    * process or another, to go on with: `importSessions`. The socket of each closes without an error, and
    * nothing is sent for it any more. Sessions that were not asked for, because the loop ended early, stay
-   * here, with new sockets. Handshakes, sessions of DTLS 1.3 and those on OpenSSL's records stay as well.
+   * here, with new sockets. Handshakes and sessions on OpenSSL's records stay as well.
    *
    * @throws {McbnError} `MCBN_SOCKET_CLOSED` unless it listens; `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`.
    */
@@ -225,24 +225,17 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
   /**
    * Goes on with sessions that a server exported. Each is announced by `secureConnection`; its identity must
    * have a key here now (in `psk`, or the lookup's answer), from which `peer` comes. A session is refused
-   * when its bytes were altered, cut, made for something else, or imported by this process before.
+   * when its bytes were altered, cut, made for something else, or imported by this process before; and so is one of
+   * a version of DTLS that this server does not speak.
    *
    * @returns when the last is settled, and the sockets of all are in `sessions`.
-   * @throws {McbnError} `MCBN_SOCKET_CLOSED` unless it listens; `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`;
-   * `MCBN_OPTION_CONFLICT` where `minVersion` or `ciphers` rules DTLS 1.2 out, of which all such sessions are.
+   * @throws {McbnError} `MCBN_SOCKET_CLOSED` unless it listens; `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`.
    */
   async importSessions(
     sealed: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
     options: DtlsTransferOptions,
   ): Promise<DtlsImport> {
     const key = sealingKeyOf('importSessions', options)
-    if (this.#options.context.min13) {
-      throw new McbnError(
-        'MCBN_OPTION_CONFLICT',
-        'importSessions: expected a server that speaks DTLS 1.2, as every exported session does; ' +
-          'minVersion or ciphers rules it out here',
-      )
-    }
     return this.#listener().importSessions(sealed, key)
   }
 

@@ -27,6 +27,7 @@ export interface DtlsTransferOptions {
 export type DtlsRefusal =
   | 'forged'
   | 'version'
+  | 'protocol'
   | 'wrongRole'
   | 'suite'
   | 'malformed'
@@ -44,7 +45,8 @@ export interface DtlsImport {
   readonly imported: number
   readonly refused: number
   /**
-   * How many were refused for each reason: `forged` (altered, cut, or another key), `version`, `wrongRole`,
+   * How many were refused for each reason: `forged` (altered, cut, or another key), `version` (an unknown format),
+   * `protocol` (a version of DTLS that the server does not speak), `wrongRole`,
    * `suite` (not of `ciphers`), `malformed`, `usedBefore` (imported by this process already), `elsewhere`
    * (its connection ID or address would not lead here, or belongs to another session), `limit`
    * (`maxSessions`, `maxSessionsPerHost`), `unknownIdentity` (no key, revoked, or the lookup failed).
@@ -67,6 +69,7 @@ export function sealingKeyOption(key: unknown): Uint8Array {
 const REFUSALS: Readonly<Record<DtlsRefusal, string>> = {
   forged: 'it was altered, cut, or sealed with another key',
   version: 'it was made by another version of mcbn, which seals sessions in another format',
+  protocol: 'it is of a version of DTLS that minVersion, maxVersion or ciphers rules out',
   wrongRole: 'it is the other side’s: a server’s for a client, or a client’s for a server',
   suite: 'its cipher suite is not one of `ciphers`',
   malformed: 'its content is not that of a session',
@@ -85,8 +88,9 @@ export function sealedSession(home: SocketHome, session: number, sealingKey: Uin
   if (sealed) return sealed
   throw new McbnError(
     'MCBN_SESSION_REFUSED',
-    "expected a session of DTLS 1.2 whose records are mcbn's: this one is of DTLS 1.3, or OpenSSL has its " +
-      "records (its suite has no AEAD, or records: 'openssl'), or it has just ended",
+    "expected a session whose records are mcbn's: OpenSSL has those of this one (its suite has no AEAD, or " +
+      "records: 'openssl'); or the server has yet to acknowledge the end of its handshake, which takes a round " +
+      'trip; or it has just ended',
   )
 }
 

@@ -321,8 +321,9 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
    * Takes the session away as sealed bytes (docs/SESSIONS.md), for `connect({ session })` or a server's
    * `importSessions`. The socket closes without an error and sends nothing more: a session has one owner.
    *
-   * @throws {McbnError} `MCBN_SOCKET_CLOSED` unless open; `MCBN_SESSION_REFUSED` of DTLS 1.3, where OpenSSL has
-   * the records, or the server a `sessionStore`; `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`.
+   * @throws {McbnError} `MCBN_SOCKET_CLOSED` unless open; `MCBN_SESSION_REFUSED` where OpenSSL has the
+   * records, the server a `sessionStore`, or a client of DTLS 1.3 no acknowledgement of its handshake yet (a round trip
+   * after `opened`); `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`.
    */
   exportSession(options: DtlsTransferOptions): Buffer {
     const key = sealingKeyOf('exportSession', options)

@@ -34,8 +34,7 @@ export interface DtlsVersionOptions {
    * speaks DTLS 1.3 and knows that value, as mcbn's does, refuses DTLS 1.2 then.
    *
    * @defaultValue 'DTLSv1.2', or `minVersion` where that is newer
-   * @throws {McbnError} `MCBN_OPTION_CONFLICT` where DTLS 1.3 meets `records: 'openssl'`, `session` or
-   * `sessionStore`, which it does not have.
+   * @throws {McbnError} `MCBN_OPTION_CONFLICT` where DTLS 1.3 meets `records: 'openssl'`, which it does not have.
    */
   readonly maxVersion?: DtlsVersion
   /**
@@ -70,18 +69,9 @@ export const KEY_UPDATE_INTERVAL = 3_600_000
 interface GivenOptions extends DtlsVersionOptions {
   readonly ciphers?: string
   readonly records?: unknown
-  readonly session?: unknown
-  readonly sessionStore?: unknown
 }
 
 const ONLY_OF_13 = ['pskModes', 'groups', 'keyUpdateInterval'] as const
-
-/** What DTLS 1.3 does not have, and why it might be asked for. */
-const NOT_OF_13 = {
-  records: (value: unknown) => value === 'openssl',
-  session: (value: unknown) => value !== undefined,
-  sessionStore: (value: unknown) => value !== undefined,
-} as const
 
 /** @throws {McbnError} `MCBN_OPTION_TYPE`, `MCBN_OPTION_RANGE`, `MCBN_OPTION_CONFLICT`. */
 export function versionSettings(
@@ -105,9 +95,10 @@ export function versionSettings(
     if (stray === undefined) return { min13: false, max12: true, ciphers }
     throw conflict(`${stray}: expected together with DTLS 1.3, which maxVersion rules out`)
   }
-  for (const [name, asked] of Object.entries(NOT_OF_13) as [keyof typeof NOT_OF_13, AskedFor][]) {
-    if (!asked(options[name])) continue
-    throw conflict(`${name}: DTLS 1.3 does not have it; leave it out, or maxVersion at 'DTLSv1.2'`)
+  if (options.records === 'openssl') {
+    throw conflict(
+      "records: OpenSSL has none of DTLS 1.3; leave it out, or maxVersion at 'DTLSv1.2'",
+    )
   }
   const min13 = minVersion === 'DTLSv1.3' || namesOnly13(ciphers)
   const dtls13: NativeDtls13Options = {
@@ -118,8 +109,6 @@ export function versionSettings(
   }
   return { min13, max12: false, ciphers, dtls13 }
 }
-
-type AskedFor = (value: unknown) => boolean
 
 /** Whether the list has names, all of them of TLS 1.3. */
 function namesOnly13(ciphers: string): boolean {

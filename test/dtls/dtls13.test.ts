@@ -82,7 +82,6 @@ describe('dtls13/versions', () => {
     ['groups', { groups: ['X25519'] }],
     ['keyUpdateInterval', { keyUpdateInterval: 1_000 }],
     ['records', { ...NEWER, records: 'openssl' }],
-    ['sessionStore', { ...NEWER, sessionStore: { store: '/nowhere', sealingKey: key } }],
   ] as const)('%s: refuses what contradicts itself or is not there (%j)', (name, options) => {
     const refused = expect.objectContaining({
       code: 'MCBN_OPTION_CONFLICT',
@@ -107,13 +106,6 @@ describe('dtls13/versions', () => {
     const options = { ...NEWER, [name]: value } as object
     expect(() => createServer({ psk: keys, ...options })).toThrow(expect.objectContaining({ code }))
     expect(() => dial({ port: 9, psk, ...options })).toThrow(expect.objectContaining({ code }))
-  })
-
-  it('a sealed session of DTLS 1.2 is refused with DTLS 1.3', () => {
-    const session = { sealed: Buffer.alloc(10), sealingKey: key }
-    expect(() => dial({ ...NEWER, port: 9, psk, session })).toThrow(
-      expect.objectContaining({ code: 'MCBN_OPTION_CONFLICT' }),
-    )
   })
 
   it('naming suites of 1.3 alone turns 1.2 off, on either side', async () => {
@@ -277,24 +269,6 @@ describe('dtls13/sessions', () => {
     const { client } = await openPair({ ...NEWER, idleTimeout: 100 })
     await client.closed
     expect(['idle', 'peer']).toContain(client.closeReason)
-  })
-
-  it('a session cannot go on elsewhere, and says so', async () => {
-    const { client, server, listener } = await openPair(NEWER)
-    const sealingKey = freshKey()
-    for (const socket of [client, server]) {
-      expect(() => socket.exportSession({ sealingKey })).toThrow(
-        expect.objectContaining({
-          code: 'MCBN_SESSION_REFUSED',
-          message: expect.stringContaining('DTLS 1.3'),
-        }),
-      )
-    }
-    for await (const _sealed of listener.exportSessions({ sealingKey })) {
-      throw new Error('a session of DTLS 1.3 was exported')
-    }
-    server.on('message', (message) => server.send(message))
-    await roundTrip(client)
   })
 
   it('a client with a connection ID may change its port (RFC 9147 section 9)', async () => {

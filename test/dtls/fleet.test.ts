@@ -17,6 +17,7 @@ import { FleetPeer, ipv4, KIND } from '../support/fleet-peer.js'
 import { waitFor } from '../support/wait.js'
 import { exported, sealingKey } from './handing-over.js'
 import {
+  BOTH,
   dialOpen,
   echo,
   flood,
@@ -25,6 +26,7 @@ import {
   nextMessage,
   rawSocket,
   roundTrip,
+  VERSIONS,
 } from './support.js'
 
 const PEER = 9
@@ -302,69 +304,86 @@ describe('dtls/fleet behind a balancer that knows nothing', () => {
     expect(other.server.stats.handshakesStarted).toBe(1)
   })
 
-  it('a node that takes another’s place has its sessions, and what came meanwhile', async () => {
-    const network = await fleet(2)
-    const { nodes, psk } = network
-    const [old, second] = nodes as [Node, Node]
-    const balancer = await Balancer.start([old.port])
-    const clients: DtlsSocket[] = []
-    for (let index = 0; index < 4; index += 1) {
-      clients.push(
-        await dialOpen({ port: balancer.port, psk: { identity, key: psk }, connectionId: true }),
-      )
-    }
-    const heir = await takingOver(network, [old, second])
-    const sealed = await exported(old.server)
-    expect(sealed).toHaveLength(clients.length)
-    // Nobody has the sessions now. One client comes to the old node, the others to the second and the heir.
-    balancer.nodes = [old.port, second.port, heir.port]
-    await balancer.move()
-    const answers = clients.map((client) => nextMessage(client))
-    for (const client of clients) client.send('meanwhile')
-    await waitFor('the old one to send on', () => old.server.stats.forwarded > 0)
-    await waitFor('the second one too', () => second.server.stats.forwarded > 0)
-    expect(await heir.server.importSessions(sealed, { sealingKey })).toMatchObject({
-      imported: clients.length,
-    })
-    for (const answer of await Promise.all(answers)) expect(answer.toString()).toBe('meanwhile')
-    await old.server.close({ handover: true })
-    balancer.nodes = [heir.port, second.port]
-    await balancer.move()
-    await Promise.all(clients.map((client) => roundTrip(client)))
-    expect(heir.server.stats).toMatchObject({ sessions: clients.length, handshakesStarted: 0 })
-  })
+  it.each(VERSIONS)(
+    'a node that takes another’s place has its sessions, and what came meanwhile, %s',
+    async (minVersion) => {
+      const network = await fleet(2, BOTH)
+      const { nodes, psk } = network
+      const [old, second] = nodes as [Node, Node]
+      const balancer = await Balancer.start([old.port])
+      const clients: DtlsSocket[] = []
+      for (let index = 0; index < 4; index += 1) {
+        clients.push(
+          await dialOpen({
+            ...{ port: balancer.port, psk: { identity, key: psk } },
+            ...{ connectionId: true, minVersion },
+          }),
+        )
+      }
+      // The keys of both directions are new when the session moves.
+      if (minVersion === 'DTLSv1.3') {
+        for (const client of clients) await roundTrip(client)
+        for (const client of clients) client.updateKeys()
+        for (const client of clients) await roundTrip(client)
+      }
+      const heir = await takingOver(network, [old, second])
+      const sealed = await exported(old.server)
+      expect(sealed).toHaveLength(clients.length)
+      // Nobody has the sessions now. One client comes to the old node, the others to the second and the heir.
+      balancer.nodes = [old.port, second.port, heir.port]
+      await balancer.move()
+      const answers = clients.map((client) => nextMessage(client))
+      for (const client of clients) client.send('meanwhile')
+      await waitFor('the old one to send on', () => old.server.stats.forwarded > 0)
+      await waitFor('the second one too', () => second.server.stats.forwarded > 0)
+      expect(await heir.server.importSessions(sealed, { sealingKey })).toMatchObject({
+        imported: clients.length,
+      })
+      for (const answer of await Promise.all(answers)) expect(answer.toString()).toBe('meanwhile')
+      await old.server.close({ handover: true })
+      balancer.nodes = [heir.port, second.port]
+      await balancer.move()
+      await Promise.all(clients.map((client) => roundTrip(client)))
+      expect(heir.server.stats).toMatchObject({ sessions: clients.length, handshakesStarted: 0 })
+    },
+  )
 })
 
 describe('dtls/fleet, between two nodes', () => {
   // The balancer takes answers from the node that it sent to, and from no other.
-  it('answers where the client was heard last, though a message was overtaken on the way', async () => {
-    const network = await fleet(2)
-    const { nodes, psk } = network
-    const [old, second] = nodes as [Node, Node]
-    const balancer = await Balancer.start([old.port, second.port])
-    balancer.choose = () => 0
-    const client = await dialOpen({
-      port: balancer.port,
-      psk: { identity, key: psk },
-      connectionId: true,
-    })
-    const heir = await takingOver(network, [old, second])
-    // By the second node to the heir, which has no session yet, ...
-    balancer.choose = () => 1
-    await balancer.move()
-    const overtaken = nextMessage(client)
-    client.send('overtaken')
-    await waitFor('it to arrive', () => heir.server.stats.receivedForwarded === 1)
-    // ... and what follows to the old node, which has: the old node's address of the client is the newest.
-    balancer.choose = () => 0
-    await balancer.move()
-    client.send('newest')
-    expect((await overtaken).toString()).toBe('newest')
-    const answer = nextMessage(client)
-    const sealed = await exported(old.server)
-    await heir.server.importSessions(sealed, { sealingKey })
-    expect((await answer).toString()).toBe('overtaken')
-  })
+  it.each(VERSIONS)(
+    'answers where the client was heard last, though a message was overtaken on the way, %s',
+    async (minVersion) => {
+      const network = await fleet(2, BOTH)
+      const { nodes, psk } = network
+      const [old, second] = nodes as [Node, Node]
+      const balancer = await Balancer.start([old.port, second.port])
+      balancer.choose = () => 0
+      const client = await dialOpen({
+        port: balancer.port,
+        psk: { identity, key: psk },
+        connectionId: true,
+        minVersion,
+      })
+      if (minVersion === 'DTLSv1.3') await roundTrip(client)
+      const heir = await takingOver(network, [old, second])
+      // By the second node to the heir, which has no session yet, ...
+      balancer.choose = () => 1
+      await balancer.move()
+      const overtaken = nextMessage(client)
+      client.send('overtaken')
+      await waitFor('it to arrive', () => heir.server.stats.receivedForwarded === 1)
+      // ... and what follows to the old node, which has: the old node's address of the client is the newest.
+      balancer.choose = () => 0
+      await balancer.move()
+      client.send('newest')
+      expect((await overtaken).toString()).toBe('newest')
+      const answer = nextMessage(client)
+      const sealed = await exported(old.server)
+      await heir.server.importSessions(sealed, { sealingKey })
+      expect((await answer).toString()).toBe('overtaken')
+    },
+  )
 })
 
 describe('dtls/fleet options', () => {

@@ -9,12 +9,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { valkeySessionStore } from '../../src/dtls/index.js'
+import type { DtlsVersion } from '../../src/psk/types.js'
 import { record, TYPE } from '../support/dtls-wire.js'
 import { findProgram } from '../support/peers.js'
 import { type Child, startTypescript } from '../support/process.js'
-import { numbersUsedTwice } from '../support/record-numbers.js'
+import { numbersUsedTwice, numbersUsedTwice13 } from '../support/record-numbers.js'
 import { RecordingProxy } from '../support/recording-proxy.js'
-import { dialOpen, freshKey, identity } from './support.js'
+import { dial, freshKey, identity, VERSIONS } from './support.js'
 
 const CLIENTS = 25
 /**
@@ -63,13 +64,28 @@ async function startValkey(
 /** Clients that never stop sending numbers, and keep what comes back. */
 class Load {
   readonly heard: string[][] = []
+  /** By the client's port, what its server sends with. */
+  readonly secrets = new Map<number, Buffer>()
   #stop = false
   #done: Promise<unknown> = Promise.resolve()
 
-  static async start(port: number, key: Buffer): Promise<Load> {
+  static async start(
+    port: number,
+    key: Buffer,
+    minVersion: DtlsVersion = 'DTLSv1.2',
+  ): Promise<Load> {
     const load = new Load()
     const sockets = await Promise.all(
-      Array.from({ length: CLIENTS }, () => dialOpen({ port, psk: { identity, key } })),
+      Array.from({ length: CLIENTS }, async () => {
+        const socket = dial({ port, psk: { identity, key }, minVersion })
+        let secret = ''
+        socket.on('keylog', (line) => {
+          secret = /^SERVER_TRAFFIC_SECRET_0 \S+ (\S+)/.exec(line.toString())?.[1] ?? secret
+        })
+        await socket.opened
+        load.secrets.set(socket.localPort as number, Buffer.from(secret, 'hex'))
+        return socket
+      }),
     )
     load.#done = Promise.all(
       sockets.map(async (socket, index) => {
@@ -108,19 +124,24 @@ class Load {
 async function killed(
   where: string,
   meanwhile: () => Promise<void> = async () => {},
+  version: DtlsVersion = 'DTLSv1.2',
   rounds = 2,
 ): Promise<void> {
   const key = freshKey()
   const secrets = [key.toString('hex'), randomBytes(32).toString('hex')]
   const start = (port: string): Child =>
-    startTypescript('test/dtls/children/storing-server.ts', [...secrets, port, where, HOST], {
-      lifetime: 90_000,
-    })
+    startTypescript(
+      'test/dtls/children/storing-server.ts',
+      [...secrets, port, where, HOST, version],
+      {
+        lifetime: 90_000,
+      },
+    )
   let server = start('0')
   const port = (await server.output(/^listening (\d+)$/m))[1] as string
   const proxy = await RecordingProxy.open(Number(port), HOST)
   onTestFinished(() => proxy.close())
-  const load = await Load.start(proxy.port, key)
+  const load = await Load.start(proxy.port, key, version)
   onTestFinished(() => load.end())
   for (let round = 0; round < rounds; round += 1) {
     await load.more(40)
@@ -137,8 +158,11 @@ async function killed(
   }
   await load.end()
   for (const heard of load.heard) expect(new Set(heard).size).toBe(heard.length)
-  for (const { toClient } of proxy.recorded) {
-    expect(numbersUsedTwice(toClient.map((bytes) => ({ bytes })))).toEqual([])
+  for (const { toClient, port: client } of proxy.recorded) {
+    const sent = toClient.map((bytes) => ({ bytes }))
+    const secret = load.secrets.get(client) as Buffer
+    const twice = version === 'DTLSv1.3' ? numbersUsedTwice13(sent, secret) : numbersUsedTwice(sent)
+    expect(twice).toEqual([])
   }
   server.write('stats\n')
   const stats = JSON.parse((await server.output(/^stats (.*)$/m))[1] as string)
@@ -154,9 +178,13 @@ it('the check of record numbers sees two records under one number, and allows on
   expect(numbersUsedTwice([sealed(1, 'a'), sealed(2, 'b'), sealed(2, 'c')])).toEqual([2])
 })
 
-it('a server with its sessions in a folder', async () => {
-  await killed(join(folder(), 'sessions'))
-}, 120_000)
+it.each(VERSIONS)(
+  'a server with its sessions in a folder, on %s',
+  async (version) => {
+    await killed(join(folder(), 'sessions'), async () => {}, version)
+  },
+  120_000,
+)
 
 needsValkey(
   'a server with its sessions in Valkey, and Valkey with it',

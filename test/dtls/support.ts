@@ -144,6 +144,7 @@ export async function rawSocket(port = 0, host = LOOPBACK): Promise<Socket> {
 /** Options of one that speaks DTLS 1.3 alone, and of a server that speaks 1.2 too. */
 export const NEWER = { minVersion: 'DTLSv1.3' } as const
 export const BOTH = { maxVersion: 'DTLSv1.3' } as const
+export const VERSIONS = ['DTLSv1.2', 'DTLSv1.3'] as const
 
 /** A UDP port that takes what comes and says nothing. */
 export async function silentPort(): Promise<number> {

@@ -1,5 +1,6 @@
 // DTLS 1.3 as mcbn/dtls offers it, beside wolfSSL and NSS, in both roles.
 
+import { randomBytes } from 'node:crypto'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { DtlsConnectOptions, DtlsServerOptions, DtlsSocket } from '../../src/dtls/index.js'
 import { dial, nextMessage, serve } from '../dtls/support.js'
@@ -96,6 +97,71 @@ describe.skipIf(folder === undefined)('interop/DTLS 1.3 through mcbn/dtls', () =
     }
     expect(socket.stats.keyUpdatesSent).toBeGreaterThanOrEqual(4)
     expect(socket.stats.keyUpdatesReceived).toBeGreaterThanOrEqual(4)
+    await socket.close()
+    await peer.output('closed by peer')
+    expect((await peer.exited).code, peer.report()).toBe(0)
+  })
+
+  it.each(CASES)('wolfSSL as client, its session exported and imported: %s', async (...given) => {
+    const [, suite, options, ours] = given
+    const sealingKey = randomBytes(32)
+    let heard = 0
+    let moves = 0
+    const { server, port } = await serve(
+      {
+        ...ours,
+        ...{ maxVersion: 'DTLSv1.3', ciphers: suite },
+        psk: { [IDENTITY]: { key, hash: hashOf(suite) } },
+      },
+      (socket) => socket.on('message', (message) => void answer(socket, message)),
+    )
+    // The client waits for each answer, so nothing is on its way when the session moves.
+    const answer = async (socket: DtlsSocket, message: Buffer): Promise<void> => {
+      heard += 1
+      if (heard % 10 === 7) {
+        // With a KeyUpdate under way.
+        if (moves % 2 === 1) socket.updateKeys()
+        const sealed = socket.exportSession({ sealingKey })
+        moves += (await server.importSessions([sealed], { sealingKey })).imported
+      }
+      const [current] = server.sessions
+      current?.send(message)
+    }
+    const peer = begin(wolf, [...roleOf(port, suite), `say=${MESSAGES}`, ...options])
+    await peer.output(`heard ${MESSAGES}`)
+    expect(moves).toBe(4)
+    expect(server.stats.handshakesStarted).toBe(1)
+    peer.endInput()
+    expect((await peer.exited).code, peer.report()).toBe(0)
+  })
+
+  it.each(CASES)('wolfSSL as server, our session exported and imported: %s', async (...given) => {
+    const [, suite, options, ours] = given
+    const sealingKey = randomBytes(32)
+    const peer = begin(wolf, [...roleOf('server', suite), ...options])
+    const [, port] = await peer.output(/^listening on (\d+)$/m)
+    const common: DtlsConnectOptions = {
+      ...ours,
+      minVersion: 'DTLSv1.3',
+      ciphers: suite,
+      port: Number(port),
+      psk: { identity: IDENTITY, key, hash: hashOf(suite) },
+    }
+    let socket = dial(common)
+    await socket.opened
+    for (let index = 0; index < MESSAGES; index += 1) {
+      const answer = nextMessage(socket)
+      socket.send(`message ${index}`)
+      expect((await answer).toString()).toBe(`message ${index}`)
+      if (index % 10 !== 7) continue
+      if (index > 10) socket.updateKeys()
+      const localPort = socket.localPort as number
+      const sealed = socket.exportSession({ sealingKey })
+      await socket.closed
+      socket = dial({ ...common, localPort, session: { sealed, sealingKey } })
+      await socket.opened
+      expect(socket.isSessionReused()).toBe(true)
+    }
     await socket.close()
     await peer.output('closed by peer')
     expect((await peer.exited).code, peer.report()).toBe(0)

@@ -170,13 +170,13 @@ TEST_CASE("dtls13 record bytes: the connection ID of a datagram is found before 
   REQUIRE(pair.ours.seal(3, kData, text("x"), datagram));
   for (size_t length = 0; length <= datagram.size(); ++length) {
     const wire::Exact cut(ByteView(datagram).first(length));
-    const auto found = connectionIdOf(cut.view(), id.size());
+    const auto found = dtls13::connectionIdOf(cut.view(), id.size());
     CHECK(found.has_value() == (length > plain + 1 + id.size()));
     if (found) CHECK(std::ranges::equal(*found, id));
   }
-  CHECK(!connectionIdOf(datagram, 0).has_value());
+  CHECK(!dtls13::connectionIdOf(datagram, 0).has_value());
   Pair without(suite::kAes128Gcm);
-  CHECK(!connectionIdOf(without.seal(text("0123456789")), 8).has_value());
+  CHECK(!dtls13::connectionIdOf(without.seal(text("0123456789")), 8).has_value());
 }
 
 TEST_CASE("dtls13 record bytes: numbers of plaintext go on from where stateless answers ended") {

@@ -77,7 +77,7 @@ bool live(const PairOptions& options) {
   if (!seal.seal({std::move(*state), nobody, 0}, sealed)) return false;
   auto opened = seal.unseal(sealed, *pair.server_context);
   if (!opened.session) return false;
-  DtlsSession again(std::move(opened.session->state), nullptr);
+  DtlsSession again(std::move(*opened.session->of12()), nullptr);
   return again.send(text, now, pair.at_server) && pair.at_server.messages.size() == 1;
 }
 

@@ -55,7 +55,7 @@ SealFault faultOf(ByteView sealed, const Context& context, const Bytes& key = kK
 std::unique_ptr<DtlsSession> revived(ByteView sealed, const Context& context) {
   auto opened = SessionSeal(kKey).unseal(sealed, context);
   REQUIRE(opened.fault == SealFault::None);
-  return std::make_unique<DtlsSession>(std::move(opened.session->state), nullptr);
+  return std::make_unique<DtlsSession>(std::move(*opened.session->of12()), nullptr);
 }
 
 std::unique_ptr<DtlsPair> openPair(const PairOptions& options = {}) {
@@ -191,8 +191,8 @@ TEST_CASE(
     REQUIRE(pair->at_server.messages.size() == 197);
     auto opened = SessionSeal(kKey).unseal(sealedOf(*pair->server), *pair->server_context);
     REQUIRE(opened.session);
-    opened.session->state.replay_window = window;
-    pair->server = std::make_unique<DtlsSession>(std::move(opened.session->state), nullptr);
+    opened.session->of12()->replay_window = window;
+    pair->server = std::make_unique<DtlsSession>(std::move(*opened.session->of12()), nullptr);
     pair->at_server.messages.clear();
     for (const Bytes& record : records) pair->toServer(record, 0);
     CHECK(pair->at_server.messages.size() == 3);
@@ -231,7 +231,7 @@ TEST_CASE("sealed session: another key, role, suite or version is refused by its
   CHECK(faultOf(client, *contextFor(Role::Server)) == SealFault::WrongRole);
   CHECK(faultOf(server, *contextFor(Role::Server, "PSK-AES128-GCM-SHA256")) == SealFault::Suite);
   Bytes newer = server;
-  newer[0] = SessionSeal::kVersion + 1;
+  newer[0] = SessionSeal::kFormat13 + 1;
   CHECK(faultOf(newer, *pair->server_context) == SealFault::Version);
 }
 
@@ -267,8 +267,8 @@ TEST_CASE("sealed session: the last flight goes along while the peer may ask for
   CHECK(sealed.size() > 200);
   auto opened = SessionSeal(kKey).unseal(sealed, *pair->server_context);
   REQUIRE(opened.session);
-  REQUIRE_FALSE(opened.session->state.last_flight.empty());
-  CHECK(opened.session->state.last_flight.back() == flight);
+  REQUIRE_FALSE(opened.session->of12()->last_flight.empty());
+  CHECK(opened.session->of12()->last_flight.back() == flight);
 }
 
 TEST_CASE("sealed session: after 240 s nobody asks for the last flight (RFC 6347 section 4.2.4)") {
@@ -277,7 +277,7 @@ TEST_CASE("sealed session: after 240 s nobody asks for the last flight (RFC 6347
     const Bytes sealed = sealedOf(*pair->server, silence);
     const auto opened = SessionSeal(kKey).unseal(sealed, *pair->server_context);
     REQUIRE(opened.session);
-    CHECK(opened.session->state.last_flight.empty() == (silence == 240'000));
+    CHECK(opened.session->of12()->last_flight.empty() == (silence == 240'000));
   }
 }
 
@@ -409,7 +409,7 @@ TEST_CASE("sealed session: authentic bytes that are no session break nothing (se
     if (!opened.session) continue;
     taken += 1;
     RecordingSink sink;
-    DtlsSession session(std::move(opened.session->state), nullptr);
+    DtlsSession session(std::move(*opened.session->of12()), nullptr);
     session.send(kHello, 0, sink);
     Bytes datagram = pair->at_client.sent.back();
     session.receive(datagram, 0, sink);

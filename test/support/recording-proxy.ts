@@ -8,6 +8,8 @@ const BUFFER = 4_194_304
 
 /** What passed between one client and the server. */
 export interface Recorded {
+  /** The client's. */
+  readonly port: number
   readonly toServer: Buffer[]
   readonly toClient: Buffer[]
 }
@@ -68,7 +70,7 @@ export class RecordingProxy {
 
   #welcome(port: number): Recorded & { readonly back: Socket } {
     const back = createSocket({ type: 'udp4' })
-    const client = { back, toServer: [] as Buffer[], toClient: [] as Buffer[] }
+    const client = { port, back, toServer: [] as Buffer[], toClient: [] as Buffer[] }
     back.on('error', () => {})
     back.on('message', (bytes) => {
       client.toClient.push(bytes)
