@@ -322,6 +322,20 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("dtls versions: nor does a stranger's HelloRetryRequest keep a client from DTLS 1.2") {
+  Endpoints world(serving(true, false));
+  Bytes body(dtls13::kMostRetryBytes);
+  body.resize(dtls13::writeHelloRetryRequest(0x1301, 0, Bytes(20, 7), body.data()));
+  world.passing = [&](Role from, Bytes datagram) {
+    const bool request = from == Role::Server && datagram[0] == content_type::kHandshake &&
+                         datagram[kDtlsRecordHeaderBytes] == handshake_type::kHelloVerifyRequest;
+    if (!request || isOlder(datagram)) return only(std::move(datagram));
+    return only(wire::record(content_type::kHandshake, 0, numberIn(datagram),
+                             wire::message(handshake_type::kServerHello, 0, body)));
+  };
+  CHECK(protocolOf(world, openAndEcho(world, kBoth)) == Protocol::Dtls12);
+}
+
 TEST_CASE("dtls versions: nobody answers: one error, when handshakeTimeout is over") {
   Endpoints world;
   std::vector<bool> hellos;
