@@ -45,8 +45,7 @@ constexpr unsigned kMaxUnprovenRecords = 16;
 // What a caller has to keep between Hold and release().
 constexpr unsigned kMaxHeldRecords = 16;
 constexpr size_t kMaxHeldBytes = 8192;
-// HelloVerifyRequests that a client follows of which it knows that they answer its hellos: one, and some
-// for a rotated secret.
+// HelloVerifyRequests that a client follows at most: one, and some for a rotated secret.
 constexpr unsigned kMaxHelloVerifyRequests = 4;
 
 // What both sides' screens share: epochs, versions, repeats, and the bounds on what is kept.
@@ -167,6 +166,10 @@ class ClientScreen final : public HandshakeScreen {
   // The caller passes HelloVerifyRequests only that answer its hellos for certain. Otherwise one is followed:
   // it may be the server's, and a second would lead away from it.
   void followSeveral() { mostVerifyRequests_ = kMaxHelloVerifyRequests; }
+  // One more is followed: what was said with the last cookie has no answer.
+  void followAnother() {
+    mostVerifyRequests_ = std::min(seen_.verifyRequests + 1, kMaxHelloVerifyRequests);
+  }
 
   bool followedCookie() const { return seen_.verifyRequests > 0; }
   bool serverHelloSeen() const { return seen_.serverHello; }

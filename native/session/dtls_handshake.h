@@ -72,7 +72,8 @@ class DtlsHandshake {
   // first: the guarded one, under record numbers that only those can know who see its hello. An answer has
   // the hello's (RFC 6347 section 4.2.1), so the right cookie is told from all others. The first that the
   // server goes on with is the one: by a ServerHello, or by such a HelloVerifyRequest. The first one follows
-  // one cookie: had it the server's, a second would have it drop the ServerHello that is under way.
+  // one cookie, and another only when it had to repeat itself: had it the server's, a second would have it drop the
+  // ServerHello that is under way.
   //
   // After every step: begins the guarded one when it is needed, and frees it when it is not.
   void settleGuarded(SessionStep& step);

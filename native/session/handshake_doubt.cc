@@ -149,8 +149,11 @@ void DtlsHandshake::retransmit() {
   }
   step_->countRepeatedFlight();
   timers_.repeated(step_->now);
-  const auto* const client = std::get_if<ClientScreen>(&*screen_);
+  auto* const client = std::get_if<ClientScreen>(&*screen_);
   if (!client || !client->awaitsServerHello()) return;
+  // RFC 6347 section 4.2.1: a server may ask for another cookie (SHOULD be followed). Those that answer under
+  // the number of the hello have it at once, from the guarded handshake.
+  client->followAnother();
   // A server answers the first hello at any time, with its own cookie. If it does know us, nothing
   // is lost.
   if (++cookie_repeats_ >= kCookieRepeats) outbox_.sendFirstFlightAgain();

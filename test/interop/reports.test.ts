@@ -12,7 +12,6 @@ import {
   MESSAGE,
   message,
   record,
-  recordsOf,
   TYPE,
   u16,
 } from '../support/dtls-wire.js'
@@ -82,18 +81,33 @@ describe('interop/reports: our server', () => {
 })
 
 describe('interop/reports: our client', () => {
-  it('takes a second HelloVerifyRequest with another cookie (pion#276, RFC 6347 section 4.2.1)', async () => {
-    const key = freshKey()
-    const peer = await DtlsServerPeer.create(key)
-    dial({ port: peer.port, psk: { identity, key }, ciphers: CIPHER })
-    const hellos = () =>
-      peer.received.filter((each) => each.epoch === 0 && each.fragment[0] === MESSAGE.clientHello)
-    await waitFor('a hello', () => hellos().length > 0)
-    for (const [at, cookie] of [Buffer.alloc(16, 1), Buffer.alloc(20, 2)].entries()) {
-      const body = Buffer.concat([u16(DTLS12), Buffer.of(cookie.length), cookie])
-      peer.send(peer.plain(TYPE.handshake, message(MESSAGE.helloVerifyRequest, at, body)))
-      await waitFor('its cookie', () => hellos().some((each) => each.whole.includes(cookie)))
-    }
-    expect(recordsOf((hellos().at(-1) as { whole: Buffer }).whole)).toHaveLength(1)
-  })
+  it.each([
+    ['under the number of the hello, at once', (number: number) => number, 60_000],
+    ['under its own numbers, with the next repeat', undefined, 50],
+  ])(
+    'follows servers that ask for another cookie each time, %s (pion#276, RFC 6347 section 4.2.1)',
+    async (_how, numbered, retransmitTimeout) => {
+      const key = freshKey()
+      const peer = await DtlsServerPeer.create(key)
+      const options = { ciphers: CIPHER, retransmitTimeout, handshakeTimeout: 60_000 }
+      const client = dial({ port: peer.port, psk: { identity, key }, ...options })
+      let answered = 0
+      await waitFor('a third cookie in use', () => {
+        const hellos = peer.received.filter(
+          ({ epoch, fragment }) => epoch === 0 && fragment[0] === MESSAGE.clientHello,
+        )
+        for (; answered < hellos.length; answered += 1) {
+          const { sequence, fragment } = hellos[answered] as (typeof hellos)[number]
+          const cookie = Buffer.alloc(16, answered + 1)
+          const body = Buffer.concat([u16(DTLS12), Buffer.of(cookie.length), cookie])
+          const verify = message(MESSAGE.helloVerifyRequest, fragment.readUInt16BE(4), body)
+          const numberless = peer.plain(TYPE.handshake, verify)
+          peer.send(numbered ? record(TYPE.handshake, 0, numbered(sequence), verify) : numberless)
+        }
+        // message_seq counts the cookies that were followed.
+        return hellos.some(({ fragment }) => fragment.readUInt16BE(4) === 2)
+      })
+      expect(client.stats.retransmits > 0).toBe(!numbered)
+    },
+  )
 })

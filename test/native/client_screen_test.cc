@@ -122,6 +122,14 @@ TEST_CASE("client screen: follows one HelloVerifyRequest of which it does not kn
     CHECK(withCookie(messageSequence, 8) == Verdict::Drop);
     CHECK(server.screen.otherCookie());
   }
+  // One more, when the first had no answer.
+  Server silent;
+  silent.screen.followAnother();
+  CHECK(silent.verifyRequest(0) == Verdict::Pass);
+  CHECK(silent.verifyRequest(1) == Verdict::Drop);
+  silent.screen.followAnother();
+  CHECK(silent.verifyRequest(1) == Verdict::Pass);
+  CHECK(silent.verifyRequest(2) == Verdict::Drop);
   // Also behind a ServerHelloDone that is not its server's.
   CHECK(server.helloDone(2) == Verdict::Hold);
   CHECK(withCookie(1, 8) == Verdict::Drop);

@@ -284,3 +284,20 @@ TEST_CASE(
   }
   CHECK(opened > 0);
 }
+
+TEST_CASE("dtls session: what OpenSSL makes no record of is not said to be sent") {
+  PairOptions options;
+  options.dtls.openssl_records = true;
+  DtlsPair pair(options);
+  pair.connect(steadyNow());
+  pair.run();
+  REQUIRE(pair.bothOpen());
+  // More than a record may have (RFC 5246 section 6.2.1): the caller has been told that it was taken, so the
+  // session ends by name.
+  CHECK_FALSE(pair.client->send(Bytes(17'000, 'm'), steadyNow(), pair.at_client));
+  CHECK(pair.client->state() == DtlsSession::State::Ended);
+  REQUIRE(pair.at_client.endings.size() == 1);
+  REQUIRE(pair.at_client.endings[0]);
+  CHECK(std::string(pair.at_client.endings[0]->code) == "MCBN_PROTOCOL_ERROR");
+  CHECK(pair.at_client.endings[0]->message.find("could not make a record") != std::string::npos);
+}
