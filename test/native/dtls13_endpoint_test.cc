@@ -313,19 +313,26 @@ TEST_CASE("dtls13 endpoints: trains in either direction") {
   CHECK(world.at(client).messages.size() == Endpoint::kTrain + 1);
 }
 
-TEST_CASE("dtls13 endpoints: a session of DTLS 1.3 does not go on elsewhere, and stays") {
+TEST_CASE("dtls13 endpoints: a server takes a session of DTLS 1.3 back that it gave away") {
   Endpoints world;
   const uint32_t client = openAndEcho(world);
   SessionSeal seal(Bytes(SessionSeal::kKeyBytes, 1));
   Bytes sealed;
-  CHECK_FALSE(world.server->exportSession(world.session(), seal, world.now, sealed));
-  CHECK_FALSE(
-      world.client(client).exportSession(ClientEndpoint::kSession, seal, world.now, sealed));
-  CHECK(world.server->portableSessions(10).empty());
+  // Without a session store there is no row of it.
   CHECK_FALSE(world.server->takeRow(world.session(), world.now).has_value());
+  CHECK(world.server->portableSessions(10).size() == 1);
+  REQUIRE(world.server->exportSession(world.session(), seal, world.now, sealed));
+  CHECK(world.server->portableSessions(10).empty());
+  world.send(client, {"to nobody"});
+  world.run(0);
+  CHECK(world.at(kServer).messages.size() == 2);
+  const auto validity = ServerEndpoint::KeyValidity::ByTable;
+  REQUIRE(world.server->importSession(seal, sealed, validity, world.now, nullptr).session != 0);
   world.send(client, {"still here"});
   world.run(0);
   CHECK(world.at(kServer).messages.size() == 3);
+  const auto twice = world.server->importSession(seal, sealed, validity, world.now, nullptr);
+  CHECK(twice.fault == ImportFault::Elsewhere);  // its place is taken
 }
 
 TEST_CASE("dtls13 endpoints: an identity that is revoked loses its sessions") {
