@@ -55,7 +55,7 @@ void Messages::startOver(uint16_t sequence) {
 
 void Messages::send(SessionStep& step) {
   unsent_ = !mayTell();
-  if (unsent_) return;
+  if (unsent_) return waitNoMore(step);  // for anything but tell()
   timers_->flightSent(step.now, !repeated_);
   wait_ = timers_->firstWait();
   sent_at_ = step.now;
