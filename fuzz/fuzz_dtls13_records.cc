@@ -84,7 +84,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   peer.setPeerId(id);
   if (!id.empty()) ours.setOwnIds({id});
   const ByteView rest(data + 3, std::min<size_t>(size - 3, 4096));
-  (void)connectionIdOf(rest, id.size());
+  (void)dtls13::connectionIdOf(rest, id.size());
   if (data[2] & 1) insiders(peer, ours, rest);
   strangers(ours, rest);
   // A datagram of the peer's that was damaged on its way is no stranger's with luck either.
