@@ -47,7 +47,7 @@ import { challengeKey, opened, sealed } from './keys.js'
 import { Ledger } from './ledger.js'
 import { linesToHear } from './lines.js'
 import { lastLine, lockRow, onlyLabel, readDocuments } from './row.js'
-import { RowSealer } from './row-seal.js'
+import { DOCUMENTS, RowSealer } from './row-seal.js'
 import { migrated } from './schema.js'
 import { insertParticipant } from './seal-row.js'
 
@@ -73,8 +73,6 @@ const CREATE_OPTIONS = {
   ...OPTIONS,
   keys: undefined,
 } as const satisfies OptionTable<CreatePostgresStoreOptions>
-
-const DOCUMENTS = ['participant', 'secrets', 'descriptor', 'policy', 'state'] as const
 
 /** Milliseconds between two looks for challenges to be forgotten. */
 const SWEEP_MS = 60_000

@@ -30,14 +30,16 @@ export interface Documents {
 /** SHA-256 of each, hex; `-` where there is none. */
 export type Digests = { readonly [name in keyof Documents]: string }
 
-const NAMES = ['participant', 'secrets', 'descriptor', 'policy', 'state'] as const
+/** Their names, in the order of their hashes. */
+export const DOCUMENTS = ['participant', 'secrets', 'descriptor', 'policy', 'state'] as const
+
 const NONE = '-'
 const TITLE = lengthPrefixed('mcbn/1 row seal')
 const TABLE = 'mcbn_participant'
 const DIGESTS = /^(?:(?:[0-9a-f]{64}|-) ){4}[0-9a-f]{64}$/
 
 export function digestsOf(documents: Partial<Documents>): Partial<Digests> {
-  const some = NAMES.flatMap((name) => {
+  const some = DOCUMENTS.flatMap((name) => {
     const text = documents[name]
     return text === undefined ? [] : [[name, digestOf(text)] as const]
   })
@@ -45,7 +47,7 @@ export function digestsOf(documents: Partial<Documents>): Partial<Digests> {
 }
 
 export function digestsText(digests: Digests): string {
-  return NAMES.map((name) => digests[name]).join(' ')
+  return DOCUMENTS.map((name) => digests[name]).join(' ')
 }
 
 /** Makes and checks the seals of one participant's row. */
@@ -84,7 +86,7 @@ export class RowSealer {
     }
     if (!DIGESTS.test(text)) throw this.#altered('the hashes of its documents')
     const words = text.split(' ')
-    const digests = Object.fromEntries(NAMES.map((name, at) => [name, words[at]])) as Digests
+    const digests = Object.fromEntries(DOCUMENTS.map((name, at) => [name, words[at]])) as Digests
     return { ...row, digests }
   }
 

@@ -12,7 +12,14 @@ import type { Decision } from '../state.js'
 import { type Connection, connect, failed, nameOf, transaction } from './connection.js'
 import { opened } from './keys.js'
 import { lockRow, onlyLabel, type Row, readDocuments } from './row.js'
-import { type Digests, type Documents, digestsOf, digestsText, RowSealer } from './row-seal.js'
+import {
+  type Digests,
+  DOCUMENTS,
+  type Documents,
+  digestsOf,
+  digestsText,
+  RowSealer,
+} from './row-seal.js'
 import { migrated } from './schema.js'
 
 /** What a row begins with. */
@@ -84,9 +91,7 @@ export async function sealPostgresRow(
     const label = given ?? (await onlyLabel(pool, name))
     return await transaction(pool, name, async (client) => {
       await lockRow(client, label)
-      const { row: found, documents } = await readDocuments(client, label, [
-        ...(['participant', 'secrets', 'descriptor', 'policy', 'state'] as const),
-      ])
+      const { row: found, documents } = await readDocuments(client, label, DOCUMENTS)
       if (found.sealed !== null) {
         throw invalid(`${name}: expected participant ${label} without a seal, got one that has it`)
       }
