@@ -9,10 +9,6 @@ namespace {
 
 // Twice the MSL of RFC 793 (RFC 9147 section 5.8.1).
 constexpr Milliseconds kTwiceMsl = 240'000;
-// RFC 9147 section 8: epochs do not go beyond 2^48 - 1. Message numbers end here already (section 5.2).
-constexpr uint64_t kLastEpoch = UINT16_MAX;
-constexpr size_t kSpareIds = 4;
-constexpr size_t kMostOwnIds = 16;
 
 Failure unexpected(const char* message) {
   return handshakeFailure(
@@ -78,7 +74,8 @@ std::optional<Failure> OpenAssociation::takeKeyUpdate(uint64_t epoch, ByteView b
   bool requested = false;
   if (const Fault fault = parseKeyUpdate(body, requested)) return malformed("KeyUpdate", *fault);
   // RFC 9147 section 8: none follows before the one before it is acknowledged and in use.
-  if (epoch != read_epoch_ || read_epoch_ == kLastEpoch) return unexpected("a KeyUpdate");
+  if (epoch != read_epoch_ || read_epoch_ == OpenState13::kLastEpoch)
+    return unexpected("a KeyUpdate");
   Secret next = nextTrafficSecret(agreed_.suite->hash, agreed_.read);
   if (next.empty() || !messages.records().startReading(read_epoch_ + 1, *agreed_.suite, next)) {
     return outOfMemory();
@@ -100,7 +97,7 @@ std::optional<Failure> OpenAssociation::takeNewIds(ByteView body, Messages& mess
   bool immediate = false;
   std::vector<Bytes> ids;
   const Fault fault = parseNewConnectionId(body, immediate, [&](ByteView id) {
-    if (ids.size() <= kSpareIds) ids.emplace_back(id.begin(), id.end());
+    if (ids.size() <= OpenState13::kMostSpareIds) ids.emplace_back(id.begin(), id.end());
   });
   if (fault) return malformed("NewConnectionId", *fault);
   if (std::ranges::any_of(ids, &Bytes::empty)) {
@@ -113,7 +110,7 @@ std::optional<Failure> OpenAssociation::takeNewIds(ByteView body, Messages& mess
     spare_ids_.clear();
   }
   for (Bytes& id : ids) {
-    if (spare_ids_.size() < kSpareIds) spare_ids_.push_back(std::move(id));
+    if (spare_ids_.size() < OpenState13::kMostSpareIds) spare_ids_.push_back(std::move(id));
   }
   return std::nullopt;
 }
@@ -180,7 +177,7 @@ std::optional<Failure> OpenAssociation::checkWear(Messages& messages, SessionSte
 }
 
 void OpenAssociation::updateKeys(bool both, Messages& messages, SessionStep& step) {
-  if (write_epoch_ == kLastEpoch) return;
+  if (write_epoch_ == OpenState13::kLastEpoch) return;
   enqueue(message_type::kKeyUpdate, {static_cast<uint8_t>(both)}, messages, step);
 }
 
@@ -189,7 +186,7 @@ bool OpenAssociation::giveConnectionIds(std::vector<Bytes> ids, bool immediate, 
   std::vector<Bytes> all = messages.records().ownIds();
   const bool queued = std::ranges::find(queue_, message_type::kNewConnectionId,
                                         &WaitingMessage::type) != queue_.end();
-  if (all.empty() || queued || all.size() + ids.size() > kMostOwnIds) return false;
+  if (all.empty() || queued || all.size() + ids.size() > OpenState13::kMostOwnIds) return false;
   Bytes body;
   writeNewConnectionId(ids, immediate, body);
   for (Bytes& id : ids) {

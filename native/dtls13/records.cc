@@ -297,8 +297,11 @@ KeyWear Records::writeWear(uint64_t epoch) const {
 
 bool Records::mayWrite(uint64_t epoch) const {
   const WriteEpoch* const found = writing(epoch);
-  return writeWear(epoch) != KeyWear::Spent &&
-         (!found || numberOf({epoch, found->next}) < limits_.write);
+  return found ? mayWrite(*found) : writeWear(epoch) != KeyWear::Spent;
+}
+
+bool Records::mayWrite(const WriteEpoch& epoch) const {
+  return epoch.wear() != KeyWear::Spent && numberOf({epoch.epoch, epoch.next}) < limits_.write;
 }
 
 size_t Records::sealedSize(uint64_t epoch, size_t content) const {
@@ -354,7 +357,7 @@ size_t Records::sealAt(WriteEpoch& epoch, uint8_t type, std::span<const MutableB
   while (sealed < messages.size()) {
     Few<CipherPiece, kTogether> pieces;
     for (const MutableBytes message : messages.subspan(sealed)) {
-      if (pieces.full() || !mayWrite(epoch.epoch) || message.size() > kMaxContentBytes) break;
+      if (pieces.full() || !mayWrite(epoch) || message.size() > kMaxContentBytes) break;
       const uint64_t number = epoch.take(message.size());
       const size_t encrypted = encryptedBytes(suite, message.size());
       uint8_t* const record = message.data() - header;

@@ -160,6 +160,7 @@ class Records {
 
   ReadEpoch* reading(uint64_t epoch) const;
   WriteEpoch* writing(uint64_t epoch) const;
+  bool mayWrite(const WriteEpoch& epoch) const;
   const RecordFrame* lookAhead(RecordTrain& train);
   bool isOurs(IncomingDatagram& datagram, const RecordFrame& frame) const;
   void gather(RecordTrain& train);

@@ -46,6 +46,10 @@ struct WaitingMessage {
 };
 
 struct OpenState13 {
+  // RFC 9147 section 8 lets epochs go up to 2^48 - 1; message_seq ends here already (section 5.2).
+  static constexpr uint64_t kLastEpoch = UINT16_MAX;
+  static constexpr size_t kMostOwnIds = 16, kMostSpareIds = 4;
+
   uint16_t suite = 0;  // the IANA's number
   Role role = Role::Client;
   EpochState write, read;

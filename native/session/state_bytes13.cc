@@ -14,11 +14,10 @@ enum Flag13 : uint8_t {
 };
 
 constexpr uint64_t kNumbers = uint64_t{1} << 48;
-// Those of the handshake are 0 to 2; message_seq ends before epochs have 16 bits.
-constexpr uint64_t kFirstEpoch = 3, kLastEpoch = UINT16_MAX;
+constexpr uint64_t kFirstEpoch = 3;  // those of the handshake are 0 to 2
 constexpr uint64_t kMessageNumbers = uint64_t{1} << 16;
 constexpr uint64_t kShortestSecret = 32, kLongestSecret = 64;
-constexpr uint64_t kMostOwnIds = 16, kMostSpareIds = 4, kMostMessages = 4;
+constexpr uint64_t kMostMessages = 4;
 constexpr size_t kMostBodyBytes = 16'384;
 
 void writeEpoch(Writer& out, const EpochState& state, bool reads) {
@@ -49,8 +48,8 @@ void writeEpoch(Writer& out, const EpochState& state, bool reads) {
     if (!readSecret(in, *secret, length)) return false;
   }
   for (EpochState* const epoch : {&state.write, &state.read}) {
-    if (!in.variable(epoch->epoch) || epoch->epoch < kFirstEpoch || epoch->epoch > kLastEpoch ||
-        !readEpoch(in, *epoch, epoch == &state.read)) {
+    if (!in.variable(epoch->epoch) || epoch->epoch < kFirstEpoch ||
+        epoch->epoch > OpenState13::kLastEpoch || !readEpoch(in, *epoch, epoch == &state.read)) {
       return false;
     }
   }
@@ -90,10 +89,10 @@ void writeEpoch(Writer& out, const EpochState& state, bool reads) {
   const auto longer = [&](const Bytes& id) { return id.size() != state.own_ids[0].size(); };
   if (!in.u8(requested) || requested > 1) return false;
   state.ids_requested = requested == 1;
-  return readIds(in, state.own_ids, kMostOwnIds, kMaxOwnConnectionIdBytes) &&
+  return readIds(in, state.own_ids, OpenState13::kMostOwnIds, kMaxOwnConnectionIdBytes) &&
          std::ranges::none_of(state.own_ids, longer) &&
          readBytes(in, state.peer_id, kMaxConnectionIdBytes) &&
-         readIds(in, state.spare_ids, kMostSpareIds, kMaxConnectionIdBytes);
+         readIds(in, state.spare_ids, OpenState13::kMostSpareIds, kMaxConnectionIdBytes);
 }
 
 void writeIds(Writer& out, const std::vector<Bytes>& ids) {
