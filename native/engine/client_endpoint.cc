@@ -159,16 +159,20 @@ Association* ClientEndpoint::find(uint32_t session) {
   return session == kSession && !association_->ended ? association_.get() : nullptr;
 }
 
-void ClientEndpoint::closeAll(Goodbye goodbye) {
-  if (goodbye == Goodbye::Yes) {
-    const auto versions = std::move(versions_);
-    if (versions && versions->older) {
-      enter(*versions->older);
-      versions->older->session.close(*this);
-      current_ = nullptr;
-    }
-    closeSession(kSession);
+void ClientEndpoint::closeSession(uint32_t session) {
+  if (session != kSession) return;
+  // Both handshakes are this one session's: none may go on.
+  const auto versions = std::move(versions_);
+  if (versions && versions->older) {
+    enter(*versions->older);
+    versions->older->session.close(*this);
+    leave();
   }
+  Endpoint::closeSession(session);
+}
+
+void ClientEndpoint::closeAll(Goodbye goodbye) {
+  if (goodbye == Goodbye::Yes) closeSession(kSession);
   association_->ended = true;
 }
 

@@ -50,6 +50,7 @@ class ClientEndpoint final : public Endpoint {
   void expire(Milliseconds now) override;
   Milliseconds deadline() const override;
   Association* find(uint32_t session) override;
+  void closeSession(uint32_t session) override;
   void closeAll(Goodbye goodbye) override;
   void setKeylog(bool on) override;
 

@@ -173,7 +173,7 @@ class Endpoint : protected SessionSink {
   // Has a session of DTLS 1.3 use new keys, and with `both` its peer too; other sessions stay as they are.
   void updateKeys(uint32_t session, bool both, Milliseconds now);
   // close_notify, then gone; no events follow.
-  void closeSession(uint32_t session);
+  virtual void closeSession(uint32_t session);
 
   // Takes a session away and seals it. False: there is none, or it cannot go on elsewhere. Where
   // sealing fails the session has ended all the same, and its event says so.

@@ -390,16 +390,27 @@ TEST_CASE("dtls versions: a key is asked for by each version that is tried, once
 
 TEST_CASE(
     "dtls versions: a client that is closed while it chooses tells nobody, and leaves nothing") {
-  Endpoints world;
-  world.passing = [](Role from, Bytes datagram) {
-    return from == Role::Server ? only(verifyRequest(0)) : only(std::move(datagram));
-  };
-  const uint32_t client = world.dial(kBoth);
-  world.run(1'000);
-  world.client(client).closeAll(Endpoint::Goodbye::Yes);
-  world.client(client).flush();
-  world.run(0);
-  CHECK(world.at(client).refused.empty());
-  CHECK(world.client(client).deadline() == kNever);
-  CHECK(world.client(client).find(ClientEndpoint::kSession) == nullptr);
+  for (const bool session_alone : {false, true}) {
+    CAPTURE(session_alone);
+    Endpoints world;
+    world.passing = [](Role from, Bytes datagram) {
+      return from == Role::Server ? only(verifyRequest(0)) : only(std::move(datagram));
+    };
+    const uint32_t client = world.dial(kBoth);
+    world.run(1'000);
+    if (session_alone) {
+      world.client(client).closeSession(ClientEndpoint::kSession);
+    } else {
+      world.client(client).closeAll(Endpoint::Goodbye::Yes);
+    }
+    world.client(client).flush();
+    world.passing = [](Role, Bytes datagram) { return only(std::move(datagram)); };
+    world.run(10'000);
+    CHECK(world.at(client).refused.empty());
+    CHECK(world.at(client).opened.empty());
+    CHECK(world.at(kServer).opened.empty());
+    CHECK(world.client(client).deadline() == kNever);
+    CHECK(world.client(client).find(ClientEndpoint::kSession) == nullptr);
+    CHECK(world.client(client).stats().sessions == 0);
+  }
 }
