@@ -24,8 +24,21 @@ const ports = { dtls: portOf(datagrams), tls: portOf(streams) }
 say(ports)
 
 const taken: number[] = []
+let full = false
 
-async function outcome(socket: tls.TlsSocket | dtls.DtlsSocket): Promise<string> {
+/** What ends it: there is no descriptor any more. */
+function takeAll(): string | undefined {
+  try {
+    for (;;) taken.push(openSync('/dev/null', 'r'))
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code
+  }
+}
+
+async function outcome(connect: () => tls.TlsSocket | dtls.DtlsSocket): Promise<string> {
+  // The loader of TypeScript gives back some of those that it had when it likes.
+  if (full) takeAll()
+  const socket = connect()
   try {
     await new Promise((resolve, reject) => {
       socket.on('secureConnect', () => resolve(undefined))
@@ -41,19 +54,17 @@ async function outcome(socket: tls.TlsSocket | dtls.DtlsSocket): Promise<string>
 
 for await (const line of createInterface({ input: process.stdin })) {
   if (line === 'fill') {
-    try {
-      for (;;) taken.push(openSync('/dev/null', 'r'))
-    } catch (error) {
-      say((error as NodeJS.ErrnoException).code)
-    }
+    full = true
+    say(takeAll())
   } else if (line === 'release') {
+    full = false
     for (const descriptor of taken.splice(0)) closeSync(descriptor)
     say('released')
   } else {
     const credential = { host: '127.0.0.1', psk: { identity: 'Client1', key } }
     say({
-      dtls: await outcome(dtls.connect({ ...credential, port: ports.dtls })),
-      tls: await outcome(tls.connect({ ...credential, port: ports.tls })),
+      dtls: await outcome(() => dtls.connect({ ...credential, port: ports.dtls })),
+      tls: await outcome(() => tls.connect({ ...credential, port: ports.tls })),
     })
   }
 }
