@@ -6,7 +6,7 @@ import { waitFor } from '../support/wait.js'
 import { expectFailure, expectSuccess, KEY, listening, mcbn, PSK, startMcbn } from './command.js'
 
 const LIMIT = 120_000
-const QUICK = ['--seconds', '0.3', '--sessions', '1000'] as const
+const QUICK = ['--seconds', '0.1', '--sessions', '1000'] as const
 
 /** Of the measuring processes that a command has started. By Linux's /proc. */
 function peersOf(pid: number | undefined): number[] {

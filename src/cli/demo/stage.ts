@@ -16,6 +16,7 @@ import type {
   VendorCalls,
 } from './calls.js'
 import {
+  briefly,
   type Label,
   MACHINES,
   type MachineName,
@@ -42,6 +43,8 @@ export interface Serving {
   readonly approval: (label: Label) => 'automatic' | 'manual'
   readonly page?: boolean
   readonly damaged?: Label
+  /** Its end will be watched, and it is not needed for long: a lease of little more than half the time. */
+  readonly brief?: boolean
 }
 
 /** A participant's page: a link that signs in once, and a token for later. */
@@ -162,10 +165,16 @@ export class Stage {
   }
 
   /** Serves the participants, puts Frank before them, and deploys the workloads. @returns pages, if any. */
-  async serve({ approval, page = false, damaged }: Serving): Promise<readonly Page[]> {
+  async serve({
+    approval,
+    page = false,
+    damaged,
+    brief = false,
+  }: Serving): Promise<readonly Page[]> {
     const { trust, epoch } = this
     // Anew for each epoch: a machine that was at rest before may not be now.
-    this.pace = await measuredPace()
+    const pace = await measuredPace()
+    this.pace = brief ? briefly(pace) : pace
     const { leaseSeconds } = this.pace
     const served = await this.forAll(async (label, actor) => {
       const how = {

@@ -70,7 +70,10 @@ async function serverClosed(stage: Stage): Promise<void> {
 
 async function goOn(stage: Stage): Promise<Finding> {
   const { hash } = await stage.ceremony(2, 't-of-n', 2)
-  await stage.serve({ approval: (label) => (label === 'carol' ? 'manual' : 'automatic') })
+  await stage.serve({
+    approval: (label) => (label === 'carol' ? 'manual' : 'automatic'),
+    brief: true,
+  })
   const before = stage.kcv
   const kcv = await joinBoth(stage)
   expectTrue('another key than in the epoch before', kcv !== before)
