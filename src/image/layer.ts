@@ -109,7 +109,10 @@ export async function unpackEntries(
   try {
     parsed = await unpackTar(tar, { strict: true, filter: ({ name }) => wanted(name) })
   } catch (cause) {
-    throw new McbnError('MCBN_IMAGE_INVALID', `${what}: expected a tar archive`, { cause })
+    const { message } = cause as Error
+    throw new McbnError('MCBN_IMAGE_INVALID', `${what}: expected a tar archive, got: ${message}`, {
+      cause,
+    })
   }
   const entries: ArchiveEntry[] = []
   for (const { header, data } of parsed) {

@@ -1,7 +1,8 @@
 // The parts of an image, without network and without a whole image: what must never get in, and what must not count.
 
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { appEntries, appPackageEntries, readApp } from '../../src/image/app.js'
@@ -49,6 +50,23 @@ describe('image/layer', () => {
     symlink('lib64', 'lib'),
     directory('tmp', 0o1777),
   ]
+
+  it('says why an archive cannot be read: cut off, or with a time before 1970 as GNU tar has it', async () => {
+    const cut = await packEntries(completed(entries), 1e9)
+    await expect(unpackEntries(cut.subarray(0, 700), 'layer 1')).rejects.toMatchObject({
+      ...INVALID,
+      message: expect.stringMatching(/^layer 1: expected a tar archive, got: .*truncated/),
+    })
+    const folder = temporaryFolder()
+    writeFileSync(join(folder, 'old'), 'text')
+    const then = new Date('1960-01-01')
+    utimesSync(join(folder, 'old'), then, then)
+    const archive = execFileSync('tar', ['--format=gnu', '-c', '-C', folder, 'old'])
+    await expect(unpackEntries(archive, 'layer 1')).rejects.toMatchObject({
+      ...INVALID,
+      message: expect.stringMatching(/^layer 1: expected a tar archive, got: .*number/),
+    })
+  })
 
   it('packs the same bytes whatever the order, with no name, no user and one time', async () => {
     const [one, other] = await Promise.all(
