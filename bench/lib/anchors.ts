@@ -11,6 +11,8 @@ const sources = fileURLToPath(new URL('../anchors', import.meta.url))
 const newerPeers = fileURLToPath(new URL('../../scripts/newer-peers.sh', import.meta.url))
 const DEBIAN_GOPATH = '/usr/share/gocode'
 
+const SHARED = ['common.c', 'loopback.c', 'client_handshake.c', 'client_records.c'] as const
+
 export const NOT_ASKED_FOR = 'not asked for'
 
 export type AnchorName = 'dtls_stream' | 'dtls_server' | 'dtls_load' | 'udp_echo'
@@ -53,7 +55,7 @@ export class Anchors implements Disposable {
       'udp_echo',
     ] satisfies AnchorName[]) {
       const failure = build(process.env['CC'] ?? 'cc', [
-        ...this.#compiling(name, `${name}.c`, 'common.c', 'loopback.c', 'client_records.c'),
+        ...this.#compiling(name, `${name}.c`, ...SHARED),
         ...['-lssl', '-lcrypto'],
       ])
       if (failure !== undefined) return failure

@@ -29,7 +29,10 @@ export async function underLoad(
   const spent = serving.cpuSeconds - before
   return {
     value,
-    costs: { server: (spent / (value * seconds)) * 1e6 },
+    costs: {
+      server: (spent / (value * seconds)) * 1e6,
+      generator: await load.value('cost'),
+    },
     counts: each(await counts, value),
   }
 }
