@@ -9,6 +9,7 @@
 
 #include "session/connection_id_extension.h"
 #include "session/handshake.h"
+#include "session/handshake_library.h"
 
 namespace mcbn {
 namespace {
@@ -119,7 +120,8 @@ const Context* Context::logging() const {
 
 std::optional<Failure> Context::configure() {
   const bool dtls = options_.transport == Transport::Dtls;
-  ctx_ = SSL_CTX_new(dtls ? DTLS_method() : TLS_method());
+  const HandshakeLibrary library = dtls ? handshakeLibrary() : HandshakeLibrary();
+  ctx_ = SSL_CTX_new_ex(library.context, library.properties, dtls ? DTLS_method() : TLS_method());
   if (!ctx_) return Failure{.message = "SSL_CTX_new failed: " + takeOpensslError().words()};
 
   // DTLS_method() will mean DTLS 1.3 one day: say what is meant.

@@ -1,37 +1,14 @@
 #include "session/session_secrets.h"
 
-#include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/objects.h>
-#include <openssl/params.h>
 
 #include <algorithm>
-#include <memory>
+
+#include "session/prf.h"
 
 namespace mcbn {
 namespace {
-
-// Fetched once, like the ciphers of the record layer.
-EVP_MAC* hmac() {
-  static EVP_MAC* const mac = EVP_MAC_fetch(nullptr, OSSL_MAC_NAME_HMAC, nullptr);
-  return mac;
-}
-
-struct FreeMac {
-  void operator()(EVP_MAC_CTX* context) const { EVP_MAC_CTX_free(context); }
-};
-
-// The HMAC of some parts in a row, with the key that `context` has.
-bool macOf(EVP_MAC_CTX* context, std::initializer_list<std::span<const uint8_t>> parts,
-           std::span<uint8_t> out) {
-  // A null key starts over with the key it already has.
-  bool made = EVP_MAC_init(context, nullptr, 0, nullptr) == 1;
-  for (const auto part : parts) {
-    made = made && EVP_MAC_update(context, part.data(), part.size()) == 1;
-  }
-  size_t length = 0;
-  return made && EVP_MAC_final(context, out.data(), &length, out.size()) == 1;
-}
 
 Bytes joined(std::initializer_list<std::span<const uint8_t>> parts) {
   Bytes out;
@@ -132,35 +109,11 @@ bool ExporterSecrets::exportKeyingMaterial(std::string_view label,
   return prf(label, seed, out);
 }
 
-// P_hash of RFC 5246 section 5. EVP_KDF's "TLS1-PRF" does the same in 5 us, most of them spent on
-// looking HMAC and digest up; every handshake needs it once.
 bool ExporterSecrets::prf(std::string_view label, std::span<const uint8_t> seed,
                           std::span<uint8_t> out) const {
-  const std::unique_ptr<EVP_MAC_CTX, FreeMac> context(hmac() ? EVP_MAC_CTX_new(hmac()) : nullptr);
-  const OSSL_PARAM params[] = {
-      OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST,
-                                       const_cast<char*>(EVP_MD_get0_name(hash_)), 0),
-      OSSL_PARAM_construct_end(),
-  };
-  if (!context || EVP_MAC_init(context.get(), master().data(), master().size(), params) != 1) {
-    return false;
-  }
-  const std::span<const uint8_t> name(reinterpret_cast<const uint8_t*>(label.data()), label.size());
-  std::array<uint8_t, EVP_MAX_MD_SIZE> a_bytes, block_bytes;
-  const auto size = static_cast<size_t>(EVP_MD_get_size(hash_));
-  const std::span<uint8_t> a = std::span(a_bytes).first(size);
-  const std::span<uint8_t> block = std::span(block_bytes).first(size);
-  bool made = macOf(context.get(), {name, seed}, a);
-  while (made && !out.empty()) {
-    made = macOf(context.get(), {a, name, seed}, block);
-    const size_t taken = std::min(out.size(), size);
-    std::copy_n(block.begin(), taken, out.begin());
-    out = out.subspan(taken);
-    if (!out.empty()) made = made && macOf(context.get(), {a}, a);
-  }
-  OPENSSL_cleanse(a_bytes.data(), a_bytes.size());
-  OPENSSL_cleanse(block_bytes.data(), block_bytes.size());
-  return made;
+  const PskHash hash = EVP_MD_get_type(hash_) == NID_sha384 ? PskHash::Sha384 : PskHash::Sha256;
+  const ByteView parts[] = {{reinterpret_cast<const uint8_t*>(label.data()), label.size()}, seed};
+  return tls12Prf(hash, master(), parts, out);
 }
 
 }  // namespace mcbn
