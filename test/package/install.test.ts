@@ -1,12 +1,14 @@
 // What a user gets: the package is packed, installed into an empty project with a prebuilt binary,
 // and used by plain JavaScript. No compiler, no TypeScript loader, and no network.
 
-import { spawnSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
@@ -79,12 +81,17 @@ describe('package', () => {
     expect(missing).toEqual([])
   })
 
-  it('is packed to the same bytes from another folder, on another day', async () => {
+  it('is packed to the same bytes from another folder, on another day, with another umask', async () => {
     const workshop = temporaryFolder()
     const folder = stage(join(workshop, 'elsewhere'))
     for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
       utimesSync(join(folder, name), 1, 1)
+      const { mode } = statSync(join(folder, name))
+      chmodSync(join(folder, name), mode & 0o700)
     }
+    execFileSync(process.execPath, [join(repositoryRoot, 'scripts', 'prepack.mjs')], {
+      cwd: folder,
+    })
     const again = await pack(folder, workshop)
     expect(readFileSync(again).equals(readFileSync(project.tarball))).toBe(true)
   })

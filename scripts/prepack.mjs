@@ -1,0 +1,22 @@
+// Before `npm pack`: gives the files that go into the package the modes that they have in git, 644 or 755. npm packs the
+// modes that it finds, so that with umask 077 the package would have another checksum.
+import { chmodSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** What npm takes although `files` does not name it. */
+const ALWAYS = ['package.json', 'README.md', 'LICENSE']
+
+const { files } = JSON.parse(readFileSync('package.json', 'utf8'))
+const named = files.filter((name) => !name.startsWith('!'))
+for (const path of [...ALWAYS, ...named.map((name) => name.split('/*')[0])]) {
+  if (existsSync(path)) usualMode(path)
+}
+
+function usualMode(path) {
+  const { mode } = statSync(path)
+  if ((mode & 0o40000) === 0) {
+    chmodSync(path, mode & 0o100 ? 0o755 : 0o644)
+    return
+  }
+  for (const name of readdirSync(path)) usualMode(join(path, name))
+}
