@@ -3,6 +3,8 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { compile, typescript } from './compile.mjs'
 
+// npm packs the modes that it finds, and prepares after scripts/prepack.mjs.
+process.umask(0o022)
 if (typescript() !== undefined) {
   try {
     compile()
