@@ -201,7 +201,7 @@ describe('dtls/timeouts', () => {
       pass: (datagram, direction) =>
         direction === 'to server' || recordsOf(datagram).every(({ type }) => type === 22),
     })
-    const options = { port: proxy.port, retransmitTimeout: 50, handshakeTimeout: 8_000, psk }
+    const options = { port: proxy.port, retransmitTimeout: 50, handshakeTimeout: 5_000, psk }
     const error = await failureOf(dial(options))
     expect(error).toMatchObject({ code: 'MCBN_PSK_MISMATCH', kind: 'peer' })
   })
@@ -215,7 +215,7 @@ describeWithPeers(['openssl'], 'dtls/openssl s_server with another key', () => {
       foreign: true,
     })
     await server.output('ACCEPT')
-    const options = { port, retransmitTimeout: 50, handshakeTimeout: 8_000, psk }
+    const options = { port, retransmitTimeout: 50, handshakeTimeout: 5_000, psk }
     const error = await failureOf(dial(options))
     expect(error.code, server.report()).toBe('MCBN_PSK_MISMATCH')
   })
