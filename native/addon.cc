@@ -9,6 +9,7 @@
 #include "binding/contract.h"
 #include "binding/file_lock.h"
 #include "binding/fleet_wrap.h"
+#include "binding/hpke_seal.h"
 #include "binding/io_thread_wrap.h"
 #include "binding/key_table_wrap.h"
 #include "binding/tls_session_wrap.h"
@@ -37,6 +38,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   add("IoThread", data->io_thread, mcbn::IoThreadWrap::define(env));
   add("KeyTable", data->key_table, mcbn::KeyTableWrap::define(env));
   add("TlsSession", data->tls_session, mcbn::TlsSessionWrap::define(env));
+  exports.Set("sealHpke", Napi::Function::New(env, mcbn::sealHpke, "sealHpke"));
   exports.Set("unlockFile", Napi::Function::New(env, mcbn::unlockFile, "unlockFile"));
   exports.Set("tryLockFile", Napi::Function::New(env, mcbn::tryLockFile, "tryLockFile"));
   exports.Set("validatePath", Napi::Function::New(env, mcbn::validatePathOf, "validatePath"));

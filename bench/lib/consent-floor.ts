@@ -60,8 +60,11 @@ async function release({ c, request, evidence }: PreparedEvidence): Promise<obje
     throw new Error('expected a token of the issuer')
   }
   const tokenHash = createHash('sha256').update(token).digest()
-  const sealed = hpkeSeal(Buffer.from(request.pk, 'base64url'), share, { info: tokenHash })
-  const proofs = ['renewal', 'return'].map((purpose) => sealed.export(purpose).toString('hex'))
+  const sealed = hpkeSeal(Buffer.from(request.pk, 'base64url'), share, {
+    info: tokenHash,
+    exports: ['renewal', 'return'],
+  })
+  const proofs = sealed.exported.map((secret) => secret.toString('hex'))
   const answer = {
     ...{ c, dh: request.dh, role: request.role, tokenHash: tokenHash.toString('base64url') },
     ...{

@@ -16,6 +16,7 @@ import type {
   NativeIoThreadConstructor,
 } from './dtls.js'
 import { findAddon, isThere, libc, type NotFound, platformOf, VARIABLE } from './find.js'
+import type { NativeSealHpke } from './hpke.js'
 import type { NativePath, NativePathRequest } from './path.js'
 import type { NativeTlsSessionConstructor } from './tls.js'
 
@@ -28,6 +29,7 @@ export interface NativeAddon {
   readonly KeyTable: new () => NativeKeyTable
   readonly TlsSession: NativeTlsSessionConstructor
   readonly validatePath: (request: NativePathRequest) => NativePath
+  readonly sealHpke: NativeSealHpke
   readonly contract: NativeContract
   /**
    * Locks an open file for this process alone, until its descriptor is closed.

@@ -30,8 +30,9 @@ const NATIVE_LAYERS: Readonly<Record<string, readonly string[]>> = {
   psk: ['base', 'record'],
   session: ['base', 'record', 'psk'],
   dtls13: ['base', 'record', 'psk', 'session'],
+  hpke: ['base', 'dtls13'],
   engine: ['base', 'datagram', 'record', 'psk', 'session', 'dtls13'],
-  binding: ['base', 'record', 'trust', 'psk', 'session', 'dtls13', 'engine'],
+  binding: ['base', 'record', 'trust', 'psk', 'session', 'dtls13', 'hpke', 'engine'],
 }
 
 interface ImportRule {
@@ -42,9 +43,14 @@ interface ImportRule {
 
 const IMPORT_RULES: readonly ImportRule[] = [
   {
-    from: /^src\/(psk|discovery|consent\/(?!workload\/|store\/process-lock\.ts|attestation\/path\.ts))/,
+    from: /^src\/(psk|discovery|consent\/(?!workload\/|base\/hpke\.ts|store\/process-lock\.ts|attestation\/path\.ts))/,
     never: /^src\/(native|tls|dtls|cli)\//,
     why: 'keys and consent work without the addon, except for the lock of a folder and chains of certificates',
+  },
+  {
+    from: /^src\/consent\/base\//,
+    never: /^src\/(native\/(?!hpke\.ts)|tls|dtls|cli)/,
+    why: 'sealing is faster with one function of the addon, and works without',
   },
   {
     from: /^src\/consent\/attestation\//,

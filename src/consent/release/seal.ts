@@ -7,7 +7,7 @@ import { lengthPrefixed } from '../../psk/encoding.js'
 import { SHARE_BYTES } from '../../psk/share.js'
 import { toBase64url } from '../base/base64url.js'
 import { canonicalBytes } from '../base/canonical.js'
-import { HPKE_TAG_BYTES, type HpkeExporter, hpkeOpen, hpkeSeal } from '../base/hpke.js'
+import { HPKE_TAG_BYTES, type HpkeExported, hpkeOpen, hpkeSeal } from '../base/hpke.js'
 import { isX25519PublicKey, KEY_BYTES, x25519PublicHalf } from '../base/keys.js'
 import type { Role } from '../descriptor/types.js'
 import { type Binary, binary } from './binary.js'
@@ -92,7 +92,7 @@ export function sealForLease(input: SealInput): SealedShare & { readonly lease: 
     )
   }
   const pk = publicKeyBytes(input.pk, 'pk')
-  const context = { info: sealInfo(input), aad: canonicalBytes(header) }
+  const context = { info: sealInfo(input), aad: canonicalBytes(header), exports: LEASE_EXPORTS }
   const sealed = hpkeSeal(pk, share, context)
   return {
     enc: toBase64url(sealed.enc),
@@ -113,11 +113,11 @@ export interface LeaseSecrets {
   readonly giveBack: Buffer
 }
 
-function leaseSecrets(exporter: HpkeExporter): LeaseSecrets {
-  return {
-    renewal: exporter.export('mcbn/1 lease renewal'),
-    giveBack: exporter.export('mcbn/1 lease return'),
-  }
+const LEASE_EXPORTS = ['mcbn/1 lease renewal', 'mcbn/1 lease return'] as const
+
+function leaseSecrets({ exported }: HpkeExported): LeaseSecrets {
+  const [renewal, giveBack] = exported as readonly [Buffer, Buffer]
+  return { renewal, giveBack }
 }
 
 /** SHA-256 of a token as UTF-8, 32 bytes. */
@@ -132,7 +132,8 @@ function openShare(
 ): OpenedShare {
   const enc = publicKeyBytes(sealed.enc, 'enc')
   const ciphertext = binary(sealed.ciphertext, SHARE_BYTES + HPKE_TAG_BYTES, 'ciphertext')
-  const context = { info: sealInfo(sealed), aad: canonicalBytes(sealed.header) }
+  const aad = canonicalBytes(sealed.header)
+  const context = { info: sealInfo(sealed), aad, exports: LEASE_EXPORTS }
   try {
     const opened = hpkeOpen(privateKey, publicKey, { enc, ciphertext }, context)
     return { share: opened.plaintext, lease: leaseSecrets(opened) }

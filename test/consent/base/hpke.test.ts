@@ -5,6 +5,7 @@ import { AEAD_AES_256_GCM, CipherSuite, KDF_HKDF_SHA256, KEM_DHKEM_X25519_HKDF_S
 import { describe, expect, it } from 'vitest'
 import { HpkeOpenError, hpkeOpen, hpkeSeal } from '../../../src/consent/base/hpke.js'
 import { x25519PublicHalf } from '../../../src/consent/base/keys.js'
+import { nativeSealHpke } from '../../../src/native/hpke.js'
 
 const hex = (text: string) => Buffer.from(text, 'hex')
 const secretKey = (seed: string) =>
@@ -43,19 +44,25 @@ function receiver() {
 describe('consent/hpke', () => {
   it('seals, opens and exports as RFC 9180 appendix A.1.1 does', () => {
     const { info, aad, pkR, skR, skE, plaintext, exports } = VECTOR
-    const sealed = hpkeSeal(pkR, plaintext, { info, aad }, { ephemeral: skE, aead })
+    const context = { info, aad, exports: exports.map(([about]) => about) }
+    const sealed = hpkeSeal(pkR, plaintext, context, { ephemeral: skE, aead })
     expect(sealed.enc.toString('hex')).toBe(VECTOR.enc)
     expect(sealed.ciphertext.toString('hex')).toBe(VECTOR.ciphertext)
-    const opened = hpkeOpen(skR, pkR, sealed, { info, aad }, { aead })
+    const opened = hpkeOpen(skR, pkR, sealed, context, { aead })
     expect(opened.plaintext).toEqual(plaintext)
-    for (const side of [sealed, opened]) {
-      for (const [purpose, secret] of exports) {
-        expect(side.export(purpose).toString('hex')).toBe(secret)
-      }
+    for (const { exported } of [sealed, opened]) {
+      expect(exported.map((secret) => secret.toString('hex'))).toEqual(
+        exports.map(([, secret]) => secret),
+      )
     }
   })
 
-  it('opens what the library seals, and seals what it opens', async () => {
+  // The addon's sealing, and node:crypto's.
+  it.each([
+    ['the addon', undefined],
+    ['node:crypto', {}],
+  ])('opens what the library seals, and seals with %s what it opens', async (_, by) => {
+    expect(nativeSealHpke()).toBeTypeOf('function')
     for (const length of [0, 1, 32, 96, 1000]) {
       const message = randomBytes(length)
       const context = { info: randomBytes(length), aad: randomBytes(7) }
@@ -70,10 +77,33 @@ describe('consent/hpke', () => {
 
       const pair = await library.GenerateKeyPair(false)
       const pk = await library.SerializePublicKey(pair.publicKey)
-      const ours = hpkeSeal(pk, message, context)
+      const ours = hpkeSeal(pk, message, context, by)
       const opened = await library.Open(pair, ours.enc, ours.ciphertext, context)
       expect(Buffer.from(opened)).toEqual(message)
     }
+  })
+
+  it('exports with the addon what the receiver exports, each purpose apart (section 5.3)', () => {
+    const { privateKey, publicKey } = receiver()
+    const exports = ['', 'a', 'ü'.repeat(300)]
+    const context = { info: Buffer.from('about'), aad: Buffer.from('beside'), exports }
+    const sealed = hpkeSeal(publicKey, Buffer.from('words'), context)
+    const opened = hpkeOpen(privateKey, publicKey, sealed, context)
+    expect(opened.plaintext.toString()).toBe('words')
+    expect(sealed.exported).toEqual(opened.exported)
+    expect(new Set(sealed.exported.map((secret) => secret.toString('hex'))).size).toBe(3)
+    expect(sealed.exported.every(({ length }) => length === 32)).toBe(true)
+  })
+
+  it.each([
+    ['of low order', Buffer.alloc(32)],
+    ['short', Buffer.alloc(31, 9)],
+    ['long', Buffer.alloc(33, 9)],
+    ['none', Buffer.alloc(0)],
+  ])('seals to no key that is %s', (_, key) => {
+    const about = { info: Buffer.alloc(0) }
+    expect(() => hpkeSeal(key, Buffer.from('words'), about)).toThrow()
+    expect(() => hpkeSeal(key, Buffer.from('words'), about, {})).toThrow()
   })
 
   it('refuses every single bit that was turned, a short message and another context', () => {

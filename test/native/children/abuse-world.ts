@@ -287,7 +287,10 @@ function making(name: keyof NativeAddon, args: (world: World, on: number) => unk
   }
 }
 
-function calling(name: 'validatePath' | 'tryLockFile' | 'unlockFile', args: () => unknown[]) {
+function calling(
+  name: 'validatePath' | 'sealHpke' | 'tryLockFile' | 'unlockFile',
+  args: () => unknown[],
+) {
   return (world: World): Made => ({
     args: args(),
     call: (given) => (world.addon[name] as unknown as Loose)(...given),
@@ -397,6 +400,10 @@ export const CALLS: Readonly<Record<string, (world: World, on: number) => Made>>
       strict: true,
       digitalSignature: true,
     },
+  ]),
+  sealHpke: calling('sealHpke', () => [
+    ...[Buffer.alloc(112), KEY(), KEY(), KEY(), KEY()],
+    'about',
   ]),
   // Of no file that is open.
   tryLockFile: calling('tryLockFile', () => [9_999]),
