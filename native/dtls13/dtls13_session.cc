@@ -360,6 +360,7 @@ const Identity& Dtls13Session::identity() const {
 }
 
 void Dtls13Session::setKeylog(bool on) {
+  options_.keylog = on;  // of a handshake that has yet to begin
   if (auto* const client = std::get_if<ClientHandshake>(&phase_)) client->setKeylog(on);
   if (auto* const server = std::get_if<ServerHandshake>(&phase_)) server->setKeylog(on);
 }

@@ -149,7 +149,7 @@ class Dtls13Session {
 
   const Role role_;
   const std::shared_ptr<const Settings> settings_;
-  const DtlsOptions options_;
+  DtlsOptions options_;
   State state_ = State::Handshaking;
   Messages messages_;
   std::variant<Idle, ClientHandshake, ServerHandshake, OpenAssociation> phase_;

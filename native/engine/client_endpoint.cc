@@ -173,7 +173,9 @@ void ClientEndpoint::closeSession(uint32_t session) {
 
 void ClientEndpoint::closeAll(Goodbye goodbye) {
   if (goodbye == Goodbye::Yes) closeSession(kSession);
+  versions_.reset();
   association_->ended = true;
+  leave();
 }
 
 void ClientEndpoint::setKeylog(bool on) {
@@ -241,7 +243,6 @@ void ClientEndpoint::onSendError(const SystemError& error) { unreachable(error);
 void ClientEndpoint::unreachable(const SystemError& error) {
   const bool open = association_->opened && !association_->unannounced;
   if (association_->ended || open || stats_.datagrams_received > 0) return;
-  Association* const outer = current_;
   versions_.reset();
   enter(*association_);
   association_->session.close(*this);
@@ -249,7 +250,7 @@ void ClientEndpoint::unreachable(const SystemError& error) {
                 .message = "no answer from " + association_->peer.text() + " (" + error.name() +
                            "); is the server running?",
                 .reason = error.text()});
-  current_ = outer;
+  leave();
 }
 
 }  // namespace mcbn

@@ -87,7 +87,12 @@ class DtlsHandshake {
   Milliseconds deadline() const;
   bool awaitsFinished() const;
   const Identity& identity() const { return handshake().psk().identity(); }
-  void setKeylog(bool on) { handshake().setKeylog(on); }
+  // Of what goes on in its place, too.
+  void setKeylog(bool on) {
+    options_.keylog = on;
+    handshake().setKeylog(on);
+    if (guarded_) guarded_->setKeylog(on);
+  }
 
  private:
   static constexpr uint16_t kEpoch = 1;  // of everything that is encrypted
@@ -134,7 +139,7 @@ class DtlsHandshake {
   void fail(Failure failure);
   void flushKeylog();
 
-  const DtlsOptions options_;
+  DtlsOptions options_;
   const Role role_;
   std::unique_ptr<DatagramSsl> ssl_;
   std::optional<Screen> screen_;

@@ -257,7 +257,9 @@ export class Client implements EndpointListener, SocketHome, RowsUser {
 
   onRefused(_session: number, { failure }: NativeEnding): void {
     if (failure?.code === 'MCBN_CONNECTION_FAILED' && this.#openNext()) return
-    const error = this.#lookupError ?? (failure && toError(failure))
+    // With two versions a lookup can fail for the one while the other goes on, and ends for another reason.
+    const lookup = failure?.code === 'MCBN_LOOKUP_FAILED' ? this.#lookupError : undefined
+    const error = lookup ?? (failure && toError(failure))
     this.#fail(
       error ?? connectionFailed('the server closed before the handshake was done', undefined),
     )

@@ -15,6 +15,7 @@ import {
   freshKey,
   identity,
   NEWER,
+  rawSocket,
   roundTrip,
   silentPort,
 } from './support.js'
@@ -119,6 +120,39 @@ describe('dtls13/both versions', () => {
       },
     })
     expect(await failureOf(socket)).toMatchObject({ code: 'MCBN_LOOKUP_FAILED', cause: mistake })
+  })
+
+  it('a lookup that failed for DTLS 1.2 is not why DTLS 1.3 fails later', async () => {
+    const newer = await echo({ ...NEWER, psk: { [identity]: freshKey() } })
+    const older = await echo({ psk: keys })
+    const proxy = await LossyProxy.start(newer.port)
+    // Somebody answers the attempt at DTLS 1.2, once the server has been heard in 1.3.
+    const stranger = await rawSocket()
+    stranger.on('message', (datagram) => proxy.inject(datagram, 'to client'))
+    let heard = false
+    let failed = false
+    proxy.pass = (datagram, direction) => {
+      if (direction === 'to client') {
+        if (!heard) proxy.inject(verifyRequest(0), 'to client')
+        heard = true
+        return true
+      }
+      if (datagram[8] === 0) return !heard || failed
+      stranger.send(datagram, older.port, '127.0.0.1')
+      return false
+    }
+    const socket = dial({
+      ...BOTH,
+      port: proxy.port,
+      retransmitTimeout: 100,
+      psk: (_hint, { protocol }) => {
+        if (protocol === 'DTLSv1.3') return psk
+        failed = true
+        throw new Error('none for that')
+      },
+    })
+    expect(await failureOf(socket)).toMatchObject({ code: 'MCBN_PSK_MISMATCH' })
+    expect(failed).toBe(true)
   })
 
   it.each([

@@ -2,61 +2,14 @@
 // relays that would have it speak the older one.
 #include <doctest/doctest.h>
 
-#include "endpoints_echo.h"
+#include "both_versions.h"
 #include "record/downgrade.h"
-#include "wire.h"
 
 using namespace mcbn;
 
 namespace {
 
-const Dialled kBoth{.both = true};
 constexpr size_t kMessageSequenceAt = kDtlsRecordHeaderBytes + 4;
-
-std::vector<Bytes> only(Bytes datagram) {
-  std::vector<Bytes> all;
-  all.push_back(std::move(datagram));
-  return all;
-}
-
-bool isHello(const Bytes& datagram) {
-  return datagram[0] == content_type::kHandshake &&
-         datagram[kDtlsRecordHeaderBytes] == handshake_type::kClientHello;
-}
-
-uint64_t numberIn(const Bytes& datagram) {
-  ByteView rest = datagram;
-  const auto record = nextRecord(rest);
-  return record ? record->sequence : 0;
-}
-
-// The attempt at DTLS 1.2 has record numbers from 2^16 on.
-bool isOlder(const Bytes& datagram) { return numberIn(datagram) >> 16 != 0; }
-
-Bytes verifyRequest(uint64_t number, uint16_t sequence = 0) {
-  const Bytes body = wire::joined({{0xfe, 0xff, 32}, Bytes(32, 0x77)});
-  return wire::record(content_type::kHandshake, 0, number,
-                      wire::message(handshake_type::kHelloVerifyRequest, sequence, body));
-}
-
-Bytes olderHello(ByteView random, uint16_t sequence = 0) {
-  Bytes body;
-  Writer(body).u16(kDtls12).bytes(random).u8(0).u16(0x00a8).u8(0);
-  return wire::record(content_type::kHandshake, 0, 0,
-                      wire::message(handshake_type::kServerHello, sequence, body));
-}
-
-Protocol protocolOf(const Endpoints& world, uint32_t client) {
-  REQUIRE(world.at(client).opened.size() == 1);
-  return world.at(client).opened[0].second.opened.protocol;
-}
-
-EndpointsOptions serving(bool older, bool newer) {
-  EndpointsOptions options;
-  options.speaks12 = older;
-  options.speaks13 = newer;
-  return options;
-}
 
 // What the client is told in the end; the server has opened nothing.
 Failure failureOf(Endpoints& world, uint32_t client) {
@@ -88,17 +41,6 @@ Forgery alertOf(uint8_t description) {
   return [description](uint64_t number) {
     return plaintextAlert(kDtls12, number, alert::kFatal, description);
   };
-}
-
-// Hides TLS_FALLBACK_SCSV from a server: another suite stands in its place.
-Bytes withoutScsv(Bytes datagram) {
-  for (size_t at = 0; at + 1 < datagram.size(); ++at) {
-    if ((datagram[at] << 8 | datagram[at + 1]) != kFallbackScsv) continue;
-    datagram[at] = 0xc0;
-    datagram[at + 1] = 0xb0;
-    break;
-  }
-  return datagram;
 }
 
 // A hello in two fragments, of which the first reaches through the cookie and not as far as the suites. `junk`:

@@ -119,6 +119,36 @@ TEST_CASE("dtls session: a stranger's ServerHelloDone takes no guarded handshake
   exchangeMessages(pair);
 }
 
+TEST_CASE(
+    "dtls session: keys are logged as wanted, also of a handshake that goes on in its place") {
+  for (const bool wanted : {false, true}) {
+    CAPTURE(wanted);
+    // Said after each datagram, until the server has taken a hello: before and after there is a guarded handshake.
+    unsigned said = 0;
+    for (bool begun = false; !begun; ++said) {
+      CAPTURE(said);
+      DtlsOptions dtls = dtlsOptions(400, 10'000, 10);
+      dtls.keylog = !wanted;
+      DtlsPair pair({.dtls = dtls});
+      const Milliseconds now = steadyNow();
+      pair.connect(now);
+      pair.toClient(foreignVerifyRequest(0), now);
+      pair.toClient(foreignVerifyRequest(1), now);
+      const auto passes = [](const Bytes& datagram) {
+        const auto hello = parseClientHello(datagram);
+        return !hello || !std::ranges::equal(hello->cookie, kForeignCookie);
+      };
+      for (unsigned carried = 0; carried < said; ++carried) REQUIRE(pair.carryOne(now, passes));
+      begun = pair.server != nullptr;
+      pair.client->setKeylog(wanted);
+      while (pair.carryOne(now, passes)) continue;
+      REQUIRE(pair.bothOpen());
+      CHECK(pair.at_client.lines.size() == (wanted ? 1 : 0));
+    }
+    CHECK(said > 3);
+  }
+}
+
 TEST_CASE("dtls session: one forged record of epoch 1 before a late Finished calls no key wrong") {
   for (const uint64_t number : {uint64_t{0}, uint64_t{7}, (uint64_t{1} << 48) - 1}) {
     CAPTURE(number);

@@ -27,6 +27,7 @@ struct Heard {
   std::vector<std::optional<Failure>> ended, refused;
   std::vector<std::string> messages, keylog;
   std::vector<AddressEvent> moved;
+  std::vector<RowEvent> rows;
 };
 
 // What becomes of a datagram: those that go on in its place.
@@ -40,6 +41,7 @@ struct EndpointsOptions {
   PskHash hash = PskHash::Sha256;
   AdmissionLimits limits = {};
   UnknownIdentity unknown = UnknownIdentity::Conceal;
+  Bytes client_rows = {};  // seals clients' rows for a session store; empty: there is none
 };
 
 struct Dialled {
@@ -96,6 +98,7 @@ class Endpoints {
     given.dtls = options_.client;
     if (how.dtls13) given.dtls13 = std::make_shared<const dtls13::Settings>(options_.client13);
     given.falls_back = how.both;
+    given.row_key = options_.client_rows;
     if (!how.asks) given.key.emplace(how.identity, PskEntry{testKey(how.key), options_.hash});
     client.endpoint = std::make_unique<ClientEndpoint>(
         number, services_, DtlsPair::contextOf(contextOptions(Role::Client)), std::move(given));
@@ -114,6 +117,17 @@ class Endpoints {
     REQUIRE_FALSE(client.back->open(loopback(), {}));
   }
 
+  // The owner's event loop stands still, with as much to hear as is kept for it; and goes on.
+  void blockLoop() {
+    blocked_ = true;
+    while (!events_.full()) events_.filling().add(EventKind::Keylog, 0, 0, std::string());
+  }
+  void freeLoop() {
+    blocked_ = false;
+    take();
+    heard_[0] = {};
+  }
+
   // Each comes from where the other was.
   void swapAddresses(uint32_t one, uint32_t other) {
     std::swap(clients_[one - 2]->back, clients_[other - 2]->back);
@@ -126,6 +140,18 @@ class Endpoints {
     to_server_ += 1;
     carry();
   }
+
+  // The same from where the client's server is.
+  void tell(uint32_t number, ByteView datagram) {
+    Client& client = *clients_[number - 2];
+    const Address to = client.endpoint->localAddress();
+    const OutgoingDatagram outgoing{datagram, &to};
+    REQUIRE(client.front.sendBatch({&outgoing, 1}).sent == 1);
+    client.told += 1;
+    carry();
+  }
+  // Nobody is there any more: what the client sends is answered by ICMP.
+  void hangUp(uint32_t number) { clients_[number - 2]->front.close(); }
 
   // The session that the server opened last.
   uint32_t session() const { return at(kServer).opened.back().first; }
@@ -219,6 +245,7 @@ class Endpoints {
 
   bool quiet() const {
     for (const auto& client : clients_) {
+      if (!client->front.isOpen()) continue;
       if (client->heard != client->endpoint->stats().datagrams_sent) return false;
       if (client->told != client->endpoint->stats().datagrams_received) return false;
     }
@@ -227,6 +254,7 @@ class Endpoints {
   }
 
   void relay(Client& client) {
+    if (!client.front.isOpen()) return;
     const Address to_server = server->localAddress();
     const Address to_client = client.endpoint->localAddress();
     for (const ReceivedDatagram& received : client.front.receiveBatch().datagrams) {
@@ -254,6 +282,7 @@ class Endpoints {
   }
 
   void take() {
+    if (blocked_) return;
     events_.publish();
     for (EventBatch& batch : events_.takeAll()) {
       for (const EventRow& row : batch.rows) hear(heard_[row.endpoint], batch, row);
@@ -280,12 +309,15 @@ class Endpoints {
       heard.moved.push_back(*moved);
     } else if (auto* const line = std::get_if<std::string>(&detail)) {
       heard.keylog.push_back(*line);
+    } else if (auto* const kept = std::get_if<RowEvent>(&detail)) {
+      heard.rows.push_back(std::move(*kept));
     }
   }
 
   const EndpointsOptions options_;
   std::vector<std::unique_ptr<Client>> clients_;
   UdpSocket stranger_;
+  bool blocked_ = false;
   uint64_t to_server_ = 0, from_server_ = 0, strangers_heard_ = 0;
   mutable std::map<uint32_t, Heard> heard_;
 };
