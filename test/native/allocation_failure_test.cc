@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "dtls_pair.h"
+#include "record/record_protection.h"
 
 using namespace mcbn;
 
@@ -77,6 +78,37 @@ TEST_CASE("allocation failure: at every place of a handshake and of a message") 
       CHECK(refused > 0);
       MESSAGE(std::string(ciphers) << ": " << opened << " opened, " << refused << " did not");
     }
+  }
+}
+
+TEST_CASE("allocation failure: a direction that loses its cipher context is listed no more") {
+  constexpr size_t kText = 20;
+  const Bytes iv(aead::kAes128Gcm.fixed_iv, 7);
+  for (long nth = 0, more = 1; more > 0; ++nth) {
+    CAPTURE(nth);
+    CipherContexts contexts(2);
+    Bytes record(kDtlsRecordHeaderBytes + aead::kAes128Gcm.overhead() + kText);
+    {
+      using Direction = RecordProtection::Direction;
+      RecordProtection sealing(aead::kAes128Gcm, Direction::Seal, Secret(Bytes(16, 1)), iv,
+                               &contexts);
+      const auto seal = [&](uint64_t number) {
+        return sealing.seal(content_type::kApplicationData, number, record.data(), kText);
+      };
+      REQUIRE(seal(1));
+      REQUIRE(contexts.count() == 1);
+      // A leap: GCM's context counts records itself, so it is made anew.
+      failed = false;
+      countdown = nth;
+      const bool sealed = seal(9);
+      countdown = -1;
+      CHECK(sealed != failed);
+      CHECK(contexts.count() == (failed ? 0 : 1));
+      more = failed ? 1 : 0;
+      CHECK(seal(20));
+      CHECK(contexts.count() == 1);
+    }
+    CHECK(contexts.count() == 0);
   }
 }
 

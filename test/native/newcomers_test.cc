@@ -75,6 +75,22 @@ TEST_CASE("newcomers: while a quarter of the places is taken, no handshake waits
 }
 
 TEST_CASE(
+    "newcomers: while a blocked event loop is told no more, no handshake begins at its server") {
+  EndpointsOptions options;
+  options.speaks13 = false;
+  Endpoints world(options);
+  world.blockLoop();
+  const uint32_t client = world.dial(kOlder);
+  world.run(3'500);
+  CHECK(world.server->stats().handshakes_started == 0);
+  // The hello with a cookie, and its repeats after 1 and 3 s.
+  CHECK(world.server->stats().dropped_limit == 3);
+  world.freeLoop();
+  world.run([&] { return world.opened(client); });
+  CHECK(world.opened(client));
+}
+
+TEST_CASE(
     "newcomers: no order of a stranger's cookies and the server's costs a client a repeat (RFC "
     "6347 section 4.2.1)") {
   // Those of the stranger by their message_seq, before and behind the server's first.
