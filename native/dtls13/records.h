@@ -46,8 +46,9 @@ struct OpenedRecord {
   bool reserved = true;    // else it must wait, and be given to admitHeld() when its turn has come
 };
 
-// A number that counts all epochs, of 16 bits each (session/reservation.h).
-constexpr uint64_t numberOf(RecordNumber number) { return number.epoch << 48 | number.sequence; }
+// A number that counts all epochs, of 16 bits each (session/reservation.h). Behind an epoch's last number comes the
+// first of the next.
+constexpr uint64_t numberOf(RecordNumber number) { return (number.epoch << 48) + number.sequence; }
 constexpr RecordNumber recordOf(uint64_t number) {
   return {number >> 48, number & ((uint64_t{1} << 48) - 1)};
 }

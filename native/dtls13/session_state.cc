@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "dtls13/dtls13_session.h"
+#include "dtls13/record_epochs.h"
 #include "record/dtls_record.h"
 
 namespace mcbn::dtls13 {
@@ -32,9 +33,15 @@ SealFault Dtls13Session::faultOf(const OpenState13& state, const Settings& setti
         return message.type == message_type::kNewConnectionId;
     }
   };
-  const bool fits = state.exporter.size() == (suite->hash == PskHash::Sha256 ? 32 : 48) &&
+  // Behind the one under way each is there once, see OpenAssociation::enqueue().
+  const auto once = [&](const WaitingMessage& message) {
+    const auto queue = std::span(state.messages).subspan(state.under_way ? 1 : 0);
+    return std::ranges::count(queue, message.type, &WaitingMessage::type) <= 1;
+  };
+  const bool fits = state.exporter.size() == hashBytes(suite->hash) &&
+                    (!state.under_way || !state.messages.empty()) &&
                     std::ranges::all_of(state.messages, ours) &&
-                    (!state.under_way || !state.messages.empty());
+                    std::ranges::all_of(state.messages, once);
   return fits ? SealFault::None : SealFault::Malformed;
 }
 
@@ -78,9 +85,13 @@ OpenState13 Dtls13Session::row(Milliseconds now) {
   const RecordPosition resumed = reservation_->propose(association()->position(messages_), now);
   messages_.records().limitNumbers(reservation_->granted());
   in_row_ = messages_.changes();
-  state.write.next = resumed.next_write - numberOf({state.write.epoch, 0});
+  // What is reserved ahead ends with the epoch.
+  const auto within = [](uint64_t number, uint64_t epoch) {
+    return std::min(number - numberOf({epoch, 0}), kSequences);
+  };
+  state.write.next = within(resumed.next_write, state.write.epoch);
   state.write.used = resumed.blocks;
-  state.read.next = resumed.newest_read + 1 - numberOf({state.read.epoch, 0});
+  state.read.next = within(resumed.newest_read + 1, state.read.epoch);
   state.read.seen = resumed.seen;
   // Its numbers are not reserved any more: of what must not be taken twice all counts as seen.
   if (state.older) state.older->closed = true;

@@ -14,7 +14,8 @@ enum Flag13 : uint8_t {
 };
 
 constexpr uint64_t kNumbers = uint64_t{1} << 48;
-constexpr uint64_t kFirstEpoch = 3;  // those of the handshake are 0 to 2
+constexpr uint64_t kMostUsed = uint64_t{1} << 60;  // more than all records of an epoch have blocks
+constexpr uint64_t kFirstEpoch = 3;                // those of the handshake are 0 to 2
 constexpr uint64_t kMessageNumbers = uint64_t{1} << 16;
 constexpr uint64_t kShortestSecret = 32, kLongestSecret = 64;
 constexpr uint64_t kMostMessages = 4;
@@ -29,7 +30,8 @@ void writeEpoch(Writer& out, const EpochState& state, bool reads) {
 [[nodiscard]] bool readEpoch(Reader& in, EpochState& state, bool reads) {
   if (!in.variable(state.next) || state.next > kNumbers) return false;
   if (reads && !in.u64(state.seen)) return false;
-  if (!in.variable(state.used) || !readShort(in, state.age)) return false;
+  if (!in.variable(state.used) || state.used > kMostUsed) return false;
+  if (!readShort(in, state.age)) return false;
   state.age *= 1000;
   return true;
 }

@@ -95,6 +95,38 @@ TEST_CASE("dtls13 state: what does not fit together is refused by its name") {
   CHECK(fault() == SealFault::Malformed);
   state.messages = {{message_type::kKeyUpdate, {0}}};
   CHECK(fault() == SealFault::None);
+  // One more of a kind is only behind one that is under way: more than four could not be read again.
+  state.messages.push_back({message_type::kKeyUpdate, {1}});
+  CHECK(fault() == SealFault::Malformed);
+  state.under_way = true;
+  CHECK(fault() == SealFault::None);
+  state.messages.push_back({message_type::kKeyUpdate, {1}});
+  CHECK(fault() == SealFault::Malformed);
+}
+
+TEST_CASE("dtls13 state: at the end of an epoch's numbers a row takes none of them back") {
+  constexpr uint64_t kEnd = uint64_t{1} << 48;
+  for (const uint64_t epoch : {uint64_t{3}, uint64_t{4}}) {
+    for (const uint64_t left : {uint64_t{100}, uint64_t{1}, uint64_t{0}}) {
+      CAPTURE(epoch);
+      CAPTURE(left);
+      const Pair13Options with = options(false);
+      Pair13 pair(with);
+      open(pair);
+      OpenState13 state = *pair.server->takeState(pair.now);
+      state.older.reset();
+      state.write.epoch = state.read.epoch = epoch;
+      state.write.next = state.read.next = kEnd - left;
+      Dtls13Session last(state, pair.server_settings, with.dtls, pair.now);
+      last.reserve(true, with.dtls.mtu, pair.now);
+      REQUIRE(last.rowDue(pair.now));
+      const OpenState13 row = unsealed(sealed(last.row(pair.now)), Role::Server);
+      CHECK(row.write.next >= state.write.next);
+      CHECK(row.write.next <= kEnd);
+      CHECK(row.read.next >= state.read.next);
+      CHECK(row.read.next <= kEnd);
+    }
+  }
 }
 
 TEST_CASE("dtls13 state: authentic bytes that are no session break nothing (seed 13)") {
