@@ -6,8 +6,8 @@ import {
   addConnectionFlags,
   type ConnectionFlags,
   KeyLog,
-  keyProtocolFor,
-  limitToKey,
+  keyProtocolsFor,
+  limitToKeys,
   sharedOptions,
   versionRange,
 } from './connection.js'
@@ -16,7 +16,7 @@ import { tellStats } from './datagram-flags.js'
 import { Diagnostics } from './diagnostics.js'
 import { dial } from './dial.js'
 import { exitCodeOf, type Finish } from './exit.js'
-import { addKeyOptions, chooseCredential, type KeyReader } from './keys.js'
+import { addKeyOptions, chooseCredential, type KeyReader, wipeKeys } from './keys.js'
 import { factsText } from './link.js'
 import { addOperationsOptions, announceOperations, type OperationsFlags } from './operations.js'
 import { destinationOf } from './resolver.js'
@@ -82,8 +82,8 @@ async function connect(
 ): Promise<void> {
   const { target, reach } = destinationOf(url, flags.resolver)
   const range = versionRange(flags, target)
-  const keys = await readKeys(keyProtocolFor(target, range))
-  const versions = limitToKey(range, keys.protocol, target)
+  const keys = await readKeys(keyProtocolsFor(target, range))
+  const versions = limitToKeys(range, [...(keys.derived?.byProtocol.keys() ?? [])], target)
 
   let conversation: Conversation | undefined
   let state: Readiness = { notReady: 'connecting' }
@@ -118,5 +118,5 @@ async function connect(
       })
     })
   })
-  for (const key of keys.keys.values()) key.fill(0)
+  wipeKeys(keys)
 }

@@ -97,42 +97,53 @@ export function versionRange(flags: ConnectionFlags, target: Target): VersionRan
   }
 }
 
-/**
- * What mcbn/1 shares are made into a key for, unless --protocol says it: the newest version that the
- * connection may speak.
- */
-export function keyProtocolFor(target: Target, range: VersionRange): KeyProtocol {
-  if (target.protocol === 'dtls') {
-    return (range.maxVersion ?? range.minVersion) === 'DTLSv1.3' ? 'dtls13' : 'dtls12'
-  }
-  return range.maxVersion === 'TLSv1.2' ? 'tls12' : 'tls13'
+/** What each version needs a key for: one key is never used with two of them (RFC 9258 section 5.1). */
+const KEY_OF = {
+  'TLSv1.2': 'tls12',
+  'TLSv1.3': 'tls13',
+  'DTLSv1.2': 'dtls12',
+  'DTLSv1.3': 'dtls13',
+} as const
+
+/** The protocol that a key for this version is derived for. */
+export function keyProtocolOf(version: Version): KeyProtocol {
+  return KEY_OF[version]
 }
 
 /**
- * Narrows the range to the one version that a key derived by mcbn/1 is for: a key for one protocol
- * is never used with another (RFC 9258 section 5.1 gives the reason).
- *
- * @throws {UsageError} when the key is for a version that the flags or the URL rule out.
+ * What mcbn/1 shares are made into keys for, unless --protocol says it. On tls:// the newest version that the connection may
+ * speak, since one hello must do for all. On dtls:// each, the newest first: a client begins again for an older one.
  */
-export function limitToKey(
+export function keyProtocolsFor(target: Target, range: VersionRange): readonly KeyProtocol[] {
+  if (target.protocol === 'tls') return [range.maxVersion === 'TLSv1.2' ? 'tls12' : 'tls13']
+  const { minVersion = 'DTLSv1.2', maxVersion = minVersion } = range
+  return [
+    ...(maxVersion === 'DTLSv1.3' ? (['dtls13'] as const) : []),
+    ...(minVersion === 'DTLSv1.2' ? (['dtls12'] as const) : []),
+  ]
+}
+
+/**
+ * Narrows the range to the versions that keys derived by mcbn/1 are for.
+ *
+ * @param protocols - what keys were derived for; none: the range stays as it is.
+ * @throws {UsageError} when a key is for a version that the flags or the URL rule out.
+ */
+export function limitToKeys(
   range: VersionRange,
-  protocol: KeyProtocol | undefined,
+  protocols: readonly KeyProtocol[],
   target: Target,
 ): VersionRange {
-  if (protocol === undefined) return range
-  const version = {
-    tls12: 'TLSv1.2',
-    tls13: 'TLSv1.3',
-    dtls12: 'DTLSv1.2',
-    dtls13: 'DTLSv1.3',
-  } as const
-  if (protocol !== 'kcv' && protocol.startsWith(`${target.protocol}1`)) {
-    const only = version[protocol]
-    const { minVersion = only, maxVersion = only } = range
-    if (minVersion <= only && only <= maxVersion) return { minVersion: only, maxVersion: only }
+  if (protocols.length === 0) return range
+  const versions = VERSIONS.filter((version) => protocols.includes(KEY_OF[version]))
+  const [first = 'TLSv1.2', last = first] = [versions[0], versions.at(-1)]
+  const { minVersion = first, maxVersion = last } = range
+  const wanted = versions.filter((version) => version.startsWith(target.protocol.toUpperCase()))
+  if (wanted.length === protocols.length && minVersion <= first && last <= maxVersion) {
+    return { minVersion: first, maxVersion: last }
   }
   throw new UsageError(
-    `--protocol ${protocol}: this key is not for the versions that the URL and --min/--max-version allow`,
+    `--protocol ${protocols[0]}: this key is not for the versions that the URL and --min/--max-version allow`,
   )
 }
 

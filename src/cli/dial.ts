@@ -3,7 +3,7 @@
 import type { EventEmitter } from 'node:events'
 import type { DtlsSocket } from '../dtls/index.js'
 import { McbnError } from '../errors.js'
-import type { DtlsVersion, PskCredential } from '../psk/types.js'
+import type { DtlsVersion, PskClientSource } from '../psk/types.js'
 import type { TlsSocket } from '../tls/index.js'
 import type { KeyLog, LibraryOptions, TlsVersion, VersionRange } from './connection.js'
 import { DtlsLink } from './dtls-link.js'
@@ -13,7 +13,7 @@ import type { Target } from './url.js'
 
 export interface DialOptions {
   readonly target: Target
-  readonly credential: PskCredential
+  readonly credential: PskClientSource
   /** Of the target's protocol. */
   readonly versions: VersionRange
   /** Passed on to the library as they are. */

@@ -13,7 +13,8 @@ import {
 } from '../psk/file-formats.js'
 import { IDENTITY_MAX_BYTES_TLS13, identityBytes } from '../psk/identity.js'
 import { parseKeyText } from '../psk/key.js'
-import type { PskCredential } from '../psk/types.js'
+import type { PskClientSource, PskProtocol, PskSource } from '../psk/types.js'
+import { keyProtocolOf } from './connection.js'
 import { exposureOf } from './secret-file.js'
 import {
   ARGUMENTS_ARE_VISIBLE,
@@ -29,21 +30,26 @@ export interface CommandKeys {
   /** What `--identity` said: the name of the derived key, or the one that a client picks. */
   readonly identity?: string
   /**
-   * Set when a key was derived by mcbn/1, which makes one key a protocol: the connection must then
-   * be limited to this version.
+   * Keys that were derived by mcbn/1, one for each protocol, all of one identity: the connection must then be limited to
+   * their versions. `keys` has the first of them.
    */
-  readonly protocol?: KeyProtocol
+  readonly derived?: DerivedKeys
   /** Files that others can read, a sentence each; said once the connection stands. */
   readonly warnings: readonly string[]
+}
+
+export interface DerivedKeys {
+  readonly identity: string
+  readonly byProtocol: ReadonlyMap<KeyProtocol, Buffer>
 }
 
 /**
  * Reads the keys once the command has been parsed.
  *
- * @param defaultProtocol - what mcbn/1 derives for without `--protocol`.
+ * @param defaultProtocols - what mcbn/1 derives for without `--protocol`, the one that is preferred first.
  * @throws {McbnError} of kind `usage`, never with a secret in it; also when there is no key at all.
  */
-export type KeyReader = (defaultProtocol: KeyProtocol) => Promise<CommandKeys>
+export type KeyReader = (defaultProtocols: readonly KeyProtocol[]) => Promise<CommandKeys>
 
 /** As commander hands them over. */
 interface KeyFlags extends ShareFlags {
@@ -80,10 +86,13 @@ export function addKeyOptions(command: Command): KeyReader {
     'after',
     `\n${ARGUMENTS_ARE_VISIBLE}`,
   )
-  return (defaultProtocol) => readKeys(command.opts<KeyFlags>(), defaultProtocol)
+  return (defaultProtocols) => readKeys(command.opts<KeyFlags>(), defaultProtocols)
 }
 
-async function readKeys(flags: KeyFlags, defaultProtocol: KeyProtocol): Promise<CommandKeys> {
+async function readKeys(
+  flags: KeyFlags,
+  defaultProtocols: readonly KeyProtocol[],
+): Promise<CommandKeys> {
   const { psk = [], pskFile, pskFileFormat: format, identity } = flags
   const keys = new Map<string, Buffer>()
   const add = (option: string, name: string, key: Buffer) => {
@@ -108,10 +117,8 @@ async function readKeys(flags: KeyFlags, defaultProtocol: KeyProtocol): Promise<
       '--psk-file-format: expected together with --psk-file, got it alone',
     )
   }
-  const derived = await deriveFromShares(flags, {}, defaultProtocol)
-  if (derived !== undefined) {
-    add('--share', derivedIdentity(identity), derived.key)
-  }
+  const derived = await derivedKeys(flags, defaultProtocols)
+  if (derived !== undefined) add('--share', derived.identity, derived.key)
   if (keys.size === 0) {
     throw new McbnError(
       'MCBN_OPTION_CONFLICT',
@@ -124,26 +131,76 @@ async function readKeys(flags: KeyFlags, defaultProtocol: KeyProtocol): Promise<
     keys,
     warnings: await exposedFiles(flags),
     ...(identity !== undefined && { identity }),
-    ...(derived?.protocol !== undefined && { protocol: derived.protocol }),
+    ...(derived?.byProtocol !== undefined && {
+      derived: { identity: derived.identity, byProtocol: derived.byProtocol },
+    }),
   }
 }
 
+/** `byProtocol`: with mcbn/1, which alone makes a key for each protocol. */
+async function derivedKeys(flags: KeyFlags, defaultProtocols: readonly KeyProtocol[]) {
+  const [preferred, ...others] = defaultProtocols
+  const first = await deriveFromShares(flags, {}, preferred)
+  if (first === undefined) return undefined
+  const { key, protocol } = first
+  const identity = derivedIdentity(flags.identity)
+  if (protocol === undefined) return { identity, key }
+  const byProtocol = new Map([[protocol, key]])
+  if (flags.protocol === undefined) {
+    for (const other of others) {
+      const more = await deriveFromShares({ ...flags, protocol: other })
+      if (more !== undefined) byProtocol.set(other, more.key)
+    }
+  }
+  return { identity, key, byProtocol }
+}
+
 /**
- * The one identity a client presents: what `--identity` names, or the only one there is.
+ * The one identity a client presents: what `--identity` names, or the only one there is. A function, where its key is
+ * another one for each version.
  *
  * @throws {McbnError} `MCBN_OPTION_CONFLICT` when there are several and none is named, or the named
  * one has no key.
  */
-export function chooseCredential({ keys, identity }: CommandKeys): PskCredential {
+export function chooseCredential(of: CommandKeys): PskClientSource {
+  const { keys, identity } = of
   const chosen = identity ?? (keys.size === 1 ? [...keys.keys()][0] : undefined)
   const key = chosen === undefined ? undefined : keys.get(chosen)
-  if (chosen !== undefined && key !== undefined) return { identity: chosen, key }
+  if (chosen !== undefined && key !== undefined) {
+    const credential = { identity: chosen, key }
+    if (!hasKeyForEachVersion(of)) return credential
+    return (_hint, { protocol }) => ({ ...credential, key: keyFor(of, chosen, protocol) ?? key })
+  }
   throw new McbnError(
     'MCBN_OPTION_CONFLICT',
     identity === undefined
       ? `keys: expected one identity to connect with, got ${keys.size}; choose with --identity`
       : '--identity: expected one of the identities given with a key, got another',
   )
+}
+
+/** All of them, for a server. A function, where a key is another one for each version: it needs the keys while it serves. */
+export function serverKeys(of: CommandKeys): PskSource {
+  if (!hasKeyForEachVersion(of)) return of.keys
+  return ({ identity, protocol }) => {
+    const name = identity.toString()
+    return identity.equals(Buffer.from(name)) ? (keyFor(of, name, protocol) ?? null) : null
+  }
+}
+
+export function hasKeyForEachVersion({ derived }: CommandKeys): boolean {
+  return derived !== undefined && derived.byProtocol.size > 1
+}
+
+function keyFor(of: CommandKeys, identity: string, protocol: PskProtocol): Buffer | undefined {
+  const { keys, derived } = of
+  const own = identity === derived?.identity
+  return own ? derived.byProtocol.get(keyProtocolOf(protocol)) : keys.get(identity)
+}
+
+export function wipeKeys({ keys, derived }: CommandKeys): void {
+  for (const key of keys.values()) key.fill(0)
+  for (const key of derived?.byProtocol.values() ?? []) key.fill(0)
 }
 
 async function exposedFiles({ pskFile, share, shareFile }: KeyFlags): Promise<string[]> {

@@ -6,15 +6,21 @@ import {
   addConnectionFlags,
   type ConnectionFlags,
   KeyLog,
-  keyProtocolFor,
-  limitToKey,
+  keyProtocolsFor,
+  limitToKeys,
   sharedOptions,
   versionRange,
 } from './connection.js'
 import { tellStats } from './datagram-flags.js'
 import { Diagnostics } from './diagnostics.js'
 import { EXIT, exitCodeOf, type Finish, UsageError } from './exit.js'
-import { addKeyOptions, type KeyReader } from './keys.js'
+import {
+  addKeyOptions,
+  hasKeyForEachVersion,
+  type KeyReader,
+  serverKeys,
+  wipeKeys,
+} from './keys.js'
 import { atMost } from './link.js'
 import { announce, type Listener, type ListenOptions, listenDtls, listenTls } from './listeners.js'
 import {
@@ -81,7 +87,7 @@ async function listen(
     throw new UsageError('--http: HTTP needs a stream; expected a tls:// url, got dtls://')
   }
   const range = versionRange(flags, target)
-  const { keys, protocol, warnings } = await readKeys(keyProtocolFor(target, range))
+  const keys = await readKeys(keyProtocolsFor(target, range))
 
   let state: Readiness = { notReady: 'starting' }
   const end = async (): Promise<void> => {
@@ -90,6 +96,7 @@ async function listen(
     await atMost(CLOSE_MS, Promise.resolve(listener?.close()))
     if (figures !== undefined) tellStats(flags, figures, diagnostics)
     await operations?.close()
+    wipeKeys(keys)
     finish(EXIT.ok)
   }
   const service = serviceFor(flags, target.protocol === 'dtls', diagnostics, () => void end())
@@ -100,8 +107,8 @@ async function listen(
   operations = await announceOperations(flags, () => state, diagnostics)
   listener = await (target.protocol === 'tls' ? listenTls : listenDtls)({
     target,
-    psk: keys,
-    versions: limitToKey(range, protocol, target),
+    psk: serverKeys(keys),
+    versions: limitToKeys(range, [...(keys.derived?.byProtocol.keys() ?? [])], target),
     options: {
       ...sharedOptions(flags, target),
       ...(flags.hint !== undefined && { pskIdentityHint: flags.hint }),
@@ -110,8 +117,9 @@ async function listen(
     service,
     diagnostics,
   } satisfies ListenOptions)
-  for (const key of keys.values()) key.fill(0)
-  for (const sentence of warnings) diagnostics.warning(sentence)
+  // A table is copied, a function is asked as long as it serves.
+  if (!hasKeyForEachVersion(keys)) wipeKeys(keys)
+  for (const sentence of keys.warnings) diagnostics.warning(sentence)
   if (listener.dtls !== undefined) operations?.metrics.watchDtlsServer(listener.dtls)
   state = true
   announce(target, listener, diagnostics)

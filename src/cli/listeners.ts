@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import type { DtlsServer, DtlsSocket } from '../dtls/index.js'
-import type { DtlsVersion } from '../psk/types.js'
+import type { DtlsVersion, PskSource } from '../psk/types.js'
 import type { TlsServer, TlsSocket } from '../tls/index.js'
 import type { KeyLog, LibraryOptions, TlsVersion, VersionRange } from './connection.js'
 import type { Diagnostics } from './diagnostics.js'
@@ -21,7 +21,7 @@ export interface ServeOptions {
 }
 
 export interface ListenOptions extends ServeOptions {
-  readonly psk: ReadonlyMap<string, Buffer>
+  readonly psk: PskSource
   /** Of the target's protocol. */
   readonly versions: VersionRange
   /** Passed on to the library as they are. */

@@ -6,7 +6,7 @@ import { Command } from 'commander'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { addKeyOptions, chooseCredential } from '../../src/cli/keys.js'
 import { McbnError } from '../../src/errors.js'
-import { derivePsk } from '../../src/psk/derive.js'
+import { derivePsk, type KeyProtocol } from '../../src/psk/derive.js'
 
 const ALICE = '2c6f63f8c0f53a565db041b91c0a95add8913fc102670589db3982228dbfed90'
 const BOB = 'b15244faf36e5e4b178d3891701d245f2e45e881d913b6c35c0ea0ac14224cc2'
@@ -29,10 +29,14 @@ function file(name: string, content: string): string {
 }
 
 async function read(...args: string[]) {
+  return await readFor(['dtls12'], args)
+}
+
+async function readFor(protocols: readonly KeyProtocol[], args: readonly string[]) {
   const command = new Command('listen').argument('[url]').exitOverride()
   const readKeys = addKeyOptions(command)
   command.parse(['dtls://127.0.0.1:1', ...args], { from: 'user' })
-  return readKeys('dtls12')
+  return await readKeys(protocols)
 }
 
 async function keysOf(...args: string[]): Promise<Record<string, string>> {
@@ -147,18 +151,27 @@ describe('cli/keys', () => {
   })
 
   it('derives mcbn/1 for the protocol of the URL, or the one asked for, and says which', async () => {
-    const expected = (protocol: 'dtls12' | 'tls13') =>
+    const expected = (protocol: 'dtls12' | 'dtls13' | 'tls13') =>
       derivePsk(
         { alice: ALICE, bob: BOB },
         { descriptorHash: Buffer.alloc(32, 0xab), network: 'example', epoch: 3, protocol },
       )
     const all = [...LABELLED, ...MCBN, '--identity', 'a']
     const plain = await read(...all)
-    expect(plain).toMatchObject({ identity: 'a', protocol: 'dtls12' })
+    expect(plain.derived?.identity).toBe('a')
+    expect([...(plain.derived?.byProtocol.keys() ?? [])]).toEqual(['dtls12'])
     expect(plain.keys.get('a')).toEqual(expected('dtls12'))
     const asked = await read(...all, '--protocol', 'tls13')
-    expect(asked.protocol).toBe('tls13')
+    expect([...(asked.derived?.byProtocol.keys() ?? [])]).toEqual(['tls13'])
     expect(asked.keys.get('a')).toEqual(expected('tls13'))
+    const both = await readFor(['dtls13', 'dtls12'], all)
+    expect(both.derived?.byProtocol).toEqual(
+      new Map([
+        ['dtls13', expected('dtls13')],
+        ['dtls12', expected('dtls12')],
+      ]),
+    )
+    expect(both.keys.get('a')).toEqual(expected('dtls13'))
   })
 
   it('chooses what a client presents: the only identity, or the one named', async () => {

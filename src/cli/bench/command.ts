@@ -1,10 +1,10 @@
 // mcbn bench: how fast mcbn is on this machine, or to your own server.
 
 import { Command, Option } from 'commander'
-import { keyProtocolFor, limitToKey } from '../connection.js'
+import { keyProtocolsFor, limitToKeys } from '../connection.js'
 import { Diagnostics } from '../diagnostics.js'
 import { EXIT, exitCodeOf, type Finish, oneLine, UsageError } from '../exit.js'
-import { addKeyOptions, chooseCredential, type KeyReader } from '../keys.js'
+import { addKeyOptions, chooseCredential, type KeyReader, wipeKeys } from '../keys.js'
 import { onStopSignal, signalExitCode } from '../signals.js'
 import { formatTarget, parseTarget, type Target } from '../url.js'
 import { measure, NAMES, type Name, type Settings, sized } from './measurements.js'
@@ -126,8 +126,8 @@ async function prepared(target: Target, readKeys: KeyReader) {
   const { host, port, protocol } = target
   if (protocol !== 'dtls') throw new UsageError('bench: expected a dtls:// url, got tls://')
   const range = { maxVersion: 'DTLSv1.2' } as const
-  const keys = await readKeys(keyProtocolFor(target, range))
-  limitToKey(range, keys.protocol, target)
+  const keys = await readKeys(keyProtocolsFor(target, range))
+  limitToKeys(range, [...(keys.derived?.byProtocol.keys() ?? [])], target)
   // Loaded here: --help needs no addon.
   const { measureRemote, REMOTE_NAMES } = await import('./remote.js')
   const server = { host, port, psk: chooseCredential(keys), url: formatTarget(target) }
@@ -136,7 +136,7 @@ async function prepared(target: Target, readKeys: KeyReader) {
       if (names.length > 0 && !names.includes(name)) continue
       reporter.measured(await measureRemote(name, settings, server, (turn) => reporter.turn(turn)))
     }
-    for (const key of keys.keys.values()) key.fill(0)
+    wipeKeys(keys)
   }
 }
 
