@@ -5,18 +5,13 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import type {
-  DtlsConnectOptions,
-  DtlsServerOptions,
-  DtlsSocket,
-  SessionStore,
-} from '../../src/dtls/index.js'
 import { connect, createServer } from '../../src/dtls/index.js'
 import type { McbnError } from '../../src/errors.js'
 import type { DtlsVersion } from '../../src/psk/types.js'
 import { type Child, startTypescript } from '../support/process.js'
 import { numbersUsedTwice, numbersUsedTwice13 } from '../support/record-numbers.js'
 import { tapUdp } from '../support/tap.js'
+import { crashed, hears, sealingKey, served, stored } from './stored-clients.js'
 import {
   BOTH,
   collect,
@@ -33,46 +28,10 @@ import {
 } from './support.js'
 import { TestStore } from './test-store.js'
 
-const sealingKey = randomBytes(32)
-
 function folder(): string {
   const path = mkdtempSync(join(tmpdir(), 'mcbn-client-store-'))
   onTestFinished(() => rmSync(path, { recursive: true, force: true }))
   return path
-}
-
-function stored(store: string | SessionStore): Pick<DtlsConnectOptions, 'sessionStore'> {
-  return { sessionStore: { store, sealingKey } }
-}
-
-/** An echo server with connection IDs, and how to reach it. */
-async function served(
-  minVersion: DtlsVersion = 'DTLSv1.2',
-  options: Partial<DtlsServerOptions> = {},
-) {
-  const key = freshKey()
-  const given = { psk: { [identity]: key }, connectionId: true, ...BOTH, ...options }
-  const { server, port } = await echo(given)
-  return { server, port, key, to: { port, psk: { identity, key }, connectionId: true, minVersion } }
-}
-
-/** What a client that is killed now leaves behind. It is not heard of again, but has its port still. */
-async function crashed(options: DtlsConnectOptions): Promise<TestStore> {
-  const store = new TestStore()
-  const client = await dialOpen({ ...options, ...stored(store) })
-  await roundTrip(client)
-  await expect.poll(() => store.names.length, { timeout: 10_000 }).toBe(1)
-  return store.crashed()
-}
-
-/** Until the server's numbers have passed those that the row had reserved, its answers count as seen. */
-async function hears(client: DtlsSocket): Promise<void> {
-  const messages = collect(client)
-  const heard = (): boolean => {
-    client.send('are you there?')
-    return messages.length > 0
-  }
-  await expect.poll(heard, { interval: 5, timeout: 10_000 }).toBe(true)
 }
 
 interface Killable {
