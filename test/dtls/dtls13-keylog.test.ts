@@ -1,5 +1,6 @@
 // A reader with nothing but the key log and node:crypto decrypts what went over the wire (RFC 9850). Debian 12's
-// tshark knows no DTLS 1.3, so this is written from the RFCs and shares no code with the addon.
+// tshark knows no DTLS 1.3 (test/interop/tshark13.test.ts has a newer one), so this is written from the RFCs and
+// shares no code with the addon.
 
 import { createCipheriv, createDecipheriv, createHmac } from 'node:crypto'
 import { expect, it } from 'vitest'
