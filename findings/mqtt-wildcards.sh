@@ -2,8 +2,8 @@
 # mqtt-pattern 2.1.1, mqtt-match 3.0.0, mqtt-wildcard 3.0.9 (npm) match other topics than a broker.
 #
 # Setting    retained messages of six topics: which of them mosquitto 2.0.11 (Debian 12) delivers for a filter, and
-#            which match by the packages. MQTT 5.0 section 4.7.1.3: "+" stands for one level, an empty one too; section 4.7.2:
-#            a filter that begins with a wildcard matches no topic that begins with "$"
+#            which match by the packages. MQTT 5.0 section 4.7.1.3: "+" stands for one level, an empty one too; section
+#            4.7.2: a filter that begins with a wildcard matches no topic that begins with "$"
 # Behaviour  1. mqtt-pattern: "+" does not match an empty level. "sport/+" and "sport/", and "+/+" and "/finance", are
 #               examples of the standard.
 #            2. All three: "#" and "+/..." match topics that begin with "$".
