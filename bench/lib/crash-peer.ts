@@ -1,4 +1,5 @@
-// The two sides of bench/dtls-crash.ts, each in its own process; before each of these the server's address.
+// The two sides of bench/dtls-crash.ts, each in its own process; before each of these the server's address and the version of
+// DTLS.
 //
 //   serve <port> <sealingKey> [store]      prints port, restored; "report": handshakes, replayed, processor (us so far)
 //   flood <port> <sessions> <seconds>      prints began, then result: echoes a second, four messages under way a session
@@ -8,10 +9,12 @@
 
 import { createInterface } from 'node:readline'
 import * as dtls from '../../src/dtls/index.js'
+import type { DtlsVersion } from '../../src/psk/types.js'
 import { say } from './counting.js'
 import { BUFFER_BYTES, IDENTITY, KEY } from './credentials.js'
 
-const [host = '', role, first = '0', second = '', third = ''] = process.argv.slice(2)
+const [host = '', version, role, first = '0', second = '', third = ''] = process.argv.slice(2)
+const versions = { minVersion: version as DtlsVersion, maxVersion: version as DtlsVersion }
 const port = Number(first)
 const buffers = { recvBufferSize: BUFFER_BYTES, sendBufferSize: BUFFER_BYTES }
 const BYTES = 64
@@ -26,6 +29,7 @@ function serve(): void {
     {
       psk: { [IDENTITY]: KEY },
       connectionId: true,
+      ...versions,
       ...buffers,
       ...(third ? { sessionStore: { store: third, sealingKey } } : {}),
     },
@@ -47,6 +51,7 @@ async function open(count: number): Promise<dtls.DtlsSocket[]> {
   while (sockets.length < count) {
     const some = Array.from({ length: Math.min(OPENING, count - sockets.length) }, () => {
       const socket = dtls.connect({
+        ...versions,
         ...buffers,
         recvBufferSize: 1 << 18,
         host,
