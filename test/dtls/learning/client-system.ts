@@ -30,6 +30,8 @@ export class ClientSystem implements System {
   readonly inputs = CLIENT_INPUTS
   readonly endings = [
     ['ChangeCipherSpec', 'Finished'],
+    // A repeat for a client that was asked for a cookie; else it takes the number of the next message.
+    ['HelloVerifyRequest', 'ChangeCipherSpec', 'wrong Finished'],
     ['ServerHelloDone', 'ChangeCipherSpec', 'Finished'],
     ['ServerHello', 'ServerHelloDone', 'ChangeCipherSpec', 'Finished'],
   ] satisfies Input[][]
