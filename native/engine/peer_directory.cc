@@ -25,6 +25,14 @@ PeerDirectory::PeerDirectory(size_t id_length, std::optional<uint8_t> thread, No
                              uint32_t node)
     : ids_(id_length, thread, nodes, node), places_(16, SeededHash{randomSeed()}) {}
 
+void PeerDirectory::expect(const Address& address) const {
+  constexpr size_t kCacheLine = 64;
+  const auto found = places_.find(address);
+  if (found == places_.end()) return;
+  const auto* const bytes = reinterpret_cast<const char*>(found->second.current);
+  for (size_t at = 0; at < sizeof(Association); at += kCacheLine) __builtin_prefetch(bytes + at);
+}
+
 const PeerDirectory::Place* PeerDirectory::at(const Address& address) {
   if (recent_place_ && address == recent_) return recent_place_;
   const auto found = places_.find(address);

@@ -29,6 +29,8 @@ class PeerDirectory {
 
   size_t idLength() const { return ids_.length(); }
   Association* byId(ByteView id) const { return ids_.find(id); }
+  // Asks the processor to fetch what a datagram from there will need, and waits for none of it.
+  void expect(const Address& address) const;
   // Null: nobody is there. Valid until somebody enters or leaves.
   const Place* at(const Address& address);
 

@@ -97,6 +97,7 @@ void ServerEndpoint::receive(Milliseconds now) {
       report(EventKind::SocketError, result.error);
       return;
     }
+    expect(result.datagrams);
     for (auto rest = result.datagrams; !rest.empty();) {
       const size_t together = routeTrain(rest, now);
       if (together == 0) routeOne(rest.front(), now);
@@ -106,6 +107,12 @@ void ServerEndpoint::receive(Milliseconds now) {
     if (link_) link_->flush();
     if (blocked() || !result.more) return;
   }
+}
+
+// Of a thousand sessions hardly one is in a cache. Each would be waited for in its turn; these come together.
+void ServerEndpoint::expect(std::span<const ReceivedDatagram> datagrams) const {
+  if (datagrams.empty() || datagrams.front().from == datagrams.back().from) return;
+  for (const ReceivedDatagram& datagram : datagrams) directory_.expect(datagram.from);
 }
 
 // Several datagrams of one open session, all by what the first is found by; how many. 0: they are

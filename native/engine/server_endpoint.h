@@ -127,6 +127,7 @@ class ServerEndpoint final : public Endpoint,
   void confirmAddress(uint32_t session, const std::string& host, uint16_t port);
 
  private:
+  void expect(std::span<const ReceivedDatagram> datagrams) const;
   size_t routeTrain(std::span<const ReceivedDatagram> datagrams, Milliseconds now);
   void routeOne(const ReceivedDatagram& received, Milliseconds now);
   void route(const Address& from, MutableBytes datagram, Milliseconds now);

@@ -55,6 +55,25 @@ TEST_CASE("peer directory: nobody is at an address until somebody enters, nor af
   CHECK(directory.at(at(1)) == nullptr);
 }
 
+// A stranger's datagram has this done for its address too, before its session is known.
+TEST_CASE("peer directory: expecting datagrams from an address changes nobody there") {
+  PeerDirectory directory(8, std::nullopt);
+  Peers peers;
+  directory.expect(at(1));
+  CHECK(directory.at(at(1)) == nullptr);
+  Association &one = peers.newAt(1), &other = peers.newAt(2);
+  directory.enter(one);
+  directory.enter(other);
+  for (const uint16_t port : {2, 3, 1, 0}) directory.expect(at(port));
+  CHECK(directory.at(at(1))->current == &one);
+  CHECK(directory.at(at(1))->candidate == nullptr);
+  directory.expect(at(1));
+  CHECK(directory.at(at(2))->current == &other);
+  directory.leave(one);
+  directory.expect(at(1));
+  CHECK(directory.at(at(1)) == nullptr);
+}
+
 TEST_CASE("peer directory: another handshake takes the place of an unfinished one") {
   PeerDirectory directory(8, std::nullopt);
   Peers peers;
