@@ -11,8 +11,8 @@
 #            3. Of two values with one name the last is left; origin has one for each address of a host.
 #            4. An IPv6 address gives the host "", no program, and the whole rest as text; an id with a colon is text.
 # Seen       see `expected` below; nothing is raised, as the package promises for malformed messages
-# Matters    timeQuality and origin stand first in what many programs send. What a device says about the state of its
-#            clock is shown as what happened. Still so in the newest release.
+# Matters    `logger --rfc5424` of Debian begins its structured data with timeQuality. What a device says about the
+#            state of its clock is shown as what happened. Still so in the newest release.
 #
 # Needs Debian 12 with what rsyslog depends on, node and npm, and a package mirror. Ends with 1 when any of this is no
 # longer so.

@@ -11,7 +11,7 @@
 #            4. The facility 0 (kernel) becomes 23 (local7).
 # Seen       see `expected` below; nothing is raised
 # Matters    events of the afternoon stand among those of the morning in a log, and a trial before noon does not show
-#            it. Collectors that check structured data refuse the message. Still so in the newest release.
+#            it. Still so in the newest release.
 #
 # Needs node and npm. Ends with 1 when any of this is no longer so.
 set -euo pipefail
