@@ -31,10 +31,11 @@ import { parseStatement } from '../../src/signatures/statement.js'
 import { expectFailure, mcbn } from '../cli/command.js'
 import { testNetwork } from '../consent/network.js'
 import { consentRig } from '../consent/workload/rig.js'
-import { repositoryRoot, temporaryFolder } from '../support/paths.js'
+import { Container } from '../support/containers.js'
+import { repositoryRoot } from '../support/paths.js'
 import { requirePeer } from '../support/peers.js'
 import { freeTcpPort } from '../support/ports.js'
-import { type Child, run, start } from '../support/process.js'
+import { type Child, run } from '../support/process.js'
 import { keyPair } from '../support/sigstore.js'
 import { installedCommand } from './installed.js'
 
@@ -356,7 +357,7 @@ describe.skipIf(images === undefined)('image', () => {
   )
 })
 
-interface Container {
+interface Launched {
   readonly env?: Readonly<Record<string, string>>
   /** Instead of the image's own. */
   readonly cmd?: readonly string[] | undefined
@@ -368,47 +369,27 @@ function container(
   name: string,
   root: string,
   { config: { config } }: Awaited<ReturnType<typeof readLayout>>,
-  { env = {}, cmd = config.Cmd ?? [], socket }: Container,
+  { env = {}, cmd = config.Cmd ?? [], socket }: Launched,
 ): Child {
-  const bundle = temporaryFolder()
-  const [uid, gid] = config.User.split(':').map(Number)
-  const mount = (destination: string, type: string, source: string, options: string[]) => ({
-    destination,
-    type,
-    source,
-    options,
-  })
-  const spec = {
-    ociVersion: '1.0.2',
-    process: {
-      terminal: false,
-      user: { uid, gid },
-      args: [...config.Entrypoint, ...cmd],
-      env: [...config.Env, ...Object.entries(env).map((entry) => entry.join('='))],
-      cwd: config.WorkingDir,
-      noNewPrivileges: true,
-    },
-    root: { path: root, readonly: true },
+  const [uid = 0, gid = 0] = config.User.split(':').map(Number)
+  const launcher = '/run/container_launcher/teeserver.sock'
+  return Container.start(name, {
+    ...{ root, uid, gid },
+    args: [...config.Entrypoint, ...cmd],
+    env: [...config.Env, ...Object.entries(env).map((entry) => entry.join('='))],
+    cwd: config.WorkingDir,
     mounts: [
-      mount('/proc', 'proc', 'proc', []),
-      mount('/dev', 'tmpfs', 'tmpfs', ['nosuid', 'mode=755']),
-      mount('/tmp', 'tmpfs', 'tmpfs', ['nosuid', 'nodev']),
+      { destination: '/tmp', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev'] },
       ...(socket === undefined
         ? []
-        : [mount('/run/container_launcher/teeserver.sock', 'bind', socket, ['bind', 'rw'])]),
+        : [
+            {
+              ...{ destination: launcher, type: 'bind' as const, source: socket },
+              options: ['bind', 'rw'],
+            },
+          ]),
     ],
-    linux: { namespaces: ['pid', 'ipc', 'uts', 'mount'].map((type) => ({ type })) },
-  }
-  writeFileSync(join(bundle, 'config.json'), JSON.stringify(spec))
-  const id = `mcbn-${process.pid}-${name}-${Math.random().toString(36).slice(2)}`
-  const state = join(bundle, 'state')
-  onTestFinished(async () => {
-    await run('runc', ['--root', state, 'delete', '--force', id], { lifetime: 20_000 })
-  })
-  return start('runc', ['--root', state, 'run', '--bundle', bundle, id], {
-    lifetime: 120_000,
-    foreign: true,
-  })
+  }).child
 }
 
 /** A server of one document: where an operator puts a descriptor. */
