@@ -28,12 +28,13 @@ Mac withoutKey(const char* digest) {
   return made;
 }
 
-// A copy of one that knows its digest and has had no key: nothing needs to be looked up.
+// A copy of one that knows its digest and has had no key: nothing needs to be looked up. The patterns are
+// never freed: an I/O thread may be in a handshake while the process ends.
 Mac hmacWith(PskHash hash, ByteView key) {
-  static const Mac sha256 = withoutKey("SHA256");
-  static const Mac sha384 = withoutKey("SHA384");
-  const Mac& pattern = hash == PskHash::Sha384 ? sha384 : sha256;
-  Mac made(pattern ? EVP_MAC_CTX_dup(pattern.get()) : nullptr);
+  static const EVP_MAC_CTX* const sha256 = withoutKey("SHA256").release();
+  static const EVP_MAC_CTX* const sha384 = withoutKey("SHA384").release();
+  const EVP_MAC_CTX* const pattern = hash == PskHash::Sha384 ? sha384 : sha256;
+  Mac made(pattern ? EVP_MAC_CTX_dup(pattern) : nullptr);
   if (made && EVP_MAC_init(made.get(), key.data(), key.size(), nullptr) != 1) made.reset();
   return made;
 }
