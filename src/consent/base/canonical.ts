@@ -1,7 +1,11 @@
 // Canonical JSON (RFC 8785) for everything that is hashed or signed: one document, one sequence of
 // bytes. Narrower than the RFC on purpose: no fractions, no numbers that two parsers could read
-// differently, no text that is not well-formed Unicode. Checked and written in one walk, several times for each
-// release; tests compare it with the package by the author of the RFC's reference implementation.
+// differently, no text that is not well-formed Unicode.
+
+import canonicalize from 'canonicalize'
+
+// Its types describe an ES module; what it exports is the function itself.
+const serialize = canonicalize as unknown as (value: object) => string
 
 /** What a canonical document can hold. */
 export type CanonicalValue =
@@ -27,7 +31,8 @@ export class NotCanonical extends Error {
  * surrogates, more than 32 levels.
  */
 export function canonicalBytes(value: object): Buffer {
-  return Buffer.from(written(value, ROOT, ''), 'utf8')
+  check(value, '', 0)
+  return Buffer.from(serialize(value), 'utf8')
 }
 
 /**
@@ -66,76 +71,35 @@ function parse(text: string): unknown {
   }
 }
 
-/** A list or an object on the way to what is being written: told only when something is refused. */
-interface Place {
-  readonly within: Place | undefined
-  /** Of this one, in the one that it is within. */
-  readonly name: string | number
-  readonly level: number
-}
-
-const ROOT: Place = { within: undefined, name: '', level: -1 }
-
-function written(value: unknown, within: Place, name: string | number): string {
-  if (within.level === MOST_LEVELS) {
-    throw refusal(`at most ${MOST_LEVELS} levels`, within, name)
+function check(value: unknown, path: string, level: number): void {
+  const where = path === '' ? 'the document' : path
+  if (level > MOST_LEVELS)
+    throw new NotCanonical(`${where}: expected at most ${MOST_LEVELS} levels`)
+  if (typeof value === 'boolean') return
+  if (typeof value === 'string') {
+    // With the u flag \p{Surrogate} matches only surrogates that stand alone; most text has none at all.
+    if (/[\ud800-\udfff]/.test(value) && /\p{Surrogate}/u.test(value))
+      throw new NotCanonical(`${where}: expected well-formed Unicode`)
+    return
   }
-  if (typeof value === 'string') return quoted(value, within, name)
-  if (typeof value === 'boolean') return value ? 'true' : 'false'
   if (typeof value === 'number') {
-    if (Number.isSafeInteger(value) && !Object.is(value, -0)) return `${value}`
-    throw refusal('an integer of at most 53 bits', within, name)
+    if (!Number.isSafeInteger(value) || Object.is(value, -0)) {
+      throw new NotCanonical(`${where}: expected an integer of at most 53 bits`)
+    }
+    return
   }
-  const place = { within, name, level: within.level + 1 }
-  if (Array.isArray(value)) return listOf(value, place)
-  if (value !== null && typeof value === 'object' && isPlain(value)) return objectOf(value, place)
-  throw refusal('text, an integer, a boolean, a list or an object', within, name)
-}
-
-function listOf(list: readonly unknown[], place: Place): string {
-  let text = '['
-  for (let at = 0; at < list.length; at += 1) {
-    text += at === 0 ? written(list[at], place, at) : `,${written(list[at], place, at)}`
+  if (Array.isArray(value)) {
+    for (let at = 0; at < value.length; at += 1) check(value[at], `${path}[${at}]`, level + 1)
+    return
   }
-  return `${text}]`
-}
-
-/** Names sorted by UTF-16 code units (RFC 8785 section 3.2.3), which is how JavaScript compares text. */
-function objectOf(object: object, place: Place): string {
-  let text = '{'
-  for (const key of Object.keys(object).sort()) {
-    const item: unknown = (object as Record<string, unknown>)[key]
-    const name = quoted(key, place, undefined)
-    if (item === undefined) continue
-    text += `${text.length === 1 ? '' : ','}${name}:${written(item, place, key)}`
+  if (value !== null && typeof value === 'object' && isPlain(value)) {
+    for (const [key, item] of Object.entries(value)) {
+      check(key, `a key of ${where}`, level + 1)
+      if (item !== undefined) check(item, path === '' ? key : `${path}.${key}`, level + 1)
+    }
+    return
   }
-  return `${text}}`
-}
-
-/** Nearly all text: nothing in it has another spelling in JSON. */
-const PLAIN = /^[ !#-[\]-~]*$/
-
-/** @param name - of the value; absent for a name itself. */
-function quoted(text: string, within: Place, name: string | number | undefined): string {
-  if (PLAIN.test(text)) return `"${text}"`
-  // With the u flag \p{Surrogate} matches only surrogates that stand alone; most text has none at all.
-  if (/[\ud800-\udfff]/.test(text) && /\p{Surrogate}/u.test(text)) {
-    throw refusal('well-formed Unicode', within, name)
-  }
-  return JSON.stringify(text)
-}
-
-function refusal(expected: string, within: Place, name: string | number | undefined): NotCanonical {
-  const where =
-    name === undefined ? `a key of ${pathOf(within)}` : pathOf({ within, name, level: 0 })
-  return new NotCanonical(`${where}: expected ${expected}`)
-}
-
-function pathOf({ within, name }: Place): string {
-  if (within === undefined || within === ROOT) return 'the document'
-  const before = within.within === ROOT ? '' : pathOf(within)
-  if (typeof name === 'number') return `${before}[${name}]`
-  return before === '' ? name : `${before}.${name}`
+  throw new NotCanonical(`${where}: expected text, an integer, a boolean, a list or an object`)
 }
 
 /** Objects of a class have behaviour (toJSON, getters) that a document must not depend on. */
