@@ -16,7 +16,7 @@
         "ldflags": ["-Wl,--build-id=none"]
       }]],
       "cflags_cc!": ["-std=gnu++17", "-std=gnu++20", "-O2"],
-      "ldflags": ["-Wl,-z,now", "-Wl,-z,relro", "-Wl,--gc-sections"],
+      "ldflags": ["-Wl,-z,now", "-Wl,-z,nodelete", "-Wl,-z,relro", "-Wl,--gc-sections"],
       "xcode_settings": {
         "CLANG_CXX_LANGUAGE_STANDARD": "c++20",
         "GCC_ENABLE_CPP_EXCEPTIONS": "NO",

@@ -24,38 +24,45 @@ export function findAddon(): string | NotFound {
     if (isThere(file)) return file
     looked.push(file)
   }
-  const hidden = looked.find((file) => !mayRead(file))
+  const unseen = looked.filter((file) => !mayRead(file))
+  // Of the package's two the one that everybody has.
+  const hidden = unseen.find((file) => file.includes('prebuilds')) ?? unseen[0]
   return hidden === undefined ? { looked } : { looked, hidden }
 }
 
 function* candidates(): Generator<string> {
-  for (const folder of folders()) {
-    // What was compiled here comes first: somebody wanted it.
-    yield join(folder, 'build', 'Release', 'mcbn.node')
+  const file = ownFile()
+  const home = file === undefined ? undefined : packageOf(file)
+  // What was compiled here comes first: somebody wanted it.
+  if (home !== undefined) yield join(home, 'build', 'Release', 'mcbn.node')
+  // Above a bundle is nothing of ours, and perhaps a folder that others may write to.
+  const beside = home ?? (file === undefined ? undefined : dirname(file))
+  for (const folder of new Set([beside, programsFolder()])) {
+    if (folder === undefined) continue
     const prebuilt = join(folder, 'prebuilds', `${process.platform}-${process.arch}`)
     if (process.platform === 'linux') yield join(prebuilt, `mcbn.${libc()}.node`)
     yield join(prebuilt, 'mcbn.node')
   }
 }
 
-/** The package; in a bundle, what lies beside it; in a single executable application, beside that. */
-function folders(): string[] {
-  const here = ownFolder()
-  // Two levels up, both from src/native/ and from dist/native/.
-  const places = here === undefined ? [] : [join(here, '..', '..'), here]
+/** Of what was started: a bundler may have written down where the sources were on the machine that bundled. */
+function programsFolder(): string | undefined {
   const [, program] = process.argv
-  if (isSingleExecutable()) places.push(dirname(process.execPath))
-  // A bundler may have written down where the sources were on the machine that bundled.
-  else if (program !== undefined) places.push(dirname(program))
-  return [...new Set(places)]
+  if (isSingleExecutable()) return dirname(process.execPath)
+  return program === undefined ? undefined : dirname(program)
 }
 
-/** Of this module, or of the bundle that it has become a part of. */
-function ownFolder(): string | undefined {
-  // Bundles of CommonJS have no import.meta.url, modules have no __dirname.
+/** This module, or the bundle that it has become a part of. */
+function ownFile(): string | undefined {
+  // Bundles of CommonJS have no import.meta.url, modules have no __filename.
   const url: string | undefined = import.meta.url
-  if (url?.startsWith('file:')) return dirname(fileURLToPath(url))
-  return typeof __dirname === 'string' ? __dirname : undefined
+  if (url?.startsWith('file:')) return fileURLToPath(url)
+  return typeof __filename === 'string' ? __filename : undefined
+}
+
+/** The folder of the package; undefined where this module is not where the package has it. */
+function packageOf(file: string): string | undefined {
+  return /^(.+)\/(?:src|dist)\/native\/find\.[jt]s$/.exec(file)?.[1]
 }
 
 function isSingleExecutable(): boolean {

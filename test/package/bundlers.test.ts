@@ -3,14 +3,14 @@
 
 import { cpSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { build } from 'esbuild'
 import { type InputPluginOption, rollup } from 'rollup'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import webpack from 'webpack'
 import { temporaryFolder } from '../support/paths.js'
 import { run } from '../support/process.js'
-import { appAsJavaScript, installed, OVER_BOTH, type Project, plain } from './project.js'
+import { appAsJavaScript, installed, OVER_BOTH, type Project, plain, tuple } from './project.js'
 
 type Format = 'esm' | 'cjs'
 type Bundle = (entry: string, outfile: string, format: Format) => Promise<void>
@@ -97,11 +97,17 @@ describe('package/bundlers', { timeout: 240_000 }, () => {
   it.each(cases)(
     '%s, %s: runs with prebuilds beside it, or with MCBN_ADDON; else says so',
     async (name, format) => {
-      const folder = temporaryFolder()
+      const above = temporaryFolder()
+      const folder = join(above, 'home', 'out')
       const file = join(folder, format === 'esm' ? 'main.mjs' : 'main.cjs')
+      // Where the package would have it. Others may write there: it is not even opened.
+      for (const planted of ['build/Release/mcbn.node', `prebuilds/${tuple}/mcbn.node`]) {
+        mkdirSync(dirname(join(above, planted)), { recursive: true })
+        writeFileSync(join(above, planted), 'planted')
+      }
       await BUNDLERS[name]?.(join(project.folder, 'main.mjs'), file, format)
       const addon = join(folder, 'elsewhere', 'mcbn.node')
-      mkdirSync(join(folder, 'elsewhere'))
+      mkdirSync(join(folder, 'elsewhere'), { recursive: true })
       cpSync(project.addon, addon)
 
       // A bundler may have written down where the package is on this machine; there is nothing on another.

@@ -67,23 +67,22 @@ describe.each(NODES)('package on %s', { timeout: 240_000 }, (node) => {
     expect(await outcome(node, ['required.cjs'])).toEqual([true, 'function'])
   })
 
-  it('in two worker threads at once', async () => {
+  it('in two worker threads at once, before any other thread, and stays loaded when they have ended', async () => {
     writeFileSync(
       join(project.folder, 'workers.mjs'),
-      `import { Worker } from 'node:worker_threads'
+      `import { readFileSync } from 'node:fs'
+       import { Worker } from 'node:worker_threads'
        const lines = await Promise.all([0, 1].map(() => new Promise((resolve, reject) => {
          const worker = new Worker(new URL('./main.mjs', import.meta.url), { stdout: true })
          let text = ''
          worker.stdout.on('data', (chunk) => { text += chunk })
          worker.on('error', reject).on('exit', () => resolve(JSON.parse(text)))
        })))
-       console.log(JSON.stringify(lines.map(({ tls, dtls }) => ({ tls, dtls }))))`,
+       const stays = /mcbn[^/]*\\.node$/m.test(readFileSync('/proc/self/maps', 'utf8'))
+       console.log(JSON.stringify([...lines.map(({ tls, dtls }) => ({ tls, dtls })), stays]))`,
     )
     const { tls, dtls } = OVER_BOTH
-    expect(await outcome(node, ['workers.mjs'])).toEqual([
-      { tls, dtls },
-      { tls, dtls },
-    ])
+    expect(await outcome(node, ['workers.mjs'])).toEqual([{ tls, dtls }, { tls, dtls }, true])
   })
 
   it('as a single executable application: prebuilds beside it, or MCBN_ADDON; else it says so', async () => {
@@ -135,6 +134,7 @@ async function outcome(
     env: { ...plain, ...env },
   })
   expect(child.stdout, child.report()).toMatch(/^[{[].*[}\]]\n$/)
+  expect(child.exit.signal, child.report()).toBe(null)
   return JSON.parse(child.stdout)
 }
 
