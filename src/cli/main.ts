@@ -63,7 +63,10 @@ try {
   if ((typed === 'bench' || typed === 'demo') && !Object.hasOwn(COMMANDS, typed)) {
     throw new UsageError(
       `${typed}: expected a checkout of mcbn, got the installed package, which leaves it out; ` +
-        `clone the repository that package.json names, run npm ci there, then npx mcbn ${typed}`,
+        `in the folder of its source, from where you have the package: npm ci, then npx mcbn ${typed}` +
+        (typed === 'demo'
+          ? '; docs/TUTORIAL.md in the package does the same command by command'
+          : ''),
     )
   }
   await addParts(program, COMMANDS, typed)

@@ -111,7 +111,9 @@ function leftIn(folder: string): string[] {
 
 function expectStory(stdout: string): void {
   expect(stdout.match(/^✔ \d+\. /gm)).toHaveLength(STEPS.length)
-  expect(stdout).toMatch(/carol refused \(manual\) \(MCBN_CONSENT_INSUFFICIENT\)/)
+  expect(stdout).toMatch(
+    /carol has not decided yet \(waits for a person\) \(MCBN_CONSENT_INSUFFICIENT\)/,
+  )
   expect(stdout).toMatch(/TLSv1\.3, TLS_\w+, through Frank: GET \/ -> 200/)
   expect(stdout).toMatch(/DTLSv1\.2, [\w-]*PSK[\w-]*, through Frank/)
   expect(stdout).toMatch(/image_digest: expected one of the policy's/)

@@ -147,7 +147,9 @@ describe('cli/workload', () => {
     const server = startMcbn(
       args('server', ['--listen', 'tls://127.0.0.1:0', '--echo', '--verbose', '--deadline', '600']),
     )
-    await server.output(/^\S+Z carol refused \(manual\); asking again in \d+ s$/m)
+    await server.output(
+      /^\S+Z carol has not decided yet \(waits for a person\); asking again in \d+ s$/m,
+    )
     server.process.kill('SIGTERM')
     expect(await server.exited).toEqual({ code: 0, signal: null })
     expect(server.stdout).toBe('')

@@ -10,6 +10,7 @@ import type {
   Progress,
   Role,
 } from '../../consent/index.js'
+import { refusalWords } from '../../consent/workload/insufficient.js'
 import { McbnError } from '../../errors.js'
 import type { Readiness } from '../../metrics/index.js'
 import type { Diagnostics } from '../diagnostics.js'
@@ -193,7 +194,7 @@ function tellProgress(progress: Progress, diagnostics: Diagnostics): void {
     asking: `asking ${label}`,
     attesting: `${label} wants evidence`,
     released: `${label} released its share, for ${seconds(leaseFor ?? 0)} s`,
-    refused: `${label} refused${why}${again}`,
+    refused: `${refusalWords(label, code)}${again}`,
     silent: `${label} gave no answer${why}${again}`,
     unattested: `no evidence for ${label}: this machine's attester failed${why}${again}`,
     blamed: `${label} sent a bad share${why}`,

@@ -44,8 +44,14 @@ export class InsufficientConsentError extends McbnError {
   }
 }
 
+/** What a participant that releases nothing has said. One that waits for a person has not said no. */
+export function refusalWords(label: string, code: string | undefined): string {
+  if (code === 'manual') return `${label} has not decided yet (waits for a person)`
+  return `${label} refused${code === undefined ? '' : ` (${code})`}`
+}
+
 function messageOf({ need, have, refused, silent, unattested, blamed }: Consent): string {
-  const said = refused.map(({ label, code }) => `${label} refused (${code})`)
+  const said = refused.map(({ label, code }) => refusalWords(label, code))
   const wrong = blamed.map((label) => `${label} sent a bad share`)
   const none = silent.map((label) => `${label} gave no answer`)
   const late = unattested.map((label) => `no evidence could be made for ${label}`)

@@ -1,8 +1,8 @@
 import { inspect } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { AuditLog } from '../../../src/consent/audit/log.js'
-import type { InsufficientConsentError, Progress } from '../../../src/consent/workload/index.js'
-import { join } from '../../../src/consent/workload/index.js'
+import type { Progress } from '../../../src/consent/workload/index.js'
+import { InsufficientConsentError, join } from '../../../src/consent/workload/index.js'
 import { freeTcpPort } from '../../support/ports.js'
 import { waitFor } from '../../support/wait.js'
 import { need, testNetwork } from '../network.js'
@@ -139,6 +139,19 @@ describe('consent/join', () => {
     await waitFor('the refusal', () => steps.some(({ code }) => code === 'manual'))
     await carol.approve(request.id)
     expect((await joining).leases).toHaveLength(3)
+  })
+
+  it('says of a person who has not decided that nobody refused', () => {
+    const refused = [
+      { label: 'bob', code: 'policy', retryAfter: 60 },
+      { label: 'carol', code: 'manual', retryAfter: 5 },
+    ] as const
+    const nobody = { silent: [], unattested: [], blamed: [] }
+    const error = new InsufficientConsentError({ need: 3, have: 1, refused, ...nobody })
+    expect(error.message).toBe(
+      'expected the shares of 3 participants, got 1: bob refused (policy), carol has not decided yet (waits for a person)',
+    )
+    expect(error.toJSON()).toMatchObject({ refused })
   })
 
   it('names who refused and who was silent when there is not enough consent, and has no key then', async () => {
