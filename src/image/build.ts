@@ -26,6 +26,8 @@ export interface BuildImageOptions extends ContentStoreOptions {
   readonly created?: number
   /** Roots of Debian's mirrors. @defaultValue those of apt on this machine, then Debian's own */
   readonly debianMirrors?: readonly string[]
+  /** Told what is made next, a layer at a time. */
+  readonly onStep?: (what: string) => void
 }
 
 export interface Blob {
@@ -66,16 +68,18 @@ export async function buildImage(options: BuildImageOptions): Promise<BuiltImage
   const addon = app?.bringsMcbn === true ? undefined : await addonFor(platform, options.addon)
   const version = await ownVersion()
   const layers: Layer[] = []
-  const add = async (title: string, entries: readonly Entry[]) => {
+  const add = async (title: string, entriesOf: () => Promise<readonly Entry[]>) => {
+    options.onStep?.(title)
+    const entries = await entriesOf()
     if (entries.length > 0) layers.push(await packLayer(title, entries, created, store))
   }
-  layers.push(...(await foundation(lock, platform, created, store, options.debianMirrors)))
+  layers.push(...(await foundation(lock, platform, created, store, options)))
   if (addon !== undefined) {
-    await add(`mcbn ${version}`, await ownEntries(addon, lock, platform, store))
+    await add(`mcbn ${version}`, () => ownEntries(addon, lock, platform, store))
   }
   if (app !== undefined) {
-    await add(`packages of ${app.name}`, await appPackageEntries(app, store))
-    await add(`${app.name} ${app.version}`, await appEntries(app))
+    await add(`packages of ${app.name}`, () => appPackageEntries(app, store))
+    await add(`${app.name} ${app.version}`, () => appEntries(app))
   }
   const value = imageConfig({ role, platform, app, version, created, layers })
   const config = { ...jsonBlob(MEDIA_TYPE.config, value), value }
@@ -107,20 +111,21 @@ async function foundation(
   platform: Platform,
   created: number,
   store: ContentStore,
-  givenMirrors: readonly string[] | undefined,
+  { debianMirrors: given, onStep }: BuildImageOptions,
 ): Promise<readonly Layer[]> {
   const debian = lock.debian[platform]
   const node = lock.node[platform]
   const key = JSON.stringify([debian, node, created])
   const known = foundations.get(key)
   if (known !== undefined) return known
-  const mirrors = await debianMirrors(givenMirrors)
-  const base = await baseEntries(debian, mirrors, store)
-  const runtime = await nodeEntries(lock, platform, store, PACKAGE_ROOT)
-  const layers = [
-    await packLayer('libraries of Debian', base, created, store),
-    await packLayer(`Node.js ${node.version}`, runtime, created, store),
-  ]
+  const libraries = 'libraries of Debian'
+  onStep?.(libraries)
+  const base = await baseEntries(debian, await debianMirrors(given), store)
+  const layers = [await packLayer(libraries, base, created, store)]
+  const runtime = `Node.js ${node.version}`
+  onStep?.(runtime)
+  const entries = await nodeEntries(lock, platform, store, PACKAGE_ROOT)
+  layers.push(await packLayer(runtime, entries, created, store))
   foundations.set(key, layers)
   return layers
 }

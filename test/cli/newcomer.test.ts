@@ -1,12 +1,12 @@
 // What people met who used the command for the first time: each test is one of their stumbles.
 
 import { chmodSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { fitHelp } from '../../src/cli/help.js'
 import { combinePieces, splitSecret } from '../../src/consent/shares/pieces.js'
 import { commandFile, temporaryFolder } from '../support/paths.js'
-import { start } from '../support/process.js'
+import { run, start } from '../support/process.js'
 import { expectFailure, expectSuccess, KEY, listening, mcbn, PSK, startMcbn } from './command.js'
 
 const CLOSED = 'dtls://127.0.0.1:1'
@@ -103,6 +103,17 @@ describe('at a terminal', () => {
     child.process.stdin?.write('\x03')
     expect(await child.exited).toEqual({ code: 130, signal: null })
     expect(child.stdout).not.toMatch(/mcbn:|usage|--help/)
+  })
+
+  it('tells what a build is at, and only there', async () => {
+    const program = `import { withProgress } from ${JSON.stringify(join(dirname(commandFile), 'progress.js'))}
+      const seconds = (count) => new Promise((resolve) => setTimeout(resolve, 1_000 * count))
+      await withProgress(async (onStep) => { onStep('Node.js 20'); await seconds(0.2) })`
+    const file = join(temporaryFolder(), 'build.mjs')
+    writeFileSync(file, program)
+    const shown = await run('script', ['-qec', `${process.execPath} ${file}`, '/dev/null'])
+    expect(shown.stdout).toContain('Node.js 20')
+    expect(await run(process.execPath, [file])).toMatchObject({ stdout: '', stderr: '' })
   })
 
   it('help is broken once, at the width there is', () => {

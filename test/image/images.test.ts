@@ -136,7 +136,14 @@ describe.skipIf(images === undefined)('image', () => {
         "import * as tls from 'mcbn/tls'; console.log(typeof tls.connect, ...process.argv.slice(2))"
       writeFileSync(join(app, 'main.mjs'), program)
       const layout = join(folder, 'app.oci')
-      const first = await buildImage({ role: 'server', app, offline: true })
+      const steps: string[] = []
+      const onStep = (what: string) => steps.push(what)
+      const first = await buildImage({ role: 'server', app, offline: true, onStep })
+      expect(steps.slice(-3)).toEqual([
+        expect.stringMatching(/^mcbn \d/),
+        'packages of my-server',
+        'my-server 1.2.3',
+      ])
       await writeLayout(first, layout)
       const below = first.layers.slice(0, -1).map(({ digest }) => digest)
       expect(below).toEqual(images?.server.layers.map(({ digest }) => digest))

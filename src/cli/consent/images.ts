@@ -53,9 +53,10 @@ export async function verifiedImage(text: string): Promise<VerifiedImage> {
   const { verifyImage } = await import('../../image/verify.js')
   const [, layout = text, app] = /^(.+?)=(.+)$/.exec(text) ?? []
   const { config } = await readLayout(layout)
-  const { holds, digest, built, differences } = await verifyImage(layout, {
-    ...(app !== undefined && { app }),
-  })
+  const { withProgress } = await import('../progress.js')
+  const { holds, digest, built, differences } = await withProgress((onStep) =>
+    verifyImage(layout, { ...(app !== undefined && { app }), onStep }),
+  )
   const [first] = differences
   if (!holds) {
     throw new McbnError(

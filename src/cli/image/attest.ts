@@ -11,6 +11,7 @@ import { isDigest, verifyImage } from '../../image/verify.js'
 import { readInput } from '../consent/files.js'
 import { report } from '../consent/report.js'
 import { UsageError } from '../exit.js'
+import { withProgress } from '../progress.js'
 import { addRoleOption, addSourceOptions, type SourceFlags, sourceOptions } from './options.js'
 import { addSignerOptions, checkSigner, type SignerFlags, signInto } from './signer.js'
 import { bundleBeside } from './signing.js'
@@ -36,10 +37,10 @@ export function attestSubcommand(): Command {
       if (out === undefined) throw new UsageError('--out: expected a file, for a digest alone')
       // Before minutes of building.
       checkSigner(flags)
-      const { digest, same } = await verifyImage(image, {
-        ...sourceOptions(flags),
-        ...(role !== undefined && { role }),
-      })
+      const source = sourceOptions(flags)
+      const { digest, same } = await withProgress((onStep) =>
+        verifyImage(image, { ...source, ...(role !== undefined && { role }), onStep }),
+      )
       if (same === undefined) {
         throw new McbnError(
           'MCBN_IMAGE_INVALID',

@@ -9,6 +9,7 @@ import { sbomOf } from '../../image/sbom.js'
 import { writeNew } from '../consent/files.js'
 import { report } from '../consent/report.js'
 import { UsageError } from '../exit.js'
+import { withProgress } from '../progress.js'
 import {
   addRoleOption,
   addSourceOptions,
@@ -45,7 +46,8 @@ export function buildSubcommand(): Command {
       const { out, archive } = flags
       const target = out ?? archive
       if (target === undefined) throw new UsageError('build: expected --out or --archive')
-      const image = await buildImage({ ...sourceOptions(flags), role })
+      const source = sourceOptions(flags)
+      const image = await withProgress((onStep) => buildImage({ ...source, role, onStep }))
       if (out !== undefined) await writeLayout(image, out)
       if (archive !== undefined) await writeArchive(image, archive)
       await describe(image, target.replace(/\/$/, ''), flags.signKey)

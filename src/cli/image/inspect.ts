@@ -8,6 +8,7 @@ import { unpackImage } from '../../image/unpack.js'
 import { verifyImage } from '../../image/verify.js'
 import { report } from '../consent/report.js'
 import { EXIT, type Finish } from '../exit.js'
+import { withProgress } from '../progress.js'
 import { addRoleOption, addSourceOptions, type SourceFlags, sourceOptions } from './options.js'
 
 interface JsonFlag {
@@ -38,10 +39,10 @@ export function verifySubcommand(finish: Finish): Command {
     .argument('<image>', 'a digest, sha256:<64 hex digits>, or an OCI image layout')
     .action(async (image: string, flags: SourceFlags & { readonly role?: ImageRole }) => {
       const { role } = flags
-      const { same: _, ...found } = await verifyImage(image, {
-        ...sourceOptions(flags),
-        ...(role !== undefined && { role }),
-      })
+      const source = sourceOptions(flags)
+      const { same: _, ...found } = await withProgress((onStep) =>
+        verifyImage(image, { ...source, ...(role !== undefined && { role }), onStep }),
+      )
       const { holds, digest, built, differences } = found
       report(flags.json, found, [
         holds ? `${digest} is what this source says` : `${digest} is not what this source says`,
