@@ -1,6 +1,8 @@
 // The launcher's socket: its stand-in speaks the platform's HTTP, its client survives what can go wrong.
 
-import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer, type RequestOptions, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -147,6 +149,42 @@ describe('attestation/launcher, the stand-in', () => {
     expect((await post(good)).status).toBe(200)
     const long = serveLauncher({ socketPath: join(folder, 'x'.repeat(108)), issuer, workload })
     await expect(long).rejects.toMatchObject({ code: 'MCBN_OPTION_RANGE' })
+  })
+})
+
+describe('attestation/launcher, where something is already', () => {
+  const workload = { imageDigest: IMAGE }
+
+  it('takes over the socket of a process that was killed', async () => {
+    const left = join(folder, 'left.sock')
+    const listen = 'require("net").createServer().listen(process.argv[1], () => console.log(1))'
+    const child = spawn(process.execPath, ['-e', listen, left])
+    await once(child.stdout, 'data')
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    const next = await serveLauncher({ socketPath: left, issuer, workload })
+    const evidence = createLauncherAttester({ socketPath: left, kind: 'local' }).evidence(EXPECTED)
+    expect(await evidence).toMatchObject({ kind: 'local' })
+    await next.close()
+  })
+
+  it('leaves a file alone that is no socket, and a socket that is in use', async () => {
+    const file = join(folder, 'file')
+    await writeFile(file, 'kept')
+    for (const path of [file, socketPath]) {
+      await expect(serveLauncher({ socketPath: path, issuer, workload })).rejects.toMatchObject({
+        code: 'MCBN_ATTESTER_FAILED',
+        message: expect.stringContaining('in use'),
+      })
+    }
+    expect(await readFile(file, 'utf8')).toBe('kept')
+  })
+
+  it('names the folder that is missing', async () => {
+    const path = join(folder, 'none', 'a.sock')
+    await expect(serveLauncher({ socketPath: path, issuer, workload })).rejects.toThrow(
+      /a path in a folder that exists/,
+    )
   })
 })
 

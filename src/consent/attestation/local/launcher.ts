@@ -3,8 +3,9 @@
 // default token, POST one for an audience, 400 for what it does not take; text/html, oddly, always.
 // Stricter than it in one way: a body is one JSON document with nothing after it.
 
-import { chmod } from 'node:fs/promises'
+import { chmod, lstat, unlink } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { connect } from 'node:net'
 import { McbnError } from '../../../errors.js'
 import { type OptionTable, refuseUnknown } from '../../../option-names.js'
 import { stringOption } from '../../../options.js'
@@ -16,7 +17,7 @@ import { confidentialSpaceClaims, type LocalWorkload } from './claims.js'
 import type { LocalIssuer } from './issuer.js'
 
 export interface ServeLauncherOptions {
-  /** Where to listen; nothing may be there yet. At most 107 bytes (103 on macOS), the system's limit. */
+  /** Where to listen; what may be there is a socket that a crash left. At most 107 bytes (103 on macOS), the system's limit. */
   readonly socketPath: string
   readonly issuer: LocalIssuer
   /** What tokens say about the one workload that uses this socket; a function is asked for every token. */
@@ -86,19 +87,43 @@ export async function serveLauncher(options: ServeLauncherOptions): Promise<Loca
 
 async function listen(server: Server, socketPath: string): Promise<void> {
   try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
-      server.listen(socketPath, resolve)
+    await bind(server, socketPath).catch(async (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EADDRINUSE' || !(await isLeft(socketPath))) throw error
+      await unlink(socketPath)
+      await bind(server, socketPath)
     })
     await chmod(socketPath, 0o600)
   } catch (cause) {
     server.close()
-    throw new McbnError(
-      'MCBN_ATTESTER_FAILED',
-      `cannot listen on ${socketPath}: expected a folder that exists, and no such socket in it`,
-      { cause },
-    )
+    const why =
+      (cause as NodeJS.ErrnoException).code === 'EADDRINUSE'
+        ? 'expected a new path, or the socket of one that has ended; got one that is in use'
+        : 'expected a path in a folder that exists and that you may write to'
+    throw new McbnError('MCBN_ATTESTER_FAILED', `cannot listen on ${socketPath}: ${why}`, { cause })
   }
+}
+
+async function bind(server: Server, socketPath: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(socketPath, () => {
+      server.removeListener('error', reject)
+      resolve()
+    })
+  })
+}
+
+/** A socket that nobody listens on: what a killed process leaves. A file of another kind refuses connections too. */
+async function isLeft(socketPath: string): Promise<boolean> {
+  if (!(await lstat(socketPath)).isSocket()) return false
+  return await new Promise((resolve) => {
+    const socket = connect(socketPath)
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(false)
+    })
+    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'))
+  })
 }
 
 /** A refusal with its status; its text is for the one who asked. */
