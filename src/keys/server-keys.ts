@@ -90,6 +90,7 @@ export class ServerKeys<Peer> {
       )
     }
     const entries = source instanceof Map ? source.entries() : Object.entries(source)
+    if (!(source instanceof Map)) refuseClientShape(source)
     for (const [identity, entry] of entries) this.set(identity, entry)
   }
 
@@ -225,6 +226,17 @@ export class ServerKeys<Peer> {
   #bytesOf(identity: string | Uint8Array): Buffer {
     return identityBytes(identity, 'identity', this.#identityMaxBytes)
   }
+}
+
+/** A client has one key with its identity, a server a table; each has the other's shape in view when it is written. */
+function refuseClientShape(source: object): void {
+  const { identity, key } = source as { readonly identity?: unknown; readonly key?: unknown }
+  // An identity that is called `identity` has bytes, or an entry.
+  if (typeof identity !== 'string' || key === undefined) return
+  throw new McbnError(
+    'MCBN_OPTION_TYPE',
+    'psk: expected a table { [identity]: key }, a Map, or a lookup function, got { identity, key }, which is for a client',
+  )
 }
 
 function outcomeOf(answer: LookupAnswer<unknown>): PskLookupMessage['outcome'] {

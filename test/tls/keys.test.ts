@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { McbnError } from '../../src/errors.js'
+import { createServer } from '../../src/tls/index.js'
 import { waitFor } from '../support/wait.js'
 import { dial, dialOpen, echo, failureOf, freshKey, identity, serve, VERSIONS } from './support.js'
 
@@ -27,6 +28,21 @@ describe.each(VERSIONS)('%s', (version) => {
     }
     expect(socket.peer).toBe('Alice')
     expect(client.peer).toBeUndefined()
+  })
+
+  it("tells a server that was given a client's shape what it takes", () => {
+    const psk = { identity, key: freshKey() } as never
+    expect(() => createServer({ ...only, psk })).toThrow(
+      expect.objectContaining({
+        code: 'MCBN_OPTION_TYPE',
+        message: expect.stringMatching(/^psk: expected a table .*, which is for a client$/),
+      }),
+    )
+  })
+
+  it('takes identities that are called identity and key', () => {
+    const psk = { identity: freshKey(), key: { key: freshKey() } }
+    expect(() => createServer({ ...only, psk })).not.toThrow()
   })
 
   it('names a wrong key on both sides', async () => {
