@@ -100,19 +100,25 @@ export async function debianArchive(
   const what = `${name} ${version}`
   return await store.get(what, 'sha256', sha256, async () => {
     const told: string[] = []
+    let answered = false
     for (const mirror of mirrors) {
       try {
-        const url = `${mirror.replace(/\/$/, '')}/${path}`
+        const url = `${withoutSlash(mirror)}/${path}`
         const answer = await fetch(url, { signal: AbortSignal.timeout(FETCH_MS) })
+        answered = true
         if (answer.ok) return new Uint8Array(await answer.arrayBuffer())
         told.push(`${mirror}: status ${answer.status}`)
       } catch (error) {
         told.push(`${mirror}: ${lastLine(error)}`)
       }
     }
+    const tried = told.join('; ')
     throw unavailable(
-      `${what}: no mirror of Debian has ${path} (${told.join('; ')}); ` +
-        'mirrors drop what was replaced: name one that keeps all with --debian-mirror',
+      answered
+        ? `${what}: no mirror of Debian has ${path} (${tried}); ` +
+            'mirrors drop what was replaced: name one that keeps all with --debian-mirror'
+        : `${what}: no mirror of Debian can be reached (${tried}); ` +
+            'check the network, or name one that can be reached with --debian-mirror',
     )
   })
 }
@@ -122,7 +128,13 @@ export async function debianMirrors(given: readonly string[] = []): Promise<read
   if (given.length > 0) return given
   const { MCBN_DEBIAN_MIRROR } = process.env
   if (MCBN_DEBIAN_MIRROR) return MCBN_DEBIAN_MIRROR.split(/\s+/)
-  return [...new Set([...(await aptMirrors()), DEBIAN_MIRROR, `${DEBIAN_MIRROR}-security`])]
+  const known = [...(await aptMirrors()), DEBIAN_MIRROR, `${DEBIAN_MIRROR}-security`]
+  return [...new Set(known.map(withoutSlash))]
+}
+
+/** apt writes its mirrors with a slash at the end, people without. */
+function withoutSlash(url: string): string {
+  return url.replace(/\/+$/, '')
 }
 
 async function aptMirrors(): Promise<string[]> {

@@ -2,18 +2,23 @@
 
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { chmodSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
+import { verifiedImage } from '../../src/cli/consent/images.js'
 import { appEntries, appPackageEntries, readApp } from '../../src/image/app.js'
+import { descriptorOf, jsonBlob } from '../../src/image/build.js'
 import { compareImages } from '../../src/image/compare.js'
-import { imageConfig } from '../../src/image/config.js'
+import { imageConfig, LABEL, MEDIA_TYPE } from '../../src/image/config.js'
 import { unpackDeb } from '../../src/image/deb.js'
 import { packEntries, packLayer, unpackEntries } from '../../src/image/layer.js'
 import type { FoundImage } from '../../src/image/layout.js'
 import { type ImageLock, sha512Of } from '../../src/image/lock.js'
 import { type LockedPackage, productionPackages } from '../../src/image/packages.js'
-import { debianArchive, npmTarballs } from '../../src/image/sources.js'
+import { debianArchive, debianMirrors, npmTarballs } from '../../src/image/sources.js'
 import { ContentStore } from '../../src/image/store.js'
 import { completed, directory, type Entry, file, symlink } from '../../src/image/tree.js'
 import { unpackImage } from '../../src/image/unpack.js'
@@ -40,6 +45,24 @@ describe('image/tree', () => {
   it('sorts by bytes, whatever the locale, and adds the folders', () => {
     const paths = completed([file('b/Z', ''), file('b/a', ''), file('B', ''), file('b/ä', '')])
     expect(paths.map(({ path }) => path)).toEqual(['B', 'b', 'b/Z', 'b/a', 'b/ä'])
+  })
+})
+
+describe('cli/consent/images', () => {
+  it("says how to name the program's folder, in the words of the option", async () => {
+    const layout = join(temporaryFolder(), 'server.oci')
+    const config = jsonBlob(MEDIA_TYPE.config, { config: { Labels: { [LABEL.app]: 'my-server' } } })
+    const manifest = jsonBlob(MEDIA_TYPE.manifest, { config: descriptorOf(config), layers: [] })
+    mkdirSync(join(layout, 'blobs', 'sha256'), { recursive: true })
+    const index = JSON.stringify({ manifests: [descriptorOf(manifest)] })
+    writeFileSync(join(layout, 'index.json'), index)
+    for (const { digest, bytes } of [config, manifest]) {
+      writeFileSync(join(layout, 'blobs', ...digest.split(':')), bytes)
+    }
+    await expect(verifiedImage(layout)).rejects.toMatchObject({
+      code: 'MCBN_OPTION_CONFLICT',
+      message: `--verify-image: ${layout} has my-server in it: expected ${layout}=<folder of that program>, got no folder`,
+    })
   })
 })
 
@@ -123,8 +146,35 @@ describe('image/sources', () => {
     const lib = { name: 'libc6', version: '1', path: 'pool/x.deb', sha256: '0'.repeat(64) }
     await expect(debianArchive(lib, ['http://127.0.0.1:9'], store)).rejects.toMatchObject({
       ...UNAVAILABLE,
-      message: expect.stringMatching(/no mirror of Debian has pool\/x\.deb/),
+      message: expect.stringMatching(/no mirror of Debian can be reached .*check the network/),
     })
+    const mirror = createServer((_, answer) => answer.writeHead(404).end())
+    await once(mirror.listen(0, '127.0.0.1'), 'listening')
+    const { port } = mirror.address() as AddressInfo
+    const both = ['http://127.0.0.1:9', `http://127.0.0.1:${port}/debian/`]
+    await expect(debianArchive(lib, both, store)).rejects.toMatchObject({
+      ...UNAVAILABLE,
+      message: expect.stringMatching(
+        /no mirror of Debian has pool\/x\.deb .*drop what was replaced/,
+      ),
+    })
+    mirror.close()
+  })
+
+  it("asks each mirror once, however apt's lists end its address", async () => {
+    const bin = temporaryFolder()
+    const apt = '#!/bin/sh\necho "http://deb.debian.org/debian/ Debian"\n'
+    writeFileSync(join(bin, 'apt-get'), apt, { mode: 0o755 })
+    vi.stubEnv('PATH', `${bin}:${process.env['PATH']}`)
+    vi.stubEnv('MCBN_DEBIAN_MIRROR', '')
+    try {
+      expect(await debianMirrors()).toEqual([
+        'http://deb.debian.org/debian',
+        'http://deb.debian.org/debian-security',
+      ])
+    } finally {
+      vi.unstubAllEnvs()
+    }
   })
 
   it('does not take what is kept for what it should be', async () => {

@@ -52,7 +52,15 @@ export async function verifiedImage(text: string): Promise<VerifiedImage> {
   const { readLayout } = await import('../../image/layout.js')
   const { verifyImage } = await import('../../image/verify.js')
   const [, layout = text, app] = /^(.+?)=(.+)$/.exec(text) ?? []
+  const { LABEL } = await import('../../image/config.js')
   const { config } = await readLayout(layout)
+  const inside = config.config.Labels?.[LABEL.app]
+  if (inside !== undefined && app === undefined) {
+    throw new McbnError(
+      'MCBN_OPTION_CONFLICT',
+      `--verify-image: ${layout} has ${inside} in it: expected ${layout}=<folder of that program>, got no folder`,
+    )
+  }
   const { withProgress } = await import('../progress.js')
   const { holds, digest, built, differences } = await withProgress((onStep) =>
     verifyImage(layout, { ...(app !== undefined && { app }), onStep }),
