@@ -44,11 +44,16 @@ export function adviceFor(names: readonly string[], advice: string): OptionAdvic
 
 function suggestion(name: string, table: object): string {
   const names = Object.keys(table)
-  const [nearest] = names
+  const near = nearest(name, names)
+  if (near !== undefined) return `did you mean ${near}?`
+  return names.length === 0 ? 'expected none' : `expected one of ${names.join(', ')}`
+}
+
+/** The name that was probably meant; `undefined` when none is near enough. */
+export function nearest(name: string, names: readonly string[]): string | undefined {
+  const [first] = names
     .map((known) => ({ known, far: distance(name.toLowerCase(), known.toLowerCase()) }))
     .sort((a, b) => a.far - b.far)
-  if (nearest && nearest.far <= Math.max(1, Math.ceil(name.length * FARTHEST))) {
-    return `did you mean ${nearest.known}?`
-  }
-  return names.length === 0 ? 'expected none' : `expected one of ${names.join(', ')}`
+  const most = Math.max(1, Math.ceil(name.length * FARTHEST))
+  return first !== undefined && first.far <= most ? first.known : undefined
 }

@@ -1,14 +1,15 @@
 // How the command ends: exit codes, and the one line on stderr that a failure is worth.
 
+import type { Consent } from '../consent/workload/insufficient.js'
 import { McbnError, type McbnErrorCode } from '../errors.js'
 
 /** The exit codes of `mcbn`. Scripts may rely on them. */
 export const EXIT = {
   /** Everything asked for was done; a listener was stopped by SIGINT or SIGTERM. */
   ok: 0,
-  /** The command line was right, the deed failed: refused, no answer, connection lost. */
+  /** The command line was right, the deed failed: refused, no answer, connection lost, a file that is missing or wrong. */
   failure: 1,
-  /** The command line itself is wrong. Nothing was sent. */
+  /** The command line itself is wrong: a command, an option, a value that was typed. Nothing was sent. */
   usage: 2,
 } as const
 
@@ -45,6 +46,7 @@ const ADVICE: Partial<Record<McbnErrorCode, string>> = {
   MCBN_CONSENT_INSUFFICIENT: 'ask those that are named, then start again',
   MCBN_CONSENT_ENDED: 'start again once enough participants agree',
   MCBN_ATTESTER_FAILED: 'check --attester, and that this runs where the platform gives evidence',
+  MCBN_POLICY_INVALID: 'policy.schema.json of the package (docs/) says what each field takes',
   MCBN_CONNECTION_LOST: 'connect again; the peer or the network ended it midway',
 }
 
@@ -53,6 +55,10 @@ const ADVICE: Partial<Record<McbnErrorCode, string>> = {
  * its silence, leaves room for doubts about it.
  */
 function adviceFor(error: McbnError): string | undefined {
+  // Nobody was asked in vain: this machine had nothing to ask with.
+  if (error.code === 'MCBN_CONSENT_INSUFFICIENT' && onlyUnattested(error)) {
+    return ADVICE.MCBN_ATTESTER_FAILED
+  }
   const refusedHere =
     error.code === 'MCBN_HANDSHAKE_FAILED' &&
     error.cause instanceof Error &&
@@ -62,6 +68,13 @@ function adviceFor(error: McbnError): string | undefined {
   // Only where the network says so: a file that cannot be fetched, or a name, is another matter.
   if (error.code === 'MCBN_CONNECTION_FAILED' && !reachedNobody(error.cause)) return undefined
   return ADVICE[error.code]
+}
+
+/** Whether the attester of this machine is all that stood in the way. */
+function onlyUnattested(error: McbnError): boolean {
+  const { unattested, refused, silent, blamed } = error as Partial<Consent> & McbnError
+  const others = [refused, silent, blamed].every((list) => (list ?? []).length === 0)
+  return (unattested ?? []).length > 0 && others
 }
 
 /** Whether the system said that there is no server at that address, or no such name. */
@@ -78,14 +91,26 @@ const NOBODY: ReadonlySet<string> = new Set([
   'EAI_AGAIN',
 ])
 
-/** Which exit code an error stands for: the caller's mistakes are 2, the world's are 1, Ctrl-C at a question is 130. */
+/** Which exit code an error stands for: a wrong command line is 2, all else 1, Ctrl-C at a question 130. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof Interrupted) return error.exitCode
   if (error instanceof UsageError) return EXIT.usage
   // The command line was right; the file is missing, or the system keeps it.
   if (fileProblem(error) !== undefined && !isThere(error)) return EXIT.failure
-  return error instanceof McbnError && error.kind === 'usage' ? EXIT.usage : EXIT.failure
+  return error instanceof McbnError && isAboutTyped(error) ? EXIT.usage : EXIT.failure
 }
+
+/** What is typed can be wrong in these ways; the other mistakes of callers are in files, or in folders. */
+function isAboutTyped({ code }: McbnError): boolean {
+  return code.startsWith('MCBN_OPTION_') || TYPED.has(code)
+}
+
+const TYPED: ReadonlySet<McbnErrorCode> = new Set([
+  'MCBN_KEY_INVALID',
+  'MCBN_IDENTITY_INVALID',
+  'MCBN_CIPHERS_INVALID',
+  'MCBN_SHARE_INVALID',
+])
 
 /**
  * An error as one line without line end: message, code, what to do.
@@ -102,7 +127,7 @@ export function errorText(error: unknown, command?: string): string {
   if (error instanceof UsageError) return `${oneLine(error.message)}; ${help}`
   if (error instanceof McbnError) {
     const problem = fileProblem(error)
-    const otherwise = problem ?? (error.kind === 'usage' ? help : undefined)
+    const otherwise = problem ?? (isAboutTyped(error) ? help : undefined)
     const advice = adviceFor(error) ?? otherwise
     const text = `${oneLine(error.message)} (${error.code})`
     return advice === undefined ? text : `${text}; ${advice}`

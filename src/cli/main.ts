@@ -14,6 +14,7 @@ import {
 } from './exit.js'
 import { fitHelp, helpColumns } from './help.js'
 import { logLine, wantsJson } from './log.js'
+import { misspeltHelp, misspeltOption } from './misspelt.js'
 import { addParts, type Parts } from './parts.js'
 
 let finishing = false
@@ -111,9 +112,15 @@ function lastLine(error: unknown, command?: string): string {
 
 /** commander's sentence; a mistyped `--pks=<key>` must not show the key. */
 function withoutValues(error: CommanderError): string {
+  const { command, depth } = typedCommand()
+  const rest = process.argv.slice(2 + depth)
+  if (error.code === 'commander.missingMandatoryOptionValue') {
+    const misspelt = misspeltOption(command, rest)
+    if (misspelt !== undefined) return misspelt
+  }
   // A group of commands by itself: commander would print the help.
   if (error.code === 'commander.help') {
-    return `expected one of its commands: ${partsOf(typedCommand().command)}`
+    return misspeltHelp(command, rest) ?? `expected one of its commands: ${partsOf(command)}`
   }
   return error.message
     .replace(/^error: /, '')
@@ -122,7 +129,12 @@ function withoutValues(error: CommanderError): string {
 }
 
 /** The command that --help is offered for, as deep as it was typed. */
-function typedCommand(): { readonly command: Command; readonly name: string | undefined } {
+function typedCommand(): {
+  readonly command: Command
+  readonly name: string | undefined
+  /** How many words name it. */
+  readonly depth: number
+} {
   const names: string[] = []
   let command = program
   for (const typed of process.argv.slice(2)) {
@@ -131,7 +143,8 @@ function typedCommand(): { readonly command: Command; readonly name: string | un
     command = part
     names.push(typed)
   }
-  return { command, name: names.length === 0 ? undefined : names.join(' ') }
+  const name = names.length === 0 ? undefined : names.join(' ')
+  return { command, name, depth: names.length }
 }
 
 function partsOf(command: Command): string {

@@ -65,7 +65,8 @@ interface Descriptor {
  * Reads a layout, a folder or a tar.
  *
  * @param digest - which of several images it is.
- * @throws {McbnError} `MCBN_IMAGE_INVALID` when something is missing or is not what its digest says.
+ * @throws {McbnError} `MCBN_IMAGE_INVALID` when something is missing or is not what its digest says;
+ * `MCBN_OPTION_RANGE` for a digest that is not one, where a layout is expected.
  */
 export async function readLayout(path: string, digest?: string): Promise<FoundImage> {
   const read = await readerOf(path)
@@ -108,7 +109,9 @@ async function readerOf(path: string): Promise<(name: string) => Promise<Uint8Ar
   const missing = (name: string): never => {
     throw bad(path, `an OCI image layout with ${name}`)
   }
-  const found = await stat(path).catch(() => missing('oci-layout'))
+  const found = await stat(path).catch((cause: unknown) => {
+    throw unreadable(path, cause)
+  })
   if (found.isDirectory()) {
     return async (name) => await readFile(join(path, name)).catch(() => missing(name))
   }
@@ -127,6 +130,17 @@ function parsed<Shape>(path: string, bytes: Uint8Array): Shape {
 
 function blobPath(digest: string): string {
   return `blobs/${digest.replace(':', '/')}`
+}
+
+function unreadable(path: string, cause: unknown): McbnError {
+  const what = 'an OCI image layout, a folder or a tar'
+  if (path.startsWith('sha256:')) {
+    const expected = `${what}, or a digest: sha256: and 64 lower-case hex digits`
+    return new McbnError('MCBN_OPTION_RANGE', `${path}: expected ${expected}`)
+  }
+  const { code } = cause as NodeJS.ErrnoException
+  const got = code === 'ENOENT' ? 'no such file or folder' : `one that cannot be read: ${code}`
+  return new McbnError('MCBN_IMAGE_INVALID', `${path}: expected ${what}, got ${got}`, { cause })
 }
 
 function bad(path: string, expected: string): McbnError {

@@ -40,7 +40,12 @@ export async function signStatement(statement: Statement, by: SigningIdentity): 
     return bundleToJSON(await builder.create({ data, type: STATEMENT_TYPE })) as object
   } catch (cause) {
     if (cause instanceof McbnError) throw cause
-    const reason = cause instanceof Error ? cause.message : String(cause)
+    const tokenless = (cause as { readonly code?: unknown }).code === 'IDENTITY_TOKEN_READ_ERROR'
+    const reason = tokenless
+      ? "expected an identity token, found none: give --identity-token (identityToken), set SIGSTORE_ID_TOKEN, or run it in a CI's job that has one"
+      : cause instanceof Error
+        ? cause.message
+        : String(cause)
     throw new McbnError('MCBN_IMAGE_SOURCE_UNAVAILABLE', `signing failed: ${reason}`, { cause })
   }
 }

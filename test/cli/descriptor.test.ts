@@ -48,7 +48,7 @@ describe('cli/descriptor', () => {
     const shares = await made(['alice', 'bob'])
     expectFailure(
       await run('descriptor', 'verify', 'd.json'),
-      2,
+      1,
       /alice: expected a signature, got none/,
     )
     const first = await run('descriptor', 'sign', 'd.json', '--keys', 'alice', ...LOCK)
@@ -64,7 +64,7 @@ describe('cli/descriptor', () => {
     expectSuccess(await run('descriptor', 'verify', 'd.json', '--descriptor-hash', descriptorHash))
     expectFailure(
       await run('descriptor', 'verify', 'd.json', '--descriptor-hash', 'ab'.repeat(32)),
-      2,
+      1,
       /expected hash abab/,
     )
     const descriptor = verifySignedDescriptor(readFileSync(join(here, 'd.json')))
@@ -79,10 +79,10 @@ describe('cli/descriptor', () => {
     signed.descriptor.network = 'other'
     writeFileSync(file, JSON.stringify(signed))
     expect((await run('descriptor', 'show', 'd.json')).stdout).toMatch(/bad signature alice/)
-    expectFailure(await run('descriptor', 'verify', 'd.json'), 2, /MCBN_DESCRIPTOR_INVALID/)
+    expectFailure(await run('descriptor', 'verify', 'd.json'), 1, /MCBN_DESCRIPTOR_INVALID/)
     expectFailure(
       await run('descriptor', 'sign', 'd.json', '--keys', 'nobody', ...LOCK),
-      2,
+      1,
       /make one with mcbn ceremony init/,
     )
   })

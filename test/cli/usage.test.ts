@@ -11,6 +11,22 @@ describe('cli/usage', () => {
     it.each<readonly [string, readonly string[], RegExp]>([
       ['no command', [], /expected a command: listen, connect, .*; see mcbn --help/],
       ['an unknown command', ['lisen'], /unknown command 'lisen' \(Did you mean listen\?\)/],
+      [
+        'a misspelt option where that option is required',
+        ['workload', 'client', '--conect', 'tls://127.0.0.1:1'],
+        /unknown option '--conect' \(Did you mean --connect\?\); see mcbn workload client --help/,
+      ],
+      [
+        'help about a misspelt command',
+        ['help', 'imgae'],
+        /unknown command 'imgae' \(Did you mean image\?\)/,
+      ],
+      [
+        'help about a misspelt part',
+        ['image', 'help', 'digset'],
+        /unknown command 'digset' \(Did you mean digest\?\); see mcbn image --help/,
+      ],
+      ['a digest cut short', ['image', 'verify', 'sha256:abc'], /sha256: and 64 lower-case hex/],
       ['no url', ['connect', ...PSK], /missing required argument 'url'; see mcbn connect --help/],
       ['a wrong url', ['connect', 'http://host:1', ...PSK], /expected tls:\/\/ .* or dtls:\/\//],
       ['port 0 for connect', ['connect', 'tls://127.0.0.1:0', ...PSK], /port 0 is for mcbn listen/],
@@ -85,6 +101,8 @@ describe('cli/usage', () => {
   it('never repeats a key, wherever it was mistyped', async () => {
     for (const args of [
       ['connect', TLS, `--pks=Client1:${KEY}`],
+      ['workload', 'client', `--conect=tls://Client1:${KEY}@127.0.0.1:1`],
+      ['workload', 'client', '--conect', `tls://Client1:${KEY}@127.0.0.1:1`],
       ['connect', TLS, '--psk', KEY],
       ['connect', TLS, '--psk', `Client1:${KEY}z`],
       ['connect', `tls://Client1:${KEY}@127.0.0.1:1`, ...PSK],
@@ -100,8 +118,21 @@ describe('cli/usage', () => {
     const file = join(temporaryFolder(), 'keys.txt')
     writeFileSync(file, `# keys\nClient1:${KEY}\nClient2:${KEY.slice(1)}\n`)
     const child = await mcbn(['connect', TLS, '--psk-file', file, '--identity', 'Client1'])
-    expectFailure(child, 2, /line 3/)
+    expectFailure(child, 1, /line 3/)
     expect(child.stderr).not.toContain(KEY.slice(1, 16))
+  })
+
+  it('answers a file that is missing with exit code 1, and no word of --help', async () => {
+    const none = join(temporaryFolder(), 'none')
+    for (const args of [
+      ['image', 'digest', none],
+      ['connect', TLS, '--psk-file', none],
+      ['combine', none, none],
+    ]) {
+      const child = await mcbn(args)
+      expectFailure(child, 1, /no such file or folder/)
+      expect(child.stderr).not.toContain('--help')
+    }
   })
 
   it('refuses a folder as key log', async () => {

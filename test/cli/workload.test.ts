@@ -107,6 +107,21 @@ describe('cli/workload', () => {
     )
   })
 
+  it('names the socket of an attester that is not there, and blames no participant', async () => {
+    const { args, folder } = await setup()
+    const none = join(folder, 'nope.sock')
+    const child = await mcbn(
+      args('client', ['--attester', `local:${none}`, '--connect', 'tls://127.0.0.1:1']).filter(
+        (_, at, all) => at !== all.indexOf('--attester') && at !== all.indexOf('--attester') + 1,
+      ),
+    )
+    expectFailure(
+      child,
+      1,
+      /local attester: the socket \S+nope\.sock failed; does mcbn attester local run there\?.*; check --attester/,
+    )
+  })
+
   it('gives up at its deadline, with the silent ones for machines', async () => {
     const { args } = await setup()
     const away = `http://127.0.0.1:${await freeTcpPort()}`

@@ -111,6 +111,16 @@ describe('signatures by an identity', () => {
     }
   })
 
+  it('says where a token comes from when there is none', async () => {
+    const { layout } = signable()
+    const env = { SIGSTORE_ID_TOKEN: undefined, GITHUB_ACTIONS: undefined, CI: undefined }
+    const options = { cwd: dirname(layout), env }
+    const { fulcioUrl } = services.urls
+    const sign = ['image', 'sign', 'server.oci', '--keyless', '--fulcio', fulcioUrl]
+    const hint = /expected an identity token, found none: give --identity-token .*SIGSTORE_ID_TOKEN/
+    expectFailure(await mcbn(sign, options), 1, hint)
+  })
+
   it('is made and checked by the command', async () => {
     const { layout, digest, files } = signable()
     files({ token: identityToken, 'root.json': services.root })
@@ -164,7 +174,7 @@ describe('mcbn image sign', () => {
       'server.oci.provenance.json': JSON.stringify(about(DIGEST)),
     })
     const made = await mcbn(['image', 'sign', layout, '--key', 'key.pem'], { cwd: dirname(layout) })
-    expectFailure(made, 2, /expected a statement about sha256:/)
+    expectFailure(made, 1, /expected a statement about sha256:/)
   })
 
   it.each([

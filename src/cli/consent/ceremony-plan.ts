@@ -21,6 +21,7 @@ import { readInput, shellWord, writeNew } from './files.js'
 import { addLockOptions, type LockFlags, readLock } from './lock.js'
 import {
   addNetworkOptions,
+  demandLabel,
   integer,
   type NetworkFlags,
   networkOf,
@@ -42,11 +43,17 @@ export function initCommand(): Command {
         'the author of the plan. Every epoch is a separate ceremony, in its own folder.',
     )
     .argument('<folder>', 'made, for you alone (mode 700)')
-    .requiredOption('--label <label>', 'your name in the network: 1 to 63 of a-z 0-9 . _ -')
+    .requiredOption(
+      '--label <label>',
+      'your name in the network: 1 to 63 of a-z 0-9 . _ -',
+      demandLabel,
+    )
     .option('--keys-of <folder>', 'take the keys of an earlier ceremony, locked the same way')
     .option('--json', 'one JSON object instead of sentences')
     .action(async (folder: string, flags: InitFlags) => {
       const { label, keysOf, json } = flags
+      // Before a passphrase is asked for.
+      await CeremonyState.demandNew(folder, label)
       const lock = await readLock(flags, keysOf === undefined ? 'new' : 'known')
       const keys = keysOf === undefined ? undefined : (await CeremonyState.read(keysOf, lock)).keys
       const state = await CeremonyState.create(folder, {

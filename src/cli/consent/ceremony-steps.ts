@@ -180,6 +180,8 @@ interface Begun {
 /** Opens the folder; begins the ceremony whose plan hash was typed, unless it is under way. */
 async function begin(folder: string, flags: StepFlags): Promise<Begun> {
   const transport = transportOf(flags)
+  // Before a passphrase is asked for.
+  if (flags.planHash !== undefined) demandHash(flags.planHash)
   const state = await CeremonyState.open(folder, await readLock(flags))
   const drive = { transport, save: () => state.save() }
   const { ceremony: known } = state
@@ -192,7 +194,6 @@ async function begin(folder: string, flags: StepFlags): Promise<Begun> {
     )
   }
   if (known?.plan.hashHex === planHash.toLowerCase()) return { state, ceremony: known, drive }
-  demandHash(planHash)
   return { state, ceremony: await state.begin(await fetchPlan(transport, planHash)), drive }
 }
 

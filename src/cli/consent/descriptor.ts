@@ -23,6 +23,7 @@ import { readInput, shellWord, writeNew } from './files.js'
 import { addLockOptions, type LockFlags, readLock } from './lock.js'
 import {
   addNetworkOptions,
+  demandLabel,
   integer,
   type NetworkFlags,
   networkOf,
@@ -67,7 +68,7 @@ function commitmentCommand(): Command {
     .summary('the commitment to a share made by hand; public')
     .description('Print the commitment to a share that you have made by hand. It is public.')
     .argument('<file>', 'your share as 64 hex digits in a file (- reads stdin)')
-    .requiredOption('--label <label>', 'your name in the network')
+    .requiredOption('--label <label>', 'your name in the network', demandLabel)
     .requiredOption('--network <name>', 'name of the network')
     .requiredOption('--epoch <number>', 'epoch of the share')
     .option('--json', 'one JSON object instead of the bare text')

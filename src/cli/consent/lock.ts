@@ -61,6 +61,7 @@ export async function readLock(
     )
   }
   const passphrase = await askHidden('Passphrase for the secrets (8 characters or more): ')
+  if (ask === 'new') (await import('../../consent/store/seal.js')).passphraseLength(passphrase)
   if (ask === 'new' && (await askHidden('The same once more: ')) !== passphrase) {
     throw conflict('passphrase: expected the same twice, got two different ones')
   }

@@ -8,6 +8,7 @@ import {
   type NetworkProtocol,
 } from '../../consent/descriptor/types.js'
 import { McbnError } from '../../errors.js'
+import { LABEL } from '../../psk/share.js'
 import { UsageError } from '../exit.js'
 import { digestsOf } from './images.js'
 
@@ -74,6 +75,12 @@ export async function networkOf(flags: NetworkFlags): Promise<NetworkSettings> {
       notAfter: seconds('--not-after', flags.notAfter) ?? notBefore + ONE_YEAR,
     },
   }
+}
+
+/** The value of --label, before anything is asked or read. */
+export function demandLabel(text: string): string {
+  if (LABEL.test(text)) return text
+  throw new UsageError('--label: expected 1 to 63 of a-z 0-9 . _ -, a letter or digit first')
 }
 
 /** An option's integer; what it may be is checked where it is used. */

@@ -19,6 +19,7 @@ import { decodeHex } from '../../psk/hex.js'
 import { UsageError } from '../exit.js'
 import { readInput, shellWord } from './files.js'
 import { addLockOptions, type LockFlags, lockWords } from './lock.js'
+import { demandLabel } from './network-options.js'
 import {
   addFolderOptions,
   type FolderFlags,
@@ -45,7 +46,7 @@ export function initCommand(): Command {
         'locked the same way), and a policy to begin with, which releases nothing before you have edited it.\n' +
         'With --label: new keys; share and descriptor come later, by mcbn participant install.',
     )
-    .option('--label <label>', 'your name in the network: 1 to 63 of a-z 0-9 . _ -')
+    .option('--label <label>', 'your name in the network: 1 to 63 of a-z 0-9 . _ -', demandLabel)
     .option('--ceremony <folder>', 'your folder of a finished ceremony')
     .option('--policy <file>', 'your policy, instead of one to begin with')
     .option(

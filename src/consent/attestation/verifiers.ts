@@ -1,7 +1,7 @@
 // The verifiers that a policy asks for, by kind.
 
 import { McbnError } from '../../errors.js'
-import { type OptionTable, refuseUnknown } from '../../option-names.js'
+import { nearest, type OptionTable, refuseUnknown } from '../../option-names.js'
 import { createGcpOidcVerifier, GCP_CS_OIDC, type GcpOidcOptions } from './gcp-oidc.js'
 import { createGcpPkiVerifier, GCP_CS_PKI, type GcpPkiOptions } from './gcp-pki.js'
 import {
@@ -144,5 +144,7 @@ function shipped(
       ? `${kind} needs issuers named in localIssuers`
       : createLocalVerifier({ issuers: localIssuers })
   }
-  return `expected ${SHIPPED.join(', ')}, or a kind that a verifier was given for`
+  const near = nearest(kind, SHIPPED)
+  const meant = near === undefined ? '' : `; did you mean ${near}?`
+  return `expected ${SHIPPED.join(', ')}, or a kind that a verifier was given for, got ${JSON.stringify(kind)}${meant}`
 }

@@ -101,12 +101,7 @@ export class CeremonyState {
   static async create(folder: string, options: NewStateOptions): Promise<CeremonyState> {
     refuseUnknown('CeremonyState.create', options, OPTIONS)
     const { label, lock, keys = generateParticipantKeys() } = options
-    if (!LABEL.test(label) || label.includes('-to-')) {
-      throw invalid(
-        'label: expected 1 to 63 of a-z, 0-9, ., _, -, a letter or digit first, without "-to-"',
-      )
-    }
-    await demandNone(folder)
+    await CeremonyState.demandNew(folder, label)
     await mkdir(folder, { recursive: true, mode: 0o700 })
     const unlock = lockFolder(folder)
     try {
@@ -121,6 +116,20 @@ export class CeremonyState {
       unlock()
       throw error
     }
+  }
+
+  /**
+   * What {@link create} demands before it makes anything.
+   *
+   * @throws {McbnError} `MCBN_CEREMONY_INVALID` for an invalid label, or a folder that has a participant.
+   */
+  static async demandNew(folder: string, label: string): Promise<void> {
+    if (!LABEL.test(label) || label.includes('-to-')) {
+      throw invalid(
+        'label: expected 1 to 63 of a-z, 0-9, ., _, -, a letter or digit first, without "-to-"',
+      )
+    }
+    await demandNone(folder)
   }
 
   /**

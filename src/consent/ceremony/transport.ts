@@ -71,7 +71,7 @@ export class FolderTransport implements CeremonyTransport {
       await writeNewFile(beside, bytes, 0o644)
       await publish(beside, file)
     } catch (error) {
-      if (errorCode(error) !== 'EEXIST') throw unreachable(this.#folder, error)
+      if (errorCode(error) !== 'EEXIST') throw folderFailed(this.#folder, error)
       const there = await this.get(name)
       if (there === undefined || Buffer.compare(there, bytes) !== 0) throw taken(`${name}.json`)
     } finally {
@@ -91,11 +91,11 @@ export class FolderTransport implements CeremonyTransport {
       return await readFile(file)
     } catch (error) {
       if (error instanceof McbnError) throw error
-      if (errorCode(error) !== 'ENOENT') throw unreachable(this.#folder, error)
+      if (errorCode(error) !== 'ENOENT') throw folderFailed(this.#folder, error)
     }
     // A folder that is not there (yet, or any more) must not look like one without messages.
     await stat(this.#folder).catch((error: unknown) => {
-      throw unreachable(this.#folder, error)
+      throw folderFailed(this.#folder, error)
     })
     return undefined
   }
@@ -121,6 +121,16 @@ async function publish(beside: string, file: string): Promise<void> {
 export function taken(name: string): McbnError {
   return invalid(
     `${name}: expected to publish it first, found another one there; a ceremony needs its own folder or board, and a participant one state only`,
+  )
+}
+
+/** The error for a folder that does not answer. */
+function folderFailed(folder: string, error: unknown): McbnError {
+  if (errorCode(error) !== 'ENOENT') return unreachable(folder, error)
+  return new McbnError(
+    'MCBN_CONNECTION_FAILED',
+    `${folder}: expected the folder that all of you share, found none; make it (mkdir), or mount it`,
+    { cause: error },
   )
 }
 

@@ -200,10 +200,13 @@ function wholeId(participant: Participant, text: string): string {
   const meant = new Set(known.filter((id) => id.startsWith(text)))
   const [id] = meant
   if (text.length >= LEAST_DIGITS && meant.size === 1 && id !== undefined) return id
-  throw new McbnError(
-    'MCBN_OPTION_RANGE',
-    `id: expected the id of one waiting request or decision, or its first ${LEAST_DIGITS} digits or more, got that of ${meant.size === 0 ? 'none' : meant.size}`,
-  )
+  const got =
+    text.length < LEAST_DIGITS
+      ? `expected at least ${LEAST_DIGITS} hex digits of the id, got ${text.length}`
+      : meant.size === 0
+        ? `nothing waits and nothing is decided with the id ${text}`
+        : `${meant.size} ids begin with ${text}: expected more digits`
+  throw new McbnError('MCBN_OPTION_RANGE', `id: ${got}; mcbn participant status shows the ids`)
 }
 
 async function listening(server: Server, path: string): Promise<void> {

@@ -3,6 +3,7 @@
 
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
 import { McbnError } from '../../errors.js'
+import { nearest } from '../../option-names.js'
 import { CONFIDENTIAL_SPACE } from '../attestation/platform.js'
 import type { VerifiedDescriptor } from '../descriptor/signed.js'
 import { ROLES } from '../descriptor/types.js'
@@ -136,6 +137,10 @@ function firstToMend(errors: readonly ErrorObject[]): ErrorObject | undefined {
   return errors.find(({ keyword }) => keyword === 'additionalProperties') ?? errors[0]
 }
 
+interface Properties {
+  readonly properties?: Readonly<Record<string, { readonly description?: string }>>
+}
+
 /** One sentence out of one of ajv's errors. */
 function refusal(root: unknown, error: ErrorObject | undefined): McbnError {
   if (error === undefined) return invalid('policy', 'a policy', 'something else')
@@ -143,12 +148,19 @@ function refusal(root: unknown, error: ErrorObject | undefined): McbnError {
   const params = error.params as Record<string, unknown>
   const described = (error.parentSchema as { description?: string } | undefined)?.description
   if (error.keyword === 'required') {
-    return invalid(join(path, String(params['missingProperty'])), 'a value', 'none')
+    const missing = String(params['missingProperty'])
+    const { properties } = error.parentSchema as Properties
+    return invalid(join(path, missing), properties?.[missing]?.description ?? 'a value', 'none')
   }
   if (error.keyword === 'additionalProperties') {
     const unknown = String(params['additionalProperty'])
-    const known = Object.keys((error.parentSchema as { properties: object }).properties)
-    return invalid(join(path, unknown), `no such field, only ${known.join(', ')}`, 'it')
+    const known = Object.keys((error.parentSchema as Properties).properties ?? {})
+    const near = nearest(unknown.slice(0, 64), known)
+    const instead = near === undefined ? `only ${known.join(', ')}` : `did you mean ${near}?`
+    return new McbnError(
+      'MCBN_POLICY_INVALID',
+      `${join(path, unknown)}: there is no such field; ${instead}`,
+    )
   }
   if (error.propertyName !== undefined) {
     // An error about a name: the description stands with the schema of the names.

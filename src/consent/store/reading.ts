@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
+import { McbnError } from '../../errors.js'
 import type { ParticipantPublicKeys } from '../base/keys.js'
 import { DESCRIPTOR_MAX_BYTES } from '../descriptor/descriptor.js'
 import { type VerifiedDescriptor, verifySignedDescriptor } from '../descriptor/signed.js'
@@ -112,7 +113,17 @@ export async function readPolicyFile(
   const bytes = await readStoreFile(path, { mostBytes: POLICY_MAX_BYTES })
   if (bytes === undefined) return undefined
   const policyHash = createHash('sha256').update(bytes).digest('hex')
-  return { policy: parsePolicy(bytes), policyHash }
+  return { policy: policyIn(path, bytes), policyHash }
+}
+
+/** The person who mends it has several. */
+function policyIn(path: string, bytes: Uint8Array): Policy {
+  try {
+    return parsePolicy(bytes)
+  } catch (error) {
+    if (!(error instanceof McbnError)) throw error
+    throw new McbnError(error.code, `${path}: ${error.message}`)
+  }
 }
 
 /** Never taken as empty when it is missing: removing a file would otherwise take a withdrawal back. */

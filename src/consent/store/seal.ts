@@ -227,11 +227,7 @@ function lockBytes({ passphrase, keyFile }: StoreLock): Buffer {
     return copy(keyFile)
   }
   const given = passphrase as string | Uint8Array
-  const length = Buffer.byteLength(typeof given === 'string' ? given.normalize('NFC') : given)
-  const { min, max } = PASSPHRASE_BYTES
-  if (length < min || length > max) {
-    throw outOfRange('passphrase', `${min} to ${max} bytes`, `${length}`)
-  }
+  const length = passphraseLength(given)
   if (typeof given !== 'string') return copy(given)
   const bytes = secretBytes(length)
   bytes.write(given.normalize('NFC'), 'utf8')
@@ -289,4 +285,16 @@ function wrongType(name: string, expected: string): McbnError {
 
 function outOfRange(name: string, expected: string, got: string): McbnError {
   return new McbnError('MCBN_OPTION_RANGE', `${name}: expected ${expected}, got ${got}`)
+}
+
+/**
+ * Bytes of a passphrase, as it is sealed with.
+ *
+ * @throws {McbnError} `MCBN_OPTION_RANGE` for one that is too short or too long.
+ */
+export function passphraseLength(given: string | Uint8Array): number {
+  const length = Buffer.byteLength(typeof given === 'string' ? given.normalize('NFC') : given)
+  const { min, max } = PASSPHRASE_BYTES
+  if (length >= min && length <= max) return length
+  throw outOfRange('passphrase', `${min} to ${max} bytes`, `${length}`)
 }

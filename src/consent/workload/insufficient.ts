@@ -29,7 +29,11 @@ export class InsufficientConsentError extends McbnError {
 
   constructor(consent: Consent, causes: readonly Error[] = []) {
     const cause = causes.length > 1 ? new AggregateError(causes, 'no answer') : causes[0]
-    super('MCBN_CONSENT_INSUFFICIENT', messageOf(consent), cause === undefined ? {} : { cause })
+    super(
+      'MCBN_CONSENT_INSUFFICIENT',
+      messageOf(consent, causes),
+      cause === undefined ? {} : { cause },
+    )
     this.need = consent.need
     this.have = consent.have
     this.refused = consent.refused
@@ -50,11 +54,18 @@ export function refusalWords(label: string, code: string | undefined): string {
   return `${label} refused${code === undefined ? '' : ` (${code})`}`
 }
 
-function messageOf({ need, have, refused, silent, unattested, blamed }: Consent): string {
+function messageOf(
+  { need, have, refused, silent, unattested, blamed }: Consent,
+  causes: readonly Error[],
+): string {
   const said = refused.map(({ label, code }) => refusalWords(label, code))
   const wrong = blamed.map((label) => `${label} sent a bad share`)
   const none = silent.map((label) => `${label} gave no answer`)
-  const late = unattested.map((label) => `no evidence could be made for ${label}`)
+  // One attester serves all of them: what it says is said once.
+  const failed = causes.find((error) => (error as McbnError).code === 'MCBN_ATTESTER_FAILED')
+  const why = failed === undefined ? '' : ` (${failed.message})`
+  const late =
+    unattested.length > 0 ? [`no evidence could be made for ${unattested.join(', ')}${why}`] : []
   const who = [...said, ...wrong, ...none, ...late]
   return `expected the shares of ${need} participants, got ${have}${who.length > 0 ? `: ${who.join(', ')}` : ''}`
 }

@@ -70,7 +70,10 @@ describe('ceremony/transport', () => {
 
   it('a folder: says when it is gone, and reads no file that is too long', async () => {
     const gone = new FolderTransport('/nonexistent/folder')
-    await expect(gone.get('plan')).rejects.toMatchObject({ code: 'MCBN_CONNECTION_FAILED' })
+    await expect(gone.get('plan')).rejects.toMatchObject({
+      code: 'MCBN_CONNECTION_FAILED',
+      message: expect.stringMatching(/^\/nonexistent\/folder: .*make it \(mkdir\)/),
+    })
     await expect(gone.put('plan', Buffer.from('x'))).rejects.toMatchObject({
       code: 'MCBN_CONNECTION_FAILED',
     })

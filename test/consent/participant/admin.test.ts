@@ -42,7 +42,7 @@ describe('participant/admin', () => {
       expiresAt: alice.clock.wall() + 5_000,
     })
     await expect(callAdmin(alice.dir, 'refuse', { id: id.slice(0, 15) })).rejects.toThrow(
-      /first 16 digits/,
+      /expected at least 16 hex digits of the id, got 15/,
     )
     expect(await callAdmin(alice.dir, 'refuse', { id: id.slice(0, 16) })).toMatchObject({
       id,
@@ -53,6 +53,8 @@ describe('participant/admin', () => {
 
   it('hands on why something was not done', async () => {
     const { dir } = await admin()
+    const unknown = callAdmin(dir, 'approve', { id: 'f'.repeat(16) })
+    await expect(unknown).rejects.toThrow(/nothing waits and nothing is decided with the id f{16};/)
     for (const id of ['ffffffff', 'fff', '../..', 'FFFFFFFF']) {
       await expect(callAdmin(dir, 'approve', { id })).rejects.toThrow(
         expect.objectContaining({ code: 'MCBN_OPTION_RANGE' }),
