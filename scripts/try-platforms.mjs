@@ -44,6 +44,8 @@ function linuxArm64() {
   // Inside of the checkout, so that mcbn is what is here.
   const entryPoints = [join(root, 'test/package/app/main.ts')]
   buildSync({ entryPoints, outfile: program, format: 'esm', logLevel: 'error' })
+  // A thread that ends takes more with it than a process that does.
+  const inThread = `new (require('node:worker_threads').Worker)(${JSON.stringify(program)})`
   const addon = prebuilt('linux-arm64/mcbn.glibc.node')
   for (const release of RELEASES) {
     const node = arm64Node(release)
@@ -55,6 +57,9 @@ function linuxArm64() {
     })
     tell(`linux-arm64, glibc, Node.js ${release}: TLS 1.3 and DTLS 1.2 with itself`, () =>
       WELL.test(ran(...ARM, ...env, node, program)),
+    )
+    tell(`linux-arm64, glibc, Node.js ${release}: the same in a worker thread alone`, () =>
+      WELL.test(ran(...ARM, ...env, node, '-e', inThread)),
     )
   }
 }
