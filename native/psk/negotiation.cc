@@ -337,7 +337,7 @@ unsigned Negotiation::onServerKey(SSL* ssl, const char*, unsigned char* key, uns
   if (!self || SSL_version(ssl) == TLS1_3_VERSION) return 0;
   if (self->state_ != State::Known && self->state_ != State::Decoy) return 0;
   const Secret& secret = self->entry_.key;
-  if (secret.size() > capacity) return 0;
+  if (secret.empty() || secret.size() > capacity) return 0;
   std::memcpy(key, secret.data(), secret.size());
   self->key_given_ = true;
   return static_cast<unsigned>(secret.size());
@@ -352,7 +352,8 @@ unsigned Negotiation::onClientKey(SSL* ssl, const char*, char* identity, unsigne
     return 0;
   }
   const Secret& secret = self->entry_.key;
-  if (secret.size() > capacity || self->identity_.size() > identity_capacity) return 0;
+  if (secret.empty() || secret.size() > capacity) return 0;
+  if (self->identity_.size() > identity_capacity) return 0;
   // OpenSSL's buffer is zeroed and one byte longer than the capacity it tells: 256 bytes fit.
   std::memcpy(identity, self->identity_.data(), self->identity_.size());
   std::memcpy(key, secret.data(), secret.size());
