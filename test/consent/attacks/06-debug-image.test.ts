@@ -75,6 +75,6 @@ describe('attack 6: the right image on a platform that the operator sees into', 
     expect(() => policyOf({}, { hardware: ['GCP_SHIELDED_VM'] })).toThrow(
       'hardware[0]: expected hardware with encrypted memory; on this one the operator could read the share',
     )
-    expect(() => policyOf({}, { debug: 'enabled' } as never)).toThrow('expected no such field')
+    expect(() => policyOf({}, { debug: 'enabled' } as never)).toThrow('there is no such field')
   })
 })
