@@ -3,31 +3,14 @@
 // A separate program, since OpenSSL's allocator is chosen before its first use.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
-#include <openssl/crypto.h>
-
-#include <cstdlib>
 
 #include "dtls_pair.h"
+#include "failing_openssl.h"
 #include "record/record_protection.h"
 
 using namespace mcbn;
 
 namespace {
-
-long countdown = -1;  // allocations until one fails; negative: none
-bool failed = false;
-
-bool failsNow() {
-  if (countdown < 0 || countdown-- > 0) return false;
-  failed = true;
-  return true;
-}
-
-void* allocate(size_t size, const char*, int) { return failsNow() ? nullptr : std::malloc(size); }
-void* reallocate(void* old, size_t size, const char*, int) {
-  return failsNow() ? nullptr : std::realloc(old, size);
-}
-void release(void* memory, const char*, int) { std::free(memory); }
 
 // All that is under way, on a clock that stands still: what is lost stays lost.
 void carryAll(DtlsPair& pair, Milliseconds now) {
@@ -113,7 +96,7 @@ TEST_CASE("allocation failure: a direction that loses its cipher context is list
 }
 
 int main(int argc, char** argv) {
-  if (CRYPTO_set_mem_functions(allocate, reallocate, release) != 1) return 1;
+  if (!takeAllocations()) return 1;
   doctest::Context context(argc, argv);
   return context.run();
 }

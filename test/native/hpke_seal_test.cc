@@ -3,32 +3,16 @@
 // before its first use.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
-#include <openssl/crypto.h>
 #include <openssl/err.h>
 
 #include <algorithm>
-#include <cstdlib>
 
+#include "failing_openssl.h"
 #include "hpke/seal.h"
 
 using namespace mcbn;
 
 namespace {
-
-long countdown = -1;  // allocations until one fails; negative: none
-bool failed = false;
-
-bool failsNow() {
-  if (countdown < 0 || countdown-- > 0) return false;
-  failed = true;
-  return true;
-}
-
-void* allocate(size_t size, const char*, int) { return failsNow() ? nullptr : std::malloc(size); }
-void* reallocate(void* old, size_t size, const char*, int) {
-  return failsNow() ? nullptr : std::realloc(old, size);
-}
-void release(void* memory, const char*, int) { std::free(memory); }
 
 // RFC 9180 appendix A.1.1: pkR.
 const Bytes kReceiver = {0x39, 0x48, 0xcf, 0xe0, 0xad, 0x1d, 0xdb, 0x69, 0x5d, 0x78, 0x0e,
@@ -108,7 +92,7 @@ TEST_CASE("hpke: an allocation that fails is a message that is not sealed, and z
 }
 
 int main(int argc, char** argv) {
-  CRYPTO_set_mem_functions(allocate, reallocate, release);
+  if (!takeAllocations()) return 1;
   // What is looked up once, at first use, stays looked up.
   Bytes out(hpkeSealedBytes(message()));
   if (!hpkeSeal(message(), out)) return 1;
