@@ -13,10 +13,10 @@ for (const path of [...ALWAYS, ...named.map((name) => name.split('/*')[0])]) {
 }
 
 function usualMode(path) {
-  const { mode } = statSync(path)
-  if ((mode & 0o40000) === 0) {
-    chmodSync(path, mode & 0o100 ? 0o755 : 0o644)
-    return
+  const found = statSync(path)
+  if (found.isDirectory()) {
+    for (const name of readdirSync(path)) usualMode(join(path, name))
+  } else {
+    chmodSync(path, found.mode & 0o100 ? 0o755 : 0o644)
   }
-  for (const name of readdirSync(path)) usualMode(join(path, name))
 }
