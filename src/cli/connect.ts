@@ -16,7 +16,7 @@ import { tellStats } from './datagram-flags.js'
 import { Diagnostics } from './diagnostics.js'
 import { dial } from './dial.js'
 import { exitCodeOf, type Finish } from './exit.js'
-import { addKeyOptions, chooseCredential, type KeyReader, wipeKeys } from './keys.js'
+import { addKeyOptions, chooseCredential, type KeyReader, protocolsOf, wipeKeys } from './keys.js'
 import { factsText } from './link.js'
 import { addOperationsOptions, announceOperations, type OperationsFlags } from './operations.js'
 import { destinationOf } from './resolver.js'
@@ -83,7 +83,7 @@ async function connect(
   const { target, reach } = destinationOf(url, flags.resolver)
   const range = versionRange(flags, target)
   const keys = await readKeys(keyProtocolsFor(target, range))
-  const versions = limitToKeys(range, [...(keys.derived?.byProtocol.keys() ?? [])], target)
+  const versions = limitToKeys(range, protocolsOf(keys), target)
 
   let conversation: Conversation | undefined
   let state: Readiness = { notReady: 'connecting' }

@@ -105,9 +105,10 @@ export class Diagnostics {
 
 /** Colour only on a terminal, and not where NO_COLOR (no-color.org) or TERM=dumb asks for none. */
 export function wantsColor(stream: NodeJS.WriteStream): boolean {
-  return (
-    stream.isTTY === true &&
-    (process.env['NO_COLOR'] ?? '') === '' &&
-    process.env['TERM'] !== 'dumb'
-  )
+  return isTerminal(stream) && (process.env['NO_COLOR'] ?? '') === ''
+}
+
+/** Whether what was written there can be written over, as progress is. */
+export function isTerminal(stream: NodeJS.WriteStream): boolean {
+  return stream.isTTY === true && process.env['TERM'] !== 'dumb'
 }

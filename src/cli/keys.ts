@@ -188,6 +188,11 @@ export function serverKeys(of: CommandKeys): PskSource {
   }
 }
 
+/** What keys were derived for; none, where none was or where one serves every version. */
+export function protocolsOf({ derived }: CommandKeys): readonly KeyProtocol[] {
+  return [...(derived?.byProtocol.keys() ?? [])]
+}
+
 export function hasKeyForEachVersion({ derived }: CommandKeys): boolean {
   return derived !== undefined && derived.byProtocol.size > 1
 }

@@ -18,6 +18,7 @@ import {
   addKeyOptions,
   hasKeyForEachVersion,
   type KeyReader,
+  protocolsOf,
   serverKeys,
   wipeKeys,
 } from './keys.js'
@@ -108,7 +109,7 @@ async function listen(
   listener = await (target.protocol === 'tls' ? listenTls : listenDtls)({
     target,
     psk: serverKeys(keys),
-    versions: limitToKeys(range, [...(keys.derived?.byProtocol.keys() ?? [])], target),
+    versions: limitToKeys(range, protocolsOf(keys), target),
     options: {
       ...sharedOptions(flags, target),
       ...(flags.hint !== undefined && { pskIdentityHint: flags.hint }),

@@ -4,7 +4,7 @@ import { Command, Option } from 'commander'
 import { keyProtocolsFor, limitToKeys } from '../connection.js'
 import { Diagnostics } from '../diagnostics.js'
 import { EXIT, exitCodeOf, type Finish, oneLine, UsageError } from '../exit.js'
-import { addKeyOptions, chooseCredential, type KeyReader, wipeKeys } from '../keys.js'
+import { addKeyOptions, chooseCredential, type KeyReader, protocolsOf, wipeKeys } from '../keys.js'
 import { onStopSignal, signalExitCode } from '../signals.js'
 import { formatTarget, parseTarget, type Target } from '../url.js'
 import { measure, NAMES, type Name, type Settings, sized } from './measurements.js'
@@ -127,7 +127,7 @@ async function prepared(target: Target, readKeys: KeyReader) {
   if (protocol !== 'dtls') throw new UsageError('bench: expected a dtls:// url, got tls://')
   const range = { maxVersion: 'DTLSv1.2' } as const
   const keys = await readKeys(keyProtocolsFor(target, range))
-  limitToKeys(range, [...(keys.derived?.byProtocol.keys() ?? [])], target)
+  limitToKeys(range, protocolsOf(keys), target)
   // Loaded here: --help needs no addon.
   const { measureRemote, REMOTE_NAMES } = await import('./remote.js')
   const server = { host, port, psk: chooseCredential(keys), url: formatTarget(target) }

@@ -3,6 +3,7 @@
 import { arch, cpus, platform, release, totalmem } from 'node:os'
 import Table from 'cli-table3'
 import createSpinner, { type Spinner } from 'yocto-spinner'
+import { isTerminal } from '../diagnostics.js'
 import type { Figure } from './measurements.js'
 
 export interface BenchReporter {
@@ -54,7 +55,7 @@ export class JsonReporter implements BenchReporter {
 export class TextReporter implements BenchReporter {
   readonly #figures: Figure[] = []
   readonly #what: string
-  readonly #terminal = process.stderr.isTTY === true && process.env['TERM'] !== 'dumb'
+  readonly #terminal = isTerminal(process.stderr)
   #spinner: Spinner | undefined
 
   /** @param what - the settings in words. */

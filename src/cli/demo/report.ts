@@ -3,7 +3,7 @@
 import Table from 'cli-table3'
 import picocolors from 'picocolors'
 import createSpinner, { type Spinner } from 'yocto-spinner'
-import { wantsColor } from '../diagnostics.js'
+import { isTerminal, wantsColor } from '../diagnostics.js'
 import { oneLine } from '../exit.js'
 import { nameOf } from './cast.js'
 import type { LiveReporter } from './live.js'
@@ -69,7 +69,7 @@ export class JsonReporter implements DemoReporter {
 /** For people. */
 export class TextReporter implements DemoReporter {
   open = false
-  readonly #terminal = process.stdout.isTTY === true && process.env['TERM'] !== 'dumb'
+  readonly #terminal = isTerminal(process.stdout)
   readonly #colors = picocolors.createColors(wantsColor(process.stdout))
   #spinner: Spinner | undefined
 
