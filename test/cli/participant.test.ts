@@ -107,19 +107,42 @@ esac
     expectFailure(await mcbn(serve, { env }), 1, /the key service and the files/)
   })
 
+  it('takes a passphrase from the file that the environment names', async () => {
+    const parent = temporaryFolder()
+    const at = (name: string) => join(parent, name)
+    const environment = (passphrase: string) => {
+      writeFileSync(at(passphrase), `${passphrase}\n`, { mode: 0o600 })
+      return { env: { MCBN_PASSPHRASE_FILE: at(passphrase) } }
+    }
+    const right = environment('correct horse battery')
+    const dir = ['--dir', at('p')]
+    expectSuccess(await mcbn(['participant', 'init', ...dir, '--label', 'ann'], right))
+    const withdraw = ['participant', 'withdraw', ...dir, '--yes']
+    expectFailure(await mcbn(withdraw, environment('another horse')), 1, /passphrase/)
+    expectFailure(await mcbn(withdraw, right), 1, /expected share and descriptor/)
+  })
+
   it('takes keys, share and descriptor of a ceremony that was held on the command line', async () => {
     const parent = temporaryFolder()
     const at = (name: string) => join(parent, name)
-    writeFileSync(at('pass'), 'correct horse battery\n', { mode: 0o600 })
     mkdirSync(at('shared'))
-    writeFileSync(at('key'), randomBytes(32), { mode: 0o600 })
-    const lock = ['--passphrase-file', at('pass')]
-    // A passphrase takes its second each time: Ann's alone shows it.
-    const locks = { ann: lock, ben: ['--key-file', at('key')] }
-    for (const [label, own] of Object.entries(locks)) {
-      expectSuccess(await mcbn(['ceremony', 'init', at(label), '--label', label, ...own]))
-    }
-    const unfinished = ['participant', 'init', '--dir', at('p'), '--ceremony', at('ann'), ...lock]
+    for (const label of ['ann', 'ben'])
+      writeFileSync(at(`${label}.key`), randomBytes(32), { mode: 0o600 })
+    const lockOf = (label: string) => ['--key-file', at(`${label}.key`)]
+    const locks = { ann: lockOf('ann'), ben: lockOf('ben') }
+    const inits = Object.entries(locks).map(([label, own]) =>
+      mcbn(['ceremony', 'init', at(label), '--label', label, ...own]),
+    )
+    for (const init of await Promise.all(inits)) expectSuccess(init)
+    const unfinished = [
+      'participant',
+      'init',
+      '--dir',
+      at('p'),
+      '--ceremony',
+      at('ann'),
+      ...locks.ann,
+    ]
     expectFailure(await mcbn(unfinished), 1, /--ceremony: expected a finished ceremony/)
     const image = (digit: string) => `sha256:${digit.repeat(64)}`
     const plan = await mcbn([
@@ -146,7 +169,7 @@ esac
     // And it runs: nothing is asked for that the ceremony did not give.
     const served = startMcbn(
       ['participant', 'serve', '--dir', at('p'), '--listen', '127.0.0.1:0'],
-      { env: { MCBN_PASSPHRASE_FILE: at('pass') } },
+      { env: { MCBN_KEY_FILE: at('ann.key') } },
     )
     await served.output(/^participant ann listening on http:\/\/127\.0\.0\.1:\d+$/m)
     await stop(served)
@@ -258,33 +281,28 @@ esac
     const [, noted = ''] = audit.stdout.match(/^verified: \d+ lines, (\d+:[0-9a-f]{64})$/m) ?? []
     await stop(child)
     expect(logLines(child.stdout).map(({ event }) => event)).toEqual(['listening', 'released'])
-    const later = await mcbn([
-      'participant',
-      'audit',
-      '--dir',
-      dir,
-      '--noted',
-      noted,
-      '--last',
-      '1',
+    const auditOf = (...flags: string[]) => mcbn(['participant', 'audit', '--dir', dir, ...flags])
+    const [later, asJson] = await Promise.all([
+      auditOf('--noted', noted, '--last', '1'),
+      auditOf('--json'),
     ])
     expectSuccess(later)
     expect(later.stdout).toMatch(/^\d+ {2}\S+ {2}stopped\nverified/)
-    const json = JSON.parse((await mcbn(['participant', 'audit', '--dir', dir, '--json'])).stdout)
+    const json = JSON.parse(asJson.stdout)
     expect(json).toMatchObject({ verified: true })
     expect(json.last.map(({ event }: { event: string }) => event)).toContain('released')
 
     const file = join(dir, 'audit.jsonl')
     const text = readFileSync(file, 'utf8')
     writeFileSync(file, text.split('\n').slice(0, 3).join('\n').concat('\n'))
-    expectBroken(await mcbn(['participant', 'audit', '--dir', dir, '--noted', noted]))
+    expectBroken(await auditOf('--noted', noted))
     writeFileSync(file, text.replace('"role":"client"', '"role":"server"'))
-    const altered = await mcbn(['participant', 'audit', '--dir', dir])
+    const altered = await auditOf()
     expectBroken(altered)
     expect(altered.stdout).not.toMatch(/verified/)
     writeFileSync(file, text)
     appendFileSync(file, '{}\n')
-    expectBroken(await mcbn(['participant', 'audit', '--dir', dir]))
+    expectBroken(await auditOf())
   })
 
   it('withdraws from a folder at rest', async () => {

@@ -7,6 +7,8 @@ export class TestStore implements SessionStore {
   /** Holds writes back until it resolves. */
   gate: Promise<void> | undefined
   writes = 0
+  /** By performance.now(), in milliseconds. */
+  writtenAt = 0
   opened = false
 
   async open(): Promise<void> {
@@ -22,6 +24,7 @@ export class TestStore implements SessionStore {
     await this.gate
     if (this.broken) throw this.broken
     this.writes += 1
+    this.writtenAt = performance.now()
     for (const { name, row } of changes) {
       if (row) this.disk.set(name, Buffer.from(row))
       else this.disk.delete(name)
