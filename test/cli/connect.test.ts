@@ -181,7 +181,7 @@ describe('cli/connect', () => {
       const url = await serving(async (socket) => {
         for (const word of ['one ', 'two ', 'three']) {
           socket.write(word)
-          await sleep(1500)
+          await sleep(1200)
         }
       })
       const child = await mcbn(['connect', url, ...PSK], { input: '' })

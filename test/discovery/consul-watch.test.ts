@@ -123,15 +123,14 @@ describe('discovery/consul: watch (blocking queries)', () => {
       response.end()
       return true
     }
-    await expect.poll(() => pauses.length, { timeout: 8_000 }).toBeGreaterThanOrEqual(3)
+    await expect.poll(() => pauses.length, { timeout: 8_000 }).toBeGreaterThanOrEqual(2)
     consul.special = undefined
     consul.set('ledger', [{ port: 2 }])
     expect(await watching.until(2)).toEqual(['1', '2'])
-    const [first = 0, second = 0, third = 0] = pauses
+    const [first = 0, second = 0] = pauses
     expect(first).toBeGreaterThanOrEqual(250)
     expect(first).toBeLessThanOrEqual(500)
     expect(second).toBeGreaterThanOrEqual(500)
-    expect(third).toBeGreaterThanOrEqual(1_000)
   })
 
   it('throws when even the first question fails', async () => {

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Carrier } from './calls.js'
 import { Peer } from './peer.js'
 import { HANDSHAKES_AT_ONCE } from './sessions.js'
-import { WARM_UP_MS } from './traffic.js'
+import { warmUp } from './traffic.js'
 
 export const NAMES = ['stream', 'echo', 'round-trip', 'handshakes', 'memory'] as const
 export type Name = (typeof NAMES)[number]
@@ -90,7 +90,7 @@ function stream(settings: Settings, onTurn: OnTurn): Promise<Figure> {
     const flooding = client.call('flood', { size, milliseconds })
     // Heard of below, or not at all.
     flooding.catch(() => undefined)
-    await sleep(WARM_UP_MS)
+    await sleep(warmUp(milliseconds))
     const before = await usageOf(server, client)
     const { messages, seconds } = await server.call('count', { milliseconds })
     const after = await usageOf(server, client)
@@ -148,13 +148,11 @@ async function handshakes(settings: Settings, onTurn: OnTurn): Promise<Figure> {
   const pair = await open('mcbn', settings, false, server, client)
   const atOnce = HANDSHAKES_AT_ONCE
   const before = await usageOf(server, client)
-  const { perSecond, median, count } = await client.call('handshakes', {
-    atOnce,
-    milliseconds: settings.seconds * 1_000,
-  })
+  const milliseconds = settings.seconds * 1_000
+  const { perSecond, median, count } = await client.call('handshakes', { atOnce, milliseconds })
   const after = await usageOf(server, client)
   // The warm-up's handshakes cost as much; they are in the time, so they are in the count.
-  const all = count * (1 + WARM_UP_MS / (settings.seconds * 1_000))
+  const all = count * (1 + warmUp(milliseconds) / milliseconds)
   return {
     name: 'handshakes',
     title: `full handshakes (cookie, PSK), ${atOnce} at a time`,

@@ -2,7 +2,7 @@
 
 import { connect, type DtlsConnectOptions, type DtlsSocket } from '../../dtls/index.js'
 import type { Handshakes } from './calls.js'
-import { quantile, WARM_UP_MS } from './traffic.js'
+import { quantile, warmUp } from './traffic.js'
 
 /** Handshakes under way while sessions are opened. */
 export const HANDSHAKES_AT_ONCE = 32
@@ -14,7 +14,7 @@ export async function handshakes(
   milliseconds: number,
 ): Promise<Handshakes> {
   const times: number[] = []
-  const countFrom = performance.now() + WARM_UP_MS
+  const countFrom = performance.now() + warmUp(milliseconds)
   const until = countFrom + milliseconds
   let count = 0
   const lane = async (): Promise<void> => {

@@ -5,8 +5,14 @@ import { Deferred } from '../../deferred.js'
 import type { Echoes, RoundTrips } from './calls.js'
 import type { Channel } from './channel.js'
 
-/** Milliseconds that are not counted: what is compiled, allocated and guessed at first. */
-export const WARM_UP_MS = 200
+/**
+ * Milliseconds that are not counted: what is compiled, allocated and guessed at first. Where `milliseconds` are
+ * counted, no more than those.
+ */
+export function warmUp(milliseconds: number): number {
+  return Math.min(200, milliseconds)
+}
+
 /** UDP may lose a message; milliseconds until the next round trip begins without its answer. */
 const LOST_MS = 1_000
 /** Milliseconds of silence after which nothing is on its way any more. */
@@ -32,7 +38,7 @@ export async function flood(channel: Channel, size: number, milliseconds: number
   channel.onWritable = fill
   fill()
   // A little longer than is counted: the two processes' clocks begin apart.
-  await Promise.race([sleep(WARM_UP_MS + milliseconds + PATIENCE_MS), channel.broken])
+  await Promise.race([sleep(warmUp(milliseconds) + milliseconds + PATIENCE_MS), channel.broken])
   channel.onWritable = () => undefined
 }
 
@@ -45,7 +51,7 @@ export async function roundTrips(
   const message = Buffer.alloc(size, 'm')
   const times: number[] = []
   const begun = performance.now()
-  const countFrom = begun + WARM_UP_MS
+  const countFrom = begun + warmUp(milliseconds)
   const until = countFrom + milliseconds
   let number = 0
   let sentAt = begun
@@ -101,7 +107,7 @@ export async function echoes(
   const quiet = (): boolean =>
     performance.now() > Math.max(heardAt + PATIENCE_MS, back === 0 ? begun + DEAF_MS : 0)
   const measured = async (): Promise<number> => {
-    await sleep(WARM_UP_MS)
+    await sleep(warmUp(milliseconds))
     const before = back
     const started = performance.now()
     await sleep(milliseconds)
