@@ -105,19 +105,19 @@ export const MOST_DECIDED = 256
 /** Most bytes of the fields of one line, as JSON. */
 const MOST_BYTES = 32 * 1024
 
+const EVENTS: ReadonlySet<string> = new Set([...AUDIT_EVENTS, ...OWN_EVENTS])
+
 /**
  * Reads an event's fields into a fresh object, cutting what is too long.
  *
  * @throws {McbnError} `MCBN_OPTION_TYPE` naming an event or field that is not listed, or of another type.
  */
 export function auditFields(entry: AuditEntry | AuditOwnEntry): Record<string, CanonicalValue> {
-  const { type, ...given } = entry
-  const known: readonly string[] = [...AUDIT_EVENTS, ...OWN_EVENTS]
-  if (!known.includes(type)) {
-    throw wrong('type', `one of ${AUDIT_EVENTS.join(', ')}`, typeof type)
+  if (!EVENTS.has(entry.type)) {
+    throw wrong('type', `one of ${AUDIT_EVENTS.join(', ')}`, typeof entry.type)
   }
   for (const length of TEXT_LENGTHS) {
-    const fields = read(given, length)
+    const fields = read(entry, length)
     // At worst a character is six bytes, `\\u001f`: most lines are far too short for it to matter.
     if (6 * textIn(fields) <= MOST_BYTES) return fields
     if (Buffer.byteLength(JSON.stringify(fields)) <= MOST_BYTES) return fields
@@ -126,19 +126,21 @@ export function auditFields(entry: AuditEntry | AuditOwnEntry): Record<string, C
 }
 
 /** Characters of all text and names, and some for each value. */
-function textIn(value: CanonicalValue): number {
+function textIn(value: CanonicalValue | undefined): number {
   if (typeof value === 'string') return value.length + 3
   if (value === null || typeof value !== 'object') return 24
-  return Object.entries(value).reduce(
-    (sum, [name, item]) => sum + name.length + 6 + textIn(item as CanonicalValue),
-    2,
-  )
+  const values = value as Readonly<Record<string, CanonicalValue>>
+  let sum = 2
+  for (const name of Object.keys(values)) sum += name.length + 6 + textIn(values[name])
+  return sum
 }
 
-function read(given: object, length: number): Record<string, CanonicalValue> {
+function read(entry: AuditEntry | AuditOwnEntry, length: number): Record<string, CanonicalValue> {
   const fields: Record<string, CanonicalValue> = {}
-  for (const [name, value] of Object.entries(given)) {
-    if (value === undefined) continue
+  const given: Readonly<Record<string, unknown>> = entry
+  for (const name of Object.keys(entry)) {
+    const value = given[name]
+    if (value === undefined || name === 'type') continue
     // The name is not shown: who spreads the wrong object may have a secret there.
     if (!Object.hasOwn(FIELDS, name))
       throw wrong('event', 'only fields of the audit', 'another one')

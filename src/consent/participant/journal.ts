@@ -128,10 +128,20 @@ export class Journal {
 /** What the audit keeps about a workload: what a person needs to recognise it. No environment. */
 export function factsForAudit(facts: AttestedFacts): Omit<AuditEntry, 'type'> {
   const { kind, issuer, hardware, instance, imageDigest, imageReference, project, zone } = facts
+  const { args, parts } = facts
+  const serviceAccounts = serviceAccountsOf(facts)
   return {
-    ...{ kind, issuer, hardware, instance, imageDigest, imageReference, project, zone },
-    ...{ serviceAccounts: serviceAccountsOf(facts), args: facts.args },
-    parts: facts.parts?.map(partForAudit),
+    kind,
+    issuer,
+    hardware,
+    instance,
+    imageDigest,
+    imageReference,
+    project,
+    zone,
+    serviceAccounts,
+    args,
+    parts: parts?.map(partForAudit),
   }
 }
 

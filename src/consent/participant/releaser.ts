@@ -68,21 +68,21 @@ export class Releaser {
     try {
       const { release, hashes } = this.#seal(answered.challenge, request, evidence, header)
       const lease = leaseOf(request.role, facts, header, hashes)
-      const type = reservation.renews === undefined ? 'released' : 'renewed'
-      const { leaseSeconds } = header
-      const { tokenHash } = release
-      const renewals = (reservation.renews?.renewals ?? -1) + 1
-      const { releases: _, ...terms } = lease
-      const about = {
+      const line: AuditEntry = {
+        type: reservation.renews === undefined ? 'released' : 'renewed',
+        releaseId: header.releaseId,
+        role: request.role,
+        releasedAt: lease.releasedAt,
+        expiresAt: lease.expiresAt,
+        renewalHash: hashes.renewalHash,
+        returnHash: hashes.returnHash,
+        renewals: (reservation.renews?.renewals ?? -1) + 1,
+        leaseSeconds: header.leaseSeconds,
+        tokenHash: release.tokenHash,
         ...factsForAudit(facts),
-        ...terms,
-        ...hashes,
-        renewals,
-        leaseSeconds,
-        tokenHash,
       }
       // First the line, then the share: what has left must never be missing from the audit.
-      await this.#write({ type, ...about }, release.c, answered, request, facts)
+      await this.#write(line, release.c, answered, request, facts)
       // Withdrawn, closed or refused while something was awaited: the line stays, the share does not leave.
       const objection = standing() ?? judge.approval(request.role, facts)
       if (objection !== undefined) throw new TakenBack(objection)
