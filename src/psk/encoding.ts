@@ -15,19 +15,42 @@ export const FIELD_MAX_BYTES = 0xffff
  * @throws {McbnError} `MCBN_OPTION_RANGE` above 65,535 bytes.
  */
 export function lengthPrefixed(field: string | Uint8Array): Buffer {
-  const length = Buffer.byteLength(field)
-  if (length > FIELD_MAX_BYTES) {
-    throw new McbnError(
-      'MCBN_OPTION_RANGE',
-      `field: expected at most ${FIELD_MAX_BYTES} bytes, got ${length}`,
-    )
-  }
+  const length = fieldLength(field)
   // Not Buffer.concat: it takes memory from Node's shared pool, where a secret would linger.
   const out = typeof field === 'string' ? Buffer.alloc(2 + length) : secretBytes(2 + length)
   out.writeUInt16BE(length)
   if (typeof field === 'string') out.write(field, 2, 'utf8')
   else out.set(field, 2)
   return out
+}
+
+/**
+ * lp(x) of one field after another, in one piece. For what is not secret: the memory may be Node's shared pool.
+ *
+ * @throws {McbnError} `MCBN_OPTION_RANGE` as {@link lengthPrefixed}.
+ */
+export function publicFields(...fields: readonly (string | Uint8Array)[]): Buffer {
+  let size = 0
+  for (const field of fields) size += 2 + fieldLength(field)
+  const out = Buffer.allocUnsafe(size)
+  let at = 0
+  for (const field of fields) {
+    const length = Buffer.byteLength(field)
+    at = out.writeUInt16BE(length, at)
+    if (typeof field === 'string') out.write(field, at, 'utf8')
+    else out.set(field, at)
+    at += length
+  }
+  return out
+}
+
+function fieldLength(field: string | Uint8Array): number {
+  const length = Buffer.byteLength(field)
+  if (length <= FIELD_MAX_BYTES) return length
+  throw new McbnError(
+    'MCBN_OPTION_RANGE',
+    `field: expected at most ${FIELD_MAX_BYTES} bytes, got ${length}`,
+  )
 }
 
 /** u16: an integer of 0 to 65,535 as two big-endian bytes. */

@@ -33,8 +33,9 @@ export interface SealedRelease {
 export function sealedRelease(input: SealedReleaseInput): SealedRelease {
   const { share, keys, label, dh, c, request, token, header } = input
   const { role, pk } = request
+  const hash = tokenHash(token)
   const { enc, ciphertext, lease } = sealForLease({
-    ...{ share, pk, dh, role, label, c, token, header },
+    ...{ share, pk, dh, role, label, c, tokenHash: hash, header },
   })
   const hashes = {
     renewalHash: proofHash(lease.renewal),
@@ -48,7 +49,7 @@ export function sealedRelease(input: SealedReleaseInput): SealedRelease {
       dh: toBase64url(dh),
       role,
       c: toBase64url(c),
-      tokenHash: toBase64url(tokenHash(token)),
+      tokenHash: toBase64url(hash),
       header,
       enc,
       ciphertext,

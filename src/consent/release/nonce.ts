@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
-import { lengthPrefixed } from '../../psk/encoding.js'
+import { lengthPrefixed, publicFields } from '../../psk/encoding.js'
 import type { Role } from '../descriptor/types.js'
 import { type Binary, binary } from './binary.js'
+
+const TITLE = lengthPrefixed('mcbn/1 release')
 
 /** Everything that one piece of evidence is bound to. */
 export interface NonceInput {
@@ -28,14 +30,18 @@ export interface NonceInput {
  */
 export function releaseNonce({ dh, role, label, c, r, suite, pk }: NonceInput): string {
   return createHash('sha256')
-    .update(lengthPrefixed('mcbn/1 release'))
+    .update(TITLE)
     .update(binary(dh, 32, 'dh'))
-    .update(lengthPrefixed(role))
-    .update(lengthPrefixed(label))
-    .update(lengthPrefixed(binary(c, 32, 'c')))
-    .update(lengthPrefixed(binary(r, 32, 'r')))
-    .update(lengthPrefixed(suite))
-    .update(lengthPrefixed(binary(pk, 32, 'pk')))
+    .update(
+      publicFields(
+        role,
+        label,
+        binary(c, 32, 'c'),
+        binary(r, 32, 'r'),
+        suite,
+        binary(pk, 32, 'pk'),
+      ),
+    )
     .digest('base64url')
 }
 

@@ -3,7 +3,7 @@
 
 import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { McbnError } from '../../errors.js'
-import { lengthPrefixed } from '../../psk/encoding.js'
+import { lengthPrefixed, publicFields } from '../../psk/encoding.js'
 import { SHARE_BYTES } from '../../psk/share.js'
 import { toBase64url } from '../base/base64url.js'
 import { canonicalBytes } from '../base/canonical.js'
@@ -12,6 +12,8 @@ import { isX25519PublicKey, KEY_BYTES, x25519PublicHalf } from '../base/keys.js'
 import type { Role } from '../descriptor/types.js'
 import { type Binary, binary } from './binary.js'
 import type { Release, ReleaseHeader } from './messages.js'
+
+const TITLE = lengthPrefixed('mcbn/1 share')
 
 /** What a sealed share is bound to: opened with anything else it is garbage, and refused. */
 export interface SealContext {
@@ -72,8 +74,14 @@ export async function generateReceiver(): Promise<Receiver> {
 
 /** As {@link sealForLease}, without what belongs to a lease. */
 export async function sealShare(input: SealInput): Promise<SealedShare> {
-  const { enc, ciphertext } = sealForLease(input)
+  const { enc, ciphertext } = sealForLease({ ...input, tokenHash: tokenHash(input.token) })
   return { enc, ciphertext }
+}
+
+/** What {@link sealForLease} takes: a token is hashed once for all that is made of it. */
+export interface LeaseSealInput extends Omit<SealInput, 'token'> {
+  /** See {@link tokenHash}. */
+  readonly tokenHash: Buffer
 }
 
 /**
@@ -82,7 +90,9 @@ export async function sealShare(input: SealInput): Promise<SealedShare> {
  * @throws {McbnError} `MCBN_RELEASE_INVALID` for a key that is not 32 bytes, not canonical or of low order;
  * `MCBN_SHARE_INVALID` with `participant` for a share that is not 32 bytes.
  */
-export function sealForLease(input: SealInput): SealedShare & { readonly lease: LeaseSecrets } {
+export function sealForLease(
+  input: LeaseSealInput,
+): SealedShare & { readonly lease: LeaseSecrets } {
   const { share, label, header } = input
   if (share.length !== SHARE_BYTES) {
     throw new McbnError(
@@ -133,7 +143,8 @@ function openShare(
   const enc = publicKeyBytes(sealed.enc, 'enc')
   const ciphertext = binary(sealed.ciphertext, SHARE_BYTES + HPKE_TAG_BYTES, 'ciphertext')
   const aad = canonicalBytes(sealed.header)
-  const context = { info: sealInfo(sealed), aad, exports: LEASE_EXPORTS }
+  const info = sealInfo({ ...sealed, tokenHash: tokenHash(sealed.token) })
+  const context = { info, aad, exports: LEASE_EXPORTS }
   try {
     const opened = hpkeOpen(privateKey, publicKey, { enc, ciphertext }, context)
     return { share: opened.plaintext, lease: leaseSecrets(opened) }
@@ -147,15 +158,15 @@ function openShare(
 }
 
 /** lp("mcbn/1 share") || dh || lp(role) || lp(label) || lp(c) || SHA-256(token) */
-function sealInfo({ dh, role, label, c, token }: SealContext): Buffer {
-  return Buffer.concat([
-    lengthPrefixed('mcbn/1 share'),
-    binary(dh, 32, 'dh'),
-    lengthPrefixed(role),
-    lengthPrefixed(label),
-    lengthPrefixed(binary(c, 32, 'c')),
-    tokenHash(token),
-  ])
+function sealInfo({
+  dh,
+  role,
+  label,
+  c,
+  tokenHash,
+}: Pick<LeaseSealInput, 'dh' | 'role' | 'label' | 'c' | 'tokenHash'>): Buffer {
+  const fields = publicFields(role, label, binary(c, 32, 'c'))
+  return Buffer.concat([TITLE, binary(dh, 32, 'dh'), fields, tokenHash])
 }
 
 function publicKeyBytes(value: Binary, name: string): Buffer {
