@@ -1,8 +1,12 @@
 #include "dtls13/cookie_exchange.h"
 
 #include <openssl/evp.h>
+#include <openssl/rand.h>
 
 #include <algorithm>
+#include <functional>
+#include <span>
+#include <string_view>
 
 #include "dtls13/hkdf.h"
 #include "record/downgrade.h"
@@ -55,7 +59,7 @@ CookieExchange::CookieExchange(std::shared_ptr<const Settings> settings, ByteVie
       sha256_(EVP_MD_fetch(nullptr, "SHA256", nullptr)),
       sha384_(EVP_MD_fetch(nullptr, "SHA384", nullptr)),
       digest_(EVP_MD_CTX_new()) {
-  for (Slot& slot : slots_) slot.message.reserve();
+  RAND_bytes(reinterpret_cast<unsigned char*>(&seed_), sizeof seed_);
 }
 
 CookieExchange::~CookieExchange() = default;
@@ -204,8 +208,14 @@ uint8_t* CookieExchange::beginAnswer(uint8_t type, size_t content) {
 }
 
 CookieExchange::Slot& CookieExchange::slotOf(ByteView address, uint16_t sequence) {
-  Slot* oldest = &slots_[0];
-  for (Slot& slot : slots_) {
+  if (slots_.empty()) slots_ = std::vector<Slot>(kSets * kWays);
+  // Strangers choose the addresses that they claim: without a secret they could choose a client's set.
+  const size_t hash = std::hash<std::string_view>()(
+      {reinterpret_cast<const char*>(address.data()), address.size()});
+  const uint64_t mixed = (hash ^ seed_) * 0x9e3779b97f4a7c15ULL;
+  const auto set = std::span(slots_).subspan((mixed >> 32) % kSets * kWays, kWays);
+  Slot* oldest = set.data();
+  for (Slot& slot : set) {
     if (slot.message.started() && slot.sequence == sequence &&
         std::ranges::equal(slot.address.view(), address)) {
       slot.used = ++fragments_;
@@ -216,6 +226,7 @@ CookieExchange::Slot& CookieExchange::slotOf(ByteView address, uint16_t sequence
     }
   }
   oldest->message.clear();
+  oldest->message.reserve();  // once: clear() keeps it
   oldest->address = {};
   if (!oldest->address.append(address)) MCBN_ASSERT(address.size() > kMaxAddressBytes);
   oldest->sequence = sequence;

@@ -3,6 +3,7 @@
 import type { McbnError } from '../errors.js'
 import type { ClientKey } from '../keys/client-key.js'
 import { askClientKey, clientKey } from '../keys/client-key.js'
+import { LookupPlaces } from '../keys/lookup-places.js'
 import {
   type Asker,
   type Cancel,
@@ -52,10 +53,17 @@ export class ServerSide<Peer> implements HandshakeSide<Peer> {
   readonly isServer = true
   readonly #context: NativeContext
   readonly #keys: ServerKeys<Peer>
+  readonly #places: LookupPlaces
 
-  constructor(context: NativeContext, keys: ServerKeys<Peer>) {
+  /** @param mostLookups - at a time; asked for each, undefined: 4,096. */
+  constructor(
+    context: NativeContext,
+    keys: ServerKeys<Peer>,
+    mostLookups: () => number | undefined,
+  ) {
     this.#context = context
     this.#keys = keys
+    this.#places = new LookupPlaces(mostLookups)
   }
 
   prepare(keylog: boolean, ready: (session: NativeTlsSession) => void): Cancel {
@@ -66,7 +74,9 @@ export class ServerSide<Peer> implements HandshakeSide<Peer> {
   }
 
   answer(question: NativeQuestion, asker: Asker, done: (answer: KeyAnswer<Peer>) => void): Cancel {
-    return this.#keys.ask(question, asker, done)
+    return this.#places.take(asker.remoteAddress, (settled) =>
+      this.#keys.ask(question, asker, done, settled),
+    )
   }
 
   peerOf(identity: Buffer): Peer | undefined {

@@ -49,7 +49,7 @@ export class TlsServer<Peer = undefined> extends Server {
     const { noDelay, keepAlive, keepAliveInitialDelay, handshakeTimeout, allowHalfOpen } = resolved
     super({ allowHalfOpen: true, noDelay, keepAlive, keepAliveInitialDelay })
     this.#keys = keys
-    const side = new ServerSide<Peer>(context, keys)
+    const side = new ServerSide<Peer>(context, keys, () => this.maxConnections)
     this.on('connection', (transport: Socket) => {
       this.#begun += 1
       const number = this.#begun

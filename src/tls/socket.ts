@@ -16,6 +16,7 @@ import { toError } from '../native/failure.js'
 import type { NativeTlsSession } from '../native/tls.js'
 import { stepLength } from '../native/tls.js'
 import { shielded } from '../shield.js'
+import { Answers } from './answers.js'
 import {
   giveSlab,
   PIECE_BYTES,
@@ -60,6 +61,7 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
 
   readonly #setup: TlsSocketSetup<Peer>
   readonly #reusesSlabs: boolean
+  readonly #answers: Answers
   #session: NativeTlsSession | undefined
   #opened: NativeOpened | undefined
   #cancel: Cancel | undefined
@@ -79,6 +81,7 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
     super(transport, options)
     this.#setup = setup
     this.#reusesSlabs = releasesWrites(transport)
+    this.#answers = new Answers(transport)
     // Half-close is decided here, by close_notify; the stream below must not answer a FIN by itself.
     transport.allowHalfOpen = true
     transport.on('error', (error) => this.#onTransportError(error))
@@ -235,7 +238,7 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
       const lines = ready & READY.keylog ? session.takeKeylog() : []
       const failure = ready & READY.failed ? session.takeFailure() : undefined
       if (ready & READY.opened) this.#joinWrites()
-      if (ready & READY.ciphertext) this.transport.write(session.takeCiphertext())
+      if (ready & READY.ciphertext) this.#answers.send(session.takeCiphertext())
       for (const line of lines) shielded(() => this.#announce(line))
       if (ready & READY.question && this.#session) this.#ask(session.takeQuestion())
       if (ready & READY.opened && this.#session) this.#open(session.takeOpened())
@@ -318,7 +321,7 @@ export class TlsSocket<Peer = undefined> extends TransportDuplex {
 
   /** @internal */
   override _read(): void {
-    if (this.#opened && !this.#inputEnded) this.transport.resume()
+    if (this.#opened && !this.#inputEnded && !this.#answers.full) this.transport.resume()
   }
 
   /** @internal */
