@@ -16,7 +16,7 @@ import { EXPECTED, expectRefused, verify } from '../../support/evidence.js'
 import { requirePeer } from '../../support/peers.js'
 import { NOON, verifiedDescriptor } from '../policy/fixture.js'
 import { type Aws, createAws, type Fields, type Form, register } from './nitro-signer.js'
-import { refusalBy } from './refusal.js'
+import { acceptedFlips, refusalBy } from './refusal.js'
 
 const AWS = pinnedRoots(AWS_NITRO_ROOTS)
 const sample = readFileSync(join(import.meta.dirname, 'samples/aws/enclave-debug.bin'))
@@ -44,13 +44,8 @@ describe("attestation/nitro: a real enclave's document", () => {
     })
   })
 
-  it('refuses it with any one byte flipped', () => {
-    const accepted: number[] = []
-    for (let at = 0; at < sample.length; at++) {
-      const bytes = Buffer.from(sample)
-      bytes[at] = (bytes[at] ?? 0) ^ 0x01
-      if (refusalOf(bytes) === undefined) accepted.push(at)
-    }
+  it('refuses it with any one byte flipped', async () => {
+    const accepted = await acceptedFlips(sample, refusalOf)
     expect({ flipped: sample.length, accepted }).toEqual({ flipped: 4493, accepted: [] })
   })
 
@@ -109,13 +104,8 @@ describe("attestation/nitro: a real instance's document, by NitroTPM", () => {
     })
   })
 
-  it('refuses it with any one byte flipped', () => {
-    const accepted: number[] = []
-    for (let at = 0; at < machine.length; at++) {
-      const bytes = Buffer.from(machine)
-      bytes[at] = (bytes[at] ?? 0) ^ 0x01
-      if (refusal(bytes) === undefined) accepted.push(at)
-    }
+  it('refuses it with any one byte flipped', async () => {
+    const accepted = await acceptedFlips(machine, refusal)
     expect({ flipped: machine.length, accepted }).toEqual({ flipped: 4964, accepted: [] })
   })
 
