@@ -1,4 +1,4 @@
-// Machines as docs/STATE-MACHINE.md has them: a table of what is answered or changes the state. Every other input
+// Machines as docs/STATE-MACHINE.md and docs/STATE-MACHINE-DTLS13.md have them: a table of what is answered or changes the state. Every other input
 // is dropped in silence.
 
 import { type Machine, SILENCE, type Step } from './mealy.js'
@@ -11,7 +11,7 @@ export function machineIn(markdown: string, title: string, inputs: readonly stri
     .filter((line) => line.startsWith('| '))
     .map((line) => line.split('|').map((cell) => cell.trim()))
     .slice(1)
-  if (!rows?.length) throw new Error(`docs/STATE-MACHINE.md has no table under "${title}"`)
+  if (!rows?.length) throw new Error(`no table under "${title}"`)
   const machine = new Map<string, Map<string, Step>>()
   for (const [, state = '', input = '', answer = '', next = ''] of rows) {
     if (/^-+$/.test(state)) continue

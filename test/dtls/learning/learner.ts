@@ -10,6 +10,10 @@ export interface System {
   readonly inputs: readonly string[]
   /** Words that are likely to tell states apart. */
   readonly endings: readonly Word[]
+  /** Inputs that do so alone; by default all. */
+  readonly probes?: readonly string[]
+  /** Words that may be asked at the same time, because nothing of one shows in another; by default one. */
+  readonly atOnce?: number
   /** One answer for each input. */
   run(word: Word): Promise<string[]>
 }
@@ -30,6 +34,8 @@ export interface Learnt {
   /** Counterexamples: machines that were believed too early. */
   readonly rounds: number
 }
+
+const TRIES_AT_ONCE = 64
 
 export async function learn(system: System, effort: Effort): Promise<Learnt> {
   const oracle = new Oracle(system)
@@ -70,6 +76,19 @@ class Oracle {
     )
   }
 
+  /** Asks several at the same time, where the system can: `answers()` then knows them. */
+  async prepare(words: Iterable<Word>): Promise<void> {
+    const { atOnce = 1 } = this.#system
+    if (atOnce === 1) return
+    const missing = new Map<string, Word>()
+    for (const word of words) if (this.#missing(word)) missing.set(JSON.stringify(word), word)
+    const rest = missing.values()
+    const ask = async () => {
+      for (const word of rest) await this.answers(word)
+    }
+    await Promise.all(Array.from({ length: atOnce }, ask))
+  }
+
   #missing(word: Word): boolean {
     return word.length > 0 && !this.#known.has(JSON.stringify(word))
   }
@@ -83,10 +102,10 @@ class Table {
   /** Words whose answers tell states apart. */
   readonly suffixes: Word[]
 
-  constructor(oracle: Oracle, { inputs, endings }: System) {
+  constructor(oracle: Oracle, { inputs, endings, probes = inputs }: System) {
     this.#oracle = oracle
     this.inputs = inputs
-    this.suffixes = [...inputs.map((input) => [input]), ...endings]
+    this.suffixes = [...probes.map((input) => [input]), ...endings]
   }
 
   get accesses(): readonly Word[] {
@@ -96,6 +115,7 @@ class Table {
   /** The smallest machine that answers as the table says. */
   async machine(): Promise<Machine> {
     for (;;) {
+      await this.#oracle.prepare(this.#words())
       const states = new Map<string, string>()
       for (const access of this.#accesses) {
         const row = await this.#row(access)
@@ -148,6 +168,16 @@ class Table {
     return !same(answers, answersOf(machine, word).slice(position))
   }
 
+  /** What the table asks about. */
+  *#words(): Generator<Word> {
+    for (const access of this.#accesses) {
+      for (const suffix of this.suffixes) {
+        yield [...access, ...suffix]
+        for (const input of this.inputs) yield [...access, input, ...suffix]
+      }
+    }
+  }
+
   async #row(access: Word): Promise<string> {
     const row: string[][] = []
     for (const suffix of this.suffixes) {
@@ -163,13 +193,27 @@ async function counterexample(
   oracle: Oracle,
   effort: Effort,
 ): Promise<Word | undefined> {
-  for (const word of tries(table, effort)) {
-    const right = await oracle.answers(word)
-    const expected = answersOf(machine, word)
-    const wrong = right.findIndex((answer, index) => answer !== expected[index])
-    if (wrong >= 0) return word.slice(0, wrong + 1)
+  for (const some of batches(tries(table, effort))) {
+    await oracle.prepare(some)
+    for (const word of some) {
+      const right = await oracle.answers(word)
+      const expected = answersOf(machine, word)
+      const wrong = right.findIndex((answer, index) => answer !== expected[index])
+      if (wrong >= 0) return word.slice(0, wrong + 1)
+    }
   }
   return undefined
+}
+
+function* batches(all: Iterable<Word>): Generator<Word[]> {
+  let some: Word[] = []
+  for (const word of all) {
+    some.push(word)
+    if (some.length < TRIES_AT_ONCE) continue
+    yield some
+    some = []
+  }
+  yield some
 }
 
 function* tries(table: Table, effort: Effort): Generator<Word> {

@@ -12,7 +12,15 @@ import { seeded } from '../../support/random.js'
 import { CLIENT_INPUTS, ClientSystem } from './client-system.js'
 import { machineIn, tableOf } from './document.js'
 import { type Effort, learn, type System } from './learner.js'
-import { answersOf, difference, type Machine, SILENCE, stateAfter } from './mealy.js'
+import {
+  accesses,
+  answersOf,
+  difference,
+  type Machine,
+  reachable,
+  SILENCE,
+  stateAfter,
+} from './mealy.js'
 import { SERVER_INPUTS, ServerSystem } from './server-system.js'
 
 const deep = process.env['MCBN_LEARN'] === 'deep'
@@ -138,24 +146,3 @@ describe('dtls/learning, the document', () => {
     expect(written.size).toBe(found.size)
   })
 })
-
-/** A shortest word to each state. */
-function accesses(machine: Machine, inputs: readonly string[]): string[][] {
-  const found = new Map<string, string[]>()
-  const queue: string[][] = [[]]
-  for (const word of queue) {
-    const state = stateAfter(machine, word)
-    if (found.has(state)) continue
-    found.set(state, word)
-    for (const input of inputs) queue.push([...word, input])
-  }
-  return [...found.values()]
-}
-
-/** All answers that these inputs alone can bring about. */
-function reachable(machine: Machine, inputs: readonly string[]): string[] {
-  const answers = accesses(machine, inputs).flatMap((word) =>
-    inputs.map((input) => answersOf(machine, [...word, input]).at(-1) as string),
-  )
-  return [...new Set(answers)]
-}

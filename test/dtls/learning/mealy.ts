@@ -45,6 +45,27 @@ export function difference(one: Machine, other: Machine, inputs: Word): Word | u
   return undefined
 }
 
+/** A shortest word to each state. */
+export function accesses(machine: Machine, inputs: Word): Word[] {
+  const found = new Map<string, Word>()
+  const queue: Word[] = [[]]
+  for (const word of queue) {
+    const state = stateAfter(machine, word)
+    if (found.has(state)) continue
+    found.set(state, word)
+    for (const input of inputs) queue.push([...word, input])
+  }
+  return [...found.values()]
+}
+
+/** All answers that these inputs alone can bring about. */
+export function reachable(machine: Machine, inputs: Word): string[] {
+  const answers = accesses(machine, inputs).flatMap((word) =>
+    inputs.map((input) => answersOf(machine, [...word, input]).at(-1) as string),
+  )
+  return [...new Set(answers)]
+}
+
 export function startOf(machine: Machine): string {
   const [first] = machine.keys()
   if (first === undefined) throw new Error('a machine without a state')
