@@ -1,19 +1,19 @@
 #!/bin/bash
 # gpsd 3.22 (Debian 12) reports a ship that turns left as one that turns right; ais-stream-decoder 2.1.2 (npm) neither.
 #
-# Setting    AIS messages in NMEA sentences: position reports with all kinds of turns (ITU-R M.1371-5, annex 8, table 48:
-#            the field is 4.733 times the root of the degrees a minute, negative to the left; 127 and -127 are faster
-#            than five degrees in 30 seconds, -128 says that it is not known), and the voyage data of two ships, of which
-#            one sentence each is lost. `gpsdecode -j` beside the package; IEC 61162-1 numbers the sentences that belong
-#            together with a sequential identifier
+# Setting    AIS messages in NMEA sentences: position reports with all kinds of turns (ITU-R M.1371-5, annex 8, table
+#            48: the field is 4.733 times the root of the degrees a minute, negative to the left; 127 and -127 are
+#            faster than five degrees in 30 seconds, -128 says that it is not known), and the voyage data of two ships,
+#            of which one sentence each is lost. `gpsdecode -j` beside the package; IEC 61162-1 numbers the sentences
+#            that belong together with a sequential identifier
 # Behaviour  1. gpsdecode squares the field, which loses the sign.
 #            2. ais-stream-decoder takes the root where it should square: 18 degrees a minute are 2, 709 are 5, and the
 #               root of a negative number becomes null, as if it were not known.
 #            3. Neither looks at the identifier: the first half of one ship's data and the second half of another's
 #               become one message, the first ship with the other's destination.
 # Seen       see `expected` below; nothing is raised
-# Matters    whether a ship turns towards another is what the field is for. `gpsdecode -u` has the field itself. Still so
-#            in the newest release of the package.
+# Matters    whether a ship turns towards another is what the field is for. `gpsdecode -u` has the field itself. Still
+#            so in the newest release of the package.
 #
 # Needs Debian 12 with what gpsd depends on, node and npm, and a package mirror. Ends with 1 when any of this is no
 # longer so.
@@ -78,7 +78,8 @@ const decode = (lines) => {
   const [first, second] = voyage(211000001, 'ALBATROS', 'HAMBURG', 1)
   const [other, last] = voyage(211000002, 'BUSSARD', 'OSLO', 2)
   for (const [what, given] of Object.entries({ 'both sentences': [first, second], 'one of each': [first, last] })) {
-    const ships = (found) => found.map(({ mmsi, shipname, name, destination }) => `${mmsi} ${shipname ?? name} ${destination}`)
+    const ship = ({ mmsi, shipname, name, destination }) => `${mmsi} ${shipname ?? name} ${destination}`
+    const ships = (found) => found.map(ship)
     console.log(`${what}: gpsd ${ships(gpsd(given)) || 'nothing'}, package ${ships(await decode(given)) || 'nothing'}`)
   }
   console.log(`the other ship: gpsd ${gpsd([other, last]).map(({ mmsi, destination }) => `${mmsi} ${destination}`)}`)

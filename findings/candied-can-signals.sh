@@ -2,18 +2,18 @@
 # candied 2.2.0 (npm) reads signals of a CAN frame in big-endian order from other bits, and floats as integers.
 #
 # Setting    a database in the DBC format and one frame for each of its messages; beside each signal what its bits are.
-#            In a DBC file the first number of a signal is the bit where it begins: with `@1` (Intel) the lowest one, with
-#            `@0` (Motorola) the highest one, from where it goes down through the byte and on at bit 7 of the next;
+#            In a DBC file the first number of a signal is the bit where it begins: with `@1` (Intel) the lowest one,
+#            with `@0` (Motorola) the highest one, from where it goes down through the byte and on at bit 7 of the next;
 #            SIG_VALTYPE_ 1 is an IEEE 754 float; VAL_ names raw values; `m0` is there if the multiplexer `M` is 0; an
 #            identifier with bit 31 set is one of 29 bits
 # Behaviour  1. A signal in Motorola order is read as if its first bit were its lowest: NaN, or bits of other signals.
 #            2. A float is read as the integer with the same bits, although the parser calls its type "float".
-#            3. A name is looked up with the value after scaling: with the factor 0.5, the raw value 4 has the name of 2.
+#            3. A name is looked up with the value after scaling: with the factor 0.5, the raw 4 has the name of 2.
 #            4. Signals of all multiplexer values are there.
 #            5. A frame of 29 bits is found only if bit 31 is put into its identifier.
 # Seen       see `expected` below; nothing is raised. Signals in Intel order are right, also across bytes
-# Matters    a gateway for vehicles or engines (J1939 is Intel, many others are Motorola) reports speeds and temperatures
-#            that nobody measured. Still so in the newest release.
+# Matters    a gateway for vehicles or engines (J1939 is Intel, many others are Motorola) reports speeds and
+#            temperatures that nobody measured. Still so in the newest release.
 #
 # Needs node and npm. Ends with 1 when any of this is no longer so.
 set -euo pipefail

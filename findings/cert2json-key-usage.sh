@@ -1,9 +1,9 @@
 #!/bin/bash
 # cert2json 1.0.13 (npm) says that the key of a CA is for digital signatures, and cuts the serial number.
 #
-# Setting    certificates with several key usages, which openssl 3.0 makes and prints. RFC 5280 section 4.2.1.3: the bits
-#            of KeyUsage are counted from digitalSignature, bit 0, which is the highest bit of the byte; the unused ones
-#            at its end are counted in the byte before (X.690 section 8.6)
+# Setting    certificates with several key usages, which openssl 3.0 makes and prints. RFC 5280 section 4.2.1.3: the
+#            bits of KeyUsage are counted from digitalSignature, bit 0, which is the highest bit of the byte; how many
+#            at its end are unused is in the byte before (X.690 section 8.6)
 # Behaviour  1. The unused bits are shifted away and what is left is counted from its lowest bit, as if that were bit 0.
 #               Right is what reads the same both ways: digitalSignature alone, and it with keyEncipherment.
 #               keyCertSign and cRLSign, the usages of a CA, are "Digital Signature" and "Content Commitment".

@@ -2,9 +2,10 @@
 # dns-js 0.2.1, 0.3.1 and mdns-js-packet 0.2.0 (npm) write AAAA and MX empty; two break text records at each dot.
 #
 # Setting    records of a service (RFC 6763), written by the package and read by dns-packet 5.6.1, and a response and a
-#            question that the package reads and writes again. RFC 6763 section 6.4: a string of a TXT record is key=value,
-#            the value may have any bytes; section 4.3: the name of an instance is one label and may have dots in it;
-#            RFC 1035 section 4.1.4: a pointer has 14 bits. mdns-js 1.0.3 sends its announcements by dns-js 0.2.1
+#            question that the package reads and writes again. RFC 6763 section 6.4: a string of a TXT record is
+#            key=value, the value may have any bytes; section 4.3: the name of an instance is one label and may have
+#            dots in it; RFC 1035 section 4.1.4: a pointer has 14 bits. mdns-js 1.0.3 sends its announcements by dns-js
+#            0.2.1
 # Behaviour  1. 0.2.1 and mdns-js-packet send a string of TXT through the function for names: "version=1.2" is two
 #               strings, "version=1" and "2".
 #            2. AAAA and MX are written without any data.
@@ -60,7 +61,8 @@ for (const name of ['old-dns-js', 'dns-js', 'mdns-js-packet']) {
   // One label, "Pump 2.1", then "_coaps", "_udp" and "local".
   const label = (text) => Buffer.concat([Buffer.from([text.length]), Buffer.from(text)])
   const labels = Buffer.concat([...['Pump 2.1', '_coaps', '_udp', 'local'].map(label), Buffer.from([0])])
-  const question = Buffer.concat([Buffer.from('000000000001000000000000', 'hex'), labels, Buffer.from('00210001', 'hex')])
+  const hex = (text) => Buffer.from(text, 'hex')
+  const question = Buffer.concat([hex('000000000001000000000000'), labels, hex('00210001')])
   const sent = DNSPacket.toBuffer(DNSPacket.parse(question))
   console.log(`  first label "Pump 2.1": ${JSON.stringify(sent.subarray(13, 13 + sent[12]).toString())}`)
 

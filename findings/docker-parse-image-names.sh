@@ -2,9 +2,9 @@
 # docker-parse-image 3.0.1 (npm) puts "library/" into names on other registries, and reads a digest as a tag.
 #
 # Setting    names of images as Docker and Podman take them. Of a name, what stands before the first slash is a registry
-#            if it has a dot or a colon or is "localhost"; after it come one or more parts; "library/" is added on Docker
-#            Hub alone; a tag has no colon, what follows "@" is a digest (OCI Distribution Specification, "Pulling
-#            manifests": <reference> is a digest or a tag). parse-docker-image-name 3.0.0 reads the same names
+#            if it has a dot or a colon or is "localhost"; after it come one or more parts; "library/" is added on
+#            Docker Hub alone; a tag has no colon, what follows "@" is a digest (OCI Distribution Specification,
+#            "Pulling manifests": <reference> is a digest or a tag). parse-docker-image-name 3.0.0 reads the same names
 # Behaviour  1. The full name of an image of one part on any registry has "library/" in it.
 #            2. A digest is the tag, and without another tag the names have ":" before it: no program takes them.
 #            3. The first of three parts is a registry, whatever it is; "localhost" before two parts is none.
@@ -41,8 +41,13 @@ for (const name of [
   const fields = [right.domain, right.path, right.tag, right.digest].map(short)
   console.log(`${short(name)}: ${fields.join(' | ')}`)
   const got = parse(name)
-  const place = got && [got.registry, [got.namespace, got.repository].filter(Boolean).join('/'), got.tag].map(short).join(' | ')
-  console.log(got ? `  package ${place}, in full ${short(got.fullname)}` : '  package null')
+  if (got === null) {
+    console.log('  package null')
+    continue
+  }
+  const path = [got.namespace, got.repository].filter(Boolean).join('/')
+  const place = [got.registry, path, got.tag].map(short).join(' | ')
+  console.log(`  package ${place}, in full ${short(got.fullname)}`)
 }
 JS
 

@@ -1,9 +1,9 @@
 #!/bin/bash
 # @harmoniclabs/cbor 2.0.1 (npm) reads 1.1 as -1.5e-180: the bytes of floats are taken in the wrong order.
 #
-# Setting    floats of CBOR in half, single and double precision, all of appendix A of RFC 8949. Section 3 has multi-byte
-#            values in network byte order, the most significant byte first. The package `cbor` 10.0.12 reads the same
-#            bytes, and each package reads what the other wrote
+# Setting    floats of CBOR in half, single and double precision, all of appendix A of RFC 8949. Section 3 has
+#            multi-byte values in network byte order, the most significant byte first. The package `cbor` 10.0.12 reads
+#            the same bytes, and each package reads what the other wrote
 # Behaviour  1. A float in single or double precision is read with its lowest byte first, and written so. Infinity is
 #               4.6e-41. Half precision is read right, and it is not written.
 #            2. With itself it agrees, and integers, also of 64 bits, are right.

@@ -1,10 +1,10 @@
 #!/bin/bash
 # lora-packet 0.9.3 (npm) leaves frames without payload with the integrity code eeeeeeee.
 #
-# Setting    LoRaWAN frames that the package makes, with the code that `openssl mac` computes for them, and frames that it
-#            reads. LoRaWAN 1.0.2 section 4.3.2: without a payload there need be no port; section 4.4: the code (MIC) is
-#            over header, port and payload, whatever is there. LoRaWAN 1.1 section 6.2.4.2: a rejoin request of type 1 is
-#            JoinEUI, DevEUI and the counter RJcount1; section 4.4 has the two codes of 1.1
+# Setting    LoRaWAN frames that the package makes, with the code that `openssl mac` computes for them, and frames that
+#            it reads. LoRaWAN 1.0.2 section 4.3.2: without a payload there need be no port; section 4.4: the code (MIC)
+#            is over header, port and payload, whatever is there. LoRaWAN 1.1 section 6.2.4.2: a rejoin request of type
+#            1 is JoinEUI, DevEUI and the counter RJcount1; section 4.4 has the two codes of 1.1
 # Behaviour  1. With keys, a frame that has options or a bit for an acknowledgement and neither port nor payload keeps
 #               the filler that stands where the code belongs. With a port, and an empty payload, it is right.
 #            2. RJcount1 is read from bytes of DevEUI.
@@ -32,7 +32,8 @@ const application = bytes('ec925802ae430ca77fd3dd73cb2cc588')
 function code(frame) {
   const message = frame.subarray(0, -4)
   const direction = (message[0] >> 5) & 1
-  const block = [bytes('4900000000'), [direction], message.subarray(1, 5), message.subarray(6, 8), [0, 0, 0, message.length]]
+  const block = [bytes('4900000000'), [direction], message.subarray(1, 5), message.subarray(6, 8)]
+  block.push([0, 0, 0, message.length])
   const words = ['mac', '-cipher', 'AES-128-CBC', '-macopt', `hexkey:${network.toString('hex')}`, 'CMAC']
   const input = Buffer.concat([...block.map((part) => Buffer.from(part)), message])
   return execFileSync('openssl', words, { input, encoding: 'utf8' }).toLowerCase().slice(0, 8)

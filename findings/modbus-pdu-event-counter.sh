@@ -4,8 +4,8 @@
 # Setting    examples of MODBUS Application Protocol 1.1b3, sections 6.1 to 6.16: each response is read by the package,
 #            and built by it again from what was read. Section 6.9: Get Comm Event Counter answers with a status of two
 #            bytes, 0000 or ffff for busy, and a count of two bytes
-# Behaviour  1. The status is the first byte and the count the second, which belongs to the status: 0 where the device is
-#               idle, 255 where it is busy. It is built with one byte for each, the lower ones.
+# Behaviour  1. The status is the first byte and the count the second, which belongs to the status: 0 where the device
+#               is idle, 255 where it is busy. It is built with one byte for each, the lower ones.
 #            2. Write Multiple Coils: of ten coils in a request sixteen are handed over, the rest of the last byte too.
 #            3. The same counter is right in Get Comm Event Log, and so are the other examples.
 # Seen       see `expected` below; nothing is raised. modbus-stream 0.46.0 reads and answers by this package
@@ -35,13 +35,18 @@ const examples = [
   ['MaskWriteRegister', '16 0004 00f2 0025', ({ address, andmask, ormask }) => [address, andmask, ormask]],
   ['GetCommEventCounter', '0b ffff 0108', ({ status, event_count }) => [status, event_count]],
   ['GetCommEventCounter', '0b 0000 0108', ({ status, event_count }) => [status, event_count]],
-  ['GetCommEventLog', '0c 08 0000 0108 0121 2000', (log) => [log.status, log.event_count, log.message_count, log.events]],
+  [
+    'GetCommEventLog',
+    '0c 08 0000 0108 0121 2000',
+    ({ status, event_count, message_count, events }) => [status, event_count, message_count, events],
+  ],
 ]
 for (const [name, hex, args] of examples) {
   const read = modbus.Response(bytes(hex))
   const again = modbus[name].Response.build(...args(read))
   const counter = read.event_count === undefined ? '' : `: count ${read.event_count}`
-  console.log(`${name} ${hex}${counter}, ${again.equals(bytes(hex)) ? 'the same again' : `again ${again.toString('hex')}`}`)
+  const same = again.equals(bytes(hex))
+  console.log(`${name} ${hex}${counter}, ${same ? 'the same again' : `again ${again.toString('hex')}`}`)
 }
 console.log(`status ffff, count 264: ${modbus.GetCommEventCounter.Response.build(0xffff, 264).toString('hex')}`)
 const { quantity, values } = modbus.Request(bytes('0f 0013 000a 02 cd01'))

@@ -5,7 +5,8 @@
 #            (RFC 8392 section 3.1.4) that is good until March 2038; `decodeCBORToNativeValueNoLeftoverBytes()` of the
 #            package beside `cbor` 10.0.12
 # Behaviour  four bytes are put together with a sign: from 80000000 on the constructor of the number is given a negative
-#            one, and raises a TypeError without a text. The same numbers in eight bytes are read, and so are larger ones
+#            one, and raises a TypeError without a text. The same numbers in eight bytes are read, and so are larger
+#            ones
 # Seen       see `expected` below
 # Matters    RFC 8949 section 4.2.1 has the shortest form, four bytes: seconds since 1970 are refused from 19 January
 #            2038 on, today already where they say when something ends. A counter or an address of 32 bits is refused

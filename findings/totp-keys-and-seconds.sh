@@ -1,12 +1,13 @@
 #!/bin/bash
 # totp.js 0.0.1 and @sunknudsen/totp 1.2.0 (npm) give other one-time passwords than an authenticator.
 #
-# Setting    time-based one-time passwords (RFC 6238; RFC 4226 section 5.3) of six digits beside `hotp` 3.0.1, for the key
-#            of RFC 6238's appendix B and for a binary one. RFC 4226 section 4, R6, has keys of at least 128 bits, no
-#            text; RFC 6238 section 4.2 divides the time by 30 seconds and takes the floor; RFC 4226 section 5.3 has six
-#            digits, with zeros in front
+# Setting    time-based one-time passwords (RFC 6238; RFC 4226 section 5.3) of six digits beside `hotp` 3.0.1, for the
+#            key of RFC 6238's appendix B and for a binary one. RFC 4226 section 4, R6, has keys of at least 128 bits,
+#            no text; RFC 6238 section 4.2 divides the time by 30 seconds and takes the floor; RFC 4226 section 5.3 has
+#            six digits, with zeros in front
 # Behaviour  1. totp.js turns the bytes of the key into text and back. A key of letters and digits, as in the RFC and as
-#               it makes itself, is right; a byte of 128 or more is not, and of 300 binary keys none gave the right code.
+#               it makes itself, is right; a byte of 128 or more is not, and of 300 binary keys none gave the right
+#               code.
 #            2. @sunknudsen/totp rounds the time to whole seconds first: the last half second of each 30 has the code of
 #               the next.
 #            3. @sunknudsen/totp leaves a zero in front out if the whole number is below 100,000: one code of 21,000.
