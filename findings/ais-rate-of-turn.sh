@@ -1,8 +1,8 @@
 #!/bin/bash
 # gpsd 3.22 (Debian 12) reports a ship that turns left as one that turns right; ais-stream-decoder 2.1.2 (npm) neither.
 #
-# Setting    AIS messages in NMEA sentences: position reports with all kinds of turns (ITU-R M.1371-5, annex 8, table
-#            48: the field is 4.733 times the root of the degrees a minute, negative to the left; 127 and -127 are
+# Setting    AIS messages in NMEA sentences: position reports with all kinds of turns (ITU-R M.1371-5, annex 8, messages
+#            1 to 3: the field is 4.733 times the root of the degrees a minute, negative to the left; 127 and -127 are
 #            faster than five degrees in 30 seconds, -128 says that it is not known), and the voyage data of two ships,
 #            of which one sentence each is lost. `gpsdecode -j` beside the package; IEC 61162-1 numbers the sentences
 #            that belong together with a sequential identifier

@@ -2,8 +2,8 @@
 # dns-js 0.2.1, 0.3.1 and mdns-js-packet 0.2.0 (npm) write AAAA and MX empty; two break text records at each dot.
 #
 # Setting    records of a service (RFC 6763), written by the package and read by dns-packet 5.6.1, and a response and a
-#            question that the package reads and writes again. RFC 6763 section 6.4: a string of a TXT record is
-#            key=value, the value may have any bytes; section 4.3: the name of an instance is one label and may have
+#            question that the package reads and writes again. RFC 6763 sections 6.3 and 6.5: a string of a TXT record
+#            is key=value, the value may have any bytes; section 4.3: the name of an instance is one label and may have
 #            dots in it; RFC 1035 section 4.1.4: a pointer has 14 bits. mdns-js 1.0.3 sends its announcements by dns-js
 #            0.2.1
 # Behaviour  1. 0.2.1 and mdns-js-packet send a string of TXT through the function for names: "version=1.2" is two

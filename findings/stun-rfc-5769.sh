@@ -3,8 +3,9 @@
 #
 # Setting    the sample request and responses of RFC 5769 sections 2.1 to 2.3, and a request of ICE with USE-CANDIDATE,
 #            which has no value (RFC 8445 section 16.1). `stun` 2.1.0 reads the addresses beside the two. RFC 8489
-#            section 14.2: an IPv6 address is XORed with the magic cookie and the transaction id; section 14: padding
-#            may have any value; sections 14.5 and 14.7: integrity and fingerprint are over the bytes of the message
+#            section 14.2: an IPv6 address is XORed with the magic cookie and the transaction id; sections 14.5 and
+#            14.7: integrity and fingerprint are over the bytes of the message; padding may have any value (RFC 5389
+#            section 15) and is ignored (RFC 8489 section 14)
 # Behaviour  1. @msimerson/stun undoes the XOR for the first four bytes of an IPv6 address. What it writes is right.
 #            2. webrtc-stun makes the message anew from the attributes that it knows, with zeros as padding, and checks
 #               integrity and fingerprint over that: with another padding or another attribute they do not agree.
