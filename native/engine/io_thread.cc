@@ -247,6 +247,11 @@ void IoThread::run() {
       rest(engine);
       continue;
     }
+    if (endpoints_.size() == 1 && read_on_.due()) {
+      read_on_.found(takeOnly());
+      finishTurn();
+      continue;
+    }
     const int time = waitTime();
     engine_holder_.give();
     engine.unlock();

@@ -34,6 +34,7 @@
 #include "engine/endpoint.h"
 #include "engine/event.h"
 #include "engine/frame.h"
+#include "engine/read_on.h"
 #include "engine/send_queue.h"
 #include "engine/wake_pace.h"
 
@@ -134,6 +135,7 @@ class IoThread {
   Attendance attendance_;
   WakePace wake_pace_;
   BusyPoll busy_poll_;
+  ReadOn read_on_;
   std::optional<Microseconds> look_until_;  // of this visit, once it has nothing left to do
   EventQueue events_;
   Poller poller_;
