@@ -1,11 +1,9 @@
 #include "psk/negotiation.h"
 
-#include <openssl/rand.h>
-
-#include <array>
 #include <cstring>
 
 #include "base/bytes.h"
+#include "psk/decoy.h"
 #include "record/alert.h"
 #include "record/downgrade.h"
 #include "record/psk_messages.h"
@@ -16,7 +14,6 @@ namespace {
 // A client may offer a key of each network it belongs to, and tickets of an earlier life. The
 // bound is on what one ClientHello can make a server look up.
 constexpr size_t kMaxOffers = 16;
-constexpr size_t kDecoyLength = 32;
 constexpr size_t kSha384Length = 48;
 constexpr uint16_t kTls13 = 0x0304, kDtls13 = 0xfefc;
 constexpr unsigned char kAes128GcmSha256[] = {0x13, 0x01};
@@ -139,8 +136,6 @@ bool Negotiation::answer(uint32_t number, PskAnswer answer) {
 }
 
 bool Negotiation::lookUp(const Identity& identity, Protocol protocol) {
-  // For known identities too: work that only the others cause would show in the time.
-  if (policy_.unknown == UnknownIdentity::Conceal) drawDecoy();
   if (policy_.table) {
     switch (policy_.table->find(identity, entry_)) {
       case KeyTable::Found::Hit:
@@ -170,24 +165,14 @@ void Negotiation::settleUnknown(PskHash hash) {
     state_ = State::Refused;
     return;
   }
-  // The rest of the handshake then looks and costs the same as with a wrong key (RFC 8446 section
-  // E.6).
-  drawDecoy();
-  if (!decoy_) {
+  std::optional<Secret> decoy = decoyKey();
+  if (!decoy) {
     state_ = State::Refused;
     return;
   }
-  entry_.key = std::move(*decoy_);
+  entry_.key = std::move(*decoy);
   entry_.hash = hash;
   state_ = State::Decoy;
-}
-
-void Negotiation::drawDecoy() {
-  if (decoy_) return;
-  std::array<uint8_t, kDecoyLength> random;
-  if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) return;
-  decoy_.emplace(random);
-  OPENSSL_cleanse(random.data(), random.size());
 }
 
 // ---- TLS 1.3 server ----------------------------------------------------------------------------

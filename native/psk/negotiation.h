@@ -96,8 +96,6 @@ class Negotiation {
   bool lookUp(const Identity& identity, Protocol protocol);
   void keepIfHashFits();
   void settleUnknown(PskHash hash);
-  // Random, in decoy_; nothing where the system has no randomness.
-  void drawDecoy();
   void ask(Protocol protocol);
 
   const Role role_;
@@ -107,7 +105,6 @@ class Negotiation {
   PskQuestion question_;
   Identity identity_;
   PskEntry entry_;
-  std::optional<Secret> decoy_;
   std::string servername_;
   std::vector<Offer> offers_;
   size_t offered_count_ = 0;
