@@ -223,10 +223,10 @@ void Dtls13Session::takeAlert(const OpenedRecord& record, SessionStep& step) {
   }
   // RFC 8446 section 6.1: a close_notify follows it.
   if (description == alert::kUserCanceled) return;
-  if (description == alert::kCloseNotify && open()) {
-    // Section 6.1: and ours answers it, in the epoch that is ours now.
+  if (description == alert::kCloseNotify) {
+    // Section 6.1: and ours answers it, in the epoch that is ours now, in a handshake too.
     messages_.sendAlert(alert::kWarning, alert::kCloseNotify, step);
-    return endWith(std::nullopt, step);
+    if (open()) return endWith(std::nullopt, step);
   }
   // Section 6.2: every other one ends the session, whatever its level.
   if (!open()) return endWith(explainAlert(description), step);
