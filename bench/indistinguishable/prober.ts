@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto'
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
 import * as dtls from '../../src/dtls/index.js'
 import * as tls from '../../src/tls/index.js'
 import { HOST, IDENTITY } from '../lib/credentials.js'
@@ -22,6 +23,8 @@ export interface Answer {
   /** The lengths of what the server sent after the last flight. */
   readonly shape: string
 }
+
+const PATIENCE_MS = 3_000
 
 /** As long as KNOWN: a length must not tell. */
 const NOBODY = 'nobdy'
@@ -43,7 +46,8 @@ export class Prober {
     return new Prober(protocol, relay)
   }
 
-  async probe(who: Stranger): Promise<Answer> {
+  /** undefined: there was no answer in time. */
+  async probe(who: Stranger): Promise<Answer | undefined> {
     this.#relay.begin(who === 'damaged')
     const psk = {
       identity: who === 'unknown' ? NOBODY : IDENTITY,
@@ -93,8 +97,14 @@ abstract class Relay {
     })
   }
 
-  async answered(): Promise<Answer> {
-    return await this.#answer
+  async answered(): Promise<Answer | undefined> {
+    const patience = new AbortController()
+    const silence = setTimeout(PATIENCE_MS, undefined, { signal: patience.signal }).catch(
+      () => undefined,
+    )
+    const answer = await Promise.race([this.#answer, silence])
+    patience.abort()
+    return answer
   }
 
   /** The last flight: damaged where it shall be. The time begins here. */
@@ -112,7 +122,7 @@ abstract class Relay {
     this.#lengths.push(bytes.length)
     // The rest of the answer comes with it, or is none.
     if (this.#lengths.length === 1)
-      setTimeout(() => {
+      globalThis.setTimeout(() => {
         this.#began = 0
         this.#resolve({ microseconds: this.#microseconds, shape: this.#lengths.join('+') })
       }, 1)

@@ -13,11 +13,12 @@ import { FULL_KEY } from './key.js'
 const [protocol, planted = '0'] = process.argv.slice(2)
 const plantedMs = Number(planted) / 1_000
 
+/** Takes as long for both, except for what is planted. */
 function psk({ identityText }: { identityText: string | undefined }) {
-  if (identityText !== IDENTITY) return null
-  const until = performance.now() + plantedMs
+  const known = identityText === IDENTITY
+  const until = performance.now() + (known ? plantedMs : 0)
   while (performance.now() < until);
-  return FULL_KEY
+  return known ? FULL_KEY : null
 }
 
 if (protocol === 'DTLSv1.3' || protocol === 'DTLSv1.2') {

@@ -79,20 +79,23 @@ Progress ServerHandshake::accept(const VerifiedHello& verified, Messages& messag
     offered.transcript.restart(verified.first_hash);
     offered.transcript.add(message_type::kServerHello, ByteView(retry).first(size));
   }
-  return lookUp(std::move(offered), 0, messages, step);
+  return lookUp(std::move(offered), 0, {}, messages, step);
 }
 
-// Goes through the offers from this one on, until one has a key or must be asked about.
-Progress ServerHandshake::lookUp(Offered offered, size_t offer, Messages& messages,
-                                 SessionStep& step) {
+// Goes through the offers from this one on, until one has a key or must be asked about. `answered`: the
+// key of this one, which was asked for.
+Progress ServerHandshake::lookUp(Offered offered, size_t offer, std::optional<PskEntry> answered,
+                                 Messages& messages, SessionStep& step) {
   const PskPolicy& policy = settings_->psk;
   const PskHash hash = offered.choice.suite->hash;
-  // For known identities too: work that only the others cause would show in the time.
+  // For known identities too, and once more where a key was asked for: work that only the others cause
+  // would show in the time.
   std::array<uint8_t, kDecoyBytes> random;
   if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) return outOfMemory();
   PskEntry decoy{Secret(random), hash};
   ClientHello hello;
   if (parseClientHello13(offered.body, hello)) return outOfMemory();  // it was read before
+  if (answered) return useKey(offered, offer, *std::move(answered), false, messages, step);
   for (; offer < hello.offered().size(); ++offer) {
     const PskOffer& tried = hello.offered()[offer];
     if (tried.binder.size() != hashBytes(hash) || tried.identity.size() > kMaxIdentityLength13) {
@@ -148,10 +151,10 @@ Progress ServerHandshake::answer(PskAnswer answer, Messages& messages, SessionSt
   const bool revoked = settings_->psk.table && settings_->psk.table->revoked(identity_);
   const bool usable = answer.entry && !answer.entry->key.empty() && !revoked;
   if (usable && answer.entry->hash == hash) {
-    return useKey(state.offered, state.offer, std::move(*answer.entry), false, messages, step);
+    return lookUp(std::move(state.offered), state.offer, std::move(answer.entry), messages, step);
   }
   if (usable) misfit_ = identity_;
-  return lookUp(std::move(state.offered), state.offer + 1, messages, step);
+  return lookUp(std::move(state.offered), state.offer + 1, {}, messages, step);
 }
 
 // To the client it looks like any other key.

@@ -59,7 +59,8 @@ class ServerHandshake {
     bool return_routability;
   };
 
-  Progress lookUp(Offered offered, size_t offer, Messages& messages, SessionStep& step);
+  Progress lookUp(Offered offered, size_t offer, std::optional<PskEntry> answered,
+                  Messages& messages, SessionStep& step);
   Progress useKey(const Offered& offered, size_t offer, PskEntry entry, bool decoy,
                   Messages& messages, SessionStep& step);
   Progress refuseKey(bool decoy) const;
