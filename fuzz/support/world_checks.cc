@@ -75,6 +75,11 @@ void World::takeRow(const EventBatch& batch, const EventRow& row) {
 }
 
 void World::check() const {
+  for (const Client& client : clients_) {
+    const EndpointStats& figures = client.endpoint->stats();
+    REQUIRE_THAT(figures.sessions == (client.ended ? 0 : 1));
+    REQUIRE_THAT(figures.handshakes_completed == (client.opened ? 1 : 0));
+  }
   if (!server_) return;
   const EndpointStats& stats = server_->stats();
   REQUIRE_THAT(stats.sessions >= sessions_.size());
