@@ -4,6 +4,9 @@
 //
 //   npx tsx bench/floods.ts [datagrams a second, 30000] [seconds, 8] [flood ...]
 //
+// MCBN_FLOOD_PORTS: of each of the two addresses of `lookups` and `waiting`, 400. With 3,000 (`ulimit -n` above 6,200) they have
+// all the handshakes that two hosts may have.
+//
 // Prints a table, each quiet first. docs/RELIABILITY.md has figures. All traffic stays in 127.0.0.0/8.
 
 import { once } from 'node:events'

@@ -33,7 +33,8 @@ import { bound, flood } from './flood.js'
 
 const [role, first = '', second = '', third = ''] = process.argv.slice(2)
 const LOOKUP_MS = 100
-const PORTS_EACH = 400
+/** Of each address; see floods.ts. */
+const PORTS_EACH = Number(process.env['MCBN_FLOOD_PORTS'] ?? 400)
 /** A blocked server's JavaScript stands still for so long, and then runs for so long. */
 const BLOCKED_MS = 500
 const AWAKE_MS = 20

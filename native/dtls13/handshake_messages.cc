@@ -9,6 +9,8 @@ namespace mcbn::dtls13 {
 namespace {
 
 constexpr size_t kMostExtensions = 64;
+// Each is compared with those before it, for hellos of anybody: all that fit into one would take half a millisecond.
+constexpr size_t kMostShares = 32;
 
 bool holds16(ByteView list, uint16_t value) {
   uint16_t found = 0;
@@ -86,13 +88,17 @@ Fault takeModes(ByteView data, uint8_t& modes) {
 // Each entry is well-formed, and no group has two (RFC 8446 section 4.2.8).
 Fault takeShares(ByteView data, ByteView& shares) {
   if (!only16(data, shares)) return alert::kDecodeError;
+  std::array<uint16_t, kMostShares> groups;
+  size_t count = 0;
   for (Reader reader(shares); !reader.empty();) {
-    uint16_t group = 0, other = 0;
+    uint16_t group = 0;
     ByteView share;
-    if (!reader.u16(group) || !reader.vector16(share) || share.empty()) return alert::kDecodeError;
-    for (Reader later = reader; later.u16(other) && later.vector16(share);) {
-      if (other == group) return alert::kIllegalParameter;
+    if (!reader.u16(group) || !reader.vector16(share) || share.empty() || count == groups.size()) {
+      return alert::kDecodeError;
     }
+    const auto end = groups.begin() + static_cast<ptrdiff_t>(count);
+    if (std::find(groups.begin(), end, group) != end) return alert::kIllegalParameter;
+    groups[count++] = group;
   }
   return std::nullopt;
 }

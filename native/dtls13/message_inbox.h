@@ -3,8 +3,9 @@
 // Messages in the clear may be anybody's: of those only the next one is taken, and a fragment that
 // disagrees with what is there begins it anew, so that the first forgery does not shut the peer out.
 //
-// Memory      nothing until a fragment comes; then at most kWindow messages of kMostMessageBytes, all
-//             but one of them from authentic records.
+// Memory      nothing until a fragment comes; then at most kWindow messages of kMostMessageBytes, from a
+//             client of kMostClientBytes, all but one of them from authentic records. A client with a key
+//             may leave them in parts for as long as its session lasts.
 // Thread      the session's.
 // Spec        RFC 9147 sections 5.2 (next_receive_seq) and 5.5 (reassembly)
 #pragma once
@@ -21,6 +22,8 @@ namespace mcbn::dtls13 {
 // Bytes of a message: of a ServerHello, and of what is authentic (a ticket may be long).
 constexpr size_t kMostClearBytes = 4096;
 constexpr size_t kMostMessageBytes = 16'384;
+// Of a client none is long: connection IDs are the longest, seldom more than one.
+constexpr size_t kMostClientBytes = 2048;
 
 class MessageInbox {
  public:
@@ -32,6 +35,9 @@ class MessageInbox {
     Changed,  // an authentic record contradicts another (RFC 9147 section 5.5)
   };
 
+  // `most`: bytes of an authentic message.
+  explicit MessageInbox(uint16_t most = kMostMessageBytes) : most_(most) {}
+
   void startAt(uint32_t next) { next_ = next; }
   // Nothing is there in part.
   bool idle() const { return !slots_; }
@@ -42,7 +48,7 @@ class MessageInbox {
     if (fragment.messageSequence < next_) return Added::Old;
     const uint32_t ahead = fragment.messageSequence - next_;
     if (ahead >= kWindow || (epoch == 0 && ahead > 0)) return Added::Refused;
-    if (fragment.length > (epoch == 0 ? kMostClearBytes : kMostMessageBytes)) {
+    if (fragment.length > (epoch == 0 ? kMostClearBytes : most_)) {
       return Added::Refused;
     }
     if (!slots_) slots_ = std::make_unique<Slots>();
@@ -95,6 +101,7 @@ class MessageInbox {
 
   std::unique_ptr<Slots> slots_;  // null while nothing is put together
   uint32_t next_ = 0;
+  uint16_t most_;
 };
 
 }  // namespace mcbn::dtls13

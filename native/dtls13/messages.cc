@@ -21,7 +21,8 @@ Messages::Messages(Role role, const DtlsOptions& options)
       mtu_(std::max<size_t>(options.mtu, 128)),
       first_retransmission_(options.retransmit_timeout),
       records_(options.replay_window),
-      flight_(mtu_) {
+      flight_(mtu_),
+      inbox_(role == Role::Server ? kMostClientBytes : kMostMessageBytes) {
   timers_.emplace(role, options.handshake_timeout, options.retransmit_timeout);
 }
 

@@ -37,6 +37,33 @@ std::string hostKey(const Address& address) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+std::string networkKey(const std::string& host) {
+  constexpr size_t kHostKey = 1 + 8, kNetworkKey = 1 + 6;  // of IPv6; behind the family
+  return host.size() == kHostKey ? host.substr(0, kNetworkKey) : std::string();
+}
+
+void Admission::Shares::add(const std::string& host) {
+  all += 1;
+  by_host[host] += 1;
+  if (const std::string network = networkKey(host); !network.empty()) by_network[network] += 1;
+}
+
+void Admission::Shares::remove(const std::string& host) {
+  MCBN_ASSERT(all > 0);
+  all -= 1;
+  countDown(by_host, host);
+  if (const std::string network = networkKey(host); !network.empty())
+    countDown(by_network, network);
+}
+
+Admission::Entry Admission::entryOf(const Shares& shares, const std::string& host) const {
+  const size_t its = countOf(shares.by_host, host);
+  if (its > 0 && !fair(its, shares.all)) return Entry::HostFull;
+  const size_t hosts = countOf(shares.by_network, networkKey(host)) / kHostsOfNetwork;
+  if (hosts > 0 && !fair(hosts, shares.all)) return Entry::NetworkFull;
+  return fair(its, shares.all) ? Entry::Free : Entry::Full;
+}
+
 void Admission::join(Member& member) {
   const std::lock_guard lock(mutex_);
   members_.push_back(&member);
@@ -51,17 +78,15 @@ Admission::Entry Admission::begin(const std::string& host, bool replaces, Millis
   const std::lock_guard lock(mutex_);
   Entry entry = Entry::Free;
   if (!replaces) {
-    const bool full = handshakes_ + sessions_ >= limits_.max_sessions;
+    const bool full = handshakes_.all + sessions_ >= limits_.max_sessions;
     if (full && !mostSilent(now)) return Entry::Refused;
     if (limits_.max_sessions_per_host != 0 &&
         countOf(sessions_by_host_, host) >= limits_.max_sessions_per_host) {
       return Entry::Refused;
     }
-    const size_t its = countOf(handshakes_by_host_, host);
-    if (!fair(its, handshakes_)) entry = its > 0 ? Entry::HostFull : Entry::Full;
+    entry = entryOf(handshakes_, host);
   }
-  handshakes_ += 1;
-  handshakes_by_host_[host] += 1;
+  handshakes_.add(host);
   if (limits_.max_sessions_per_host != 0) sessions_by_host_[host] += 1;
   return entry;
 }
@@ -90,30 +115,30 @@ size_t Admission::takeDisplaced(Member& member) {
 
 bool Admission::crowded() {
   const std::lock_guard lock(mutex_);
-  return 4 * handshakes_ >= limits_.max_handshakes;
+  return 4 * handshakes_.all >= limits_.max_handshakes;
 }
 
 size_t Admission::handshakesOf(const std::string& host) {
   const std::lock_guard lock(mutex_);
-  return countOf(handshakes_by_host_, host);
+  return countOf(handshakes_.by_host, host);
 }
 
 std::optional<uint32_t> Admission::beginLookup(const std::string& host) {
   const std::lock_guard lock(mutex_);
-  if (!fair(countOf(lookups_by_host_, host), lookups_.size())) return std::nullopt;
+  if (entryOf(lookups_, host) != Entry::Free) return std::nullopt;
   do last_lookup_ += 1;
-  while (last_lookup_ == 0 || lookups_.contains(last_lookup_));
-  lookups_.emplace(last_lookup_, host);
-  lookups_by_host_[host] += 1;
+  while (last_lookup_ == 0 || lookup_hosts_.contains(last_lookup_));
+  lookup_hosts_.emplace(last_lookup_, host);
+  lookups_.add(host);
   return last_lookup_;
 }
 
 bool Admission::lookupSettled(uint32_t number) {
   const std::lock_guard lock(mutex_);
-  const auto found = lookups_.find(number);
-  if (found == lookups_.end()) return false;
-  countDown(lookups_by_host_, found->second);
-  lookups_.erase(found);
+  const auto found = lookup_hosts_.find(number);
+  if (found == lookup_hosts_.end()) return false;
+  lookups_.remove(found->second);
+  lookup_hosts_.erase(found);
   return true;
 }
 
@@ -128,16 +153,14 @@ bool Admission::opened(Member& member, const std::string& host, Milliseconds now
     victim->evictions_ += 1;
     if (victim != &member) victim->evict_();
   }
-  MCBN_ASSERT(handshakes_ > 0);
-  handshakes_ -= 1;
-  countDown(handshakes_by_host_, host);
+  handshakes_.remove(host);
   sessions_ += 1;
   return true;
 }
 
 bool Admission::arrived(const std::string& host) {
   const std::lock_guard lock(mutex_);
-  if (handshakes_ + sessions_ >= limits_.max_sessions) return false;
+  if (handshakes_.all + sessions_ >= limits_.max_sessions) return false;
   if (limits_.max_sessions_per_host != 0) {
     size_t& count = sessions_by_host_[host];
     if (count >= limits_.max_sessions_per_host) return false;
@@ -149,9 +172,7 @@ bool Admission::arrived(const std::string& host) {
 
 void Admission::handshakeEnded(const std::string& host) {
   const std::lock_guard lock(mutex_);
-  MCBN_ASSERT(handshakes_ > 0);
-  handshakes_ -= 1;
-  countDown(handshakes_by_host_, host);
+  handshakes_.remove(host);
   if (limits_.max_sessions_per_host != 0) countDown(sessions_by_host_, host);
 }
 

@@ -13,7 +13,8 @@
 // Handshakes that wait for their client make room: when a newcomer finds no place, one that has waited
 // for half a second gives its own, of a host that has more. No host has more handshakes, or key
 // lookups, than are left for others: one alone gets half of them, two a third each, and there is
-// always room for a host that has none.
+// always room for a host that has none. A site with an IPv6 network of 48 bits has 65,536 hosts, with one
+// handshake each if it likes: no such network has more than four times what is left.
 //
 // A lookup counts until the application's promise settles, whether or not its handshake is there
 // still: what is abandoned costs memory and a place at the database all the same.
@@ -38,6 +39,9 @@ namespace mcbn {
 
 // What a limit per host counts by.
 std::string hostKey(const Address& address);
+// Of such a key what all hosts of an IPv6 network of 48 bits have in common (RFC 6177 section 3); empty: it is of
+// another kind.
+std::string networkKey(const std::string& host);
 
 struct AdmissionLimits {
   size_t max_sessions = 100'000;  // handshakes included
@@ -51,10 +55,11 @@ struct AdmissionLimits {
 class Admission {
  public:
   enum class Entry : uint8_t {
-    Refused,   // not counted
-    Free,      // counted
-    HostFull,  // counted, but one of the host's own handshakes has to go for it
-    Full,      // counted, but somebody's handshake has to go for it
+    Refused,      // not counted
+    Free,         // counted
+    HostFull,     // counted, but one of the host's own handshakes has to go for it
+    NetworkFull,  // counted, but one of its network's has to
+    Full,         // counted, but somebody's handshake has to go for it
   };
   // What waited less may be about to go on: half a second is a round trip around the earth, and a
   // slow device's arithmetic.
@@ -133,21 +138,31 @@ class Admission {
   // Sessions that one thread may have to end still. While it has, there are as many too many.
   static constexpr size_t kMostOwed = 16;
 
+  static constexpr size_t kHostsOfNetwork = 4;
+
   using Counts = std::unordered_map<std::string, size_t>;
+  // Handshakes, or lookups.
+  struct Shares {
+    size_t all = 0;
+    Counts by_host, by_network;
+
+    void add(const std::string& host);
+    void remove(const std::string& host);
+  };
 
   Member* mostSilent(Milliseconds now) const;
   // Whether a host that has `its` of `all` may have one more (Choudhury and Hahne's dynamic
   // threshold).
   bool fair(size_t its, size_t all) const { return all + its < limits_.max_handshakes; }
+  // What it costs that the host has one more.
+  Entry entryOf(const Shares& shares, const std::string& host) const;
 
   const AdmissionLimits limits_;
   std::mutex mutex_;  // guards all below
   std::vector<Member*> members_;
-  size_t handshakes_ = 0;
   size_t sessions_ = 0;  // open
-  Counts handshakes_by_host_;
-  std::unordered_map<uint32_t, std::string> lookups_;  // hosts, by number
-  Counts lookups_by_host_;
+  Shares handshakes_, lookups_;
+  std::unordered_map<uint32_t, std::string> lookup_hosts_;  // by number
   uint32_t last_lookup_ = 0;
   Counts sessions_by_host_;  // handshakes included; only while they are limited
 };

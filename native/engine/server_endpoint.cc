@@ -34,6 +34,7 @@ ServerEndpoint::ServerEndpoint(uint32_t id, IoServices& services,
       admission_(options_.admission ? options_.admission
                                     : std::make_shared<Admission>(AdmissionLimits{})),
       member_(std::move(options_.evict_soon)),
+      opened_hellos_(options_.cookie_secret),
       mobility_(directory_, *admission_, stats_, *this) {
   speaks13_ = options_.dtls13 != nullptr;
   if (speaks13_) {
@@ -231,6 +232,7 @@ void ServerEndpoint::deliver(Association& association, MutableBytes datagram, Mi
 
 bool ServerEndpoint::onOpened(Association& association) {
   pace_.proved(association.peer);
+  opened_hellos_.remember(association.peer.bytes().view(), association.random, wallSeconds());
   waitsNoMore(association);
   if (association.session.ownConnectionId().empty()) directory_.takeId(association);
   // RFC 6347 section 4.2.8: only a finished handshake may take the old session's place.

@@ -24,6 +24,7 @@
 #include "engine/arrivals.h"
 #include "engine/fleet_link.h"
 #include "engine/handshake_pace.h"
+#include "engine/opened_hellos.h"
 #include "engine/peer_mobility.h"
 #include "engine/recent_refusals.h"
 #include "record/cookie.h"
@@ -152,7 +153,7 @@ class ServerEndpoint final : public Endpoint,
   bool mayAnswer();
   bool replacesHandshake(const Address& from);
   bool makeRoom(const Address& from, Milliseconds now);
-  Association* waitingFor(const std::string& host, Milliseconds now) const;
+  Association* waitingFor(const std::string& whose, Milliseconds now) const;
   Milliseconds waitingDeadline() const;
   void endOverdue(Milliseconds now);
   void displace(Association& association);
@@ -196,6 +197,7 @@ class ServerEndpoint final : public Endpoint,
   RecencyList<Association> waiting_;  // handshakes whose clients are due, by how long
   bool crowded_ = false;              // when a newcomer was last let in
   HandshakePace pace_;
+  OpenedHellos opened_hellos_;
   bool balanced_ = false;
   PeerMobility mobility_;
   RecentRefusals refusals_;

@@ -124,6 +124,9 @@ void ServerEndpoint::hello(const Address& from, MutableBytes datagram, const Dtl
     stats_.hello_verify_requests += 1;
     return;
   }
+  if (opened_hellos_.has(address.view(), hello.random, seconds)) {
+    return dropped(DropReason::Duplicate);
+  }
   if (!mayBegin(from, now)) return;
   Association& association = enlist(std::make_unique<Association>(nextSession(), from, context_,
                                                                   options_.dtls, services_.ciphers),
@@ -138,6 +141,9 @@ void ServerEndpoint::hello13(const Address& from, MutableBytes datagram, Millise
   const ByteView random =
       cookies13_->hello().body.subspan(kRandomAt, std::tuple_size_v<decltype(Association::random)>);
   if (repeats(from, datagram, random, now)) return;
+  if (opened_hellos_.has(from.bytes().view(), random, wallSeconds())) {
+    return dropped(DropReason::Duplicate);
+  }
   if (const auto alert = refusals_.of(from.bytes(), random)) {
     if (mayAnswer()) post(from, cookies13_->refusal(*alert));
     stats_.dropped_refusals += 1;

@@ -13,8 +13,11 @@ bool ServerEndpoint::makeRoom(const Address& from, Milliseconds now) {
   if (entry == Admission::Entry::Refused) return false;
   crowded_ = admission_->crowded();
   if (entry == Admission::Entry::Free) return true;
-  const bool own = entry == Admission::Entry::HostFull;
-  if (Association* const victim = waitingFor(own ? host : std::string(), now)) {
+  const bool own = entry != Admission::Entry::Full;
+  const std::string whose = entry == Admission::Entry::HostFull      ? host
+                            : entry == Admission::Entry::NetworkFull ? networkKey(host)
+                                                                     : std::string();
+  if (Association* const victim = waitingFor(whose, now)) {
     displace(*victim);
     return true;
   }
@@ -23,9 +26,9 @@ bool ServerEndpoint::makeRoom(const Address& from, Milliseconds now) {
   return false;
 }
 
-// Of the handshakes that waited longest, and long enough: one of `host`; with none given, one of the
-// host that has most. Null: there is none among the first.
-Association* ServerEndpoint::waitingFor(const std::string& host, Milliseconds now) const {
+// Of the handshakes that waited longest, and long enough: one of this host or network; with none given, one of
+// the host that has most. Null: there is none among the first.
+Association* ServerEndpoint::waitingFor(const std::string& whose, Milliseconds now) const {
   constexpr size_t kLookedAt = 64;
   Association* found = nullptr;
   size_t most = 0;
@@ -33,8 +36,8 @@ Association* ServerEndpoint::waitingFor(const std::string& host, Milliseconds no
   for (size_t count = 0; each && count < kLookedAt; ++count, each = each->newer) {
     if (each->waits_since + Admission::kShortestWait > now) break;
     const std::string its = hostKey(each->confirmedAddress());
-    if (!host.empty()) {
-      if (its == host) return each;
+    if (!whose.empty()) {
+      if (its.starts_with(whose)) return each;
       continue;
     }
     const size_t has = admission_->handshakesOf(its);

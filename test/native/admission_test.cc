@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <cstdio>
 #include <deque>
 #include <thread>
 #include <vector>
@@ -136,6 +137,36 @@ TEST_CASE("admission: no host has more than it leaves to others, however many th
   CHECK(second == 30);
   // Those that hold places wait for each other's; a peer without one always finds one.
   for (int host = 0; host < 20; ++host) CHECK(begun(admission, std::to_string(host)));
+}
+
+TEST_CASE(
+    "admission: an IPv6 network of 48 bits leaves places to others, however many hosts it has") {
+  const auto host = [](unsigned network, unsigned number) {
+    char text[40];
+    std::snprintf(text, sizeof text, "2001:db8:%x:%x::1", network, number);
+    return hostKey(*Address::parse(text, 1));
+  };
+  CHECK(networkKey(host(1, 2)) == networkKey(host(1, 3)));
+  CHECK(networkKey(host(1, 2)) != networkKey(host(2, 2)));
+  CHECK(networkKey(hostKey(*Address::parse("192.0.2.1", 1))).empty());
+  CHECK(networkKey(hostKey(*Address::parse("fe80::1", 1))).empty());
+
+  Admission admission({.max_handshakes = 120});
+  unsigned began = 0;
+  while (began < 1'000 && begun(admission, host(1, began))) began += 1;
+  CHECK(began == 96);  // and four times as many as are left
+  CHECK(admission.begin(host(1, began), false, 0) == Admission::Entry::NetworkFull);
+  admission.handshakeEnded(host(1, 0));  // the one that went for it
+  for (unsigned other = 2; other < 26; ++other) CHECK(begun(admission, host(other, 0)));
+  // All are taken now: of a network that has no such share anybody's goes.
+  CHECK(admission.begin(host(1, 0), false, 0) == Admission::Entry::NetworkFull);
+  admission.handshakeEnded(host(1, 1));
+  CHECK(admission.begin(host(2, 1), false, 0) == Admission::Entry::Full);
+
+  unsigned lookups = 0;
+  while (lookups < 1'000 && admission.beginLookup(host(3, lookups))) lookups += 1;
+  CHECK(lookups == 96);
+  CHECK(admission.beginLookup(host(4, 0)));
 }
 
 TEST_CASE("admission: where no place is left, an own handshake goes, or anybody's") {

@@ -184,6 +184,19 @@ TEST_CASE("dtls13 messages: extensions that RFC 8446 forbids") {
   CHECK(parse(helloWith(many)) == alert::kDecodeError);
 }
 
+TEST_CASE(
+    "dtls13 messages: more key shares than anybody has groups cost nothing (RFC 8446 section "
+    "4.2.8)") {
+  const auto hello = [](uint16_t count) {
+    Bytes entries;
+    for (uint16_t group = 0; group < count; ++group) Writer(entries).u16(group).u16(1).u8(7);
+    return helloWith(wire::joined(
+        {kVersions, kModes, kGroupList, sharesOf(entries), offersOf(kOneIdentity, binders(1))}));
+  };
+  CHECK(parse(hello(32)) == Fault());
+  CHECK(parse(hello(33)) == alert::kDecodeError);
+}
+
 TEST_CASE("dtls13 messages: what is unknown is passed over, GREASE included (RFC 8701)") {
   const Bytes body = helloWith(
       wire::joined({extension(0x0A0A, {}), extension(43, {6, 0x7A, 0x7A, 0xFE, 0xFC, 0xFE, 0xFD}),

@@ -366,3 +366,19 @@ TEST_CASE("dtls13 open: nothing in the clear is answered any more (RFC 9147 sect
   CHECK(pair.bothOpen());
   exchangeMessages(pair);
 }
+
+TEST_CASE("dtls13 inbox: a client with a key has a server keep 8 KB of what it does not complete") {
+  const auto part = [](uint16_t sequence, uint32_t length) {
+    static const Bytes body(1);
+    return HandshakeFragment{
+        .type = 24, .length = length, .messageSequence = sequence, .offset = 0, .body = body};
+  };
+  using Added = MessageInbox::Added;
+  Messages of_server(Role::Server, {}), of_client(Role::Client, {});
+  CHECK(of_server.inbox().add(part(0, 2'049), 3) == Added::Refused);
+  CHECK(of_server.inbox().idle());
+  CHECK(of_server.inbox().add(part(0, 2'048), 3) == Added::Kept);
+  // A server's ticket may be long.
+  CHECK(of_client.inbox().add(part(0, 16'384), 3) == Added::Kept);
+  CHECK(of_client.inbox().add(part(1, 16'385), 3) == Added::Refused);
+}
