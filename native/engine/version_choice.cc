@@ -13,9 +13,9 @@ namespace mcbn {
 namespace {
 
 // Old devices drop a hello that they do not know, or that is too long for them, without a word. After so many
-// repeats that nobody answers, 3 s by default, DTLS 1.2 is tried as well; after more of them, if a
-// HelloRetryRequest has come that may be a stranger's.
-constexpr uint64_t kUnansweredRepeats = 2, kBarrenRepeats = 4;
+// repeats that nobody answers, 3 s by default, DTLS 1.2 is tried as well; after 7 s, if a message of DTLS 1.3
+// has come that may be a stranger's. A handshake has 10 s.
+constexpr uint64_t kUnansweredRepeats = 2, kBarrenRepeats = 3;
 constexpr std::string_view kTimeout = "MCBN_HANDSHAKE_TIMEOUT";
 
 // What a server says that cannot do anything with the hello. Others tell of a key or an identity,
