@@ -3,7 +3,7 @@
 // every state has been tried with every word of a few inputs and all suffixes that tell states apart (Chow's W
 // method), and with random words.
 
-import { answersOf, type Machine, stateAfter, type Word } from './mealy.js'
+import { answersOf, difference, type Machine, stateAfter, type Word } from './mealy.js'
 
 /** What is learnt. A word begins in the first state each time. */
 export interface System {
@@ -25,6 +25,8 @@ export interface Effort {
   /** Inputs of a random word, at the most. */
   readonly randomLength: number
   readonly random: () => number
+  /** What it should be: where it differs from what was learnt, the system is asked as well. */
+  readonly expected?: Machine
 }
 
 export interface Learnt {
@@ -193,7 +195,7 @@ async function counterexample(
   oracle: Oracle,
   effort: Effort,
 ): Promise<Word | undefined> {
-  for (const some of batches(tries(table, effort))) {
+  for (const some of batches(tries(machine, table, effort))) {
     await oracle.prepare(some)
     for (const word of some) {
       const right = await oracle.answers(word)
@@ -216,8 +218,10 @@ function* batches(all: Iterable<Word>): Generator<Word[]> {
   yield some
 }
 
-function* tries(table: Table, effort: Effort): Generator<Word> {
+function* tries(machine: Machine, table: Table, effort: Effort): Generator<Word> {
   const { inputs } = table
+  const doubt = effort.expected && difference(effort.expected, machine, inputs)
+  if (doubt) yield doubt
   for (const middle of words(inputs, effort.depth)) {
     for (const access of table.accesses) {
       for (const suffix of table.suffixes) yield [...access, ...middle, ...suffix]

@@ -68,8 +68,12 @@ async function learnt(
 
 beforeAll(async () => {
   document = await readFile(join(repositoryRoot, 'docs/STATE-MACHINE.md'), 'utf8')
-  await learnt('server, document', new ServerSystem('mcbn'), SHALLOW)
-  await learnt('client, document', new ClientSystem('mcbn'), SHALLOW)
+  const written = (title: string, inputs: readonly string[]) => ({
+    ...SHALLOW,
+    expected: machineIn(document, title, inputs),
+  })
+  await learnt('server, document', new ServerSystem('mcbn'), written('A server', SERVER_INPUTS))
+  await learnt('client, document', new ClientSystem('mcbn'), written('A client', CLIENT_INPUTS))
   for (const records of RECORDS) {
     if (!deep) continue
     await learnt(`server, ${records}`, new ServerSystem(records), DEEP)
