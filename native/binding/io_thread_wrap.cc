@@ -81,6 +81,7 @@ Napi::Function IoThreadWrap::define(Napi::Env env) {
                       InstanceMethod<&IoThreadWrap::rowsWritten>("rowsWritten"),
                       InstanceMethod<&IoThreadWrap::endpointStats>("endpointStats"),
                       InstanceMethod<&IoThreadWrap::sessionStats>("sessionStats"),
+                      InstanceMethod<&IoThreadWrap::udpStats>("udpStats"),
                       InstanceMethod<&IoThreadWrap::ref>("ref"),
                       InstanceMethod<&IoThreadWrap::unref>("unref"),
                       InstanceMethod<&IoThreadWrap::stop>("stop")});

@@ -65,6 +65,7 @@ class IoThreadWrap : public Napi::ObjectWrap<IoThreadWrap> {
   void rowsWritten(const Napi::CallbackInfo& info);
   Napi::Value endpointStats(const Napi::CallbackInfo& info);
   Napi::Value sessionStats(const Napi::CallbackInfo& info);
+  Napi::Value udpStats(const Napi::CallbackInfo& info);
   void ref(const Napi::CallbackInfo& info);
   void unref(const Napi::CallbackInfo& info);
   void stop(const Napi::CallbackInfo& info);

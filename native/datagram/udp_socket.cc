@@ -1,7 +1,6 @@
 // What every platform shares: opening, options, addresses. Batches are in udp_socket_*.cc.
 #include "datagram/udp_socket.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,14 +20,6 @@ int option(int fd, int name) {
   int value = 0;
   socklen_t length = sizeof(value);
   return getsockopt(fd, SOL_SOCKET, name, &value, &length) == 0 ? value : 0;
-}
-
-// Not SOCK_NONBLOCK and SOCK_CLOEXEC: macOS has neither.
-SystemError prepareDescriptor(int fd) {
-  const int flags = fcntl(fd, F_GETFL, 0);
-  const bool done = flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 &&
-                    fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
-  return done ? SystemError() : failed("fcntl");
 }
 
 SystemError applyOptions(int fd, const Address& bind, const UdpOptions& options) {
@@ -53,10 +44,7 @@ SystemError UdpSocket::open(const Address& bind, const UdpOptions& options) {
   if (isOpen()) return {EISCONN, "socket"};
   if (!bind) return {EAFNOSUPPORT, "socket"};
   if (options.recvBufferSize < 0 || options.sendBufferSize < 0) return {EINVAL, "setsockopt"};
-  fd_ = ::socket(bind.family(), SOCK_DGRAM, IPPROTO_UDP);
-  if (fd_ < 0) return failed("socket");
-
-  SystemError error = prepareDescriptor(fd_);
+  SystemError error = openDescriptor(bind.family());
   if (!error) error = applyOptions(fd_, bind, options);
   if (!error && ::bind(fd_, bind.native(), bind.nativeLength()) != 0) error = failed("bind");
   if (!error) {

@@ -126,6 +126,8 @@ class UdpSocket {
  private:
   // The platform's.
   static std::shared_ptr<ReceiveSlab> makeSlab(uint16_t batch);
+  // Sets fd_: it does not block, and is closed in programs that this process starts.
+  SystemError openDescriptor(int family);
   void probeOffloads();
   size_t trainLength(std::span<const OutgoingDatagram> datagrams) const;
   bool learnFrom(int error, size_t segment);

@@ -97,11 +97,20 @@ std::shared_ptr<ReceiveSlab> UdpSocket::makeSlab(uint16_t batch) {
   return slab->memory ? slab : nullptr;
 }
 
+SystemError UdpSocket::openDescriptor(int family) {
+  fd_ = ::socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+  return fd_ >= 0 ? SystemError() : SystemError{errno, "socket"};
+}
+
 void UdpSocket::probeOffloads() {
-  int value = 0;
-  socklen_t length = sizeof value;
-  offloads_.segmentation = getsockopt(fd_, SOL_UDP, UDP_SEGMENT, &value, &length) == 0;
-  value = 1;
+  // The kernel knows it or does not: asked once. What a socket's device cannot do, its sending tells.
+  static const bool known = [this] {
+    int value = 0;
+    socklen_t length = sizeof value;
+    return getsockopt(fd_, SOL_UDP, UDP_SEGMENT, &value, &length) == 0;
+  }();
+  offloads_.segmentation = known;
+  const int value = 1;
   offloads_.coalescing = setsockopt(fd_, SOL_UDP, UDP_GRO, &value, sizeof value) == 0;
   longest_segment_ = kMaxTrainBytes;
 }

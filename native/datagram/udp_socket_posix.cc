@@ -1,6 +1,8 @@
 // Every other POSIX system: one call a datagram, the same results.
 #if !defined(__linux__) || defined(MCBN_PORTABLE)
 
+#include <fcntl.h>
+
 #include <cerrno>
 #include <new>
 #include <utility>
@@ -23,6 +25,16 @@ struct ReceiveSlab {
 std::shared_ptr<ReceiveSlab> UdpSocket::makeSlab(uint16_t batch) {
   auto slab = std::make_shared<ReceiveSlab>(batch);
   return slab->memory ? slab : nullptr;
+}
+
+// In steps: macOS has neither SOCK_NONBLOCK nor SOCK_CLOEXEC.
+SystemError UdpSocket::openDescriptor(int family) {
+  fd_ = ::socket(family, SOCK_DGRAM, IPPROTO_UDP);
+  if (fd_ < 0) return {errno, "socket"};
+  const int flags = fcntl(fd_, F_GETFL, 0);
+  const bool done = flags >= 0 && fcntl(fd_, F_SETFL, flags | O_NONBLOCK) == 0 &&
+                    fcntl(fd_, F_SETFD, FD_CLOEXEC) == 0;
+  return done ? SystemError() : SystemError{errno, "fcntl"};
 }
 
 void UdpSocket::probeOffloads() {}  // there are none

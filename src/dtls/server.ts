@@ -179,8 +179,7 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
 
   /** Current figures; after `close` those of the end. */
   get stats(): DtlsServerStats {
-    this.#lastStats = this.#listening?.stats() ?? this.#lastStats
-    return this.#lastStats
+    return this.#readStats()
   }
 
   /**
@@ -268,6 +267,11 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
     throw new McbnError('MCBN_OPTION_CONFLICT', 'expected a server with the option fleet, got none')
   }
 
+  #readStats(): DtlsServerStats {
+    this.#lastStats = this.#listening?.stats() ?? this.#lastStats
+    return this.#lastStats
+  }
+
   #listener(): Listener<Peer> {
     if (this.#listening) return this.#listening
     throw new McbnError('MCBN_SOCKET_CLOSED', 'expected a server that listens; this one does not')
@@ -279,7 +283,7 @@ export class DtlsServer<Peer = undefined> extends EventEmitter<DtlsServerEvents<
     refuseUnknown('close', options, CLOSE_OPTIONS)
     const handover = booleanOption('handover', options.handover, CLOSE_OPTIONS.handover)
     if (this.#state === 'closed') return this.#closed
-    void this.stats
+    this.#readStats()
     const listener = this.#listening
     this.#state = 'closed'
     this.#listening = undefined

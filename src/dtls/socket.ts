@@ -15,7 +15,7 @@ import { cipherOf, connectionIdOf, familyOf, remoteInfo, sessionFacts } from './
 import { type DtlsTransferOptions, sealedSession, sealingKeyOf } from './session-transfer.js'
 import { closedEarly, notOpen } from './socket-closed.js'
 import type { SocketHome, SocketNews } from './socket-home.js'
-import { type DtlsSocketStats, offlineStats } from './stats.js'
+import { type DtlsSocketStats, socketStats } from './stats.js'
 import type { DtlsCipher, DtlsCloseReason, DtlsConnectionId } from './types.js'
 
 /** In place of a socket's early messages: a listener has come, and has had them. */
@@ -209,13 +209,8 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
 
   /** Current figures. After the end those of the end; if the peer ended it, those that were read last. */
   get stats(): DtlsSocketStats {
-    const home = this.#state === 'closed' ? undefined : this.#home
-    const now = home?.thread.native.sessionStats(home.endpoint, this.#session)
-    if (now) {
-      this.#lastFigures = now
-      return { ...now, dropped: this.#dropped }
-    }
-    return offlineStats(this.#lastFigures, this.#dropped)
+    const home = this.#state !== 'closed' && this.#readFigures() ? this.#home : undefined
+    return socketStats(this.#lastFigures, this.#dropped, home)
   }
 
   // ---- what it does -------------------------------------------------------------------------------
@@ -264,14 +259,13 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
    * @returns `closed`.
    */
   close(): Promise<void> {
-    this.destroy()
-    return this.closed
+    return this.destroy().closed
   }
 
   /** As `close`, and emits `error` if one is given. */
   destroy(error?: Error): this {
     if (this.#state === 'closed') return this
-    if (this.#state === 'open') void this.stats
+    if (this.#state === 'open') this.#readFigures()
     this.#end(error, error ? 'failed' : 'local')
     this.#home?.release(this.#session, false)
     return this
@@ -328,13 +322,19 @@ export class DtlsSocket<Peer = undefined> extends EventEmitter<DtlsSocketEvents>
   exportSession(options: DtlsTransferOptions): Buffer {
     const key = sealingKeyOf('exportSession', options)
     this.#writable()
-    void this.stats
+    this.#readFigures()
     const sealed = sealedSession(this.#home as SocketHome, this.#session, key)
     this.#onEnded(undefined, 'exported')
     return sealed
   }
 
   // ---- inside; the first are what its endpoint tells ----------------------------------------------
+
+  #readFigures(): boolean {
+    const now = this.#home?.thread.native.sessionStats(this.#home.endpoint, this.#session)
+    this.#lastFigures = now ?? this.#lastFigures
+    return !!now
+  }
 
   #onOpened(opened: NativeOpenedSession, peer: Peer | undefined): void {
     if (this.#state !== 'opening' || !this.#home) return

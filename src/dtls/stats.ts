@@ -9,6 +9,7 @@ import {
   NO_SESSION_FIGURES,
   NO_UDP_FIGURES,
 } from '../native/figures.js'
+import type { SocketHome } from './socket-home.js'
 
 /** Figures of a server since it began to listen. Bytes are UDP payload. */
 export interface DtlsServerStats extends NativeEndpointStats {
@@ -72,12 +73,14 @@ export const NO_SERVER_STATS: DtlsServerStats = {
   udp: NO_UDP_FIGURES,
 }
 
-/** A session's figures when its UDP socket is not, or no longer, its own. */
-export function offlineStats(
+/** A session's figures. `home`: of a session that goes on; else its socket's are not, or no longer, to be told. */
+export function socketStats(
   figures: NativeSessionFigures | undefined,
   dropped: number,
+  home: Pick<SocketHome, 'thread' | 'endpoint'> | undefined,
 ): DtlsSocketStats {
-  return { ...(figures ?? NO_SESSION_FIGURES), dropped, udp: NO_UDP_FIGURES }
+  const udp = home?.thread.native.udpStats(home.endpoint) ?? NO_UDP_FIGURES
+  return { ...(figures ?? NO_SESSION_FIGURES), dropped, udp }
 }
 
 /** The figures of several endpoints as one: numbers are added, by reason too. */

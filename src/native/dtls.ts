@@ -11,7 +11,7 @@ import type {
   NativeFailure,
   NativeQuestion,
 } from './contract.js'
-import type { NativeEndpointStats, NativeSessionStats } from './figures.js'
+import type { NativeEndpointStats, NativeSessionFigures, NativeUdpFigures } from './figures.js'
 
 /** Kinds of rows; native/engine/event.h has the same numbers. */
 export const EVENT = {
@@ -337,7 +337,9 @@ export interface NativeIoThread {
     names?: readonly string[],
   ): readonly (NativeVerdict | NativeOpenedSession | undefined)[]
   endpointStats(endpoint: number): NativeEndpointStats | null
-  sessionStats(endpoint: number, session: number): NativeSessionStats | null
+  sessionStats(endpoint: number, session: number): NativeSessionFigures | null
+  /** Of an endpoint's socket. Asks the system, so it is no part of what is read when a session ends. */
+  udpStats(endpoint: number): NativeUdpFigures | null
   /** Whether it keeps the process alive. It does not at first. */
   ref(): void
   unref(): void

@@ -134,7 +134,3 @@ export type NativeSessionFigures = Figures<typeof NO_SESSION_FIGURES>
 export interface NativeEndpointStats extends Figures<typeof NO_ENDPOINT_FIGURES> {
   readonly udp: NativeUdpFigures
 }
-
-export interface NativeSessionStats extends NativeSessionFigures {
-  readonly udp: NativeUdpFigures
-}

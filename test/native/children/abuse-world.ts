@@ -387,6 +387,7 @@ export const CALLS: Readonly<Record<string, (world: World, on: number) => Made>>
   rowsWritten: onThread('rowsWritten', (_, on) => [either(on), new Uint32Array([1])]),
   endpointStats: onThread('endpointStats', (_, on) => [either(on)]),
   sessionStats: onThread('sessionStats', (_, on) => [either(on), 1]),
+  udpStats: onThread('udpStats', (_, on) => [either(on)]),
   ref: onThread('ref', () => []),
   unref: onThread('unref', () => []),
   stop: onThread('stop', () => []),
