@@ -8,7 +8,6 @@
 namespace mcbn::dtls13 {
 namespace {
 
-constexpr uint8_t kAckType = 26;  // ContentType (RFC 9147 section 7)
 // After so many repeats of a hello with a cookie that nobody answers, the cookie is doubted.
 constexpr unsigned kCookieRepeats = 2;
 
@@ -162,7 +161,7 @@ void Dtls13Session::take(const OpenedRecord& record, SessionStep& step) {
         return fail(malformed("repeated message", alert::kIllegalParameter), step);
       }
       return takeMessages(step);
-    case kAckType:
+    case content_type::kAck:
       messages_.takeAck(record, step);
       if (auto* const open = opened()) follow(open->proceed(messages_, step), step);
       return;

@@ -20,6 +20,9 @@ bool holds16(ByteView list, uint16_t value) {
   return false;
 }
 
+// RFC 8446 section 6.2.
+Fault decodeErrorUnless(bool readable) { return readable ? Fault() : alert::kDecodeError; }
+
 // A list of numbers of two bytes, at least one of them.
 bool isList16(ByteView list) { return !list.empty() && list.size() % 2 == 0; }
 
@@ -169,8 +172,7 @@ Fault parseClientHello13(ByteView body, ClientHello& hello) {
       case extension_type::kServerName:
         return takeServerName(data, hello.servername);
       case extension_type::kSupportedGroups:
-        if (!only16(data, hello.groups) || !isList16(hello.groups)) return alert::kDecodeError;
-        return std::nullopt;
+        return decodeErrorUnless(only16(data, hello.groups) && isList16(hello.groups));
       case extension_type::kAlpn:
         return takeNames(data, hello.alpn);
       case extension_type::kSupportedVersions:
@@ -178,8 +180,7 @@ Fault parseClientHello13(ByteView body, ClientHello& hello) {
         hello.speaks13 = holds16(list, kVersion13);
         return std::nullopt;
       case extension_type::kCookie:
-        if (!only16(data, hello.cookie) || hello.cookie.empty()) return alert::kDecodeError;
-        return std::nullopt;
+        return decodeErrorUnless(only16(data, hello.cookie) && !hello.cookie.empty());
       case extension_type::kPskKeyExchangeModes:
         return takeModes(data, hello.modes);
       case extension_type::kKeyShare:
@@ -191,7 +192,7 @@ Fault parseClientHello13(ByteView body, ClientHello& hello) {
         return std::nullopt;
       case extension_type::kReturnRoutabilityCheck:
         hello.return_routability = true;
-        return data.empty() ? Fault() : alert::kDecodeError;
+        return decodeErrorUnless(data.empty());
       case extension_type::kPreSharedKey:
         // RFC 8446 section 4.2.11: binders cover all that is before them.
         return last ? takeOffers(data, body, hello) : alert::kIllegalParameter;
@@ -241,7 +242,7 @@ Fault parseServerHello(ByteView body, ServerHello& hello) {
           return alert::kDecodeError;
         }
         hello.group = value;
-        return field.empty() ? Fault() : alert::kDecodeError;
+        return decodeErrorUnless(field.empty());
       case extension_type::kPreSharedKey:
         if (hello.retry) return alert::kIllegalParameter;
         if (!field.u16(value) || !field.empty()) return alert::kDecodeError;
@@ -249,8 +250,7 @@ Fault parseServerHello(ByteView body, ServerHello& hello) {
         return std::nullopt;
       case extension_type::kCookie:
         if (!hello.retry) return alert::kIllegalParameter;
-        if (!only16(data, hello.cookie) || hello.cookie.empty()) return alert::kDecodeError;
-        return std::nullopt;
+        return decodeErrorUnless(only16(data, hello.cookie) && !hello.cookie.empty());
       case extension_type::kConnectionId:
         if (!only8(data, bytes)) return alert::kDecodeError;
         if (hello.retry) return alert::kIllegalParameter;
@@ -259,7 +259,7 @@ Fault parseServerHello(ByteView body, ServerHello& hello) {
       case extension_type::kReturnRoutabilityCheck:
         if (hello.retry) return alert::kIllegalParameter;
         hello.return_routability = true;
-        return data.empty() ? Fault() : alert::kDecodeError;
+        return decodeErrorUnless(data.empty());
       default:
         unasked = true;  // or of an older version
         return std::nullopt;
@@ -289,7 +289,7 @@ Fault parseEncryptedExtensions(ByteView body, bool named, std::span<const std::s
     }
     // RFC 8446 section 4.2: nobody answers what was not asked.
     if (type != extension_type::kServerName || !named) return alert::kUnsupportedExtension;
-    return data.empty() ? Fault() : alert::kDecodeError;
+    return decodeErrorUnless(data.empty());
   });
 }
 

@@ -8,7 +8,6 @@
 namespace mcbn::dtls13 {
 namespace {
 
-constexpr uint8_t kAckType = 26;  // ContentType (RFC 9147 section 7)
 constexpr size_t kMostAcks = 64;
 // Between two sendings that the peer asks for, or somebody in its name.
 constexpr Milliseconds kSpacing = 25;
@@ -179,7 +178,7 @@ void Messages::sendAck(SessionStep& step) {
   ack_at_ = kNever;
   if (ack_now_) return;
   const size_t around = records_.sealedSize(epoch_, 0);
-  sendRecord(kAckType, writeAck(acks_, mtu_ > around ? mtu_ - around : 0), step);
+  sendRecord(content_type::kAck, writeAck(acks_, mtu_ > around ? mtu_ - around : 0), step);
   if (open_) acks_.clear();
 }
 

@@ -117,12 +117,17 @@ std::optional<Failure> OpenAssociation::takeNewIds(ByteView body, Messages& mess
 
 // ---- messages of ours --------------------------------------------------------------------------
 
+WaitingMessage* OpenAssociation::queued(uint8_t type) {
+  const auto found = std::ranges::find(queue_, type, &WaitingMessage::type);
+  return found == queue_.end() ? nullptr : &*found;
+}
+
 void OpenAssociation::enqueue(uint8_t type, Bytes body, Messages& messages, SessionStep& step) {
-  const auto queued = std::ranges::find(queue_, type, &WaitingMessage::type);
-  if (queued == queue_.end()) {
+  WaitingMessage* const before = queued(type);
+  if (!before) {
     queue_.push_back({type, std::move(body)});
   } else if (type == message_type::kKeyUpdate) {
-    queued->body[0] |= body[0];  // one for both, and for the peer too if either asks
+    before->body[0] |= body[0];  // one for both, and for the peer too if either asks
   }
   proceed(messages, step);
 }
@@ -170,9 +175,7 @@ std::optional<Failure> OpenAssociation::checkWear(Messages& messages, SessionSte
   const bool ours = written == KeyWear::Renew || older(write_since_, renew_after_, step.now);
   const bool updating = updating_ || messages.epoch() != write_epoch_;
   if (updating || (!both && !ours)) return std::nullopt;
-  if (std::ranges::find(queue_, message_type::kKeyUpdate, &WaitingMessage::type) == queue_.end()) {
-    updateKeys(both, messages, step);
-  }
+  if (!queued(message_type::kKeyUpdate)) updateKeys(both, messages, step);
   return std::nullopt;
 }
 
@@ -184,9 +187,9 @@ void OpenAssociation::updateKeys(bool both, Messages& messages, SessionStep& ste
 bool OpenAssociation::giveConnectionIds(std::vector<Bytes> ids, bool immediate, Messages& messages,
                                         SessionStep& step) {
   std::vector<Bytes> all = messages.records().ownIds();
-  const bool queued = std::ranges::find(queue_, message_type::kNewConnectionId,
-                                        &WaitingMessage::type) != queue_.end();
-  if (all.empty() || queued || all.size() + ids.size() > OpenState13::kMostOwnIds) return false;
+  if (all.empty() || queued(message_type::kNewConnectionId) ||
+      all.size() + ids.size() > OpenState13::kMostOwnIds)
+    return false;
   Bytes body;
   writeNewConnectionId(ids, immediate, body);
   for (Bytes& id : ids) {

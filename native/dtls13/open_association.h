@@ -81,6 +81,8 @@ class OpenAssociation {
   Opened describe() const;
 
  private:
+  // The message of this type that waits for its turn; null: there is none.
+  WaitingMessage* queued(uint8_t type);
   void enqueue(uint8_t type, Bytes body, Messages& messages, SessionStep& step);
   std::optional<Failure> takeKeyUpdate(uint64_t epoch, ByteView body, Messages& messages,
                                        SessionStep& step);

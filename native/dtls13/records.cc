@@ -68,23 +68,12 @@ Records::~Records() = default;
 
 bool Records::startReading(uint64_t epoch, const Suite& suite, const Secret& traffic_secret) {
   MCBN_ASSERT(epoch >= kFirstEncrypted);
-  TrafficKeys keys = trafficKeysOf(suite, traffic_secret);
-  if (keys.empty()) return false;
-  reading_[epoch % kSlots] =
-      std::make_unique<ReadEpoch>(epoch, suite, std::move(keys), replay_window_);
-  return true;
+  return reading_.start(epoch, suite, traffic_secret, replay_window_);
 }
 
-Records::ReadEpoch* Records::reading(uint64_t epoch) const {
-  ReadEpoch* const found = reading_[epoch % kSlots].get();
-  return found && found->epoch == epoch ? found : nullptr;
-}
+bool Records::reads(uint64_t epoch) const { return reading_.find(epoch) != nullptr; }
 
-bool Records::reads(uint64_t epoch) const { return reading(epoch) != nullptr; }
-
-void Records::stopReading(uint64_t epoch) {
-  if (reads(epoch)) reading_[epoch % kSlots].reset();
-}
+void Records::stopReading(uint64_t epoch) { reading_.stop(epoch); }
 
 void Records::setOwnIds(std::vector<Bytes> ids) {
   MCBN_ASSERT(
@@ -93,7 +82,7 @@ void Records::setOwnIds(std::vector<Bytes> ids) {
 }
 
 KeyWear Records::readWear(uint64_t epoch) const {
-  const ReadEpoch* const found = reading(epoch);
+  const ReadEpoch* const found = reading_.find(epoch);
   return found ? found->wear() : KeyWear::Spent;
 }
 
@@ -158,7 +147,7 @@ void Records::gather(RecordTrain& train) {
   train.pieces_.clear();
   train.decrypted_ = train.admitted_ = 0;
   const uint8_t bits = train.ahead_->epoch_bits;
-  ReadEpoch* const epoch = reading_[bits].get();
+  ReadEpoch* const epoch = reading_.withBits(bits);
   const RecordFrame* frame = &*train.ahead_;
   while (frame && frame->encrypted && frame->epoch_bits == bits && !train.pieces_.full()) {
     if (!epoch || frame->body.size() < kMinEncryptedBytes) {
@@ -181,7 +170,7 @@ void Records::gather(RecordTrain& train) {
 // never lower. So where the lowest and the highest give the same number, so do all between.
 void Records::decrypt(RecordTrain& train) {
   const std::span<CipherPiece> rest = train.pieces_.items().subspan(train.decrypted_);
-  ReadEpoch* const epoch = reading(train.epoch_);
+  ReadEpoch* const epoch = reading_.find(train.epoch_);
   size_t count = rest.size();
   if (epoch && epoch->wear() != KeyWear::Spent) {
     if (epoch->in_vain >= kManyInVain) lookFarther(*epoch, rest.front());
@@ -217,7 +206,7 @@ void Records::lookFarther(ReadEpoch& epoch, const CipherPiece& piece) {
 }
 
 std::optional<OpenedRecord> Records::admit(uint64_t number, const CipherPiece& piece) {
-  ReadEpoch* const epoch = reading(number);
+  ReadEpoch* const epoch = reading_.find(number);
   if (!epoch) return drop(DropReason::WrongEpoch);
   if (epoch->wear() == KeyWear::Spent) return drop(DropReason::BadMac);
   if (!piece.done || piece.sequence >= kSequences) {
@@ -257,7 +246,7 @@ void Records::mark(ReadEpoch& epoch, uint64_t sequence) {
 }
 
 bool Records::admitHeld(RecordNumber number) {
-  ReadEpoch* const epoch = reading(number.epoch);
+  ReadEpoch* const epoch = reading_.find(number.epoch);
   if (!epoch || epoch->window.seen(number.sequence)) {
     drop(epoch ? DropReason::Replayed : DropReason::WrongEpoch);
     return false;
@@ -270,33 +259,23 @@ bool Records::admitHeld(RecordNumber number) {
 
 bool Records::startWriting(uint64_t epoch, const Suite& suite, const Secret& traffic_secret) {
   MCBN_ASSERT(epoch >= kFirstEncrypted);
-  TrafficKeys keys = trafficKeysOf(suite, traffic_secret);
-  if (keys.empty()) return false;
-  writing_[epoch % kSlots] = std::make_unique<WriteEpoch>(epoch, suite, std::move(keys));
-  return true;
+  return writing_.start(epoch, suite, traffic_secret);
 }
 
-Records::WriteEpoch* Records::writing(uint64_t epoch) const {
-  WriteEpoch* const found = writing_[epoch % kSlots].get();
-  return found && found->epoch == epoch ? found : nullptr;
-}
+bool Records::writes(uint64_t epoch) const { return epoch == 0 || writing_.find(epoch); }
 
-bool Records::writes(uint64_t epoch) const { return epoch == 0 || writing(epoch); }
-
-void Records::stopWriting(uint64_t epoch) {
-  if (writing(epoch)) writing_[epoch % kSlots].reset();
-}
+void Records::stopWriting(uint64_t epoch) { writing_.stop(epoch); }
 
 void Records::skipPlaintext(uint64_t next) { next_plaintext_ = std::max(next_plaintext_, next); }
 
 KeyWear Records::writeWear(uint64_t epoch) const {
   if (epoch == 0) return wearOf(next_plaintext_, kSequences);
-  const WriteEpoch* const found = writing(epoch);
+  const WriteEpoch* const found = writing_.find(epoch);
   return found ? found->wear() : KeyWear::Spent;
 }
 
 bool Records::mayWrite(uint64_t epoch) const {
-  const WriteEpoch* const found = writing(epoch);
+  const WriteEpoch* const found = writing_.find(epoch);
   return found ? mayWrite(*found) : writeWear(epoch) != KeyWear::Spent;
 }
 
@@ -306,7 +285,7 @@ bool Records::mayWrite(const WriteEpoch& epoch) const {
 
 size_t Records::sealedSize(uint64_t epoch, size_t content) const {
   if (epoch == 0) return kPlaintextHeaderBytes + content;
-  const WriteEpoch* const found = writing(epoch);
+  const WriteEpoch* const found = writing_.find(epoch);
   return found ? kWithLength.bytes(peer_id_.size()) + encryptedBytes(found->cipher.suite(), content)
                : 0;
 }
@@ -322,7 +301,7 @@ std::optional<RecordNumber> Records::seal(uint64_t epoch, uint8_t type, ByteView
   datagram.resize(begin + sealedSize(epoch, content.size()));
   const size_t header = kWithLength.bytes(peer_id_.size());
   std::ranges::copy(content, datagram.begin() + static_cast<ptrdiff_t>(begin + header));
-  WriteEpoch& writing = *writing_[epoch % kSlots];
+  WriteEpoch& writing = *writing_.find(epoch);
   const MutableBytes message = std::span(datagram).subspan(begin + header, content.size());
   const uint64_t number = writing.next;
   if (sealAt(writing, type, {&message, 1}, kWithLength) == 1) return RecordNumber{epoch, number};
@@ -335,17 +314,17 @@ size_t Records::before(uint64_t epoch) const {
 }
 
 size_t Records::behind(uint64_t epoch) const {
-  const WriteEpoch* const found = writing(epoch);
+  const WriteEpoch* const found = writing_.find(epoch);
   return found ? encryptedBytes(found->cipher.suite(), 0) : 0;
 }
 
 size_t Records::sealedAlone(uint64_t epoch, size_t content) const {
-  const WriteEpoch* const found = writing(epoch);
+  const WriteEpoch* const found = writing_.find(epoch);
   return found ? before(epoch) + encryptedBytes(found->cipher.suite(), content) : 0;
 }
 
 size_t Records::seal(uint64_t epoch, uint8_t type, std::span<const MutableBytes> messages) {
-  WriteEpoch* const found = writing(epoch);
+  WriteEpoch* const found = writing_.find(epoch);
   return found ? sealAt(*found, type, messages, kAlone) : 0;
 }
 
@@ -385,7 +364,7 @@ size_t Records::finish(WriteEpoch& epoch, std::span<CipherPiece> pieces) {
 // ---- to go on elsewhere --------------------------------------------------------------------------
 
 EpochState Records::readState(uint64_t epoch) const {
-  const ReadEpoch& from = *reading(epoch);
+  const ReadEpoch& from = *reading_.find(epoch);
   return {.epoch = epoch,
           .secret = {},
           .next = from.any ? from.window.newest() + 1 : 0,
@@ -395,13 +374,13 @@ EpochState Records::readState(uint64_t epoch) const {
 }
 
 EpochState Records::writeState(uint64_t epoch) const {
-  const WriteEpoch& from = *writing(epoch);
+  const WriteEpoch& from = *writing_.find(epoch);
   return {.epoch = epoch, .secret = {}, .next = from.next, .used = from.blocks};
 }
 
 bool Records::resumeReading(const EpochState& state, const Suite& suite) {
   if (!startReading(state.epoch, suite, state.secret)) return false;
-  ReadEpoch& to = *reading(state.epoch);
+  ReadEpoch& to = *reading_.find(state.epoch);
   to.forgeries = state.used;
   to.closed = state.closed;
   to.any = state.next > 0;
@@ -411,18 +390,14 @@ bool Records::resumeReading(const EpochState& state, const Suite& suite) {
 
 bool Records::resumeWriting(const EpochState& state, const Suite& suite) {
   if (!startWriting(state.epoch, suite, state.secret)) return false;
-  writing(state.epoch)->next = state.next;
-  writing(state.epoch)->blocks = state.used;
+  writing_.find(state.epoch)->next = state.next;
+  writing_.find(state.epoch)->blocks = state.used;
   return true;
 }
 
 void Records::release() {
-  for (const auto& epoch : reading_) {
-    if (epoch) epoch->cipher.release();
-  }
-  for (const auto& epoch : writing_) {
-    if (epoch) epoch->cipher.release();
-  }
+  reading_.release();
+  writing_.release();
 }
 
 }  // namespace mcbn::dtls13

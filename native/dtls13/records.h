@@ -157,10 +157,38 @@ class Records {
  private:
   struct ReadEpoch;
   struct WriteEpoch;
-  static constexpr size_t kSlots = 4;  // EE of the header
 
-  ReadEpoch* reading(uint64_t epoch) const;
-  WriteEpoch* writing(uint64_t epoch) const;
+  // The epochs of one direction.
+  template <typename Epoch>
+  class Living {
+   public:
+    // False: OpenSSL has no memory; the epoch does not live.
+    template <typename... More>
+    bool start(uint64_t epoch, const Suite& suite, const Secret& traffic_secret, More... more) {
+      TrafficKeys keys = trafficKeysOf(suite, traffic_secret);
+      if (keys.empty()) return false;
+      slots_[epoch % kSlots] = std::make_unique<Epoch>(epoch, suite, std::move(keys), more...);
+      return true;
+    }
+    void stop(uint64_t epoch) {
+      if (find(epoch)) slots_[epoch % kSlots].reset();
+    }
+    Epoch* find(uint64_t epoch) const {
+      Epoch* const found = withBits(epoch % kSlots);
+      return found && found->epoch == epoch ? found : nullptr;
+    }
+    Epoch* withBits(uint64_t bits) const { return slots_[bits].get(); }
+    void release() {
+      for (const auto& epoch : slots_) {
+        if (epoch) epoch->cipher.release();
+      }
+    }
+
+   private:
+    static constexpr size_t kSlots = 4;                 // EE of the header
+    std::array<std::unique_ptr<Epoch>, kSlots> slots_;  // at its epoch modulo kSlots
+  };
+
   bool mayWrite(const WriteEpoch& epoch) const;
   const RecordFrame* lookAhead(RecordTrain& train);
   bool isOurs(IncomingDatagram& datagram, const RecordFrame& frame) const;
@@ -175,8 +203,8 @@ class Records {
   size_t finish(WriteEpoch& epoch, std::span<CipherPiece> pieces);
 
   const size_t replay_window_;
-  std::array<std::unique_ptr<ReadEpoch>, kSlots> reading_;  // at its epoch modulo kSlots
-  std::array<std::unique_ptr<WriteEpoch>, kSlots> writing_;
+  Living<ReadEpoch> reading_;
+  Living<WriteEpoch> writing_;
   uint64_t next_plaintext_ = 0;
   std::vector<Bytes> own_ids_;
   Bytes peer_id_;
