@@ -100,9 +100,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const size_t length = input.byte() * (input.byte() % 8 == 0 ? size_t{9} : size_t{1});
     plain.push_back({input.bytes(nonce), input.bytes(additional), input.bytes(length), Bytes(tag)});
   }
-  EVP_CIPHER_CTX* const aes = CcmBatch::makeContext(key);
+  const CipherContext aes = aesBlocks(key);
   require(aes != nullptr);
-  CcmBatch ccm(aes, nonce, tag);
+  CcmBatch ccm(aes.get(), nonce, tag);
 
   std::vector<Message> ours = plain, theirs = plain;
   auto views = viewsOf(ours);
@@ -128,6 +128,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       for (const uint8_t byte : ours[i].text) require(byte == 0);
     }
   }
-  EVP_CIPHER_CTX_free(aes);
   return 0;
 }

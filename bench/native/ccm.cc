@@ -67,8 +67,8 @@ double byEvp(ByteView key, size_t length, std::vector<Bytes>& records) {
 
 double byBatch(ByteView key, size_t length, size_t width, std::vector<Bytes>& records,
                bool opening) {
-  EVP_CIPHER_CTX* const context = CcmBatch::makeContext(key);
-  CcmBatch batch(context, kNonce, kTag);
+  const CipherContext context = aesBlocks(key);
+  CcmBatch batch(context.get(), kNonce, kTag);
   const Bytes nonce(kNonce, 7), additional(kAdditional, 9);
   std::vector<CcmMessage> messages;
   for (Bytes& record : records) {
@@ -83,7 +83,6 @@ double byBatch(ByteView key, size_t length, size_t width, std::vector<Bytes>& re
       rest = rest.subspan(some.size());
     }
   });
-  EVP_CIPHER_CTX_free(context);
   return taken;
 }
 

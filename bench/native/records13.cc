@@ -72,7 +72,7 @@ Times older(const AeadSuite& suite, size_t length) {
 }
 
 Times newer(const dtls13::Suite& suite, size_t length) {
-  const Secret secret(Bytes(dtls13::hashBytes(suite.hash), 1));
+  const Secret secret(Bytes(hashBytes(suite.hash), 1));
   dtls13::Records ours, theirs;
   check(ours.startWriting(3, suite, secret) && theirs.startReading(3, suite, secret));
   return measure(

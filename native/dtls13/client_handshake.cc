@@ -10,6 +10,8 @@
 namespace mcbn::dtls13 {
 namespace {
 
+constexpr size_t kUsualHello = 512;  // bytes that a hello has room for from the start
+
 Failure older() {
   return handshakeFailure(alert::kProtocolVersion,
                           "the server speaks no DTLS 1.3; allow DTLSv1.2 if that is meant");
@@ -64,10 +66,11 @@ bool ClientHandshake::hasGroup(uint16_t id) const {
 std::optional<Failure> ClientHandshake::begin(Messages& messages, SessionStep& step) {
   size_t size = 0;
   std::vector<EarlySecret> early;
+  early.reserve(keys_.size());
   for (auto& [identity, entry] : keys_) {
     MCBN_ASSERT(entry.hash == hash());
     size += identity.empty() ? kMaxIdentityLength13 + 1 : identity.size();
-    early.emplace_back(entry.hash, entry.key.view());
+    early.emplace_back(entry.hash, entry.origin, entry.key.view());
     entry.key.reset();
   }
   if (size > kMaxIdentityLength13) {
@@ -140,12 +143,15 @@ std::optional<Failure> ClientHandshake::startOver(Messages& messages, SessionSte
 
 bool ClientHandshake::writeHello(HelloSent& state, ByteView cookie) {
   std::vector<uint16_t> suites, groups;
+  suites.reserve(settings_->suites.size());
+  groups.reserve(settings_->groups.size());
   for (const Suite* suite : settings_->suites) {
     // RFC 8446 section 4.2.11: the key's hash decides.
     if (offered(suite->id)) suites.push_back(suite->id);
   }
   for (const Group group : settings_->groups) groups.push_back(static_cast<uint16_t>(group));
   std::vector<ByteView> identities;
+  identities.reserve(keys_.size());
   for (const ClientKey& key : keys_) identities.push_back(bytesOf(key.identity));
   ClientHelloFields fields{.random = random_,
                            .suites = suites,
@@ -165,12 +171,13 @@ bool ClientHandshake::writeHello(HelloSent& state, ByteView cookie) {
     fields.share = state.share->share();
   }
   state.hello.clear();
+  state.hello.reserve(kUsualHello);
   const size_t before = writeClientHello(fields, state.hello);
-  const Bytes covered = state.transcript.hashUpTo(state.hello, before);
+  const HashValue covered = state.transcript.hashUpTo(state.hello, before);
   if (suites.empty() || covered.empty()) return false;
   uint8_t* at = state.hello.data() + before + 2;  // the list's length
   for (size_t i = 0; i < keys_.size(); ++i) {
-    const Secret binder = state.early[i].binder(keys_[i].entry.origin, covered);
+    const Secret binder = state.early[i].binder(covered);
     if (binder.empty()) return false;
     at = std::copy_n(binder.data(), binder.size(), at + 1);  // behind its own length
   }
@@ -289,7 +296,7 @@ Progress ClientHandshake::takeRetry(HelloSent& state, const ServerHello& hello, 
     state.first_share = std::exchange(state.share, std::move(share));
   }
   state.transcript.add(message_type::kClientHello, state.hello);
-  const Bytes first = state.transcript.hash();
+  const HashValue first = state.transcript.hash();
   state.transcript.restart(first);
   state.transcript.add(message_type::kServerHello, body);
   state.retried = offered(hello.suite);
@@ -312,7 +319,7 @@ Progress ClientHandshake::takeFinished(AwaitingFinished& state, ByteView body, M
                             "the server's Finished does not fit what was said before it");
   }
   state.transcript.add(message_type::kFinished, body);
-  const Bytes all = state.transcript.hash();
+  const HashValue all = state.transcript.hash();
   TrafficSecrets traffic = state.master.traffic(all);
   const Secret ours = finishedOf(hash, state.traffic.client, all);
   if (traffic.empty() || ours.empty()) return outOfMemory();

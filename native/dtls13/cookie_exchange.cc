@@ -1,6 +1,5 @@
 #include "dtls13/cookie_exchange.h"
 
-#include <openssl/evp.h>
 #include <openssl/rand.h>
 
 #include <algorithm>
@@ -8,7 +7,6 @@
 #include <span>
 #include <string_view>
 
-#include "dtls13/hkdf.h"
 #include "record/downgrade.h"
 #include "record/dtls_record.h"
 
@@ -50,21 +48,12 @@ Choice choose(const Settings& settings, const ClientHello& hello) {
   return choice;
 }
 
-void CookieExchange::Freed::operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-void CookieExchange::Freed::operator()(EVP_MD* kind) const { EVP_MD_free(kind); }
-
 CookieExchange::CookieExchange(std::shared_ptr<const Settings> settings, ByteView secretOrEmpty)
-    : settings_(std::move(settings)),
-      cookies_(secretOrEmpty),
-      sha256_(EVP_MD_fetch(nullptr, "SHA256", nullptr)),
-      sha384_(EVP_MD_fetch(nullptr, "SHA384", nullptr)),
-      digest_(EVP_MD_CTX_new()) {
+    : settings_(std::move(settings)), cookies_(secretOrEmpty) {
   RAND_bytes(reinterpret_cast<unsigned char*>(&seed_), sizeof seed_);
 }
 
-CookieExchange::~CookieExchange() = default;
-
-bool CookieExchange::usable() const { return cookies_.usable() && sha256_ && sha384_ && digest_; }
+bool CookieExchange::usable() { return cookies_.usable() && sha256_.begin() && sha384_.begin(); }
 
 CookieExchange::Verdict CookieExchange::take(ByteView address, MutableBytes datagram,
                                              uint64_t wall_seconds) {
@@ -134,7 +123,8 @@ CookieExchange::Verdict CookieExchange::retry(ByteView address, const ClientHell
   at = putBigEndian(at, group, 2);
   std::array<uint8_t, 4> header;
   putBigEndian(header.data(), uint64_t{message_type::kClientHello} << 24 | hello_.body.size(), 4);
-  if (!digest(choice.suite->hash, {header, hello_.body}, at)) return Verdict::Ignored;
+  Hashing& hashing = choice.suite->hash == PskHash::Sha384 ? sha384_ : sha256_;
+  if (!hashing.of({header, hello_.body}, at)) return Verdict::Ignored;
   at += hashBytes(choice.suite->hash);
   const auto proof = cookieOf(address, hello.random, {cookie.data(), at}, wall_seconds, {});
   if (!proof) return Verdict::Ignored;
@@ -176,7 +166,7 @@ CookieExchange::Verdict CookieExchange::verify(ByteView address, const ClientHel
 std::optional<Cookie> CookieExchange::cookieOf(ByteView address, ByteView random, ByteView told,
                                                uint64_t wall_seconds, ByteView given) {
   std::array<uint8_t, 32> covered;
-  if (!digest(PskHash::Sha256, {random, told}, covered.data())) return std::nullopt;
+  if (!sha256_.of({random, told}, covered.data())) return std::nullopt;
   DtlsClientHello stands;
   stands.clientVersion = kCookieDomain;
   stands.random = covered;
@@ -232,15 +222,6 @@ CookieExchange::Slot& CookieExchange::slotOf(ByteView address, uint16_t sequence
   oldest->sequence = sequence;
   oldest->used = ++fragments_;
   return *oldest;
-}
-
-bool CookieExchange::digest(PskHash hash, std::initializer_list<ByteView> parts, uint8_t* out) {
-  const EVP_MD* const kind = (hash == PskHash::Sha384 ? sha384_ : sha256_).get();
-  if (!usable() || EVP_DigestInit_ex2(digest_.get(), kind, nullptr) != 1) return false;
-  for (const ByteView part : parts) {
-    if (EVP_DigestUpdate(digest_.get(), part.data(), part.size()) != 1) return false;
-  }
-  return EVP_DigestFinal_ex(digest_.get(), out, nullptr) == 1;
 }
 
 }  // namespace mcbn::dtls13

@@ -18,8 +18,6 @@
 // Spec        RFC 9147 section 5.1, RFC 8446 sections 4.1.4, 4.2.2 and 4.4.1
 #pragma once
 
-#include <openssl/types.h>
-
 #include <memory>
 #include <vector>
 
@@ -28,6 +26,7 @@
 #include "dtls13/settings.h"
 #include "record/cookie.h"
 #include "record/handshake_fragment.h"
+#include "record/hash.h"
 #include "record/message_assembler.h"
 
 namespace mcbn::dtls13 {
@@ -46,12 +45,11 @@ class CookieExchange {
  public:
   // `secretOrEmpty`: see Cookies.
   CookieExchange(std::shared_ptr<const Settings> settings, ByteView secretOrEmpty);
-  ~CookieExchange();
   CookieExchange(const CookieExchange&) = delete;
   CookieExchange& operator=(const CookieExchange&) = delete;
 
   // False when OpenSSL lacks what it needs: no cookie verifies then.
-  bool usable() const;
+  bool usable();
 
   enum class Verdict : uint8_t {
     Ignored,   // no ClientHello, or not worth an answer
@@ -82,26 +80,20 @@ class CookieExchange {
     uint64_t used = 0;      // when, in fragments
     MessageAssembler message{kMaxClientHelloBytes};
   };
-  struct Freed {
-    void operator()(EVP_MD_CTX* context) const;
-    void operator()(EVP_MD* kind) const;
-  };
 
   Verdict judge(ByteView address, const ClientHello& hello, uint64_t wall_seconds);
   Verdict retry(ByteView address, const ClientHello& hello, uint64_t wall_seconds);
   Verdict verify(ByteView address, const ClientHello& hello, uint64_t wall_seconds);
   Verdict refuse(uint8_t alert);
   Slot& slotOf(ByteView address, uint16_t sequence);
-  bool digest(PskHash hash, std::initializer_list<ByteView> parts, uint8_t* out);
   std::optional<Cookie> cookieOf(ByteView address, ByteView random, ByteView told,
                                  uint64_t wall_seconds, ByteView given);
   uint8_t* beginAnswer(uint8_t type, size_t content);
 
   const std::shared_ptr<const Settings> settings_;
   Cookies cookies_;
-  // Looked up once: a stranger's hello costs two hashes, and no more.
-  std::unique_ptr<EVP_MD, Freed> sha256_, sha384_;
-  std::unique_ptr<EVP_MD_CTX, Freed> digest_;
+  // Kept: a stranger's hello costs two hashes, and no more.
+  Hashing sha256_{PskHash::Sha256}, sha384_{PskHash::Sha384};
   std::vector<Slot> slots_;  // none before the first fragment
   uint64_t seed_ = 0;
   Slot* complete_ = nullptr;  // the slot that hello_ borrows from

@@ -10,6 +10,7 @@ namespace mcbn::dtls13 {
 namespace {
 
 constexpr size_t kRecordNumberBytes = 16;
+constexpr size_t kUsualDatagram = 512;  // bytes that a flight has room for from the start
 
 void sendDatagram(Bytes& datagram, SessionStep& step) {
   if (datagram.empty()) return;
@@ -56,6 +57,8 @@ bool Flight::send(Records& records, SessionStep& step) {
     if (message.pieces.empty()) cut(message, records);
   }
   const bool whole = allSpared();
+  datagram.reserve(std::min(mtu_, kUsualDatagram));
+  content.reserve(datagram.capacity());
   for (Message& message : messages_) {
     for (Piece& piece : message.pieces) {
       if (piece.acknowledged || (std::exchange(piece.spared, false) && !whole)) continue;

@@ -11,6 +11,8 @@
 #include <array>
 #include <cstring>
 
+#include "record/hash.h"
+
 namespace mcbn::dtls13 {
 namespace {
 
@@ -42,12 +44,10 @@ struct FreePkey {
 using Pkey = std::unique_ptr<EVP_PKEY, FreePkey>;
 using PkeyContext = std::unique_ptr<EVP_PKEY_CTX, FreePkey>;
 
-// Secrets of a key exchange on the stack.
-struct Scratch {
-  std::array<uint8_t, 128> bytes;
+// The secret of a key exchange on the stack.
+struct Exchanged : Scratch<128> {
   size_t size = 128;
-  ~Scratch() { OPENSSL_cleanse(bytes.data(), bytes.size()); }
-  Secret take() const { return Secret(std::span(bytes).first(size)); }
+  Secret take() { return Secret(first(size)); }
 };
 
 // What a refusal has left is nobody's business: node:crypto shares the queue of errors.
@@ -121,14 +121,13 @@ bool zeros(ByteView bytes) {
 Secret agreed(Group group, EVP_PKEY* own, ByteView peer) {
   const Pkey other = publicKey(group, peer);
   const PkeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, own, nullptr));
-  Scratch scratch;
+  Exchanged scratch;
   if (!other || !context || EVP_PKEY_derive_init(context.get()) != 1 ||
       // Any 32 bytes are a public key of X25519 (RFC 7748 section 5): there is nothing to look at.
       EVP_PKEY_derive_set_peer_ex(context.get(), other.get(), group == Group::Secp256r1 ? 1 : 0) !=
           1 ||
       EVP_PKEY_derive(context.get(), scratch.bytes.data(), &scratch.size) != 1 ||
-      scratch.size != factsOf(group).secret ||
-      zeros(std::span(scratch.bytes).first(scratch.size))) {
+      scratch.size != factsOf(group).secret || zeros(scratch.first(scratch.size))) {
     return {};
   }
   return scratch.take();
@@ -136,7 +135,7 @@ Secret agreed(Group group, EVP_PKEY* own, ByteView peer) {
 
 Secret decapsulated(Group group, EVP_PKEY* own, ByteView ciphertext) {
   const PkeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, own, nullptr));
-  Scratch scratch;
+  Exchanged scratch;
   if (!context || EVP_PKEY_decapsulate_init(context.get(), nullptr) != 1 ||
       EVP_PKEY_decapsulate(context.get(), scratch.bytes.data(), &scratch.size, ciphertext.data(),
                            ciphertext.size()) != 1 ||
@@ -151,7 +150,7 @@ std::optional<KeyAnswer> encapsulated(Group group, ByteView client_share) {
   const PkeyContext context(peer ? EVP_PKEY_CTX_new_from_pkey(nullptr, peer.get(), nullptr)
                                  : nullptr);
   KeyAnswer answer{.share = Bytes(serverShareBytes(group)), .shared_secret = {}};
-  Scratch scratch;
+  Exchanged scratch;
   size_t length = answer.share.size();
   if (!context || EVP_PKEY_encapsulate_init(context.get(), nullptr) != 1 ||
       EVP_PKEY_encapsulate(context.get(), answer.share.data(), &length, scratch.bytes.data(),

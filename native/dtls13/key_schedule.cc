@@ -5,67 +5,71 @@
 namespace mcbn::dtls13 {
 namespace {
 
-// Derive-Secret (RFC 8446 section 7.1), its messages already hashed.
+// Derive-Secret (RFC 8446 section 7.1), its messages already hashed: of a secret that gives no other.
 Secret derived(PskHash hash, std::string_view prefix, const Secret& secret, std::string_view label,
                ByteView transcript_hash) {
   return hkdfExpandLabel(hash, secret.view(), label, transcript_hash, hashBytes(hash), prefix);
 }
 
-// The salt of the next stage: Derive-Secret(., "derived", "").
-Secret saltFrom(PskHash hash, std::string_view prefix, const Secret& secret) {
-  return derived(hash, prefix, secret, "derived", digestOf(hash, {}));
-}
-
-// HKDF-Extract(0 or what came before, secret or zeros).
+// HKDF-Extract(what came before, secret or zeros).
 Secret extracted(PskHash hash, const Secret& salt, ByteView secret) {
   if (salt.empty()) return {};
-  const std::array<uint8_t, kMaxHashBytes> zeros{};
+  constexpr std::array<uint8_t, kMaxHashBytes> kZeros{};
   return hkdfExtract(hash, salt.view(),
-                     secret.empty() ? ByteView(zeros).first(hashBytes(hash)) : secret);
+                     secret.empty() ? ByteView(kZeros).first(hashBytes(hash)) : secret);
 }
 
-TrafficSecrets both(PskHash hash, std::string_view prefix, const Secret& secret,
-                    std::string_view client, std::string_view server, ByteView transcript_hash) {
-  return {derived(hash, prefix, secret, client, transcript_hash),
-          derived(hash, prefix, secret, server, transcript_hash)};
+// The salt of the next stage: Derive-Secret(., "derived", "").
+Secret saltFrom(PskHash hash, const Expander& secret) {
+  return secret.derive("derived", emptyDigest(hash));
+}
+
+// RFC 8446 section 4.4.4. Without a hash, which OpenSSL has refused, there is none.
+Secret verifyData(PskHash hash, const Secret& finished_key, ByteView transcript_hash) {
+  if (finished_key.empty() || transcript_hash.empty()) return {};
+  return hmacOf(hash, finished_key.view(), {transcript_hash});
 }
 
 }  // namespace
 
-EarlySecret::EarlySecret(PskHash hash, ByteView psk, std::string_view prefix)
-    : hash_(hash), prefix_(prefix), secret_(hkdfExtract(hash, {}, psk)) {}
-
-Secret EarlySecret::binder(PskOrigin origin, ByteView transcript_hash) const {
+EarlySecret::EarlySecret(PskHash hash, PskOrigin origin, ByteView psk, std::string_view prefix)
+    : hash_(hash), prefix_(prefix) {
+  const Secret extract = hkdfExtract(hash, {}, psk);
+  const Expander secret(hash, extract.view(), prefix);
   const std::string_view label = origin == PskOrigin::Imported ? "imp binder" : "ext binder";
-  const Secret key = derived(hash_, prefix_, secret_, label, digestOf(hash_, {}));
-  return finishedOf(hash_, key, transcript_hash, prefix_);
+  binder_key_ = derived(hash, prefix, secret.derive(label, emptyDigest(hash)), "finished", {});
+  salt_ = saltFrom(hash, secret);
+}
+
+Secret EarlySecret::binder(ByteView transcript_hash) const {
+  return verifyData(hash_, binder_key_, transcript_hash);
 }
 
 HandshakeSecret EarlySecret::handshake(ByteView shared_secret) const {
-  const Secret salt = saltFrom(hash_, prefix_, secret_);
-  return HandshakeSecret(hash_, prefix_, extracted(hash_, salt, shared_secret));
+  return HandshakeSecret(hash_, prefix_, extracted(hash_, salt_, shared_secret));
 }
 
 TrafficSecrets HandshakeSecret::traffic(ByteView transcript_hash) const {
-  return both(hash_, prefix_, secret_, "c hs traffic", "s hs traffic", transcript_hash);
+  return {secret_.derive("c hs traffic", transcript_hash),
+          secret_.derive("s hs traffic", transcript_hash)};
 }
 
 MasterSecret HandshakeSecret::master() const {
-  const Secret salt = saltFrom(hash_, prefix_, secret_);
-  return MasterSecret(hash_, prefix_, extracted(hash_, salt, {}));
+  return MasterSecret(hash_, prefix_, extracted(hash_, saltFrom(hash_, secret_), {}));
 }
 
 TrafficSecrets MasterSecret::traffic(ByteView transcript_hash) const {
-  return both(hash_, prefix_, secret_, "c ap traffic", "s ap traffic", transcript_hash);
+  return {secret_.derive("c ap traffic", transcript_hash),
+          secret_.derive("s ap traffic", transcript_hash)};
 }
 
 Exporter MasterSecret::exporter(ByteView transcript_hash) const {
-  return Exporter(hash_, derived(hash_, prefix_, secret_, "exp master", transcript_hash), prefix_);
+  return Exporter(hash_, secret_.derive("exp master", transcript_hash), prefix_);
 }
 
 bool Exporter::exportKeyingMaterial(std::string_view label, ByteView context,
                                     MutableBytes out) const {
-  const Secret secret = derived(hash_, prefix_, secret_, label, digestOf(hash_, {}));
+  const Secret secret = derived(hash_, prefix_, secret_, label, emptyDigest(hash_));
   const Secret value = hkdfExpandLabel(hash_, secret.view(), "exporter", digestOf(hash_, {context}),
                                        out.size(), prefix_);
   std::ranges::copy(value.view(), out.begin());
@@ -75,7 +79,7 @@ bool Exporter::exportKeyingMaterial(std::string_view label, ByteView context,
 Secret finishedOf(PskHash hash, const Secret& secret, ByteView transcript_hash,
                   std::string_view prefix) {
   const Secret key = derived(hash, prefix, secret, "finished", {});
-  return key.empty() ? Secret() : hmacOf(hash, key.view(), {transcript_hash});
+  return verifyData(hash, key, transcript_hash);
 }
 
 Secret nextTrafficSecret(PskHash hash, const Secret& secret, std::string_view prefix) {
@@ -83,10 +87,9 @@ Secret nextTrafficSecret(PskHash hash, const Secret& secret, std::string_view pr
 }
 
 TrafficKeys trafficKeysOf(const Suite& suite, const Secret& secret, std::string_view prefix) {
-  const auto part = [&](std::string_view label, size_t length) {
-    return hkdfExpandLabel(suite.hash, secret.view(), label, {}, length, prefix);
-  };
-  return {part("key", suite.key), part("iv", kNonceBytes), part("sn", suite.key)};
+  const Expander from(suite.hash, secret.view(), prefix);
+  return {from.expand("key", {}, suite.key), from.expand("iv", {}, kNonceBytes),
+          from.expand("sn", {}, suite.key)};
 }
 
 Secret keyLogLine(std::string_view name, ByteView client_random, ByteView secret) {

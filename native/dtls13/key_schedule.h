@@ -40,19 +40,20 @@ class HandshakeSecret;
 
 class EarlySecret {
  public:
-  // `psk` is not empty.
-  EarlySecret(PskHash hash, ByteView psk, std::string_view prefix = kLabelPrefix);
+  // `psk` is not empty. `origin` says which label its binder has.
+  EarlySecret(PskHash hash, PskOrigin origin, ByteView psk, std::string_view prefix = kLabelPrefix);
 
   // RFC 8446 section 4.2.11.2. `transcript_hash`: up to and with the identities of the ClientHello,
   // after what a HelloRetryRequest has left of the first one.
-  Secret binder(PskOrigin origin, ByteView transcript_hash) const;
+  Secret binder(ByteView transcript_hash) const;
   // `shared_secret`: of the key exchange; empty with psk_ke, where HashLen zeros stand for it.
   HandshakeSecret handshake(ByteView shared_secret) const;
 
  private:
   PskHash hash_;
   std::string_view prefix_;
-  Secret secret_;
+  Secret binder_key_;  // of the binder's HMAC
+  Secret salt_;        // of the next stage
 };
 
 class HandshakeSecret {
@@ -63,12 +64,12 @@ class HandshakeSecret {
 
  private:
   friend class EarlySecret;
-  HandshakeSecret(PskHash hash, std::string_view prefix, Secret secret)
-      : hash_(hash), prefix_(prefix), secret_(std::move(secret)) {}
+  HandshakeSecret(PskHash hash, std::string_view prefix, const Secret& secret)
+      : hash_(hash), prefix_(prefix), secret_(hash, secret.view(), prefix) {}
 
   PskHash hash_;
   std::string_view prefix_;
-  Secret secret_;
+  Expander secret_;
 };
 
 class MasterSecret {
@@ -79,12 +80,12 @@ class MasterSecret {
 
  private:
   friend class HandshakeSecret;
-  MasterSecret(PskHash hash, std::string_view prefix, Secret secret)
-      : hash_(hash), prefix_(prefix), secret_(std::move(secret)) {}
+  MasterSecret(PskHash hash, std::string_view prefix, const Secret& secret)
+      : hash_(hash), prefix_(prefix), secret_(hash, secret.view(), prefix) {}
 
   PskHash hash_;
   std::string_view prefix_;
-  Secret secret_;
+  Expander secret_;
 };
 
 // Values for other protocols, for as long as the session is open.

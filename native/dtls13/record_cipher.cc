@@ -14,33 +14,15 @@
 namespace mcbn::dtls13 {
 namespace {
 
-// Fetched once: every later use is a pointer. Never freed, like the provider it comes from.
-const EVP_CIPHER* aeadOf(const Suite& suite) {
-  static const EVP_CIPHER* const gcm128 = EVP_CIPHER_fetch(nullptr, "AES-128-GCM", nullptr);
-  static const EVP_CIPHER* const gcm256 = EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr);
-  static const EVP_CIPHER* const ccm = EVP_CIPHER_fetch(nullptr, "AES-128-CCM", nullptr);
-  static const EVP_CIPHER* const chacha = EVP_CIPHER_fetch(nullptr, "ChaCha20-Poly1305", nullptr);
-  switch (suite.kind) {
-    case AeadKind::Gcm:
-      return suite.key == 32 ? gcm256 : gcm128;
-    case AeadKind::Ccm:
-      return ccm;
-    case AeadKind::ChaCha:
-      return chacha;
+// ChaCha20 takes its nonce later.
+CipherContext maskContext(const Suite& suite, ByteView key) {
+  if (suite.kind != AeadKind::ChaCha) return aesBlocks(key);
+  const EVP_CIPHER* const chacha = chaCha20Cipher();
+  CipherContext context(chacha ? EVP_CIPHER_CTX_new() : nullptr);
+  if (context && EVP_EncryptInit_ex(context.get(), chacha, nullptr, key.data(), nullptr) != 1) {
+    context.reset();
   }
-  return nullptr;
-}
-
-// Of CcmBatch, which has the same context for the same purpose: AES in ECB mode.
-EVP_CIPHER_CTX* makeMaskContext(const Suite& suite, ByteView key) {
-  if (suite.kind != AeadKind::ChaCha) return CcmBatch::makeContext(key);
-  static const EVP_CIPHER* const chacha = EVP_CIPHER_fetch(nullptr, "ChaCha20", nullptr);
-  EVP_CIPHER_CTX* const context = chacha ? EVP_CIPHER_CTX_new() : nullptr;
-  if (context && EVP_EncryptInit_ex(context, chacha, nullptr, key.data(), nullptr) == 1) {
-    return context;
-  }
-  EVP_CIPHER_CTX_free(context);
-  return nullptr;
+  return context;
 }
 
 // Blocks that go to AES at once: a train of UDP_GRO has no more records.
@@ -88,17 +70,11 @@ bool beginGcm(EVP_CIPHER_CTX* context, Nonce nonce, MutableBytes tag) {
 
 }  // namespace
 
-void RecordCipher::FreeContext::operator()(EVP_CIPHER_CTX* context) const {
-  EVP_CIPHER_CTX_free(context);
-}
-
 RecordCipher::RecordCipher(const Suite& suite, Direction direction, TrafficKeys keys)
     : suite_(suite), direction_(direction), keys_(std::move(keys)) {
   MCBN_ASSERT(keys_.key.size() == suite.key && keys_.iv.size() == kNonceBytes &&
               keys_.number.size() == suite.key);
 }
-
-RecordCipher::~RecordCipher() = default;
 
 void RecordCipher::release() {
   aead_.reset();
@@ -109,7 +85,7 @@ void RecordCipher::release() {
 // ---- masks of numbers ----------------------------------------------------------------------------
 
 bool RecordCipher::maskNumbers(std::span<const CipherPiece> pieces) {
-  if (!number_) number_.reset(makeMaskContext(suite_, keys_.number.view()));
+  if (!number_) number_ = maskContext(suite_, keys_.number.view());
   if (!number_) return false;
   if (suite_.kind != AeadKind::ChaCha) return maskByAes(pieces);
   return std::ranges::all_of(pieces, [&](const CipherPiece& piece) { return maskByChaCha(piece); });
@@ -178,18 +154,22 @@ void RecordCipher::wipeUndone(std::span<CipherPiece> pieces) {
 
 bool RecordCipher::readyAead() {
   if (aead_) return true;
-  const EVP_CIPHER* const cipher = aeadOf(suite_);
+  const EVP_CIPHER* const cipher = aeadCipher(suite_.kind, suite_.key);
   aead_.reset(cipher ? EVP_CIPHER_CTX_new() : nullptr);
   EVP_CIPHER_CTX* const context = aead_.get();
   const int sealing = direction_ == Direction::Seal ? 1 : 0;
+  const auto begin = [&](const EVP_CIPHER* as, const uint8_t* key) {
+    return EVP_CipherInit_ex(context, as, nullptr, key, nullptr, sealing) == 1;
+  };
   const auto control = [&](int what, size_t length) {
     return EVP_CIPHER_CTX_ctrl(context, what, asInt(length), nullptr) > 0;
   };
-  // CCM is told the length of its tag before its key.
-  if (context && EVP_CipherInit_ex(context, cipher, nullptr, nullptr, nullptr, sealing) == 1 &&
-      control(EVP_CTRL_AEAD_SET_IVLEN, kNonceBytes) &&
-      (suite_.kind != AeadKind::Ccm || control(EVP_CTRL_AEAD_SET_TAG, suite_.tag)) &&
-      EVP_CipherInit_ex(context, nullptr, nullptr, keys_.key.data(), nullptr, sealing) == 1) {
+  const uint8_t* const key = keys_.key.data();
+  // CCM is told the lengths of nonce and tag before its key; the nonces of others have 12 bytes anyway.
+  if (context && (suite_.kind != AeadKind::Ccm
+                      ? begin(cipher, key)
+                      : begin(cipher, nullptr) && control(EVP_CTRL_AEAD_SET_IVLEN, kNonceBytes) &&
+                            control(EVP_CTRL_AEAD_SET_TAG, suite_.tag) && begin(nullptr, key))) {
     return true;
   }
   aead_.reset();
@@ -248,7 +228,7 @@ bool RecordCipher::together(std::span<const CipherPiece> pieces) const {
 // Pieces whose headers have one length go together, as CcmBatch wants it.
 void RecordCipher::ccm(std::span<CipherPiece> pieces) {
   constexpr size_t kMost = CcmBatch::kWidest;
-  if (!ecb_) ecb_.reset(CcmBatch::makeContext(keys_.key.view()));
+  if (!ecb_) ecb_ = aesBlocks(keys_.key.view());
   Few<CcmMessage, kMost> messages;
   Few<CipherPiece*, kMost> of;
   std::array<Nonce, kMost> nonces;

@@ -20,6 +20,7 @@
 
 #include "base/bytes.h"
 #include "dtls13/key_schedule.h"
+#include "record/ciphers.h"
 
 namespace mcbn::dtls13 {
 
@@ -36,7 +37,6 @@ class RecordCipher {
   enum class Direction : uint8_t { Seal, Open };
 
   RecordCipher(const Suite& suite, Direction direction, TrafficKeys keys);
-  ~RecordCipher();
   RecordCipher(const RecordCipher&) = delete;
   RecordCipher& operator=(const RecordCipher&) = delete;
 
@@ -50,11 +50,6 @@ class RecordCipher {
   void release();
 
  private:
-  struct FreeContext {
-    void operator()(EVP_CIPHER_CTX* context) const;
-  };
-  using Context = std::unique_ptr<EVP_CIPHER_CTX, FreeContext>;
-
   bool maskByAes(std::span<const CipherPiece> pieces);
   bool maskByChaCha(const CipherPiece& piece);
   bool readyAead();
@@ -68,7 +63,7 @@ class RecordCipher {
   const Suite& suite_;
   const Direction direction_;
   TrafficKeys keys_;
-  Context aead_, ecb_, number_;
+  CipherContext aead_, ecb_, number_;
 };
 
 }  // namespace mcbn::dtls13

@@ -56,10 +56,9 @@ Progress ServerHandshake::accept(const VerifiedHello& verified, Messages& messag
   messages.inbox().startAt(verified.message_sequence + 1);
   messages.startAt(verified.message_sequence);  // as many of ours: a HelloRetryRequest, or none
   messages.records().skipPlaintext(verified.record_sequence);
-  ClientHello hello;
-  if (const Fault fault = parseClientHello13(verified.body, hello)) {
-    return malformed("ClientHello", *fault);
-  }
+  Bytes body(verified.body.begin(), verified.body.end());
+  ClientHello hello;  // of these bytes, wherever they are moved
+  if (const Fault fault = parseClientHello13(body, hello)) return malformed("ClientHello", *fault);
   // RFC 9147 section 5.3.
   if (!hello.speaks13 || !hello.legacy_cookie_empty) {
     return malformed("ClientHello", alert::kIllegalParameter);
@@ -69,8 +68,7 @@ Progress ServerHandshake::accept(const VerifiedHello& verified, Messages& messag
   servername_ = hello.servername;
   offers_ = hello.offer_count;
   std::ranges::copy(hello.random, client_random_.begin());
-  Offered offered{
-      {verified.body.begin(), verified.body.end()}, Transcript(choice.suite->hash), choice};
+  Offered offered{std::move(body), Transcript(choice.suite->hash), choice};
   if (!verified.cookie.empty()) {
     // RFC 8446 section 4.4.1, from what the cookie brought back.
     std::array<uint8_t, kMostRetryBytes> retry;
@@ -79,23 +77,26 @@ Progress ServerHandshake::accept(const VerifiedHello& verified, Messages& messag
     offered.transcript.restart(verified.first_hash);
     offered.transcript.add(message_type::kServerHello, ByteView(retry).first(size));
   }
-  return lookUp(std::move(offered), 0, {}, messages, step);
+  return lookUp(std::move(offered), hello, 0, {}, messages, step);
 }
 
 // Goes through the offers from this one on, until one has a key or must be asked about. `answered`: the
 // key of this one, which was asked for.
-Progress ServerHandshake::lookUp(Offered offered, size_t offer, std::optional<PskEntry> answered,
-                                 Messages& messages, SessionStep& step) {
+Progress ServerHandshake::lookUp(Offered offered, const ClientHello& hello, size_t offer,
+                                 std::optional<PskEntry> answered, Messages& messages,
+                                 SessionStep& step) {
   const PskPolicy& policy = settings_->psk;
   const PskHash hash = offered.choice.suite->hash;
-  // For known identities too, and once more where a key was asked for: work that only the others cause
-  // would show in the time.
-  std::array<uint8_t, kDecoyBytes> random;
-  if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) return outOfMemory();
-  PskEntry decoy{Secret(random), hash};
-  ClientHello hello;
-  if (parseClientHello13(offered.body, hello)) return outOfMemory();  // it was read before
-  if (answered) return useKey(offered, offer, *std::move(answered), false, messages, step);
+  // A decoy for known identities too, and once more where a key was asked for: work that only the others
+  // cause would show in the time. With it the ServerHello's random: a draw takes as long as the hashes
+  // of one stage.
+  Scratch<kDecoyBytes + kRandomBytes> random;
+  if (RAND_bytes(random.bytes.data(), static_cast<int>(random.bytes.size())) != 1) {
+    return outOfMemory();
+  }
+  PskEntry decoy{Secret(random.first(kDecoyBytes)), hash};
+  std::copy_n(random.bytes.begin() + kDecoyBytes, kRandomBytes, random_.begin());
+  if (answered) return useKey(offered, hello, offer, *std::move(answered), false, messages, step);
   for (; offer < hello.offered().size(); ++offer) {
     const PskOffer& tried = hello.offered()[offer];
     if (tried.binder.size() != hashBytes(hash) || tried.identity.size() > kMaxIdentityLength13) {
@@ -107,7 +108,7 @@ Progress ServerHandshake::lookUp(Offered offered, size_t offer, std::optional<Ps
         policy.table ? policy.table->find(identity_, entry, true) : KeyTable::Found::Miss;
     // A key of another hash is no key for this suite (RFC 8446 section 4.2.11).
     if (found == KeyTable::Found::Hit && entry.hash == hash) {
-      return useKey(offered, offer, std::move(entry), false, messages, step);
+      return useKey(offered, hello, offer, std::move(entry), false, messages, step);
     }
     if (found == KeyTable::Found::Hit) misfit_ = identity_;
     if (found != KeyTable::Found::Miss || !policy.ask) continue;
@@ -128,7 +129,7 @@ Progress ServerHandshake::lookUp(Offered offered, size_t offer, std::optional<Ps
                             "no key is filed under the client's identity " + quoted(identity_),
                             "MCBN_PSK_IDENTITY_UNKNOWN");
   }
-  return useKey(offered, 0, std::move(decoy), true, messages, step);
+  return useKey(offered, hello, 0, std::move(decoy), true, messages, step);
 }
 
 void ServerHandshake::ask(SessionStep& step) {
@@ -150,11 +151,14 @@ Progress ServerHandshake::answer(PskAnswer answer, Messages& messages, SessionSt
   const PskHash hash = state.offered.choice.suite->hash;
   const bool revoked = settings_->psk.table && settings_->psk.table->revoked(identity_);
   const bool usable = answer.entry && !answer.entry->key.empty() && !revoked;
+  ClientHello hello;
+  if (parseClientHello13(state.offered.body, hello)) return outOfMemory();  // it was read before
   if (usable && answer.entry->hash == hash) {
-    return lookUp(std::move(state.offered), state.offer, std::move(answer.entry), messages, step);
+    return lookUp(std::move(state.offered), hello, state.offer, std::move(answer.entry), messages,
+                  step);
   }
   if (usable) misfit_ = identity_;
-  return lookUp(std::move(state.offered), state.offer + 1, {}, messages, step);
+  return lookUp(std::move(state.offered), hello, state.offer + 1, {}, messages, step);
 }
 
 // To the client it looks like any other key.
@@ -180,14 +184,13 @@ Progress ServerHandshake::refuseKey(bool decoy) const {
   return handshakeFailure(alert::kDecryptError, std::move(message), "MCBN_PSK_IDENTITY_UNKNOWN");
 }
 
-Progress ServerHandshake::useKey(const Offered& offered, size_t offer, PskEntry entry, bool decoy,
-                                 Messages& messages, SessionStep& step) {
-  ClientHello hello;
-  if (parseClientHello13(offered.body, hello)) return outOfMemory();  // it was read before
-  const EarlySecret early(entry.hash, entry.key.view());
+Progress ServerHandshake::useKey(Offered& offered, const ClientHello& hello, size_t offer,
+                                 PskEntry entry, bool decoy, Messages& messages,
+                                 SessionStep& step) {
+  const EarlySecret early(entry.hash, entry.origin, entry.key.view());
   entry.key.reset();
   const Secret binder =
-      early.binder(entry.origin, offered.transcript.hashUpTo(offered.body, hello.before_binders));
+      early.binder(offered.transcript.hashUpTo(offered.body, hello.before_binders));
   if (binder.empty()) return outOfMemory();
   // RFC 8446 section 4.2.11: before anything else of the hello is used.
   if (!equalSecrets(binder.view(), hello.offers[offer].binder)) return refuseKey(decoy);
@@ -208,14 +211,12 @@ std::optional<Failure> ServerHandshake::chooseAlpn(const ClientHello& hello) {
   return std::nullopt;
 }
 
-Progress ServerHandshake::sendFlight(const Offered& offered, const ClientHello& hello, size_t offer,
+Progress ServerHandshake::sendFlight(Offered& offered, const ClientHello& hello, size_t offer,
                                      const EarlySecret& early, Messages& messages,
                                      SessionStep& step) {
   const Suite& suite = *offered.choice.suite;
   if (auto failure = chooseAlpn(hello)) return *std::move(failure);
-  std::array<uint8_t, kRandomBytes> random;
-  if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) return outOfMemory();
-  ServerHelloFields fields{.random = random,
+  ServerHelloFields fields{.random = random_,
                            .suite = suite.id,
                            .group = {},
                            .share = {},
@@ -236,7 +237,7 @@ Progress ServerHandshake::sendFlight(const Offered& offered, const ClientHello& 
   }
   Bytes body;
   writeServerHello(fields, body);
-  Transcript transcript = offered.transcript;
+  Transcript& transcript = offered.transcript;
   transcript.add(message_type::kClientHello, offered.body);
   transcript.add(message_type::kServerHello, body);
   messages.beginFlight();
@@ -256,7 +257,7 @@ Progress ServerHandshake::sendFlight(const Offered& offered, const ClientHello& 
   const Secret finished = finishedOf(suite.hash, traffic.server, transcript.hash());
   transcript.add(message_type::kFinished, finished.view());
   messages.post(2, message_type::kFinished, {finished.data(), finished.data() + finished.size()});
-  const Bytes all = transcript.hash();
+  const HashValue all = transcript.hash();
   const MasterSecret master = secret.master();
   AwaitingFinished state{&suite,
                          finishedOf(suite.hash, traffic.client, all),

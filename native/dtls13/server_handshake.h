@@ -59,14 +59,15 @@ class ServerHandshake {
     bool return_routability;
   };
 
-  Progress lookUp(Offered offered, size_t offer, std::optional<PskEntry> answered,
-                  Messages& messages, SessionStep& step);
-  Progress useKey(const Offered& offered, size_t offer, PskEntry entry, bool decoy,
-                  Messages& messages, SessionStep& step);
+  // `hello`: of the bytes that are offered.
+  Progress lookUp(Offered offered, const ClientHello& hello, size_t offer,
+                  std::optional<PskEntry> answered, Messages& messages, SessionStep& step);
+  Progress useKey(Offered& offered, const ClientHello& hello, size_t offer, PskEntry entry,
+                  bool decoy, Messages& messages, SessionStep& step);
   Progress refuseKey(bool decoy) const;
   std::optional<Failure> misfit(uint8_t alert) const;
   std::optional<Failure> chooseAlpn(const ClientHello& hello);
-  Progress sendFlight(const Offered& offered, const ClientHello& hello, size_t offer,
+  Progress sendFlight(Offered& offered, const ClientHello& hello, size_t offer,
                       const EarlySecret& early, Messages& messages, SessionStep& step);
 
   const std::shared_ptr<const Settings> settings_;
@@ -77,7 +78,7 @@ class ServerHandshake {
   size_t offers_ = 0;
   Identity misfit_;  // has a key, but of another hash than its binder; empty: there is none
   uint32_t questions_ = 0;
-  std::array<uint8_t, kRandomBytes> client_random_{};
+  std::array<uint8_t, kRandomBytes> client_random_{}, random_{};
   std::variant<std::monostate, AwaitingKey, AwaitingFinished> state_;
 };
 

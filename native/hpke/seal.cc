@@ -6,21 +6,18 @@
 #include <algorithm>
 #include <array>
 #include <climits>
-#include <memory>
 #include <optional>
 #include <string_view>
 
 #include "base/secret.h"
-#include "dtls13/hkdf.h"
 #include "dtls13/key_exchange.h"
+#include "record/ciphers.h"
+#include "record/hash.h"
 
 namespace mcbn {
 namespace {
 
-using dtls13::hmacOf;
-
 constexpr size_t kKeyBytes = 32;
-constexpr size_t kNonceBytes = 12;
 constexpr std::string_view kVersion = "HPKE-v1";
 // RFC 9180 sections 4.1 and 5.1: the KEM's number, and those of KEM, KDF and AEAD.
 constexpr std::array<uint8_t, 5> kKemSuite{'K', 'E', 'M', 0, 0x20};
@@ -36,7 +33,7 @@ class Labeled {
   explicit constexpr Labeled(ByteView suite) : suite_(suite) {}
 
   Secret extract(ByteView salt, std::string_view label, ByteView ikm) const {
-    return hmacOf(PskHash::Sha256, salt, {viewOf(kVersion), suite_, viewOf(label), ikm});
+    return hmacOf(Hash::Sha256, salt, {viewOf(kVersion), suite_, viewOf(label), ikm});
   }
 
   // At most 32 bytes: the first block of HKDF-Expand (RFC 5869 section 2.3), and no second.
@@ -44,7 +41,7 @@ class Labeled {
     if (prk.empty()) return {};
     const std::array<uint8_t, 2> size{0, length};
     const std::array<uint8_t, 1> counter{1};
-    const Secret block = hmacOf(PskHash::Sha256, prk.view(),
+    const Secret block = hmacOf(Hash::Sha256, prk.view(),
                                 {size, viewOf(kVersion), suite_, viewOf(label), info, counter});
     return block.empty() ? Secret() : Secret(block.view().first(length));
   }
@@ -53,21 +50,13 @@ class Labeled {
   ByteView suite_;
 };
 
-struct FreeCipher {
-  void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
-};
-
-const EVP_CIPHER* aes256Gcm() {
-  static const EVP_CIPHER* const gcm = EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr);
-  return gcm;
-}
-
 // `out` has room for the plaintext and the tag.
 bool encrypt(const Secret& key, const Secret& nonce, const HpkeMessage& message, uint8_t* out) {
-  const std::unique_ptr<EVP_CIPHER_CTX, FreeCipher> context(EVP_CIPHER_CTX_new());
-  if (!context || !aes256Gcm() || key.empty() || nonce.empty() ||
-      message.plaintext.size() > INT_MAX || message.aad.size() > INT_MAX ||
-      EVP_EncryptInit_ex2(context.get(), aes256Gcm(), key.data(), nonce.data(), nullptr) != 1) {
+  const EVP_CIPHER* const gcm = aeadCipher(AeadKind::Gcm, kKeyBytes);
+  const CipherContext context(EVP_CIPHER_CTX_new());
+  if (!context || !gcm || key.empty() || nonce.empty() || message.plaintext.size() > INT_MAX ||
+      message.aad.size() > INT_MAX ||
+      EVP_EncryptInit_ex2(context.get(), gcm, key.data(), nonce.data(), nullptr) != 1) {
     return false;
   }
   const auto update = [&](uint8_t* into, ByteView bytes) {

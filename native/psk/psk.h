@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/secret.h"
+#include "record/hash.h"
 
 namespace mcbn {
 
@@ -16,7 +17,7 @@ enum class Transport : uint8_t { Tls, Dtls };
 enum class Role : uint8_t { Client, Server };
 
 // The hash a TLS 1.3 PSK is bound to (RFC 8446 section 4.2.11); (D)TLS 1.2 has no such bond.
-enum class PskHash : uint8_t { Sha256, Sha384 };
+using PskHash = Hash;
 
 enum class Protocol : uint8_t { Unknown, Tls12, Tls13, Dtls12, Dtls13 };
 const char* protocolName(Protocol protocol);

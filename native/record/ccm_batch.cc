@@ -97,20 +97,6 @@ struct CcmBatch::Lanes {
   Blocks mask;   // S_0
 };
 
-EVP_CIPHER_CTX* CcmBatch::makeContext(ByteView key) {
-  // Fetched once: every later use is a pointer.
-  static const EVP_CIPHER* const aes128 = EVP_CIPHER_fetch(nullptr, "AES-128-ECB", nullptr);
-  static const EVP_CIPHER* const aes256 = EVP_CIPHER_fetch(nullptr, "AES-256-ECB", nullptr);
-  const EVP_CIPHER* const cipher = key.size() == 16 ? aes128 : key.size() == 32 ? aes256 : nullptr;
-  EVP_CIPHER_CTX* const context = cipher ? EVP_CIPHER_CTX_new() : nullptr;
-  if (!context) return nullptr;
-  const bool made = EVP_EncryptInit_ex(context, cipher, nullptr, key.data(), nullptr) == 1 &&
-                    EVP_CIPHER_CTX_set_padding(context, 0) == 1;
-  if (made) return context;
-  EVP_CIPHER_CTX_free(context);
-  return nullptr;
-}
-
 bool CcmBatch::takes(const CcmMessage& message, size_t additional) const {
   return message.nonce.size() == nonce_bytes_ && message.additional.size() == additional &&
          message.text.size() <= kLongest;

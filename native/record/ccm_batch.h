@@ -35,6 +35,7 @@
 #include <span>
 
 #include "base/bytes.h"
+#include "record/ciphers.h"
 
 namespace mcbn {
 
@@ -53,13 +54,10 @@ class CcmBatch {
   // Messages that go forward together; more are taken in turns.
   static constexpr size_t kWidest = 32;
 
-  // `aes`: see makeContext(). Nonces have 7 to 13 bytes, tags 4 to 16, an even number.
+  // `aes`: aesBlocks(), encrypting. Nonces have 7 to 13 bytes, tags 4 to 16, an even number.
   CcmBatch(EVP_CIPHER_CTX* aes, size_t nonce_bytes, size_t tag_bytes)
       : aes_(aes), nonce_bytes_(nonce_bytes), tag_bytes_(tag_bytes) {}
 
-  // An AES-ECB context that encrypts with `key`, of 16 or 32 bytes; null: there is none. The
-  // caller frees it with EVP_CIPHER_CTX_free().
-  static EVP_CIPHER_CTX* makeContext(ByteView key);
   // Whether a single message of `length` bytes is made faster here than by EVP's CCM.
   static bool worthOne(size_t length) { return length <= 64; }
 

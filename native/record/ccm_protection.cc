@@ -26,7 +26,7 @@ ByteView plainAdditional(const RecordPiece& piece, size_t text, uint8_t* room) {
 }  // namespace
 
 bool RecordProtection::readyForCcm() {
-  if (!aes_) aes_.reset(CcmBatch::makeContext(key_.view()));
+  if (!aes_) aes_ = aesBlocks(key_.view());
   if (aes_ && contexts_) contexts_->used(*this);
   return aes_ && key_.size() == suite_.key;
 }

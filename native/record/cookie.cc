@@ -1,37 +1,19 @@
 #include "record/cookie.h"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/params.h>
 #include <openssl/rand.h>
 
 #include <algorithm>
-#include <utility>
 
 #include "base/address_bytes.h"
 
 namespace mcbn {
 namespace {
 
-constexpr size_t kMacBytes = 32;
+constexpr size_t kMacBytes = hashBytes(Hash::Sha256);
 constexpr size_t kWindowBytes = 4;
 
-EVP_MAC_CTX* keyedMac(ByteView secret) {
-  EVP_MAC* hmac = EVP_MAC_fetch(nullptr, "HMAC", nullptr);
-  if (hmac == nullptr) return nullptr;
-  EVP_MAC_CTX* context = EVP_MAC_CTX_new(hmac);
-  EVP_MAC_free(hmac);  // the context keeps its own reference
-  char digest[] = "SHA256";
-  const OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string("digest", digest, 0),
-                                   OSSL_PARAM_construct_end()};
-  if (context != nullptr && EVP_MAC_init(context, secret.data(), secret.size(), parameters) != 1) {
-    EVP_MAC_CTX_free(context);
-    context = nullptr;
-  }
-  return context;
-}
-
-// Everything the MAC covers in one stretch: one update call, no allocation.
+// Everything the MAC covers in one stretch: one call.
 struct MacInput {
   std::array<uint8_t, kWindowBytes + 1 + kMaxAddressBytes + 2 + 32 + 1 + 32> bytes;
   size_t size = 0;
@@ -58,17 +40,8 @@ Cookies::Cookies(ByteView secretOrEmpty) {
     if (RAND_bytes(fresh.data(), static_cast<int>(fresh.size())) != 1) return;
     secretOrEmpty = fresh;
   }
-  mac_ = keyedMac(secretOrEmpty);
+  mac_ = std::make_unique<Hmac>(Hash::Sha256, secretOrEmpty);
   OPENSSL_cleanse(fresh.data(), fresh.size());
-}
-
-Cookies::~Cookies() { EVP_MAC_CTX_free(mac_); }
-
-Cookies::Cookies(Cookies&& other) noexcept : mac_(std::exchange(other.mac_, nullptr)) {}
-
-Cookies& Cookies::operator=(Cookies&& other) noexcept {
-  std::swap(mac_, other.mac_);
-  return *this;
 }
 
 Cookie Cookies::make(ByteView address, const DtlsClientHello& hello, uint64_t wallSeconds) {
@@ -91,7 +64,7 @@ bool Cookies::verify(ByteView address, const DtlsClientHello& hello, uint64_t wa
 
 bool Cookies::compute(ByteView address, const DtlsClientHello& hello, uint32_t window,
                       Cookie& out) {
-  if (mac_ == nullptr || address.size() > kMaxAddressBytes || hello.random.size() != 32 ||
+  if (!mac_ || address.size() > kMaxAddressBytes || hello.random.size() != 32 ||
       hello.sessionId.size() > 32) {
     return false;
   }
@@ -105,13 +78,7 @@ bool Cookies::compute(ByteView address, const DtlsClientHello& hello, uint32_t w
   input.append(hello.sessionId);
 
   std::array<uint8_t, kMacBytes> mac;
-  size_t written = 0;
-  // A null key starts over with the key it already has.
-  if (EVP_MAC_init(mac_, nullptr, 0, nullptr) != 1 ||
-      EVP_MAC_update(mac_, input.bytes.data(), input.size) != 1 ||
-      EVP_MAC_final(mac_, mac.data(), &written, mac.size()) != 1 || written != mac.size()) {
-    return false;
-  }
+  if (!mac_->of({ByteView(input.bytes).first(input.size)}, mac.data())) return false;
   std::copy_n(input.bytes.begin(), kWindowBytes, out.begin());
   std::copy_n(mac.begin(), kCookieBytes - kWindowBytes, out.begin() + kWindowBytes);
   return true;

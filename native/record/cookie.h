@@ -11,17 +11,17 @@
 // does (RFC 6347 section 4.2.1): a cookie works in its own window and the next one. One window
 // ahead is taken too, so instances that share a secret may differ in their clocks.
 //
-// Ownership   the secret lives only inside OpenSSL's context, which wipes it when freed.
+// Ownership   the secret lives only inside OpenSSL's contexts, which wipe it when freed.
 // Thread      one at a time; each I/O thread has its own Cookies made of the same secret.
 // Spec        RFC 6347 section 4.2.1
 #pragma once
 
 #include <array>
+#include <memory>
 
 #include "base/bytes.h"
 #include "record/dtls_client_hello.h"
-
-struct evp_mac_ctx_st;
+#include "record/hash.h"
 
 namespace mcbn {
 
@@ -36,15 +36,10 @@ class Cookies {
   // `secretOrEmpty`: borrowed during the call, any length, 32 random bytes recommended; empty
   // means 32 fresh random bytes.
   explicit Cookies(ByteView secretOrEmpty);
-  ~Cookies();
-  Cookies(Cookies&& other) noexcept;
-  Cookies& operator=(Cookies&& other) noexcept;
-  Cookies(const Cookies&) = delete;
-  Cookies& operator=(const Cookies&) = delete;
 
   // False when OpenSSL has no HMAC-SHA256 or no randomness: then no cookie ever verifies, and an
   // endpoint should refuse to start.
-  bool usable() const { return mac_ != nullptr; }
+  bool usable() const { return mac_ && mac_->usable(); }
 
   // `address`: at most kMaxAddressBytes; longer ones make no cookie that verifies.
   // `wallSeconds`: seconds since 1970, the same clock on every instance that shares the secret.
@@ -57,7 +52,7 @@ class Cookies {
  private:
   bool compute(ByteView address, const DtlsClientHello& hello, uint32_t window, Cookie& out);
 
-  evp_mac_ctx_st* mac_ = nullptr;
+  std::unique_ptr<Hmac> mac_;
 };
 
 }  // namespace mcbn

@@ -1,20 +1,21 @@
 #include "record/forwarding.h"
 
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/rand.h>
 
 #include <algorithm>
 #include <string_view>
 
 #include "base/address_bytes.h"
+#include "record/ciphers.h"
+#include "record/hash.h"
 
 namespace mcbn {
 namespace {
 
 using namespace forwarding;
 
-constexpr size_t kNonceBytes = 12, kNumberBytes = 6;
+constexpr size_t kNumberBytes = 6;
 constexpr size_t kSenderOffset = 1 + 1 + 1 + 4 + 4, kFromOffset = 1 + 1 + 1 + 4;
 constexpr size_t kNumberOffset = kSenderOffset + kSenderBytes;
 constexpr uint64_t kMostNumber = (uint64_t{1} << 48) - 1;
@@ -27,31 +28,27 @@ std::array<uint8_t, kNonceBytes> nonceOf(uint64_t number) {
 }
 
 // The first block of HKDF-Expand (RFC 5869 section 2.3) is all that a key needs. `name`: from, sender.
-ForwardCipher cipherOf(ByteView key, ByteView name, bool encrypt) {
+CipherContext cipherOf(ByteView key, ByteView name, bool encrypt) {
   std::array<uint8_t, kLabel.size() + 4 + kSenderBytes + 1> info;
   uint8_t* end = std::copy(kLabel.begin(), kLabel.end(), info.begin());
   end = std::copy(name.begin(), name.end(), end);
   *end = 1;
-  std::array<uint8_t, 32> derived;
-  unsigned length = 0;
-  ForwardCipher cipher(EVP_CIPHER_CTX_new());
-  const bool done = cipher &&
-                    HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), info.data(),
-                         info.size(), derived.data(), &length) != nullptr &&
-                    EVP_CipherInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, derived.data(),
-                                      nullptr, encrypt ? 1 : 0) == 1;
-  OPENSSL_cleanse(derived.data(), derived.size());
+  const Secret derived = hmacOf(Hash::Sha256, key, {ByteView(info.data(), ++end)});
+  CipherContext cipher(EVP_CIPHER_CTX_new());
+  const bool done = cipher && !derived.empty() &&
+                    EVP_CipherInit_ex(cipher.get(), aeadCipher(AeadKind::Gcm, 32), nullptr,
+                                      derived.data(), nullptr, encrypt ? 1 : 0) == 1;
   return done ? std::move(cipher) : nullptr;
 }
 
-bool begin(evp_cipher_ctx_st* cipher, uint64_t number, ByteView header) {
+bool begin(EVP_CIPHER_CTX* cipher, uint64_t number, ByteView header) {
   int done = 0;
   return EVP_CipherInit_ex(cipher, nullptr, nullptr, nullptr, nonceOf(number).data(), -1) == 1 &&
          EVP_CipherUpdate(cipher, nullptr, &done, header.data(), static_cast<int>(header.size())) ==
              1;
 }
 
-bool decrypt(evp_cipher_ctx_st* cipher, uint64_t number, ByteView header, MutableBytes text,
+bool decrypt(EVP_CIPHER_CTX* cipher, uint64_t number, ByteView header, MutableBytes text,
              MutableBytes tag) {
   int done = 0, rest = 0;
   return EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_SET_TAG, static_cast<int>(tag.size()),
@@ -63,10 +60,6 @@ bool decrypt(evp_cipher_ctx_st* cipher, uint64_t number, ByteView header, Mutabl
 }
 
 }  // namespace
-
-void FreeCipherContext::operator()(evp_cipher_ctx_st* context) const {
-  EVP_CIPHER_CTX_free(context);
-}
 
 ForwardSealer::ForwardSealer(ByteView key, uint32_t node) : node_(node) {
   MCBN_ASSERT(key.size() == kKeyBytes);

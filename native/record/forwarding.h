@@ -22,9 +22,8 @@
 
 #include "base/bytes.h"
 #include "base/secret.h"
+#include "record/ciphers.h"
 #include "record/replay_window.h"
-
-struct evp_cipher_ctx_st;
 
 namespace mcbn {
 
@@ -53,11 +52,6 @@ constexpr size_t kOverhead = kHeaderBytes + kTimeBytes + 1 + kTagBytes;
 constexpr uint64_t kMostAge = 30;  // seconds
 }  // namespace forwarding
 
-struct FreeCipherContext {
-  void operator()(evp_cipher_ctx_st* context) const;
-};
-using ForwardCipher = std::unique_ptr<evp_cipher_ctx_st, FreeCipherContext>;
-
 class ForwardSealer {
  public:
   // `key`: forwarding::kKeyBytes, borrowed during the call.
@@ -72,7 +66,7 @@ class ForwardSealer {
  private:
   uint32_t node_;
   std::array<uint8_t, forwarding::kSenderBytes> sender_{};
-  ForwardCipher cipher_;
+  CipherContext cipher_;
   uint64_t number_ = 0;
 };
 
@@ -101,8 +95,8 @@ class ForwardOpener {
   static constexpr size_t kWindow = 4'096;
   using Name = std::array<uint8_t, 4 + forwarding::kSenderBytes>;  // from, sender
   struct Sender {
-    explicit Sender(ForwardCipher made) : cipher(std::move(made)) {}
-    ForwardCipher cipher;
+    explicit Sender(CipherContext made) : cipher(std::move(made)) {}
+    CipherContext cipher;
     ReplayWindow window{kWindow};
     uint64_t heard = 0;
   };

@@ -12,6 +12,12 @@ MessageAssembler::Added MessageAssembler::add(size_t length, size_t offset, Byte
   if (!started_) {
     started_ = true;
     missing_ = length;
+    if (fragment.size() == length) {  // nothing else will come
+      body_.assign(fragment.begin(), fragment.end());
+      present_.assign((length + 7) / 8, 0xFF);
+      missing_ = 0;
+      return Added::Complete;
+    }
     body_.resize(length);
     present_.assign((length + 7) / 8, 0);
   }

@@ -10,21 +10,11 @@ namespace {
 
 constexpr size_t kAesBlock = 16;
 
-EVP_CIPHER_CTX* aes(ByteView key, bool encrypt) {
-  MCBN_ASSERT(key.size() == NodeIdCipher::kKeyBytes);
-  EVP_CIPHER_CTX* const context = EVP_CIPHER_CTX_new();
-  const bool ready = context && EVP_CipherInit_ex(context, EVP_aes_128_ecb(), nullptr, key.data(),
-                                                  nullptr, encrypt ? 1 : 0) == 1;
-  if (ready) EVP_CIPHER_CTX_set_padding(context, 0);
-  if (ready) return context;
-  EVP_CIPHER_CTX_free(context);
-  return nullptr;
-}
-
 // One AES block, which may be where it came from.
-bool once(EVP_CIPHER_CTX* context, uint8_t* out, const uint8_t* in) {
+bool once(const CipherContext& context, uint8_t* out, const uint8_t* in) {
   int done = 0;
-  return context && EVP_CipherUpdate(context, out, &done, in, kAesBlock) == 1 && done == kAesBlock;
+  return context && EVP_CipherUpdate(context.get(), out, &done, in, kAesBlock) == 1 &&
+         done == kAesBlock;
 }
 
 // The halves of a block. Of an odd number of bytes both have the middle one, the left its first four
@@ -60,11 +50,9 @@ struct Halves {
 
 }  // namespace
 
-NodeIdCipher::NodeIdCipher(ByteView key) : encrypt_(aes(key, true)), decrypt_(aes(key, false)) {}
-
-NodeIdCipher::~NodeIdCipher() {
-  EVP_CIPHER_CTX_free(encrypt_);
-  EVP_CIPHER_CTX_free(decrypt_);
+NodeIdCipher::NodeIdCipher(ByteView key)
+    : encrypt_(aesBlocks(key)), decrypt_(aesBlocks(key, AesUse::Decrypt)) {
+  MCBN_ASSERT(key.size() == kKeyBytes);
 }
 
 // to ^= AES(from, zeros, length, pass)

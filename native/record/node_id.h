@@ -16,8 +16,7 @@
 #include <optional>
 
 #include "base/bytes.h"
-
-struct evp_cipher_ctx_st;
+#include "record/ciphers.h"
 
 namespace mcbn {
 
@@ -30,9 +29,6 @@ class NodeIdCipher {
 
   // `key`: kKeyBytes, borrowed during the call.
   explicit NodeIdCipher(ByteView key);
-  ~NodeIdCipher();
-  NodeIdCipher(const NodeIdCipher&) = delete;
-  NodeIdCipher& operator=(const NodeIdCipher&) = delete;
 
   // kLeastBlock to kMostBlock bytes. False: OpenSSL has failed.
   [[nodiscard]] bool encrypt(MutableBytes block);
@@ -42,8 +38,8 @@ class NodeIdCipher {
   bool fourPasses(MutableBytes block, const std::array<uint8_t, 4>& order);
   bool round(MutableBytes to, ByteView from, size_t length, uint8_t pass);
 
-  evp_cipher_ctx_st* encrypt_ = nullptr;
-  evp_cipher_ctx_st* decrypt_ = nullptr;  // single pass only
+  CipherContext encrypt_;
+  CipherContext decrypt_;  // single pass only
 };
 
 struct NodeIdForm {

@@ -8,30 +8,9 @@
 #include <cstring>
 
 #include "record/ccm_batch.h"
+#include "record/ciphers.h"
 
 namespace mcbn {
-namespace {
-
-// Fetched once: every later use is a pointer. Never freed, like the provider it comes from.
-const EVP_CIPHER* cipherOf(const AeadSuite& suite) {
-  static const EVP_CIPHER* const aes128gcm = EVP_CIPHER_fetch(nullptr, "AES-128-GCM", nullptr);
-  static const EVP_CIPHER* const aes256gcm = EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr);
-  static const EVP_CIPHER* const aes128ccm = EVP_CIPHER_fetch(nullptr, "AES-128-CCM", nullptr);
-  static const EVP_CIPHER* const aes256ccm = EVP_CIPHER_fetch(nullptr, "AES-256-CCM", nullptr);
-  static const EVP_CIPHER* const chacha = EVP_CIPHER_fetch(nullptr, "ChaCha20-Poly1305", nullptr);
-  const bool long_key = suite.key == 32;
-  switch (suite.kind) {
-    case AeadKind::Gcm:
-      return long_key ? aes256gcm : aes128gcm;
-    case AeadKind::Ccm:
-      return long_key ? aes256ccm : aes128ccm;
-    case AeadKind::ChaCha:
-      return chacha;
-  }
-  return nullptr;
-}
-
-}  // namespace
 
 // ---- which directions have a context -----------------------------------------------------------
 
@@ -58,10 +37,6 @@ bool CipherContexts::contains(const RecordProtection& direction) const {
 }
 
 // ---- one direction -----------------------------------------------------------------------------
-
-void RecordProtection::FreeContext::operator()(EVP_CIPHER_CTX* context) const {
-  EVP_CIPHER_CTX_free(context);
-}
 
 RecordProtection::RecordProtection(const AeadSuite& suite, Direction direction, Secret key,
                                    ByteView fixed_iv, CipherContexts* contexts, Bytes id)
@@ -91,7 +66,7 @@ bool RecordProtection::ready(uint64_t number) {
 
 bool RecordProtection::makeContext(uint64_t number) {
   const bool sealing = direction_ == Direction::Seal;
-  const EVP_CIPHER* cipher = cipherOf(suite_);
+  const EVP_CIPHER* cipher = aeadCipher(suite_.kind, suite_.key);
   if (!cipher || key_.size() != suite_.key) return false;
   if (!context_) context_.reset(EVP_CIPHER_CTX_new());
   EVP_CIPHER_CTX* const context = context_.get();

@@ -30,7 +30,7 @@
 #include "base/bytes.h"
 #include "base/recency.h"
 #include "base/secret.h"
-#include "record/aead_suite.h"
+#include "record/ciphers.h"
 #include "record/dtls_record.h"
 
 namespace mcbn {
@@ -108,9 +108,6 @@ class RecordProtection {
  private:
   friend class CipherContexts;
   friend class RecencyList<RecordProtection>;
-  struct FreeContext {
-    void operator()(EVP_CIPHER_CTX* context) const;
-  };
 
   void sealOne(RecordPiece& piece);
   void openOne(RecordPiece& piece);
@@ -130,8 +127,8 @@ class RecordProtection {
   const Direction direction_;
   Secret key_;
   std::array<uint8_t, kNonceBytes> iv_{};
-  std::unique_ptr<EVP_CIPHER_CTX, FreeContext> context_;
-  std::unique_ptr<EVP_CIPHER_CTX, FreeContext> aes_;  // of CcmBatch
+  CipherContext context_;
+  CipherContext aes_;  // of CcmBatch
   CipherContexts* contexts_;
   const Bytes id_;
   RecordProtection* older = nullptr;  // of contexts_, a RecencyList

@@ -1,5 +1,5 @@
 // prf.h: the PRF of TLS 1.2. EVP has it as "TLS1-PRF", which looks HMAC and digest up by their names for
-// every call and makes a context for every block.
+// every call; record/hash.h does not.
 //
 // Ownership   keeps nothing of a call; what it has computed with is wiped.
 // Thread      any.

@@ -57,13 +57,9 @@ const char* nameOf(SealFault fault) {
   return "";
 }
 
-void SessionSeal::FreeContext::operator()(EVP_CIPHER_CTX* context) const {
-  EVP_CIPHER_CTX_free(context);
-}
-
 SessionSeal::SessionSeal(ByteView key) : key_(key), context_(EVP_CIPHER_CTX_new()) {
   MCBN_ASSERT(key.size() == kKeyBytes);
-  static const EVP_CIPHER* const gcm = EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr);
+  const EVP_CIPHER* const gcm = aeadCipher(AeadKind::Gcm, kKeyBytes);
   // The key is expanded once for all sessions.
   if (context_ && EVP_CipherInit_ex(context_.get(), gcm, nullptr, key_.data(), nullptr, 1) != 1) {
     context_.reset();

@@ -22,6 +22,7 @@
 #include <variant>
 
 #include "base/address_bytes.h"
+#include "record/ciphers.h"
 #include "session/context.h"
 #include "session/open_session.h"
 #include "session/seal_fault.h"
@@ -84,15 +85,11 @@ class SessionSeal {
   Opened unseal(ByteView sealed, const Context& context, ByteView bound_to = {});
 
  private:
-  struct FreeContext {
-    void operator()(EVP_CIPHER_CTX* context) const;
-  };
-
   bool begin(ByteView header, ByteView bound_to, bool sealing);
   bool nextNonce(std::span<uint8_t, kNonceBytes> out);
 
   Secret key_;
-  std::unique_ptr<EVP_CIPHER_CTX, FreeContext> context_;
+  CipherContext context_;
   std::array<uint8_t, kNonceBytes> nonce_{};  // the last one
   bool started_ = false;
 };

@@ -22,12 +22,9 @@ using wire::Noise;
 
 namespace {
 
-struct FreeContext {
-  void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
-};
-using Context = std::unique_ptr<EVP_CIPHER_CTX, FreeContext>;
+using Context = CipherContext;
 
-Context aesOf(const Bytes& key) { return Context(CcmBatch::makeContext(key)); }
+Context aesOf(const Bytes& key) { return aesBlocks(key); }
 
 // One message with all that belongs to it.
 struct Plain {

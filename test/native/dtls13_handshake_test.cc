@@ -145,9 +145,8 @@ TEST_CASE(
                                           .identities = identities},
                                          body);
   const Secret key = testKey();
-  const Secret binder =
-      EarlySecret(PskHash::Sha256, key.view())
-          .binder(PskOrigin::External, Transcript(PskHash::Sha256).hashUpTo(body, before));
+  const Secret binder = EarlySecret(PskHash::Sha256, PskOrigin::External, key.view())
+                            .binder(Transcript(PskHash::Sha256).hashUpTo(body, before));
   for (const bool right : {true, false}) {
     // The second binder, behind the length of all, the first, and its own length.
     std::copy_n(binder.data(), 32, body.begin() + static_cast<ptrdiff_t>(before + 2 + 33 + 1));

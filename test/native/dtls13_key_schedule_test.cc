@@ -71,13 +71,19 @@ TEST_CASE("dtls13 hkdf: nothing comes from nothing, nor from what does not fit i
   CHECK(!hkdfExpandLabel(hash, secret, std::string(249, 'x'), {}, 16).empty());
   CHECK(hkdfExpandLabel(hash, secret, "key", Bytes(256), 16).empty());
   // And it stays empty through all stages, as when OpenSSL refused at the first.
-  const EarlySecret early(hash, {});
-  CHECK(early.binder(PskOrigin::External, Bytes(32)).empty());
+  const EarlySecret early(hash, PskOrigin::External, {});
+  CHECK(early.binder(Bytes(32)).empty());
   const HandshakeSecret handshake = early.handshake({});
   CHECK(handshake.traffic(Bytes(32)).empty());
   CHECK(handshake.master().traffic(Bytes(32)).empty());
   CHECK(trafficKeysOf(suite::kAes128Gcm, Secret()).empty());
   CHECK(finishedOf(hash, Secret(), Bytes(32)).empty());
+  // Nor from a transcript whose hash was refused.
+  const EarlySecret keyed(hash, PskOrigin::External, secret);
+  CHECK(keyed.binder({}).empty());
+  CHECK(keyed.handshake({}).traffic({}).empty());
+  CHECK(keyed.handshake({}).master().traffic({}).empty());
+  CHECK(finishedOf(hash, Secret(secret), {}).empty());
   CHECK(nextTrafficSecret(hash, Secret()).empty());
   Bytes out(16);
   CHECK(!handshake.master().exporter(Bytes(32)).exportKeyingMaterial("label", {}, out));
@@ -131,7 +137,7 @@ TEST_CASE("dtls13 key schedule: the trace of RFC 8448 section 3, with TLS's pref
   const Bytes server_finished =
       fromHex("9608102a0f1ccc6db6250b7b7e417b1a000eaada3daae4777a7686c9ff83df13");
 
-  const EarlySecret early(hash, Bytes(32), kTls);  // no PSK: zeros
+  const EarlySecret early(hash, PskOrigin::External, Bytes(32), kTls);  // no PSK: zeros
   const HandshakeSecret handshake = early.handshake(shared);
   const TrafficSecrets epoch2 = handshake.traffic(server_hello);
   CHECK(bytesOf(epoch2.client) ==
@@ -168,16 +174,15 @@ TEST_CASE("dtls13 key schedule: every secret is the one that OpenSSL's KDF gives
       const Bytes nothing = digestOf(hash, {}), zeros(size);
 
       const Bytes early = referenceHmac(hash, zeros, psk);
-      const EarlySecret ours(hash, psk);
       for (const auto origin : {PskOrigin::External, PskOrigin::Imported}) {
         const bool imported = origin == PskOrigin::Imported;
         const Bytes key = reference(hash, early, imported ? "imp binder" : "ext binder", nothing);
-        CHECK(bytesOf(ours.binder(origin, hello)) ==
+        CHECK(bytesOf(EarlySecret(hash, origin, psk).binder(hello)) ==
               referenceHmac(hash, reference(hash, key, "finished", {}), hello));
       }
       const Bytes handshake = referenceHmac(hash, reference(hash, early, "derived", nothing),
                                             with_dhe ? shared : zeros);
-      const HandshakeSecret second = ours.handshake(shared);
+      const HandshakeSecret second = EarlySecret(hash, PskOrigin::External, psk).handshake(shared);
       CHECK(bytesOf(second.traffic(hello).client) ==
             reference(hash, handshake, "c hs traffic", hello));
       CHECK(bytesOf(second.traffic(hello).server) ==

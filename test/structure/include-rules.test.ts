@@ -30,7 +30,7 @@ const NATIVE_LAYERS: Readonly<Record<string, readonly string[]>> = {
   psk: ['base', 'record'],
   session: ['base', 'record', 'psk'],
   dtls13: ['base', 'record', 'psk', 'session'],
-  hpke: ['base', 'dtls13'],
+  hpke: ['base', 'record', 'dtls13'],
   engine: ['base', 'datagram', 'record', 'psk', 'session', 'dtls13'],
   binding: ['base', 'record', 'trust', 'psk', 'session', 'dtls13', 'hpke', 'engine'],
 }
