@@ -4,7 +4,7 @@
 // No host has more places than it leaves to others: one alone gets half of them, two a third each, and there is
 // always one for a host that has none. Others wait, which their handshake's time bounds.
 
-import { isIPv6 } from 'node:net'
+import { sourceOf } from '../source.js'
 import type { Cancel } from './server-keys.js'
 
 /** Where nothing else is said; as a DTLS server's `maxHandshakes`. */
@@ -34,7 +34,7 @@ export class LookupPlaces {
 
   /** Begins at once where there is a place, else later. @returns what ends either. */
   take(address: string, begin: Begin): Cancel {
-    const host = hostOf(address)
+    const host = sourceOf(address).own
     if (this.#isFree(host)) return this.#begin(host, begin)
     const waiter: Waiter = { begin, cancel: undefined }
     const others = this.#waiting.get(host)
@@ -94,20 +94,4 @@ export class LookupPlaces {
     waiters?.delete(waiter)
     if (waiters?.size === 0) this.#waiting.delete(host)
   }
-}
-
-/** The holder of one IPv6 address has at least 2^64 of them (RFC 6177 section 2): the network counts. */
-function hostOf(address: string): string {
-  if (!isIPv6(address) || address.includes('.') || /^(fe[89ab]|64:ff9b:)/i.test(address))
-    return address
-  const [before = '', behind] = address.split('::')
-  const groups = before === '' ? [] : before.split(':')
-  const missing = behind === undefined ? 0 : 8 - groups.length - behind.split(':').length
-  return [
-    ...groups,
-    ...Array<string>(Math.max(0, missing)).fill('0'),
-    ...(behind?.split(':') ?? []),
-  ]
-    .slice(0, 4)
-    .join(':')
 }

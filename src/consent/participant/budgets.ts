@@ -1,8 +1,8 @@
 // How often one source may ask, counted apart for each thing that can be asked: a flood of one uses up no other.
 
+import type { Source } from '../../source.js'
 import type { Seconds } from '../base/time.js'
 import { RateLimiterMemory, RateLimiterRes } from './rate-limiter.js'
-import type { Source } from './sources.js'
 
 /** What is counted apart. */
 export type BudgetName = 'request' | 'evidence' | 'return' | 'status' | 'withdrawal' | 'other'

@@ -3,7 +3,8 @@
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { sourceOf, type TrustedProxies } from './sources.js'
+import { sourceOf } from '../../source.js'
+import type { TrustedProxies } from './sources.js'
 
 export interface ConnectionLimits {
   /** In all. */

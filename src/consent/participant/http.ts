@@ -11,12 +11,13 @@ import { getConnInfo } from '@hono/node-server/conninfo'
 import { type Context, Hono } from 'hono'
 import { type OptionTable, refuseUnknown } from '../../option-names.js'
 import { integerOption, portOption } from '../../options.js'
+import { type Source, sourceOf } from '../../source.js'
 import { bodyWithin } from '../base/read-within.js'
 import { type BudgetName, Budgets } from './budgets.js'
 import { type HttpListener, listenHttp } from './http-listener.js'
 import type { Participant } from './participant.js'
 import { ANSWER_HEADERS, protocol } from './protocol.js'
-import { type Source, sourceOf, TrustedProxies } from './sources.js'
+import { TrustedProxies } from './sources.js'
 
 export interface ServeParticipantOptions {
   /** @defaultValue '127.0.0.1' */

@@ -10,11 +10,11 @@
 // refusal is the same JSON whatever its status; the status is for people with curl.
 
 import { McbnError } from '../../errors.js'
+import type { Source } from '../../source.js'
 import type { Refused } from '../release/messages.js'
 import { MESSAGE_MAX_BYTES, readMessage } from '../release/parse.js'
 import type { BudgetName, Budgets } from './budgets.js'
 import type { Participant } from './participant.js'
-import type { Source } from './sources.js'
 
 /** A message, and where it comes from. */
 export interface Incoming {

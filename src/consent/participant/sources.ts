@@ -1,42 +1,7 @@
-// The source of a request, against which floods are counted: an address, or the network that one customer has.
 // Named proxies are believed about the address of their client; nobody else is.
 
-import { BlockList, isIP, isIPv6 } from 'node:net'
+import { BlockList, isIP } from 'node:net'
 import { McbnError } from '../../errors.js'
-
-/** What a request is counted by, the smallest first. */
-export interface Source {
-  /** The IPv4 address, or the IPv6 network of 64 bits: the holder of one address there has them all (RFC 6177). */
-  readonly own: string
-  /** IPv6 only: the network of 48 bits that a site commonly gets (RFC 6177). */
-  readonly site?: string
-}
-
-const UNKNOWN: Source = { own: 'unknown' }
-
-/** The source that a remote address stands for. */
-export function sourceOf(address: string | undefined): Source {
-  if (address === undefined) return UNKNOWN
-  const mapped = /^::ffff:(\d{1,3}(?:\.\d{1,3}){3})$/i.exec(address)
-  if (mapped?.[1] !== undefined) return { own: mapped[1] }
-  if (!isIPv6(address)) return { own: address }
-  const groups = groupsOf(address)
-  return {
-    own: `${groups.slice(0, 4).join(':')}::/64`,
-    site: `${groups.slice(0, 3).join(':')}::/48`,
-  }
-}
-
-/** The eight groups, without leading zeros; a dotted end counts as it is, since only the first four matter. */
-function groupsOf(address: string): string[] {
-  const [head = '', tail] = address.replace(/%.*$/, '').toLowerCase().split('::')
-  const before = head === '' ? [] : head.split(':')
-  const after = tail === undefined || tail === '' ? [] : tail.split(':')
-  const dotted = address.includes('.') ? 1 : 0
-  const missing = tail === undefined ? 0 : Math.max(0, 8 - before.length - after.length - dotted)
-  const groups = [...before, ...new Array<string>(missing).fill('0'), ...after]
-  return groups.map((group) => group.replace(/^0+(?=.)/, ''))
-}
 
 /** The headers in which proxies tell for whom they ask. */
 export interface ForwardingHeaders {

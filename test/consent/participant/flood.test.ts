@@ -4,7 +4,8 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { systemClock } from '../../../src/consent/base/clock.js'
 import { Gate } from '../../../src/consent/participant/gate.js'
 import { serveParticipant } from '../../../src/consent/participant/http.js'
-import { sourceOf, TrustedProxies } from '../../../src/consent/participant/sources.js'
+import { TrustedProxies } from '../../../src/consent/participant/sources.js'
+import { sourceOf } from '../../../src/source.js'
 import {
   ask,
   challenged,
@@ -143,6 +144,8 @@ describe('participant/sources', () => {
       site: '2001:db8:1::/48',
     })
     expect(sourceOf('192.0.2.1')).toEqual({ own: '192.0.2.1' })
+    // An IPv4 host behind NAT64 (RFC 6052).
+    expect(sourceOf('64:ff9b::c000:201')).toEqual({ own: '64:ff9b::c000:201' })
   })
 
   const proxies = new TrustedProxies(['10.0.0.0/8', 'fd00::/8', '192.0.2.1'])

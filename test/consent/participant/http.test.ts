@@ -7,9 +7,9 @@ import {
   type ServeParticipantOptions,
   serveParticipant,
 } from '../../../src/consent/participant/http.js'
-import { sourceOf } from '../../../src/consent/participant/sources.js'
 import { parseRelease, parseWithdrawal } from '../../../src/consent/release/parse.js'
 import { verifyRelease, verifyWithdrawal } from '../../../src/consent/release/sign.js'
+import { sourceOf } from '../../../src/source.js'
 import { ask, network, setup, tokenFor, workloadOf } from './fixture.js'
 
 interface Answer {
