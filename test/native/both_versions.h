@@ -56,11 +56,14 @@ inline EndpointsOptions serving(bool older, bool newer) {
 
 // Hides TLS_FALLBACK_SCSV from a server: another suite stands in its place.
 inline Bytes withoutScsv(Bytes datagram) {
-  for (size_t at = 0; at + 1 < datagram.size(); ++at) {
+  size_t at =
+      kDtlsRecordHeaderBytes + kDtlsHandshakeHeaderBytes + 2 + 32;    // behind version and random
+  for (int vector = 0; vector < 2; ++vector) at += 1 + datagram[at];  // session ID and cookie
+  const size_t end = at + 2 + (datagram[at] << 8 | datagram[at + 1]);
+  for (at += 2; at + 1 < end; at += 2) {
     if ((datagram[at] << 8 | datagram[at + 1]) != kFallbackScsv) continue;
     datagram[at] = 0xc0;
     datagram[at + 1] = 0xb0;
-    break;
   }
   return datagram;
 }
