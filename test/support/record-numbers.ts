@@ -1,7 +1,8 @@
 // What a capture says about record numbers: none may protect two different records (RFC 6347 section 4.1).
 
-import { createCipheriv, createHmac } from 'node:crypto'
+import { createCipheriv } from 'node:crypto'
 import { recordsOf } from './dtls-wire.js'
+import { expand } from './dtls13-records.js'
 
 /**
  * Of the datagrams that one side of a session sent, the numbers of epoch 1 that belong to two records. The same
@@ -25,13 +26,6 @@ export function numbersUsedTwice(
     }
   }
   return twice
-}
-
-/** HKDF-Expand-Label (RFC 8446 section 7.1) with SHA-256 and DTLS's prefix (RFC 9147 section 5.9). */
-function expand(secret: Buffer, label: string, length: number): Buffer {
-  const name = Buffer.from(`dtls13${label}`)
-  const info = Buffer.concat([Buffer.from([0, length, name.length]), name, Buffer.from([0, 1])])
-  return createHmac('sha256', secret).update(info).digest().subarray(0, length)
 }
 
 /**

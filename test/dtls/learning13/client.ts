@@ -2,7 +2,7 @@
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import type { Socket } from 'node:dgram'
-import { clientHelloBody, MESSAGE, MESSAGE_HEADER, message, u16 } from '../../support/dtls-wire.js'
+import { clientHelloBody, MESSAGE, MESSAGE_HEADER, message } from '../../support/dtls-wire.js'
 import {
   clientHello13,
   finishedOf,
@@ -17,8 +17,8 @@ import {
 } from '../../support/dtls13-handshake.js'
 import { Epoch13, type Opened13 } from '../../support/dtls13-records.js'
 import { loopbackSocket } from '../learning/records.js'
-import { Keys13 } from './keys.js'
-import { answerOf, nameOf } from './names.js'
+import { nameOf } from './names.js'
+import { KEYED, Side13, STRANGE } from './side.js'
 
 const LOOPBACK = '127.0.0.1'
 export const IDENTITY = Buffer.from('Client1')
@@ -35,39 +35,17 @@ export const STRANGERS = [
   'ClientHello of DTLS 1.2',
   'ClientHello with cookie, wrong binder',
   'ClientHello with cookie, no share',
-  'Finished in the clear',
-  'alert in the clear',
-  'ACK in the clear',
-  'forged record of epoch 2',
-  'forged record of epoch 3',
+  ...STRANGE,
 ] as const
 /** What only the holder of the key can send. */
-export const KNOWN = [
-  'ClientHello with cookie',
-  'Finished',
-  'wrong Finished',
-  'Finished in epoch 3',
-  'ACK',
-  'ApplicationData',
-  'ApplicationData in epoch 2',
-  'KeyUpdate',
-  'KeyUpdate for both',
-  'KeyUpdate in epoch 2',
-  'NewConnectionId',
-  'RequestConnectionId',
-  'close_notify',
-  'close_notify in epoch 2',
-] as const
+export const KNOWN = ['ClientHello with cookie', 'Finished', ...KEYED] as const
 export type ClientInput = (typeof STRANGERS)[number] | (typeof KNOWN)[number]
+type OwnInput = Exclude<ClientInput, (typeof STRANGE)[number] | (typeof KEYED)[number]>
 
-export class Client13 {
-  readonly datagrams: Buffer[] = []
-  readonly #socket: Socket
+export class Client13 extends Side13<ClientInput> {
   readonly #port: number
   readonly #key: Uint8Array
-  readonly #keys = new Keys13()
   readonly #random = randomBytes(32)
-  #told = 0
   /** The first hello that was sent last, and the HelloRetryRequest that answered one. */
   #first: Buffer = Buffer.alloc(0)
   #retry: { readonly body: Buffer; readonly cookie: Buffer; readonly hello: Buffer } | undefined
@@ -77,10 +55,9 @@ export class Client13 {
   #transcript = new Transcript13()
   #secrets: Secrets13 | undefined
   #handshake: Traffic13 | undefined
-  #saidFinished = false
 
   private constructor(socket: Socket, port: number, key: Uint8Array) {
-    this.#socket = socket
+    super(socket)
     this.#port = port
     this.#key = key
     socket.on('message', (datagram) => this.datagrams.push(datagram))
@@ -90,40 +67,20 @@ export class Client13 {
     return new Client13(await loopbackSocket(host), port, key)
   }
 
-  close(): void {
-    this.#socket.close()
-  }
-
   /** Whether there was something to send. */
   send(input: ClientInput): boolean {
-    const made = this.#made(input)
-    if (made) this.#socket.send(made, this.#port, LOOPBACK)
+    const made = this.made(input)
+    if (made) this.socket.send(made, this.#port, LOOPBACK)
     return made !== undefined
   }
 
-  /** What came since the last question. @param over - the server's side of it has ended. */
-  answers(over: boolean): string {
-    const news = this.datagrams.slice(this.#told)
-    this.#told = this.datagrams.length
-    const names: string[] = []
-    for (const datagram of news) {
-      for (const opened of this.#keys.read(datagram)) {
-        const name = this.#take(opened)
-        if (name) names.push(name)
-      }
-    }
-    if (names.some((name) => name.endsWith('*'))) this.#keys.answered()
-    return answerOf(over ? [...names, 'end'] : names)
-  }
-
-  /** Its name; nothing for a message of a flight that came before. */
-  #take(opened: Opened13): string | undefined {
+  protected override take(opened: Opened13): string | undefined {
     const { type, content } = opened
     if (type !== TYPE13.handshake) return nameOf(opened)
     const body = content.subarray(MESSAGE_HEADER)
     // Each hello gets its own, and at once.
     const asks = content[0] === MESSAGE13.serverHello && readServerHello13(body).retry
-    if (!asks && this.#keys.repeats(opened)) return undefined
+    if (!asks && this.keys.repeats(opened)) return undefined
     switch (content[0]) {
       case MESSAGE13.serverHello:
         return this.#takeHello(body)
@@ -134,7 +91,7 @@ export class Client13 {
         this.#takeFinished(body)
         break
       case MESSAGE13.keyUpdate:
-        this.#keys.readNext()
+        this.keys.readNext()
         break
     }
     return nameOf(opened)
@@ -148,34 +105,33 @@ export class Client13 {
     }
     if (this.#second && hello.share && !hello.random.equals(this.#serverRandom)) {
       this.#serverRandom = hello.random
-      this.#saidFinished = false
+      this.acksSession = false
       this.#transcript = this.#second.copy()
       this.#transcript.add(MESSAGE13.serverHello, body)
       this.#secrets = new Secrets13(this.#key, sharedX25519(EXCHANGE.privateKey, hello.share))
       this.#handshake = this.#secrets.handshake(this.#transcript.hash())
       const { client, server } = this.#handshake
-      this.#keys.begin(new Epoch13(2, server), new Epoch13(2, client), FINISHED + 1)
+      this.keys.begin(new Epoch13(2, server), new Epoch13(2, client), FINISHED + 1)
     }
     return 'ServerHello'
   }
 
   /** From here on the client knows all keys. */
   #takeFinished(body: Buffer): void {
-    if (!this.#secrets || this.#keys.has(3)) return
+    if (!this.#secrets || this.keys.has(3)) return
     this.#transcript.add(MESSAGE13.finished, body)
     const { client, server } = this.#secrets.application(this.#transcript.hash())
-    this.#keys.addEpoch(new Epoch13(3, server), new Epoch13(3, client))
+    this.keys.addEpoch(new Epoch13(3, server), new Epoch13(3, client))
   }
 
-  #made(input: ClientInput): Buffer | undefined {
-    const newest = this.#keys.newest
+  protected override ownMade(input: OwnInput): Buffer | undefined {
     switch (input) {
       case 'ClientHello':
         return this.#firstHello(SHARE)
       case 'ClientHello without share':
         return this.#firstHello(undefined)
       case 'ClientHello of DTLS 1.2':
-        return this.#plain(message(MESSAGE.clientHello, 0, clientHelloBody()))
+        return this.plain(message(MESSAGE.clientHello, 0, clientHelloBody()))
       case 'ClientHello with cookie':
         return this.#secondHello(SHARE, 0)
       case 'ClientHello with cookie, wrong binder':
@@ -183,68 +139,14 @@ export class Client13 {
       case 'ClientHello with cookie, no share':
         return this.#secondHello(undefined, 0)
       case 'Finished':
-        this.#saidFinished = this.#keys.has(2)
-        return this.#keys.sealOnce(input, 2, TYPE13.handshake, this.#finished())
-      case 'wrong Finished':
-        return this.#keys.sealOnce(
-          input,
-          2,
-          TYPE13.handshake,
-          message(MESSAGE13.finished, FINISHED, Buffer.alloc(32)),
-        )
-      case 'Finished in epoch 3':
-        return this.#keys.sealOnce(input, 3, TYPE13.handshake, this.#finished())
-      case 'ACK':
-        return this.#keys.seal(this.#saidFinished ? newest : 2, TYPE13.ack, this.#keys.acks())
-      case 'ApplicationData':
-        return this.#keys.sealOnce(input, newest, TYPE13.applicationData, Buffer.from('data'))
-      case 'ApplicationData in epoch 2':
-        return this.#keys.sealOnce(input, 2, TYPE13.applicationData, Buffer.from('data'))
-      case 'KeyUpdate':
-        return this.#keys.post(MESSAGE13.keyUpdate, Buffer.of(0))
-      case 'KeyUpdate for both':
-        return this.#keys.post(MESSAGE13.keyUpdate, Buffer.of(1))
-      case 'KeyUpdate in epoch 2':
-        return this.#keys.sealOnce(
-          input,
-          2,
-          TYPE13.handshake,
-          message(MESSAGE13.keyUpdate, this.#keys.nextMessage, Buffer.of(0)),
-        )
-      case 'NewConnectionId':
-        return this.#keys.post(
-          MESSAGE13.newConnectionId,
-          Buffer.concat([u16(5), Buffer.of(4, 1, 2, 3, 4, 0)]),
-        )
-      case 'RequestConnectionId':
-        return this.#keys.post(MESSAGE13.requestConnectionId, Buffer.of(1))
-      case 'close_notify':
-        return this.#keys.sealOnce(input, newest, TYPE13.alert, Buffer.of(1, 0))
-      case 'close_notify in epoch 2':
-        return this.#keys.sealOnce(input, 2, TYPE13.alert, Buffer.of(1, 0))
-      case 'Finished in the clear':
-        return this.#plain(this.#finished())
-      case 'alert in the clear':
-        return this.#keys.plain(TYPE13.alert, Buffer.of(2, 40))
-      case 'ACK in the clear':
-        return this.#keys.plain(TYPE13.ack, this.#keys.acks())
-      case 'forged record of epoch 2':
-        return Epoch13.forged(2).seal(TYPE13.handshake, this.#finished()).record
-      case 'forged record of epoch 3':
-        return this.#keys.once(
-          input,
-          () => Epoch13.forged(3).seal(TYPE13.applicationData, Buffer.from('data')).record,
-        )
+        this.acksSession = this.keys.has(2)
+        return this.keys.sealOnce(input, 2, TYPE13.handshake, this.finished())
     }
-  }
-
-  #plain(handshake: Buffer): Buffer {
-    return this.#keys.plain(TYPE13.handshake, handshake)
   }
 
   #firstHello(share: Buffer | undefined): Buffer {
     this.#first = clientHello13({ random: this.#random, identity: IDENTITY, key: this.#key, share })
-    return this.#plain(message(MESSAGE13.clientHello, 0, this.#first))
+    return this.plain(message(MESSAGE13.clientHello, 0, this.#first))
   }
 
   /** @param damage - what the last byte of the binder is changed by. */
@@ -266,13 +168,16 @@ export class Client13 {
       transcript.add(MESSAGE13.clientHello, body)
       this.#second = transcript
     }
-    return this.#plain(message(MESSAGE13.clientHello, SECOND_HELLO, body))
+    return this.plain(message(MESSAGE13.clientHello, SECOND_HELLO, body))
   }
 
-  #finished(): Buffer {
-    const verify = this.#handshake
+  protected override get finishedAt(): number {
+    return FINISHED
+  }
+
+  protected override verify(): Buffer {
+    return this.#handshake
       ? finishedOf(this.#handshake.client, this.#transcript.hash())
       : Buffer.alloc(32, 1)
-    return message(MESSAGE13.finished, FINISHED, verify)
   }
 }

@@ -21,8 +21,8 @@ import {
 } from '../../support/dtls13-handshake.js'
 import { Epoch13, type Opened13 } from '../../support/dtls13-records.js'
 import { loopbackSocket } from '../learning/records.js'
-import { Keys13 } from './keys.js'
-import { answerOf, nameOf } from './names.js'
+import { nameOf } from './names.js'
+import { KEYED, Side13, STRANGE } from './side.js'
 
 const LOOPBACK = '127.0.0.1'
 const X25519_EXCHANGE = generateKeyPairSync('x25519').privateKey
@@ -39,11 +39,7 @@ export const STRANGERS = [
   'ServerHello with another suite',
   'ServerHello with a group not asked for',
   'EncryptedExtensions in the clear',
-  'Finished in the clear',
-  'alert in the clear',
-  'ACK in the clear',
-  'forged record of epoch 2',
-  'forged record of epoch 3',
+  ...STRANGE,
 ] as const
 export const KNOWN = [
   'HelloRetryRequest',
@@ -52,21 +48,11 @@ export const KNOWN = [
   'ServerHello',
   'EncryptedExtensions',
   'Finished',
-  'wrong Finished',
-  'Finished in epoch 3',
-  'ACK',
-  'ApplicationData',
-  'ApplicationData in epoch 2',
-  'KeyUpdate',
-  'KeyUpdate for both',
-  'KeyUpdate in epoch 2',
   'NewSessionTicket',
-  'NewConnectionId',
-  'RequestConnectionId',
-  'close_notify',
-  'close_notify in epoch 2',
+  ...KEYED,
 ] as const
 export type ServerMessage = (typeof STRANGERS)[number] | (typeof KNOWN)[number]
+type OwnMessage = Exclude<ServerMessage, (typeof STRANGE)[number] | (typeof KEYED)[number]>
 
 const COOKIES: Readonly<Record<string, Buffer>> = {
   HelloRetryRequest: Buffer.alloc(20, 1),
@@ -74,15 +60,11 @@ const COOKIES: Readonly<Record<string, Buffer>> = {
   'another HelloRetryRequest': Buffer.alloc(20, 3),
 }
 
-export class Server13 {
-  readonly datagrams: Buffer[] = []
+export class Server13 extends Side13<ServerMessage> {
   readonly port: number
-  readonly #socket: Socket
   readonly #key: Uint8Array
-  readonly #keys = new Keys13()
   readonly #random = randomBytes(32)
   #client = 0
-  #told = 0
   #first: Buffer = Buffer.alloc(0)
   /** The client's hello that came last, and what its ServerHello says. */
   #hello: { readonly body: Buffer; readonly sequence: number } = {
@@ -92,10 +74,9 @@ export class Server13 {
   #transcript = new Transcript13()
   #answered: Buffer | undefined
   #handshake: Traffic13 | undefined
-  #heardFinished = false
 
   private constructor(socket: Socket, key: Uint8Array) {
-    this.#socket = socket
+    super(socket)
     this.port = socket.address().port
     this.#key = key
     socket.on('message', (datagram, { port }) => {
@@ -108,46 +89,26 @@ export class Server13 {
     return new Server13(await loopbackSocket(), key)
   }
 
-  close(): void {
-    this.#socket.close()
-  }
-
   async firstHello(): Promise<void> {
-    if (this.datagrams.length === 0) await once(this.#socket, 'message')
+    if (this.datagrams.length === 0) await once(this.socket, 'message')
     this.answers(false)
   }
 
   /** Whether there was something to send. */
   send(input: ServerMessage): boolean {
-    const made = this.#made(input)
+    const made = this.made(input)
     if (made) this.sendRaw(made)
     return made !== undefined
   }
 
   sendRaw(datagram: Buffer): void {
-    this.#socket.send(datagram, this.#client, LOOPBACK)
+    this.socket.send(datagram, this.#client, LOOPBACK)
   }
 
-  /** What came since the last question. @param over - the client has ended. */
-  answers(over: boolean): string {
-    const news = this.datagrams.slice(this.#told)
-    this.#told = this.datagrams.length
-    const names: string[] = []
-    for (const datagram of news) {
-      for (const opened of this.#keys.read(datagram)) {
-        const name = this.#take(opened)
-        if (name) names.push(name)
-      }
-    }
-    if (names.some((name) => name.endsWith('*'))) this.#keys.answered()
-    return answerOf(over ? [...names, 'end'] : names)
-  }
-
-  /** Its name; nothing for a message that came before. */
-  #take(opened: Opened13): string | undefined {
+  protected override take(opened: Opened13): string | undefined {
     const { type, content } = opened
     if (type !== TYPE13.handshake) return nameOf(opened)
-    if (this.#keys.repeats(opened)) return undefined
+    if (this.keys.repeats(opened)) return undefined
     const body = content.subarray(MESSAGE_HEADER)
     if (content[0] === MESSAGE13.clientHello) {
       const sequence = content.readUInt16BE(4)
@@ -157,22 +118,22 @@ export class Server13 {
       if (!cookie) return 'ClientHello'
       return `ClientHello with cookie${shareOf(P256) ? ' and P-256' : ''}`
     }
-    if (content[0] === MESSAGE13.finished) this.#heardFinished = true
-    if (content[0] === MESSAGE13.keyUpdate) this.#keys.readNext()
+    if (content[0] === MESSAGE13.finished) this.acksSession = true
+    if (content[0] === MESSAGE13.keyUpdate) this.keys.readNext()
     return nameOf(opened)
   }
 
-  #made(input: ServerMessage): Buffer | undefined {
-    const keys = this.#keys
+  protected override ownMade(input: OwnMessage): Buffer | undefined {
+    const { keys } = this
     const next = this.#hello.sequence + 1
     switch (input) {
       case 'HelloRetryRequest':
       case 'another HelloRetryRequest':
       case 'HelloRetryRequest for P-256':
-        return this.#plain(message(MESSAGE13.serverHello, 0, requestOf(input)))
+        return this.plain(message(MESSAGE13.serverHello, 0, requestOf(input)))
       case 'HelloVerifyRequest': {
         const body = Buffer.concat([u16(DTLS12), Buffer.of(20), Buffer.alloc(20, 7)])
-        return this.#plain(message(MESSAGE.helloVerifyRequest, 0, body))
+        return this.plain(message(MESSAGE.helloVerifyRequest, 0, body))
       }
       case 'ServerHello of DTLS 1.2': {
         const body = [u16(DTLS12), this.#random, Buffer.of(0), u16(SUITE), Buffer.of(0)]
@@ -193,71 +154,17 @@ export class Server13 {
       case 'EncryptedExtensions':
         return keys.seal(2, TYPE13.handshake, this.#extensions(next))
       case 'EncryptedExtensions in the clear':
-        return this.#plain(this.#extensions(next))
+        return this.plain(this.#extensions(next))
       case 'Finished':
-        return keys.seal(2, TYPE13.handshake, this.#finished(next + 1))
-      case 'wrong Finished':
-        return keys.sealOnce(
-          input,
-          2,
-          TYPE13.handshake,
-          message(MESSAGE13.finished, next + 1, Buffer.alloc(32)),
-        )
-      case 'Finished in epoch 3':
-        return keys.sealOnce(input, 3, TYPE13.handshake, this.#finished(next + 1))
-      case 'Finished in the clear':
-        return this.#plain(this.#finished(next + 1))
-      case 'ACK':
-        return keys.seal(this.#heardFinished ? keys.newest : 2, TYPE13.ack, keys.acks())
-      case 'ACK in the clear':
-        return keys.plain(TYPE13.ack, keys.acks())
-      case 'ApplicationData':
-        return keys.sealOnce(input, keys.newest, TYPE13.applicationData, Buffer.from('data'))
-      case 'ApplicationData in epoch 2':
-        return keys.sealOnce(input, 2, TYPE13.applicationData, Buffer.from('data'))
-      case 'KeyUpdate':
-        return keys.post(MESSAGE13.keyUpdate, Buffer.of(0))
-      case 'KeyUpdate for both':
-        return keys.post(MESSAGE13.keyUpdate, Buffer.of(1))
-      case 'KeyUpdate in epoch 2':
-        return keys.sealOnce(
-          input,
-          2,
-          TYPE13.handshake,
-          message(MESSAGE13.keyUpdate, keys.nextMessage, Buffer.of(0)),
-        )
+        return keys.seal(2, TYPE13.handshake, this.finished())
       case 'NewSessionTicket':
         return keys.post(MESSAGE13.newSessionTicket, TICKET)
-      case 'NewConnectionId':
-        return keys.post(
-          MESSAGE13.newConnectionId,
-          Buffer.concat([u16(5), Buffer.of(4, 1, 2, 3, 4, 0)]),
-        )
-      case 'RequestConnectionId':
-        return keys.post(MESSAGE13.requestConnectionId, Buffer.of(1))
-      case 'close_notify':
-        return keys.sealOnce(input, keys.newest, TYPE13.alert, Buffer.of(1, 0))
-      case 'close_notify in epoch 2':
-        return keys.sealOnce(input, 2, TYPE13.alert, Buffer.of(1, 0))
-      case 'alert in the clear':
-        return keys.plain(TYPE13.alert, Buffer.of(2, 40))
-      case 'forged record of epoch 2':
-        return Epoch13.forged(2).seal(TYPE13.handshake, this.#finished(next + 1)).record
-      case 'forged record of epoch 3':
-        return keys.once(
-          input,
-          () => Epoch13.forged(3).seal(TYPE13.applicationData, Buffer.from('data')).record,
-        )
     }
-  }
-
-  #plain(handshake: Buffer): Buffer {
-    return this.#keys.plain(TYPE13.handshake, handshake)
   }
 
   /** The message of ours that answers the hello that came last. */
   #clear(type: number, body: Buffer): Buffer {
-    return this.#plain(message(type, this.#hello.sequence, body))
+    return this.plain(message(type, this.#hello.sequence, body))
   }
 
   /** The same for the same hello; with it the keys of both epochs are known. */
@@ -280,17 +187,17 @@ export class Server13 {
     transcript.add(MESSAGE13.serverHello, hello)
     const secrets = new Secrets13(this.#key, shared)
     this.#handshake = secrets.handshake(transcript.hash())
-    this.#keys.begin(
+    this.keys.begin(
       new Epoch13(2, this.#handshake.client),
       new Epoch13(2, this.#handshake.server),
       sequence + 3,
     )
     transcript.add(MESSAGE13.encryptedExtensions, NO_EXTENSIONS)
     this.#transcript = transcript.copy()
-    transcript.add(MESSAGE13.finished, this.#verify())
+    transcript.add(MESSAGE13.finished, this.verify())
     const { client, server } = secrets.application(transcript.hash())
-    this.#keys.addEpoch(new Epoch13(3, client), new Epoch13(3, server))
-    this.#heardFinished = false
+    this.keys.addEpoch(new Epoch13(3, client), new Epoch13(3, server))
+    this.acksSession = false
     return hello
   }
 
@@ -298,11 +205,11 @@ export class Server13 {
     return message(MESSAGE13.encryptedExtensions, sequence, NO_EXTENSIONS)
   }
 
-  #finished(sequence: number): Buffer {
-    return message(MESSAGE13.finished, sequence, this.#verify())
+  protected override get finishedAt(): number {
+    return this.#hello.sequence + 2
   }
 
-  #verify(): Buffer {
+  protected override verify(): Buffer {
     return this.#handshake
       ? finishedOf(this.#handshake.server, this.#transcript.hash())
       : Buffer.alloc(32, 1)
