@@ -4,10 +4,10 @@
 
 #include <algorithm>
 
+#include "psk/decoy.h"
+
 namespace mcbn::dtls13 {
 namespace {
-
-constexpr size_t kDecoyBytes = 32;
 
 Identity textOf(ByteView bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -87,15 +87,8 @@ Progress ServerHandshake::lookUp(Offered offered, const ClientHello& hello, size
                                  SessionStep& step) {
   const PskPolicy& policy = settings_->psk;
   const PskHash hash = offered.choice.suite->hash;
-  // A decoy for known identities too, and once more where a key was asked for: work that only the others
-  // cause would show in the time. With it the ServerHello's random: a draw takes as long as the hashes
-  // of one stage.
-  Scratch<kDecoyBytes + kRandomBytes> random;
-  if (RAND_bytes(random.bytes.data(), static_cast<int>(random.bytes.size())) != 1) {
-    return outOfMemory();
-  }
-  PskEntry decoy{Secret(random.first(kDecoyBytes)), hash};
-  std::copy_n(random.bytes.begin() + kDecoyBytes, kRandomBytes, random_.begin());
+  // Of the ServerHello, for unknown identities too: work that only the others cause would show in the time.
+  if (RAND_bytes(random_.data(), static_cast<int>(random_.size())) != 1) return outOfMemory();
   if (answered) return useKey(offered, hello, offer, *std::move(answered), false, messages, step);
   for (; offer < hello.offered().size(); ++offer) {
     const PskOffer& tried = hello.offered()[offer];
@@ -129,7 +122,9 @@ Progress ServerHandshake::lookUp(Offered offered, const ClientHello& hello, size
                             "no key is filed under the client's identity " + quoted(identity_),
                             "MCBN_PSK_IDENTITY_UNKNOWN");
   }
-  return useKey(offered, hello, 0, std::move(decoy), true, messages, step);
+  auto decoy = decoyKey();
+  if (!decoy) return outOfMemory();
+  return useKey(offered, hello, 0, {*std::move(decoy), hash}, true, messages, step);
 }
 
 void ServerHandshake::ask(SessionStep& step) {
